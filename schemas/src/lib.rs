@@ -1,0 +1,3 @@
+//! TBD.
+#![no_std]
+#![forbid(unsafe_code)]

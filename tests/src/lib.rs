@@ -1,0 +1,2 @@
+//! TBD.
+#![forbid(unsafe_code)]
