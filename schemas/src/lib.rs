@@ -1,3 +1,48 @@
-//! TBD.
+//! Every format that two parties of Perennial share: types, limits, canonical JSON, verified envelopes and
+//! byte layouts with incremental parsers.
+//!
+//! This crate decides what is well-formed. It never does IO, never reads a clock and holds no cryptography of
+//! its own: signatures and digests come through [`VerifySignature`] and [`Digest`].
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`limits`] | every cap, with the attack that it stops |
+//! | [`json`], [`canonical`] | strict JSON, and OLPC canonical JSON |
+//! | [`signed`], [`crypto`] | `Signed<T>` → `Verified<T>`, and the traits that it asks |
+//! | [`tuf`] | root, timestamp, snapshot, targets, delegations |
+//! | [`release`], [`index`], [`channel`] | what a device installs, and how it checks it |
+//! | [`support`] | until when security updates are promised |
+//! | [`bundle`] | a signed generation on its way to a server |
+//! | [`report`] | what a device tells, with append-only failure codes |
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod bundle;
+pub mod canonical;
+pub mod channel;
+pub mod crypto;
+pub mod digest;
+pub mod document;
+pub mod ident;
+pub mod index;
+pub mod json;
+pub mod key_file;
+pub mod limits;
+pub mod release;
+pub mod report;
+pub mod signed;
+pub mod support;
+pub mod time;
+pub mod tuf;
+pub mod version;
+
+pub use crypto::{Digest, VerifySignature};
+pub use digest::Sha256Digest;
+pub use document::{Document, FormatError};
+pub use ident::{HardwareName, KeyId, ProductName, RoleName, TargetPath};
+pub use json::Json;
+pub use signed::{Signed, Verified};
+pub use time::{Date, Timestamp};
+pub use version::ReleaseVersion;

@@ -1,0 +1,102 @@
+//! Every cap of the formats, with the attack that it stops. All sizes are in bytes.
+//!
+//! An input past one of these is refused with an error that names the limit; nothing is truncated.
+
+/// A root file. Five hundred ed25519 keys with signatures come to about 200 KB. Stops endless data while a
+/// device walks the root chain, where no length is known beforehand (TUF 5.3.3, W).
+pub const ROOT_LENGTH: u64 = 512 * 1024;
+
+/// A timestamp file: one entry and its signatures, about 1 KB. Stops endless data (TUF 5.4.1, X).
+pub const TIMESTAMP_LENGTH: u64 = 16 * 1024;
+
+/// A snapshot file, used even when the timestamp says more: 16,384 roles at about 150 bytes are 2.4 MB.
+/// Stops a stolen timestamp key from filling a device's memory (TUF 5.5.1, Y).
+pub const SNAPSHOT_LENGTH: u64 = 4 * 1024 * 1024;
+
+/// A targets file, top-level or delegated: 10,000 targets at about 190 bytes are 1.9 MB (TUF 5.6.1, Z).
+pub const TARGETS_LENGTH: u64 = 8 * 1024 * 1024;
+
+/// Root files walked in one refresh. A walk that stops here persists what it has and goes on at the next
+/// refresh, so no device is stranded (TUF 5.3.3, Y = 2^10).
+pub const ROOT_ROTATIONS: u32 = 1024;
+
+/// Delegated roles visited while looking for one target. Stops a delegatee from sending devices around
+/// (TUF 5.6.7.1).
+pub const DELEGATED_ROLES_VISITED: usize = 64;
+
+/// Nesting of JSON arrays and objects. TUF needs 7. Stops stack exhaustion.
+pub const JSON_DEPTH: usize = 24;
+
+/// Values in one JSON text. 10,000 targets have about 50,000. Stops a short text of tiny values from becoming
+/// a large tree: 262,144 values at about 56 bytes are 14 MiB.
+pub const JSON_VALUES: usize = 256 * 1024;
+
+/// Signatures on one file. Stops verification work without end: 64 ed25519 checks take under 10 ms.
+pub const SIGNATURES: usize = 64;
+
+/// Keys in one root or delegation. Stops the same with keys.
+pub const KEYS: usize = 1024;
+
+/// The text of a public key: a 4096-bit RSA key in PEM is 800 bytes.
+pub const PUBLIC_KEY_LENGTH: usize = 8 * 1024;
+
+/// A key id. TUF's are 64 hexadecimal digits; others are opaque.
+pub const KEY_ID_LENGTH: usize = 256;
+
+/// A role name, and so its file name without version: file systems allow 255 bytes, the version takes 21.
+pub const ROLE_NAME_LENGTH: usize = 200;
+
+/// A target path. Its last part gets 65 bytes of hash in front, and file systems allow 255 bytes.
+pub const TARGET_PATH_LENGTH: usize = 512;
+
+/// Delegations (or hash prefixes) in one targets file.
+pub const DELEGATIONS: usize = 65_536;
+
+/// `bit_length` of succinct roles (TAP 15 allows 1 to 32).
+pub const SUCCINCT_BITS: u8 = 32;
+
+/// A release manifest: 64 images with 32 payloads each at 300 bytes are 600 KB.
+pub const RELEASE_LENGTH: u64 = 1024 * 1024;
+
+/// A channel file: 4,096 releases at 150 bytes.
+pub const CHANNEL_LENGTH: u64 = 1024 * 1024;
+
+/// A support file: 64 promises with reasons of 2,000 characters.
+pub const SUPPORT_LENGTH: u64 = 512 * 1024;
+
+/// A report of one device.
+pub const REPORT_LENGTH: u64 = 16 * 1024;
+
+/// A public key file that people hand around.
+pub const KEY_FILE_LENGTH: u64 = 16 * 1024;
+
+/// Images in one release, and payloads of one image.
+pub const IMAGES: usize = 64;
+/// Payloads (the full one and deltas) of one image.
+pub const PAYLOADS: usize = 64;
+/// Releases in a channel, offered or withdrawn.
+pub const CHANNEL_RELEASES: usize = 4096;
+/// Promises in a support record.
+pub const PROMISES: usize = 64;
+/// Entries of a `requires` list.
+pub const REQUIRES: usize = 32;
+/// A free text (notes, reasons, contacts), in bytes of UTF-8.
+pub const TEXT_LENGTH: usize = 8 * 1024;
+/// Fixed vulnerabilities that a release names.
+pub const VULNERABILITIES: usize = 512;
+
+/// How much `security_version` may rise from one release to the next, so that nobody can burn a counter.
+pub const SECURITY_VERSION_STEP: u32 = 16;
+
+/// How far ahead of its signing a support date may lie, in days: 25 years and their leap days.
+pub const SUPPORT_DAYS_AHEAD: i64 = 25 * 365 + 7;
+
+/// The header of a bundle: 65,536 files at about 200 bytes.
+pub const BUNDLE_HEADER_LENGTH: u64 = 16 * 1024 * 1024;
+/// Files in a bundle.
+pub const BUNDLE_FILES: usize = 65_536;
+
+/// Largest image: 256 GiB, 262,144 chunks of 1 MiB.
+pub const IMAGE_LENGTH: u64 = 1 << 38;
+/// Chunks in one image index: 2,048 pages of 128. The root of the index is then 64 KiB + 32 bytes.
+pub const INDEX_CHUNKS: u64 = 262_144;
