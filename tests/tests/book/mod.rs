@@ -20,14 +20,8 @@ const PATIENCE: &str = "300";
 fn every_command_in_the_documents_runs() {
     let documents = documents();
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let running: Vec<_> = documents
-            .iter()
-            .map(|document| scope.spawn(|| run(document)))
-            .collect();
-        running
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap().err())
-            .collect()
+        let running: Vec<_> = documents.iter().map(|document| scope.spawn(|| run(document))).collect();
+        running.into_iter().filter_map(|thread| thread.join().unwrap().err()).collect()
     });
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
 }
@@ -45,12 +39,7 @@ fn every_shell_block_is_run_or_says_why_not() {
             );
             shell += usize::from(block.language == "sh");
             if let Some(reason) = &block.ignored {
-                assert!(
-                    reason.len() > 10,
-                    "{}:{}: {reason:?} is no reason",
-                    document.display(),
-                    block.line
-                );
+                assert!(reason.len() > 10, "{}:{}: {reason:?} is no reason", document.display(), block.line);
             }
         }
     }
@@ -90,28 +79,19 @@ fn run(document: &Path) -> Result<(), String> {
             break; // not reached: the one before it failed, and is told below
         };
         let place = format!("{}:{}", document.display(), block.line);
-        if let Some(line) = block
-            .expected
-            .as_ref()
-            .and_then(|expected| first_line_missing(expected, &printed))
+        if let Some(line) =
+            block.expected.as_ref().and_then(|expected| first_line_missing(expected, &printed))
         {
-            return Err(format!(
-                "{place}: this line isn't printed: {line}\nprinted was:\n{printed}"
-            ));
+            return Err(format!("{place}: this line isn't printed: {line}\nprinted was:\n{printed}"));
         }
         last = format!("{place}:\n{}\nprinted:\n{printed}", block.code);
     }
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{status} in the block at {last}"))
-    }
+    if status.success() { Ok(()) } else { Err(format!("{status} in the block at {last}")) }
 }
 
 /// One shell for all blocks, so that variables and folders stay; the output of each goes to a file of its number.
 fn script_of(blocks: &[Block], outputs: &Path) -> String {
-    let mut script =
-        String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
+    let mut script = String::from("set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n");
     for (number, block) in blocks.iter().enumerate() {
         let output = outputs.join(number.to_string());
         writeln!(script, "exec >'{}' 2>&1\n{}", output.display(), block.code).unwrap();
@@ -123,23 +103,13 @@ fn script_of(blocks: &[Block], outputs: &Path) -> String {
 fn path(folder: &Path) -> String {
     let bin = folder.join("bin");
     std::fs::create_dir(&bin).unwrap();
-    format!(
-        "{}:{}",
-        bin.display(),
-        std::env::var("PATH").unwrap_or_default()
-    )
+    format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
 }
 
 /// Every document for readers: at the root, and the book.
 fn documents() -> Vec<PathBuf> {
     let listed = Command::new("git")
-        .args([
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "*.md",
-        ])
+        .args(["ls-files", "--cached", "--others", "--exclude-standard", "*.md"])
         .current_dir(root())
         .output()
         .unwrap();

@@ -35,11 +35,7 @@ pub(super) fn blocks(markdown: &str) -> Vec<Block> {
             end
         });
         assert!(closed, "the block at line {} has no end", at + 1);
-        let language = info
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let language = info.split_whitespace().next().unwrap_or_default().to_owned();
         match found.last_mut() {
             Some(before) if adjacent && language == "text" && before.language == "sh" => {
                 before.expected = Some(code);
@@ -50,13 +46,7 @@ pub(super) fn blocks(markdown: &str) -> Vec<Block> {
                     .split_once("ignore-reason=\"")
                     .and_then(|(_, rest)| rest.split_once('"'))
                     .map(|(reason, _)| reason.to_owned());
-                found.push(Block {
-                    language,
-                    ignored,
-                    line: at + 1,
-                    code,
-                    expected: None,
-                });
+                found.push(Block { language, ignored, line: at + 1, code, expected: None });
                 adjacent = true;
             }
         }
@@ -80,21 +70,16 @@ fn matches(expected: &str, printed: &str) -> bool {
         return expected.trim_end() == printed;
     };
     let (middle, end) = rest.rsplit_once('…').unwrap_or(("", rest));
-    let Some(mut between) = printed
-        .strip_prefix(start)
-        .and_then(|rest| rest.strip_suffix(end))
-    else {
+    let Some(mut between) = printed.strip_prefix(start).and_then(|rest| rest.strip_suffix(end)) else {
         return false;
     };
-    middle
-        .split('…')
-        .all(|part| match between.split_once(part) {
-            Some((_, rest)) => {
-                between = rest;
-                true
-            }
-            None => part.is_empty(),
-        })
+    middle.split('…').all(|part| match between.split_once(part) {
+        Some((_, rest)) => {
+            between = rest;
+            true
+        }
+        None => part.is_empty(),
+    })
 }
 
 #[cfg(test)]

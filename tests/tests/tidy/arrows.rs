@@ -9,18 +9,9 @@ use super::cargo;
 const ARROWS: &[(&str, &[&str])] = &[
     ("perennial-schemas", &[]),
     ("perennial-device-core", &["perennial-schemas"]),
-    (
-        "perennial-device",
-        &["perennial-device-core", "perennial-schemas"],
-    ),
-    (
-        "perennial-signer",
-        &["perennial-device-core", "perennial-schemas"],
-    ),
-    (
-        "perennial-server",
-        &["perennial-device-core", "perennial-schemas"],
-    ),
+    ("perennial-device", &["perennial-device-core", "perennial-schemas"]),
+    ("perennial-signer", &["perennial-device-core", "perennial-schemas"]),
+    ("perennial-server", &["perennial-device-core", "perennial-schemas"]),
     (
         "perennial-examples",
         &[
@@ -69,20 +60,12 @@ const ONLY_UNDER_TOUGH: &[&str] = &["aws-lc-rs", "aws-lc-sys", "rustls", "rustls
 #[test]
 fn packages_depend_along_the_arrows_only() {
     let allowed: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
-    let metadata: serde_json::Value = serde_json::from_str(&cargo(&[
-        "metadata",
-        "--no-deps",
-        "--format-version",
-        "1",
-        "--locked",
-    ]))
-    .unwrap();
+    let metadata: serde_json::Value =
+        serde_json::from_str(&cargo(&["metadata", "--no-deps", "--format-version", "1", "--locked"]))
+            .unwrap();
     let packages = metadata["packages"].as_array().unwrap();
     assert_eq!(
-        packages
-            .iter()
-            .map(|package| package["name"].as_str().unwrap())
-            .collect::<BTreeSet<_>>(),
+        packages.iter().map(|package| package["name"].as_str().unwrap()).collect::<BTreeSet<_>>(),
         allowed.keys().copied().collect(),
         "the table in this file lists every package of the workspace"
     );
@@ -107,10 +90,7 @@ fn the_signer_has_no_network_in_its_own_tree() {
             !NETWORK.contains(&name.as_str()),
             "the signer links {name}: it works on a machine without a network"
         );
-        assert!(
-            !ONLY_UNDER_TOUGH.contains(&name.as_str()),
-            "the signer links {name} by itself"
-        );
+        assert!(!ONLY_UNDER_TOUGH.contains(&name.as_str()), "the signer links {name} by itself");
         assert!(
             name != "tokio" || features.split(',').all(|feature| feature != "net"),
             "the signer turns on tokio's `net`"
@@ -118,36 +98,22 @@ fn the_signer_has_no_network_in_its_own_tree() {
     }
     // The second opinion, listed: it adds TLS algorithms, and no socket either.
     let whole = tree("perennial-signer", &[]);
-    let added: BTreeSet<&str> = whole
-        .keys()
-        .map(String::as_str)
-        .filter(|name| !own.contains_key(*name))
-        .collect();
+    let added: BTreeSet<&str> =
+        whole.keys().map(String::as_str).filter(|name| !own.contains_key(*name)).collect();
     for name in NETWORK {
         assert!(!added.contains(name), "tough brings {name} into the signer");
     }
     for name in ONLY_UNDER_TOUGH {
-        assert!(
-            added.contains(name),
-            "tough no longer brings {name}: take it off the list"
-        );
+        assert!(added.contains(name), "tough no longer brings {name}: take it off the list");
     }
 }
 
 #[test]
 fn only_the_signer_links_aws_lc() {
-    for package in [
-        "perennial-schemas",
-        "perennial-device-core",
-        "perennial-device",
-        "perennial-server",
-    ] {
+    for package in ["perennial-schemas", "perennial-device-core", "perennial-device", "perennial-server"] {
         let tree = tree(package, &[]);
         for name in ["aws-lc-rs", "aws-lc-sys", "openssl-sys"] {
-            assert!(
-                !tree.contains_key(name),
-                "{package} links {name}: its crypto is ring"
-            );
+            assert!(!tree.contains_key(name), "{package} links {name}: its crypto is ring");
         }
     }
 }

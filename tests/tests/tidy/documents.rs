@@ -11,13 +11,7 @@ fn every_path_that_the_map_names_exists() {
         .filter_map(|path| path.iter().next())
         .map(|first| first.to_string_lossy().into_owned())
         .collect();
-    for document in [
-        "ARCHITECTURE.md",
-        "CONTRIBUTING.md",
-        "README.md",
-        "SECURITY.md",
-        "THREATS.md",
-    ] {
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "README.md", "SECURITY.md", "THREATS.md"] {
         if !root().join(document).exists() {
             continue;
         }
@@ -25,14 +19,11 @@ fn every_path_that_the_map_names_exists() {
             let first = named.split('/').next().unwrap();
             let named = named.split(' ').next().unwrap();
             let is_path = named.contains('/') && folders.iter().any(|folder| folder == first);
-            let is_file = [".md", ".toml"].iter().any(|end| named.ends_with(end))
-                && !named.contains(['/', ' ', '*']);
+            let is_file =
+                [".md", ".toml"].iter().any(|end| named.ends_with(end)) && !named.contains(['/', ' ', '*']);
             let here = root().join(named).exists()
                 || (!named.contains('/') && tracked().iter().any(|path| path.ends_with(named)));
-            assert!(
-                !(is_path || is_file) || here,
-                "{document} names {named}, which isn't there"
-            );
+            assert!(!(is_path || is_file) || here, "{document} names {named}, which isn't there");
         }
     }
 }
@@ -40,13 +31,9 @@ fn every_path_that_the_map_names_exists() {
 #[test]
 fn the_changelog_has_the_version() {
     let manifest: toml::Table = text("Cargo.toml").parse().unwrap();
-    let version = manifest["workspace"]["package"]["version"]
-        .as_str()
-        .unwrap();
+    let version = manifest["workspace"]["package"]["version"].as_str().unwrap();
     assert!(
-        text("CHANGELOG.md")
-            .lines()
-            .any(|line| line.starts_with(&format!("## {version}"))),
+        text("CHANGELOG.md").lines().any(|line| line.starts_with(&format!("## {version}"))),
         "CHANGELOG.md has no part for {version}"
     );
 }
@@ -69,21 +56,12 @@ fn every_test_that_the_threats_name_exists() {
             column = None;
             continue;
         };
-        let cells: Vec<&str> = cells
-            .trim_end_matches('|')
-            .split('|')
-            .map(str::trim)
-            .collect();
+        let cells: Vec<&str> = cells.trim_end_matches('|').split('|').map(str::trim).collect();
         let Some(at) = column else {
-            column = cells
-                .iter()
-                .position(|cell| cell.eq_ignore_ascii_case("test"));
+            column = cells.iter().position(|cell| cell.eq_ignore_ascii_case("test"));
             continue;
         };
-        if cells
-            .iter()
-            .all(|cell| cell.chars().all(|c| "-: ".contains(c)))
-        {
+        if cells.iter().all(|cell| cell.chars().all(|c| "-: ".contains(c))) {
             continue;
         }
         let tests = in_backticks(cells[at]);
@@ -97,10 +75,7 @@ fn every_test_that_the_threats_name_exists() {
             named += 1;
         }
     }
-    assert!(
-        named > 0,
-        "THREATS.md has no table with a column named `test`"
-    );
+    assert!(named > 0, "THREATS.md has no table with a column named `test`");
 }
 
 #[test]
@@ -132,12 +107,7 @@ fn in_backticks(markdown: &str) -> Vec<&str> {
         if line.trim_start().starts_with("```") {
             fenced = !fenced;
         } else if !fenced {
-            found.extend(
-                line.split('`')
-                    .skip(1)
-                    .step_by(2)
-                    .filter(|span| !span.is_empty()),
-            );
+            found.extend(line.split('`').skip(1).step_by(2).filter(|span| !span.is_empty()));
         }
     }
     found

@@ -14,13 +14,7 @@ const LONGEST: usize = 800;
 const LONGEST_MAIN: usize = 60;
 
 /// Crates whose library code may not read the clock, files or the environment, nor print.
-const LIBRARIES: &[&str] = &[
-    "schemas",
-    "device-client/core",
-    "device-client",
-    "signer-cli",
-    "update-server",
-];
+const LIBRARIES: &[&str] = &["schemas", "device-client/core", "device-client", "signer-cli", "update-server"];
 
 /// Crate roots that say something else than `#![forbid(unsafe_code)]`, and why.
 const UNSAFE_SOMEWHERE: &[(&str, &str)] = &[];
@@ -49,11 +43,7 @@ fn rust_files_are_short() {
 fn a_main_only_calls_its_library() {
     for path in rust_files().iter().filter(|path| path.ends_with("main.rs")) {
         let lines = text(path).lines().count();
-        assert!(
-            lines <= LONGEST_MAIN,
-            "{} has {lines} lines",
-            path.display()
-        );
+        assert!(lines <= LONGEST_MAIN, "{} has {lines} lines", path.display());
     }
 }
 
@@ -61,26 +51,17 @@ fn a_main_only_calls_its_library() {
 fn no_large_file_is_tracked() {
     for path in tracked() {
         let bytes = std::fs::metadata(root().join(&path)).unwrap().len();
-        assert!(
-            bytes <= LARGEST_FILE,
-            "{} has {bytes} bytes",
-            path.display()
-        );
+        assert!(bytes <= LARGEST_FILE, "{} has {bytes} bytes", path.display());
     }
 }
 
 #[test]
 fn every_crate_root_forbids_unsafe_code() {
-    let roots: Vec<PathBuf> = rust_files()
-        .into_iter()
-        .filter(|path| path.ends_with("src/lib.rs"))
-        .collect();
+    let roots: Vec<PathBuf> = rust_files().into_iter().filter(|path| path.ends_with("src/lib.rs")).collect();
     assert!(roots.len() >= LIBRARIES.len());
     for path in roots {
         let forbids = text(&path).contains("#![forbid(unsafe_code)]");
-        let excused = UNSAFE_SOMEWHERE
-            .iter()
-            .any(|(excused, _)| path == Path::new(excused));
+        let excused = UNSAFE_SOMEWHERE.iter().any(|(excused, _)| path == Path::new(excused));
         assert!(
             forbids != excused,
             "{}: forbids unsafe code, or stands in the list with its reason, not both",
@@ -92,20 +73,14 @@ fn every_crate_root_forbids_unsafe_code() {
 #[test]
 fn library_crates_ban_the_clock_files_and_printing() {
     for library in LIBRARIES {
-        let bans: toml::Table = text(Path::new(library).join("clippy.toml"))
-            .parse()
-            .unwrap();
+        let bans: toml::Table = text(Path::new(library).join("clippy.toml")).parse().unwrap();
         let paths = |key: &str| -> Vec<String> {
             bans[key]
                 .as_array()
                 .unwrap()
                 .iter()
                 .map(|entry| {
-                    assert!(
-                        entry["reason"]
-                            .as_str()
-                            .is_some_and(|reason| reason.len() > 10)
-                    );
+                    assert!(entry["reason"].as_str().is_some_and(|reason| reason.len() > 10));
                     entry["path"].as_str().unwrap().to_owned()
                 })
                 .collect()
@@ -120,17 +95,11 @@ fn library_crates_ban_the_clock_files_and_printing() {
             "std::fs::File::create",
             "std::env::var",
         ] {
-            assert!(
-                methods.iter().any(|path| path == banned),
-                "{library} doesn't ban {banned}"
-            );
+            assert!(methods.iter().any(|path| path == banned), "{library} doesn't ban {banned}");
         }
         let macros = paths("disallowed-macros");
         for banned in ["std::println", "std::eprintln"] {
-            assert!(
-                macros.iter().any(|path| path == banned),
-                "{library} doesn't ban {banned}!"
-            );
+            assert!(macros.iter().any(|path| path == banned), "{library} doesn't ban {banned}!");
         }
         for key in ["allow-unwrap-in-tests", "allow-expect-in-tests"] {
             assert_eq!(bans[key].as_bool(), Some(true), "{library}: {key}");
@@ -164,9 +133,7 @@ fn every_package_takes_the_workspace_lints() {
     assert!(manifests.len() > LIBRARIES.len());
     for path in manifests {
         let manifest: toml::Table = text(&path).parse().unwrap();
-        let lints = manifest
-            .get("lints")
-            .and_then(|lints| lints.get("workspace"));
+        let lints = manifest.get("lints").and_then(|lints| lints.get("workspace"));
         assert_eq!(
             lints.and_then(toml::Value::as_bool),
             Some(true),
@@ -177,8 +144,5 @@ fn every_package_takes_the_workspace_lints() {
 }
 
 fn rust_files() -> Vec<PathBuf> {
-    tracked()
-        .into_iter()
-        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
-        .collect()
+    tracked().into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }

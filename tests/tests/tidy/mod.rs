@@ -20,11 +20,7 @@ fn output_of(program: &str, arguments: &[&str]) -> String {
         .current_dir(root())
         .output()
         .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
-    assert!(
-        output.status.success(),
-        "{program} {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
@@ -35,20 +31,11 @@ fn cargo(arguments: &[&str]) -> String {
 
 /// Files in git, and new ones that git would take, as paths from the root.
 fn tracked() -> Vec<PathBuf> {
-    output_of(
-        "git",
-        &[
-            "ls-files",
-            "--cached",
-            "--others",
-            "--exclude-standard",
-            "-z",
-        ],
-    )
-    .split_terminator('\0')
-    .map(PathBuf::from)
-    .filter(|path| root().join(path).is_file())
-    .collect()
+    output_of("git", &["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+        .split_terminator('\0')
+        .map(PathBuf::from)
+        .filter(|path| root().join(path).is_file())
+        .collect()
 }
 
 /// The text of a file named from the root.
