@@ -1,5 +1,6 @@
 //! What the documents name exists: paths, tests, versions, lanes.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{root, text, tracked};
@@ -25,6 +26,35 @@ fn every_path_that_the_map_names_exists() {
                 || (!named.contains('/') && tracked().iter().any(|path| path.ends_with(named)));
             assert!(!(is_path || is_file) || here, "{document} names {named}, which isn't there");
         }
+    }
+}
+
+/// Every relative link of every document leads to a file, and the book's table of contents leads to every page of it.
+#[test]
+fn every_link_leads_somewhere() {
+    let documents: Vec<_> = tracked()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    let mut reached = BTreeSet::new();
+    for document in &documents {
+        let folder = document.parent().unwrap();
+        let source = text(document);
+        for (at, _) in source.match_indices("](") {
+            let to = source[at + 2..].split([')', '#']).next().unwrap();
+            if to.is_empty() || to.contains("://") || to.starts_with("mailto:") {
+                continue;
+            }
+            let target = root().join(folder).join(to);
+            assert!(target.exists(), "{} links to {to}, which isn't there", document.display());
+            if document == Path::new("docs/README.md") {
+                reached.insert(target.canonicalize().unwrap());
+            }
+        }
+    }
+    for page in documents.iter().filter(|path| path.starts_with("docs") && !path.ends_with("README.md")) {
+        let page = root().join(page).canonicalize().unwrap();
+        assert!(reached.contains(&page), "docs/README.md doesn't lead to {}", page.display());
     }
 }
 
