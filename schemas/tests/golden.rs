@@ -1,0 +1,153 @@
+//! Golden vectors: what once was written stays readable, to the letter.
+
+use perennial_schemas::bundle::{BundleHeader, PREFIX_LENGTH};
+use perennial_schemas::channel::Channel;
+use perennial_schemas::index::Index;
+use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::release::Release;
+use perennial_schemas::report::Report;
+use perennial_schemas::signed::to_text;
+use perennial_schemas::support::Support;
+use perennial_schemas::tuf::{Authority, Role, Root, Snapshot, Targets, TimestampRole, TopRole};
+use perennial_schemas::{Digest, Document, Signed};
+use serde::Serialize;
+
+use crate::samples::{self, Ring};
+use crate::{fixture, here};
+
+fn document<T: Document + Serialize + PartialEq + std::fmt::Debug>(name: &str, value: T) {
+    let text = fixture(&format!("vectors/{name}/good.json"), false, || to_text(&value).unwrap());
+    assert_eq!(T::parse(&text).unwrap(), value, "{name}");
+    assert_eq!(to_text(&value).unwrap(), text, "{name} is written otherwise than before");
+}
+
+#[test]
+fn documents_are_read_and_written_as_ever() {
+    document("release-1", samples::release());
+    document("channel-1", samples::channel());
+    document("support-1", samples::support());
+    document("report-1", samples::report());
+    document("key-1", samples::key_file());
+    assert!(samples::key_file().id_fits(&Ring));
+}
+
+fn role<T>(name: &str, value: T, seeds: &[u8], threshold: u32)
+where
+    T: Role + Serialize + Clone + PartialEq + std::fmt::Debug,
+{
+    let text = fixture(&format!("vectors/{name}/good.json"), false, || samples::sign(value.clone(), seeds));
+    assert_eq!(samples::sign(value.clone(), seeds), text, "{name} is written otherwise than before");
+    let signed = Signed::<T>::parse(&text).unwrap();
+    let keys = seeds.iter().map(|n| (samples::key(*n).id(&Ring).unwrap(), samples::key(*n))).collect();
+    let keyids: Vec<_> = seeds.iter().map(|n| samples::key(*n).id(&Ring).unwrap()).collect();
+    let authority = Authority::new(name, &keys, &keyids, threshold);
+    assert_eq!(signed.verify(&authority, &Ring).unwrap().into_inner(), value, "{name}");
+}
+
+#[test]
+fn roles_are_read_and_verify_as_ever() {
+    role("tuf-root-1", samples::root(), &[1, 2], 2);
+    role("tuf-timestamp-1", samples::timestamp(), &[5], 1);
+    role("tuf-snapshot-1", samples::snapshot(), &[4], 1);
+    role("tuf-targets-1", samples::targets(), &[3], 1);
+    role("tuf-targets-succinct-1", samples::succinct_targets(), &[3], 1);
+}
+
+#[test]
+fn a_root_verifies_by_its_own_keys_and_not_with_one_signature() {
+    let text = samples::sign(samples::root(), &[1, 2]);
+    let root = Signed::<Root>::parse(&text).unwrap();
+    assert_eq!(root.good_keys(&root.unverified().authority(TopRole::Root), &Ring).len(), 2);
+    root.verify_self(&Ring).unwrap();
+    let alone = samples::sign(samples::root(), &[1]);
+    let error = Signed::<Root>::parse(&alone).unwrap().verify_self(&Ring).unwrap_err();
+    assert_eq!(error.to_string(), "root: 1 good signatures of distinct keys, 2 needed");
+}
+
+#[test]
+fn a_signature_counts_once_however_often_it_stands_there() {
+    let twice = samples::sign(samples::root(), &[1, 1, 1]);
+    assert_eq!(Signed::<Root>::parse(&twice).unwrap().verify_self(&Ring).unwrap_err().good, 1);
+}
+
+#[test]
+fn a_public_key_under_two_ids_counts_once() {
+    let mut root = samples::root();
+    root.keys.insert("alias".parse().unwrap(), samples::key(1));
+    root.roles.get_mut("root").unwrap().keyids.push("alias".parse().unwrap());
+    let text = samples::sign(root, &[1]);
+    let mut json: serde_json::Value = serde_json::from_slice(&text).unwrap();
+    let mut second = json["signatures"][0].clone();
+    second["keyid"] = "alias".into();
+    json["signatures"].as_array_mut().unwrap().push(second);
+    let text = serde_json::to_vec(&json).unwrap();
+    assert_eq!(Signed::<Root>::parse(&text).unwrap().verify_self(&Ring).unwrap_err().good, 1);
+}
+
+#[test]
+fn an_unknown_field_is_covered_by_the_signatures() {
+    let text = String::from_utf8(samples::sign(samples::root(), &[1, 2])).unwrap();
+    let changed = text.replace("\"x-unknown\"", "\"x-other\"");
+    assert_ne!(text, changed);
+    assert!(Signed::<Root>::parse(changed.as_bytes()).unwrap().verify_self(&Ring).is_err());
+}
+
+#[test]
+fn the_index_and_the_bundle_are_read_and_written_as_ever() {
+    let (bytes, root) = samples::index();
+    let index = fixture("vectors/index-1/good.index", false, || bytes.clone());
+    assert_eq!(index, bytes);
+    assert_eq!(Index::verify(&index, &root, &Ring).unwrap().shape().chunks(), 129);
+    let root_text = fixture("vectors/index-1/good.root.sha256", false, || format!("{root}\n").into_bytes());
+    assert_eq!(root_text, format!("{root}\n").into_bytes());
+
+    let bundle = fixture("vectors/bundle-1/good.bundle", false, samples::bundle);
+    assert_eq!(bundle, samples::bundle());
+    let length = BundleHeader::length(bundle.first_chunk().unwrap()).unwrap();
+    let (header, contents) = bundle[PREFIX_LENGTH..].split_at(length);
+    let header = BundleHeader::parse(header).unwrap();
+    assert_eq!(header.files[0].sha256, Ring.sha256(contents));
+}
+
+/// Every `bad-*` and `rule-*` vector of every format is refused, and with the reason that its first line of
+/// `refusals.txt` names.
+#[test]
+fn bad_vectors_are_refused_with_their_reason() {
+    let table = std::fs::read_to_string(here("vectors/refusals.txt")).unwrap();
+    let mut listed = 0;
+    for line in table.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (path, reason) = line.split_once(": ").unwrap();
+        let text = std::fs::read(here("vectors").join(path)).unwrap_or_else(|e| panic!("{path}: {e}"));
+        let message = refusal(path.split('/').next().unwrap(), &text);
+        assert!(message.contains(reason), "{path}: {message:?} does not say {reason:?}");
+        listed += 1;
+    }
+    let bad = walk().filter(|name| name.starts_with("bad-") || name.starts_with("rule-")).count();
+    assert_eq!(listed, bad, "vectors/refusals.txt lists every bad vector");
+}
+
+fn walk() -> impl Iterator<Item = String> {
+    let folders = std::fs::read_dir(here("vectors")).unwrap().map(|entry| entry.unwrap().path());
+    folders
+        .filter(|path| path.is_dir())
+        .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+}
+
+fn refusal(format: &str, text: &[u8]) -> String {
+    fn of<T>(result: Result<T, perennial_schemas::FormatError>) -> String {
+        result.err().map_or("(it was accepted)".into(), |error| error.to_string())
+    }
+    match format {
+        "release-1" => of(Release::parse(text)),
+        "channel-1" => of(Channel::parse(text)),
+        "support-1" => of(Support::parse(text)),
+        "report-1" => of(Report::parse(text)),
+        "key-1" => of(KeyFile::parse(text)),
+        "tuf-root-1" => of(Signed::<Root>::parse(text)),
+        "tuf-timestamp-1" => of(Signed::<TimestampRole>::parse(text)),
+        "tuf-snapshot-1" => of(Signed::<Snapshot>::parse(text)),
+        "tuf-targets-1" | "tuf-targets-succinct-1" => of(Signed::<Targets>::parse(text)),
+        other => panic!("no reader for {other}"),
+    }
+}

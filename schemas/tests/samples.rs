@@ -1,0 +1,271 @@
+//! One value of each format, from which its golden vector was made. Keys come from fixed seeds and sign nothing else.
+
+use std::collections::BTreeMap;
+
+use perennial_schemas::bundle::{BundleFile, BundleHeader};
+use perennial_schemas::channel::{Channel, Offered, Withdrawn};
+use perennial_schemas::crypto::{Digest, RunningDigest, SignatureError, VerifySignature};
+use perennial_schemas::digest::{decode_hex, encode_hex};
+use perennial_schemas::index::{Index, Shape};
+use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::release::*;
+use perennial_schemas::report::{FailureCode, Outcome, Report};
+use perennial_schemas::signed::{Envelope, Signature};
+use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
+use perennial_schemas::tuf::*;
+use perennial_schemas::{Document, Json, Sha256Digest};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
+
+/// ed25519 and SHA-256 by ring: this crate has no cryptography of its own.
+pub struct Ring;
+pub struct Running(ring::digest::Context);
+
+impl Digest for Ring {
+    type Running = Running;
+    fn start(&self) -> Running {
+        Running(ring::digest::Context::new(&ring::digest::SHA256))
+    }
+}
+
+impl RunningDigest for Running {
+    fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+    fn finish(self) -> Sha256Digest {
+        Sha256Digest(self.0.finish().as_ref().try_into().unwrap())
+    }
+}
+
+impl VerifySignature for Ring {
+    fn verify(&self, key: &Key, message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+        if key.scheme != "ed25519" {
+            return Err(SignatureError::UnknownScheme);
+        }
+        let public = decode_hex(key.public()).ok_or(SignatureError::MalformedKey)?;
+        UnparsedPublicKey::new(&ED25519, public)
+            .verify(message, signature)
+            .map_err(|_| SignatureError::Mismatch)
+    }
+}
+
+/// The key pair of seed `[n; 32]`.
+pub fn pair(n: u8) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[n; 32]).unwrap()
+}
+
+pub fn key(n: u8) -> Key {
+    Key::ed25519(pair(n).public_key().as_ref().try_into().unwrap())
+}
+
+pub fn sign<T: serde::Serialize>(signed: T, seeds: &[u8]) -> Vec<u8> {
+    let mut envelope = Envelope { signed, signatures: Vec::new() };
+    let message = envelope.canonical().unwrap();
+    envelope.signatures = seeds
+        .iter()
+        .map(|n| Signature {
+            keyid: key(*n).id(&Ring).unwrap(),
+            sig: encode_hex(pair(*n).sign(&message).as_ref()),
+        })
+        .collect();
+    envelope.to_text().unwrap()
+}
+
+fn common(kind: &str, version: u64) -> Common {
+    let at = |text: &str| text.parse().unwrap();
+    Common::new(kind, version, at("2027-11-21T12:00:00Z"), Some(at("2026-11-21T12:00:00Z")))
+}
+
+fn role(seeds: &[u8], threshold: u32) -> RoleKeys {
+    RoleKeys::new(seeds.iter().map(|n| key(*n).id(&Ring).unwrap()).collect(), threshold)
+}
+
+fn keys(seeds: &[u8]) -> KeyMap {
+    seeds.iter().map(|n| (key(*n).id(&Ring).unwrap(), key(*n))).collect()
+}
+
+pub fn root() -> Root {
+    let mut keys = keys(&[1, 2, 3, 4, 5]);
+    // A key of the future: kept, never counted.
+    let future: Key =
+        serde_json::from_str(r#"{"keytype":"slh-dsa","scheme":"x","keyval":{"public":"?","n":1}}"#).unwrap();
+    keys.insert("an-opaque-key-id".parse().unwrap(), future);
+    let mut root_role = role(&[1, 2, 3], 2);
+    root_role.keyids.push("an-opaque-key-id".parse().unwrap());
+    let roles = [
+        ("root", root_role),
+        ("targets", role(&[3], 1)),
+        ("snapshot", role(&[4], 1)),
+        ("timestamp", role(&[5], 1)),
+    ];
+    let roles = roles.into_iter().map(|(name, role)| (name.to_string(), role)).collect();
+    let extra = BTreeMap::from([("x-unknown".to_string(), Json::Array(vec![Json::Null]))]);
+    Root { common: common("root", 1), consistent_snapshot: true, keys, roles, extra }
+}
+
+fn meta(version: u64) -> MetaFile {
+    let hashes = Hashes::from([("sha256".into(), "ab".repeat(32))]);
+    MetaFile { version, length: Some(1234), hashes: Some(hashes), extra: Extra::new() }
+}
+
+pub fn timestamp() -> TimestampRole {
+    let mut common = common("timestamp", 1_795_262_400);
+    common.signed_at = None;
+    TimestampRole { common, meta: BTreeMap::from([("snapshot.json".into(), meta(7))]), extra: Extra::new() }
+}
+
+pub fn snapshot() -> Snapshot {
+    let meta = BTreeMap::from([("targets.json".into(), meta(3)), ("thermostat.json".into(), meta(9))]);
+    Snapshot { common: common("snapshot", 7), meta, extra: Extra::new() }
+}
+
+pub fn targets() -> Targets {
+    let delegation = |name: &str, paths: Option<&str>, prefixes: Option<&str>| Delegation {
+        name: name.parse().unwrap(),
+        keyids: role(&[6, 7], 2).keyids,
+        threshold: 2,
+        terminating: true,
+        paths: paths.map(|path| vec![path.into()]),
+        path_hash_prefixes: prefixes.map(|prefix| vec![prefix.into()]),
+        extra: Extra::new(),
+    };
+    let roles =
+        vec![delegation("thermostat", Some("thermostat/*"), None), delegation("bin", None, Some("0a"))];
+    let delegations =
+        Delegations { keys: keys(&[6, 7]), roles: Some(roles), succinct_roles: None, extra: Extra::new() };
+    let mut file = TargetFile::new(9, &Sha256Digest([0xcd; 32]));
+    file.custom = Some(Json::parse(br#"{"any":["thing",1]}"#).unwrap());
+    let targets = BTreeMap::from([("notes.txt".into(), file)]);
+    Targets { common: common("targets", 3), targets, delegations: Some(delegations), extra: Extra::new() }
+}
+
+pub fn succinct_targets() -> Targets {
+    let succinct = SuccinctRoles {
+        keyids: role(&[6], 1).keyids,
+        threshold: 1,
+        bit_length: 8,
+        name_prefix: "bin".into(),
+        extra: Extra::new(),
+    };
+    let delegations =
+        Delegations { keys: keys(&[6]), roles: None, succinct_roles: Some(succinct), extra: Extra::new() };
+    Targets {
+        common: common("targets", 4),
+        targets: BTreeMap::new(),
+        delegations: Some(delegations),
+        extra: Extra::new(),
+    }
+}
+
+pub fn release() -> Release {
+    let index = |name: &str, n: u8| IndexRef { target: name.parse().unwrap(), root: Sha256Digest([n; 32]) };
+    let payload = |encoding: &str, name: &str, length| Payload {
+        encoding: String::from(encoding).into(),
+        target: name.parse().unwrap(),
+        length,
+        index: index(&format!("{name}.index"), 2),
+    };
+    let image = Image {
+        hardware: vec!["revB".parse().unwrap(), "revC".parse().unwrap()],
+        length: 50_000_000,
+        sha256: Sha256Digest([9; 32]),
+        index: index("thermostat/2.1.0.revC.image.index", 1),
+        payloads: vec![
+            payload("zstd", "thermostat/2.1.0.revC.image.zst", 17_000_000),
+            payload("an-encoding-of-the-future", "thermostat/2.1.0.revC.from-2.0.0.delta", 300_000),
+        ],
+    };
+    Release {
+        format: Release::FORMAT.into(),
+        requires: vec![],
+        product: "thermostat".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        security_version: 4,
+        class: Class::Combined { reason: "The fix needs the new radio driver.".into() },
+        created: "2026-11-21T12:00:00Z".parse().unwrap(),
+        notes: Notes {
+            what: "Closes a hole in the pairing screen.".into(),
+            why: "Somebody within radio range could have paired with your thermostat.".into(),
+            interruption_seconds: 90,
+        },
+        fixes: vec![FixedVulnerability { id: "CVE-2026-12345".into(), severity: Severity::High }],
+        minimum_version: Some("2.0.0".parse().unwrap()),
+        sbom: Some("thermostat/2.1.0.sbom.json".parse().unwrap()),
+        advisories: vec!["https://example.com/advisories/7".into()],
+        available_until: "2036-11-21".parse().unwrap(),
+        images: vec![image],
+    }
+}
+
+pub fn channel() -> Channel {
+    let mut channel = Channel::new("thermostat".parse().unwrap(), "stable".parse().unwrap());
+    channel.releases = vec![Offered { version: "2.1.0".parse().unwrap(), manifest: Sha256Digest([1; 32]) }];
+    channel.withdrawn = vec![Withdrawn {
+        version: "2.0.9".parse().unwrap(),
+        manifest: Sha256Digest([2; 32]),
+        reason: "It drains the battery.".into(),
+        at: "2026-11-20T08:00:00Z".parse().unwrap(),
+    }];
+    channel
+}
+
+pub fn support() -> Support {
+    let promise = |made: &str, until: &str, reason: &str| Promise {
+        made: made.parse().unwrap(),
+        guaranteed_until: until.parse().unwrap(),
+        reason: reason.into(),
+    };
+    Support {
+        format: Support::FORMAT.into(),
+        requires: vec![],
+        product: "thermostat".parse().unwrap(),
+        promises: vec![
+            promise("2026-01-05T09:00:00Z", "2031-06-30", "Five years from the last sale that we plan."),
+            promise("2026-11-21T12:00:00Z", "2033-06-30", "We go on selling it for two more years."),
+        ],
+        contact: VulnerabilityContact {
+            contacts: vec!["mailto:security@example.com".into(), "https://example.com/security".into()],
+            acknowledgement_days: 5,
+            status_update_days: 14,
+            policy: Some("https://example.com/security/policy".into()),
+        },
+    }
+}
+
+pub fn report() -> Report {
+    Report {
+        format: Report::FORMAT.into(),
+        requires: vec![],
+        device: "device-0017".parse().unwrap(),
+        sequence: 12,
+        at: "2026-11-21T12:34:56Z".parse().unwrap(),
+        product: "thermostat".parse().unwrap(),
+        hardware: "revC".parse().unwrap(),
+        version: "2.1.0".parse().unwrap(),
+        manifest: Sha256Digest([1; 32]),
+        outcome: Outcome::RolledBack,
+        failure: Some(FailureCode::Unhealthy),
+        detail: "the health script ended with 1".into(),
+    }
+}
+
+pub fn key_file() -> KeyFile {
+    KeyFile::new("Ada, root", key(1), &Ring).unwrap()
+}
+
+pub fn bundle() -> Vec<u8> {
+    let contents = b"{}\n";
+    let file = BundleFile {
+        path: "metadata/1.root.json".parse().unwrap(),
+        length: contents.len() as u64,
+        sha256: Ring.sha256(contents),
+    };
+    let header = BundleHeader::new("2026-11-21T12:00:00Z".parse().unwrap(), vec![file]);
+    [header.encode().unwrap().as_slice(), contents].concat()
+}
+
+/// 129 chunks of 4 KiB, so that there are two pages; the last chunk has 5 bytes.
+pub fn index() -> (Vec<u8>, Sha256Digest) {
+    let shape = Shape::new(128 * 4096 + 5, 12).unwrap();
+    let chunks = (0..shape.chunks()).map(|n| Ring.sha256(&n.to_le_bytes())).collect();
+    Index::new(shape, chunks).unwrap().encode(&Ring)
+}
