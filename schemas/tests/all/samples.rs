@@ -17,8 +17,8 @@ use perennial_schemas::{Document, Json, Sha256Digest};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// ed25519 and SHA-256 by ring: this crate has no cryptography of its own.
-pub struct Ring;
-pub struct Running(ring::digest::Context);
+pub(crate) struct Ring;
+pub(crate) struct Running(ring::digest::Context);
 
 impl Digest for Ring {
     type Running = Running;
@@ -49,15 +49,15 @@ impl VerifySignature for Ring {
 }
 
 /// The key pair of seed `[n; 32]`.
-pub fn pair(n: u8) -> Ed25519KeyPair {
+pub(crate) fn pair(n: u8) -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[n; 32]).unwrap()
 }
 
-pub fn key(n: u8) -> Key {
+pub(crate) fn key(n: u8) -> Key {
     Key::ed25519(pair(n).public_key().as_ref().try_into().unwrap())
 }
 
-pub fn sign<T: serde::Serialize>(signed: T, seeds: &[u8]) -> Vec<u8> {
+pub(crate) fn sign<T: serde::Serialize>(signed: T, seeds: &[u8]) -> Vec<u8> {
     let mut envelope = Envelope { signed, signatures: Vec::new() };
     let message = envelope.canonical().unwrap();
     envelope.signatures = seeds
@@ -83,7 +83,7 @@ fn keys(seeds: &[u8]) -> KeyMap {
     seeds.iter().map(|n| (key(*n).id(&Ring).unwrap(), key(*n))).collect()
 }
 
-pub fn root() -> Root {
+pub(crate) fn root() -> Root {
     let mut keys = keys(&[1, 2, 3, 4, 5]);
     // A key of the future: kept, never counted.
     let future: Key =
@@ -107,18 +107,18 @@ fn meta(version: u64) -> MetaFile {
     MetaFile { version, length: Some(1234), hashes: Some(hashes), extra: Extra::new() }
 }
 
-pub fn timestamp() -> TimestampRole {
+pub(crate) fn timestamp() -> TimestampRole {
     let mut common = common("timestamp", 1_795_262_400);
     common.signed_at = None;
     TimestampRole { common, meta: BTreeMap::from([("snapshot.json".into(), meta(7))]), extra: Extra::new() }
 }
 
-pub fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let meta = BTreeMap::from([("targets.json".into(), meta(3)), ("thermostat.json".into(), meta(9))]);
     Snapshot { common: common("snapshot", 7), meta, extra: Extra::new() }
 }
 
-pub fn targets() -> Targets {
+pub(crate) fn targets() -> Targets {
     let delegation = |name: &str, paths: Option<&str>, prefixes: Option<&str>| Delegation {
         name: name.parse().unwrap(),
         keyids: role(&[6, 7], 2).keyids,
@@ -138,7 +138,7 @@ pub fn targets() -> Targets {
     Targets { common: common("targets", 3), targets, delegations: Some(delegations), extra: Extra::new() }
 }
 
-pub fn succinct_targets() -> Targets {
+pub(crate) fn succinct_targets() -> Targets {
     let succinct = SuccinctRoles {
         keyids: role(&[6], 1).keyids,
         threshold: 1,
@@ -156,7 +156,7 @@ pub fn succinct_targets() -> Targets {
     }
 }
 
-pub fn release() -> Release {
+pub(crate) fn release() -> Release {
     let index = |name: &str, n: u8| IndexRef { target: name.parse().unwrap(), root: Sha256Digest([n; 32]) };
     let payload = |encoding: &str, name: &str, length| Payload {
         encoding: String::from(encoding).into(),
@@ -196,7 +196,7 @@ pub fn release() -> Release {
     }
 }
 
-pub fn channel() -> Channel {
+pub(crate) fn channel() -> Channel {
     let mut channel = Channel::new("thermostat".parse().unwrap(), "stable".parse().unwrap());
     channel.releases = vec![Offered { version: "2.1.0".parse().unwrap(), manifest: Sha256Digest([1; 32]) }];
     channel.withdrawn = vec![Withdrawn {
@@ -208,7 +208,7 @@ pub fn channel() -> Channel {
     channel
 }
 
-pub fn support() -> Support {
+pub(crate) fn support() -> Support {
     let promise = |made: &str, until: &str, reason: &str| Promise {
         made: made.parse().unwrap(),
         guaranteed_until: until.parse().unwrap(),
@@ -231,7 +231,7 @@ pub fn support() -> Support {
     }
 }
 
-pub fn report() -> Report {
+pub(crate) fn report() -> Report {
     Report {
         format: Report::FORMAT.into(),
         requires: vec![],
@@ -248,11 +248,11 @@ pub fn report() -> Report {
     }
 }
 
-pub fn key_file() -> KeyFile {
+pub(crate) fn key_file() -> KeyFile {
     KeyFile::new("Ada, root", key(1), &Ring).unwrap()
 }
 
-pub fn bundle() -> Vec<u8> {
+pub(crate) fn bundle() -> Vec<u8> {
     let contents = b"{}\n";
     let file = BundleFile {
         path: "metadata/1.root.json".parse().unwrap(),
@@ -264,7 +264,7 @@ pub fn bundle() -> Vec<u8> {
 }
 
 /// 129 chunks of 4 KiB, so that there are two pages; the last chunk has 5 bytes.
-pub fn index() -> (Vec<u8>, Sha256Digest) {
+pub(crate) fn index() -> (Vec<u8>, Sha256Digest) {
     let shape = Shape::new(128 * 4096 + 5, 12).unwrap();
     let chunks = (0..shape.chunks()).map(|n| Ring.sha256(&n.to_le_bytes())).collect();
     Index::new(shape, chunks).unwrap().encode(&Ring)
