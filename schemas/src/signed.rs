@@ -38,7 +38,20 @@ pub struct Signed<T> {
     canonical: Vec<u8>,
 }
 
-/// A value that a threshold of keys has signed. Only [`Signed::verify`] makes one.
+/// A value that a threshold of keys has signed. Only [`Signed::verify`] makes one:
+///
+/// ```compile_fail,E0451
+/// # fn forge(value: perennial_schemas::tuf::Targets) -> perennial_schemas::Verified<perennial_schemas::tuf::Targets> {
+/// perennial_schemas::Verified { value }
+/// # }
+/// ```
+/// and its value can't be changed while the proof lasts:
+///
+/// ```compile_fail,E0594
+/// # fn forge(mut verified: perennial_schemas::Verified<perennial_schemas::tuf::Targets>) {
+/// verified.common.version = 9;
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Verified<T> {
     value: T,

@@ -10,6 +10,7 @@
 )]
 
 mod golden;
+mod hostile;
 mod json_schemas;
 mod samples;
 
