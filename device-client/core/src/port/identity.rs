@@ -1,0 +1,49 @@
+//! Who this device is, and what runs on it.
+
+use perennial_schemas::ident::{ChannelName, DeviceId};
+use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest};
+
+use super::PortError;
+
+/// Who this device is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The device.
+    pub device: DeviceId,
+    /// What it is.
+    pub product: ProductName,
+    /// Its hardware revision.
+    pub hardware: HardwareName,
+    /// The channel that it follows.
+    pub channel: ChannelName,
+    /// What the running image says of itself, where it carries such a file. Taken when the journal knows nothing: on
+    /// a device fresh from the factory, and in a recovery.
+    pub running: Option<RunningImage>,
+}
+
+/// What an image says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningImage {
+    /// Its release.
+    pub version: ReleaseVersion,
+    /// Its anti-rollback number.
+    pub security_version: u32,
+    /// SHA-256 of its manifest, where it knows it.
+    pub manifest: Option<Sha256Digest>,
+}
+
+/// Describes the device.
+pub trait Describe {
+    /// Who it is. Doesn't change between two boots.
+    ///
+    /// # Errors
+    /// [`PortError`] where its configuration can't be read.
+    fn identity(&mut self) -> Result<Identity, PortError>;
+}
+
+/// An identity that is known already describes itself.
+impl Describe for Identity {
+    fn identity(&mut self) -> Result<Identity, PortError> {
+        Ok(self.clone())
+    }
+}
