@@ -1,6 +1,28 @@
-//! TBD.
+//! The offline signer: keys, ceremonies, releases, support promises, bundles.
+//!
+//! Decides what may be published and gathers the signatures for it. It never talks to a network, never holds a
+//! server's online key, and never edits anything that is published: every change is a *proposal*, a folder that
+//! travels, is reviewed, signed by k of n people apart, and published whole.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`cli`] | the commands, their streams, two-line errors |
+//! | [`keys`] | private keys under a passphrase, public halves to hand around |
+//! | [`repository`] | the folder with what is published, and its configuration |
+//! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
+//! | [`files`] | every reading and writing of files |
+//! | [`crypto`] | the provider of signatures and digests |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
+
+pub mod cli;
+pub mod crypto;
+pub mod files;
+pub mod keys;
+pub mod proposal;
+pub mod repository;
+
+pub use cli::{Io, run};

@@ -1,0 +1,84 @@
+//! How a command fails: two lines, what happened and what to do.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use super::Io;
+
+/// An error that knows what its reader can do about it.
+pub trait Advise: Error {
+    /// What to do, as one line without a full stop.
+    fn advice(&self) -> String;
+}
+
+/// A failure as its reader sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CliError {
+    what: String,
+    hint: String,
+    status: u8,
+}
+
+impl CliError {
+    /// A failure that the command itself found.
+    pub fn new(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: hint.into(), status: 1 }
+    }
+
+    /// Any error, with its chain, and what to do about it.
+    pub fn with_hint(error: &dyn Error, hint: impl Into<String>) -> Self {
+        let mut what = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            let _ = write!(what, ": {inner}");
+            source = inner.source();
+        }
+        Self::new(what, hint)
+    }
+
+    pub(super) fn output(error: impl Error) -> Self {
+        Self::with_hint(&error, "check where the output goes")
+    }
+
+    /// Arguments that clap refused.
+    pub(super) fn usage(error: &clap::Error) -> Self {
+        let text = error.render().to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut what = String::from(lines.next().unwrap_or("no command").trim_start_matches("error: "));
+        let rest = lines.clone().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("tip:"));
+        if what.ends_with(':') {
+            what = rest.fold(what, |what, line| what + " " + line);
+        }
+        if what.starts_with("Signs software") || what.starts_with("Usage") {
+            what = "no command was given".into();
+        }
+        let tip = lines.find(|line| line.starts_with("tip:")).map(|tip| tip.trim_start_matches("tip: "));
+        let hint = tip.map_or("perennial-signer --help shows the commands".into(), String::from);
+        Self { what, hint, status: 2 }
+    }
+
+    /// What happened.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// Prints the two lines; line breaks inside them become spaces.
+    pub(super) fn print(&self, io: &mut Io<'_>) -> ExitCode {
+        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // If stderr is gone, the exit status still tells.
+        let _ = writeln!(io.stderr, "error: {}\nhint: {}", flat(&self.what), flat(&self.hint));
+        ExitCode::from(self.status)
+    }
+}
+
+impl<E: Advise + 'static> From<E> for CliError {
+    fn from(error: E) -> Self {
+        Self::with_hint(&error, error.advice())
+    }
+}

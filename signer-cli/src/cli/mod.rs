@@ -1,0 +1,66 @@
+//! The commands: what they are called, what they print, how they fail.
+//!
+//! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
+
+mod error;
+mod io;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::{Advise, CliError};
+pub use io::{Ask, Io, Report};
+
+/// Signs software updates offline: keys, ceremonies, releases, support promises, bundles.
+#[derive(Debug, Parser)]
+#[command(name = "perennial-signer", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The repository's folder.
+    #[arg(long, global = true, value_name = "DIR", default_value = ".")]
+    pub repo: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs one command: 0 where it did what it says, 1 where it failed or refused, 2 for arguments that make no sense.
+///
+/// A failure prints exactly two lines on stderr: `error: …` and `hint: …`.
+pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(e) if !e.use_stderr() => {
+            let _ = write!(io.stdout, "{e}");
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => return CliError::usage(&e).print(io),
+    };
+    match dispatch(cli, io) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => e.print(io),
+    }
+}
+
+fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
+    match cli.command {
+        Command::Completions { shell } => completions(shell, io),
+    }
+}
+
+fn completions(shell: clap_complete::Shell, io: &mut Io<'_>) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    let mut command = <Cli as clap::CommandFactory>::command();
+    clap_complete::generate(shell, &mut command, "perennial-signer", &mut script);
+    io.stdout.write_all(&script).map_err(CliError::output)
+}

@@ -1,0 +1,277 @@
+//! Every reading and writing of files: with limits, and durably.
+//!
+//! A file appears whole or not at all: written beside its place, flushed to the disk, renamed, and the folder flushed,
+//! too. Nothing here decides what is written.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the file adapter")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+
+use perennial_schemas::crypto::RunningDigest;
+use perennial_schemas::{Digest, Sha256Digest};
+
+use crate::cli::Advise;
+use crate::crypto::Ring;
+
+/// What could not be done with which file.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refused.
+    #[error("can't {operation} {}", path.display())]
+    Io {
+        /// `read`, `write`, …
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Longer than such a file may be.
+    #[error("{} is longer than the limit of {limit} bytes", path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// There already, and never overwritten.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl FileError {
+    fn io<'p>(operation: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> Self + use<'p> {
+        move |source| Self::Io { operation, path: path.into(), source }
+    }
+
+    /// Whether the file isn't there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl Advise for FileError {
+    fn advice(&self) -> String {
+        match self {
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the path, and that --repo names the right folder".into()
+            }
+            Self::Io { .. } => "check the permissions and the free space of the folder".into(),
+            Self::TooLong { .. } => "check that it is the file that you mean".into(),
+            Self::Exists { .. } => "choose another name, or move the old file away first".into(),
+        }
+    }
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`]
+pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::io("read", path))?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
+    if bytes.len() as u64 > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(bytes) }
+}
+
+/// As [`read`], with `None` for a file that isn't there.
+///
+/// # Errors
+/// [`FileError`]
+pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    match read(path, limit) {
+        Err(e) if e.is_not_found() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Opens a file for reading in pieces.
+///
+/// # Errors
+/// [`FileError`]
+pub fn open(path: &Path) -> Result<BufReader<File>, FileError> {
+    let file = File::open(path).map_err(FileError::io("read", path))?;
+    Ok(BufReader::with_capacity(256 * 1024, file))
+}
+
+/// Length in bytes and SHA-256 of a file, read in pieces.
+///
+/// # Errors
+/// [`FileError`]
+pub fn measure(path: &Path) -> Result<(u64, Sha256Digest), FileError> {
+    let mut file = open(path)?.into_inner();
+    let mut digest = Ring.start();
+    let mut buffer = vec![0; 256 * 1024];
+    let mut length = 0;
+    loop {
+        let count = file.read(&mut buffer).map_err(FileError::io("read", path))?;
+        if count == 0 {
+            return Ok((length, digest.finish()));
+        }
+        length += count as u64;
+        digest.update(&buffer[..count]);
+    }
+}
+
+/// Writes a file whole: an existing one is replaced in one step.
+///
+/// # Errors
+/// [`FileError`]
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    put(path, &mut &*bytes).map(drop)
+}
+
+/// Copies what `from` gives into a file, whole; returns the length in bytes.
+///
+/// # Errors
+/// [`FileError`]
+pub fn put(path: &Path, from: &mut dyn Read) -> Result<u64, FileError> {
+    let folder = folder_of(path);
+    create_folder(folder)?;
+    let mut temporary =
+        tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(FileError::io("write", path))?;
+    let length = io::copy(from, &mut temporary).map_err(FileError::io("write", path))?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    temporary.as_file().set_permissions(readable).map_err(FileError::io("write", path))?;
+    temporary.as_file().sync_all().map_err(FileError::io("write", path))?;
+    temporary.persist(path).map_err(|e| FileError::io("write", path)(e.error))?;
+    sync_folder(folder)?;
+    Ok(length)
+}
+
+/// Copies a file, whole, by a hard link where the file system can: for target files, which never change.
+///
+/// # Errors
+/// [`FileError`]
+pub fn copy(from: &Path, to: &Path) -> Result<u64, FileError> {
+    put(to, &mut open(from)?.into_inner())
+}
+
+/// Creates a file that only its owner reads (mode 0600). Never overwrites.
+///
+/// # Errors
+/// [`FileError::Exists`], [`FileError::Io`]
+pub fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let mut options = OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::mode(options.write(true).create_new(true), 0o600);
+    create_folder(folder_of(path))?;
+    let mut file = options.open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::AlreadyExists => FileError::Exists { path: path.into() },
+        _ => FileError::io("create", path)(e),
+    })?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(FileError::io("write", path))?;
+    sync_folder(folder_of(path))
+}
+
+/// Whether there is something at `path`.
+pub fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+/// The length of a file in bytes; `None` where there is none.
+///
+/// # Errors
+/// [`FileError`]
+pub fn length(path: &Path) -> Result<Option<u64>, FileError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some(metadata.len())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(FileError::io("read", path)(e)),
+    }
+}
+
+/// The permission bits of a file.
+///
+/// # Errors
+/// [`FileError`]
+pub fn mode(path: &Path) -> Result<u32, FileError> {
+    let metadata = fs::metadata(path).map_err(FileError::io("read", path))?;
+    Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777)
+}
+
+/// The names in a folder, sorted, hidden ones left out; none where there is no folder.
+///
+/// # Errors
+/// [`FileError`]
+pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(FileError::io("list", folder))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(FileError::io("list", folder))?;
+        names.extend(entry.file_name().into_string().ok().filter(|name| !name.starts_with('.')));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Every file under a folder, by its path relative to it with `/` between, sorted.
+///
+/// # Errors
+/// [`FileError`]
+pub fn list_all(folder: &Path) -> Result<Vec<String>, FileError> {
+    let mut found = Vec::new();
+    for name in list(folder)? {
+        let path = folder.join(&name);
+        if fs::metadata(&path).map_err(FileError::io("read", &path))?.is_dir() {
+            found.extend(list_all(&path)?.into_iter().map(|inner| format!("{name}/{inner}")));
+        } else {
+            found.push(name);
+        }
+    }
+    Ok(found)
+}
+
+/// Creates a folder and those above it.
+///
+/// # Errors
+/// [`FileError`]
+pub fn create_folder(folder: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(folder).map_err(FileError::io("create", folder))
+}
+
+/// Gives a finished folder its name, in one step.
+///
+/// # Errors
+/// [`FileError`]
+pub fn rename(from: &Path, to: &Path) -> Result<(), FileError> {
+    fs::rename(from, to).map_err(FileError::io("rename", from))?;
+    sync_folder(folder_of(to))
+}
+
+/// Removes a file, if it is there.
+///
+/// # Errors
+/// [`FileError`]
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a folder with all that is in it, if it is there.
+///
+/// # Errors
+/// [`FileError`]
+pub fn remove_folder(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(FileError::io("remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync_folder(folder: &Path) -> Result<(), FileError> {
+    File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::io("write", folder))
+}

@@ -1,0 +1,1 @@
+//! Keys: private halves under a passphrase, public halves to hand around.
