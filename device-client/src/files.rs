@@ -1,0 +1,132 @@
+//! Files: reading with a limit, and writing so that a power cut leaves the old file or the new one.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the file adapter")]
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// A file that can't be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system refuses.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Longer than it may be.
+    #[error("{path} is longer than {limit} bytes", path = path.display())]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl FileError {
+    pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
+        move |source| Self::Io { path: path.to_owned(), source }
+    }
+
+    /// Whether the file is missing.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// A whole file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(FileError::io(path))?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io(path))?;
+    if bytes.len() as u64 > limit {
+        return Err(FileError::TooLong { path: path.to_owned(), limit });
+    }
+    Ok(bytes)
+}
+
+/// Like [`read_limited`]; `None` where there is no such file.
+///
+/// # Errors
+/// [`FileError`].
+pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    match read_limited(path, limit) {
+        Err(error) if error.is_missing() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Writes a file durably: a temporary file beside it, fsync, rename, fsync of the folder. Until the rename the old
+/// file stands, so that a full disk or a power cut loses nothing.
+///
+/// # Errors
+/// [`FileError`]; the old file is whole then.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let temporary = beside(path);
+    let written = File::create(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(source) = written {
+        // What is left over would only fill the disk; the next write replaces it anyway.
+        let _ = std::fs::remove_file(&temporary);
+        return Err(FileError::Io { path: path.to_owned(), source });
+    }
+    sync_folder(path)
+}
+
+/// Makes the entries of a file's folder durable.
+///
+/// # Errors
+/// [`FileError`].
+pub fn sync_folder(path: &Path) -> Result<(), FileError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(FileError::io(folder))
+}
+
+/// Creates a folder and those above it.
+///
+/// # Errors
+/// [`FileError`].
+pub fn create_folder(path: &Path) -> Result<(), FileError> {
+    std::fs::create_dir_all(path).map_err(FileError::io(path))
+}
+
+/// `state.a` → `.state.a.tmp`, in the same folder and so on the same file system.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.tmp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_read_up_to_its_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        assert!(read_if_there(&path, 10).unwrap().is_none());
+        write_durably(&path, b"one").unwrap();
+        write_durably(&path, b"two!").unwrap();
+        assert_eq!(read_limited(&path, 4).unwrap(), b"two!");
+        assert!(matches!(read_limited(&path, 3), Err(FileError::TooLong { limit: 3, .. })));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_write_that_fails_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a");
+        write_durably(&path, b"one").unwrap();
+        std::fs::create_dir(beside(&path)).unwrap();
+        assert!(write_durably(&path, b"two").is_err());
+        assert_eq!(read_limited(&path, 10).unwrap(), b"one");
+    }
+}
