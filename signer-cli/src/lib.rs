@@ -7,6 +7,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the commands, their streams, two-line errors |
+//! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
@@ -21,6 +22,7 @@
 pub mod cli;
 pub mod crypto;
 pub mod files;
+pub mod image;
 pub mod keys;
 pub mod proposal;
 pub mod repository;
