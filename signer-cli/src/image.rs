@@ -70,7 +70,9 @@ pub enum ImageError {
 /// there are at most 16,384 chunks. Past 16 GiB chunks stay at 1 MiB and become more.
 pub fn chunk_bits(length: u64) -> u8 {
     let greatest = *CHUNK_BITS.end();
-    (LEAST_CHUNK_BITS..greatest).find(|bits| length.div_ceil(1 << bits) <= CHUNKS_AIMED_AT).unwrap_or(greatest)
+    (LEAST_CHUNK_BITS..greatest)
+        .find(|bits| length.div_ceil(1 << bits) <= CHUNKS_AIMED_AT)
+        .unwrap_or(greatest)
 }
 
 /// Reads `length` bytes of `image` to its end, writes the compressed payload, and gives length, digest and index of

@@ -7,11 +7,12 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the commands, their streams, two-line errors |
+//! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
-//! | [`files`] | every reading and writing of files |
+//! | [`files`], [`scratch`] | every reading and writing of files |
 //! | [`crypto`] | the provider of signatures and digests |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -19,6 +20,7 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+pub mod check;
 pub mod cli;
 pub mod crypto;
 pub mod files;
@@ -26,5 +28,6 @@ pub mod image;
 pub mod keys;
 pub mod proposal;
 pub mod repository;
+pub mod scratch;
 
 pub use cli::{Io, run};

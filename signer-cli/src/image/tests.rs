@@ -22,21 +22,14 @@ fn prepare_bytes(image: &[u8], threads: u32) -> (Prepared, Vec<u8>) {
     let mut payload = Vec::new();
     let compression = Compression { level: 3, threads };
     let length = image.len() as u64;
-    let prepared =
-        prepare(&mut &image[..], length, &mut payload, compression, &Ring, &mut |_| ()).unwrap();
+    let prepared = prepare(&mut &image[..], length, &mut payload, compression, &Ring, &mut |_| ()).unwrap();
     (prepared, payload)
 }
 
 #[test]
 fn chunks_are_as_small_as_their_number_allows() {
-    let table = [
-        (1, 16),
-        (1 << 30, 16),
-        ((1 << 30) + 1, 17),
-        (4 << 30, 18),
-        (16 << 30, 20),
-        (IMAGE_LENGTH, 20),
-    ];
+    let table =
+        [(1, 16), (1 << 30, 16), ((1 << 30) + 1, 17), (4 << 30, 18), (16 << 30, 20), (IMAGE_LENGTH, 20)];
     for (length, bits) in table {
         assert_eq!(chunk_bits(length), bits, "{length} bytes");
     }

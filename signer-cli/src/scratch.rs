@@ -1,0 +1,178 @@
+//! A file that nobody sees until it is finished, and that nothing needs to clean up.
+//!
+//! Where the system can (Linux, and any usual file system) it has no name until [`Scratch::keep_as`] gives it one, so
+//! that Ctrl-C, a kill and a power cut leave nothing behind. Elsewhere it has a hidden name and is removed when dropped.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the adapter for files in the making")]
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use tempfile::NamedTempFile;
+
+use crate::files::{self, FileError};
+
+/// A file in the making.
+#[derive(Debug)]
+pub struct Scratch {
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Nameless(File),
+    Hidden(NamedTempFile),
+}
+
+impl Scratch {
+    /// A new file on the file system of `folder`, which is created if need be.
+    ///
+    /// # Errors
+    /// [`FileError`]
+    pub fn create_in(folder: &Path) -> Result<Self, FileError> {
+        files::create_folder(folder)?;
+        let fail = |source| FileError::Io { operation: "write into", path: folder.into(), source };
+        let state = match nameless(folder) {
+            Some(file) => State::Nameless(file),
+            None => {
+                let hidden = tempfile::Builder::new().prefix(".new-").tempfile_in(folder);
+                State::Hidden(hidden.map_err(fail)?)
+            }
+        };
+        Ok(Self { state })
+    }
+
+    /// Flushes it to the disk and gives it its name, in one step. An existing file of that name is replaced; its folder
+    /// is created if need be.
+    ///
+    /// # Errors
+    /// [`FileError`]
+    pub fn keep_as(self, path: &Path) -> Result<(), FileError> {
+        let fail = |source| FileError::Io { operation: "write", path: path.into(), source };
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new("."));
+        files::create_folder(folder)?;
+        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+        self.file().set_permissions(readable).map_err(fail)?;
+        self.file().sync_all().map_err(fail)?;
+        match self.state {
+            State::Nameless(mut file) => {
+                let place = tempfile::Builder::new().prefix(".new-").tempdir_in(folder).map_err(fail)?;
+                let named = place.path().join("file");
+                if link(&file, &named).is_err() {
+                    // No /proc, or a file system without links: the long way.
+                    file.seek(SeekFrom::Start(0)).map_err(fail)?;
+                    files::put(&named, &mut file)?;
+                }
+                files::rename(&named, path)
+            }
+            State::Hidden(hidden) => {
+                hidden.persist(path).map_err(|e| fail(e.error))?;
+                File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
+            }
+        }
+    }
+
+    /// Goes back to its beginning, for reading what was written.
+    ///
+    /// # Errors
+    /// [`io::Error`]
+    pub fn rewind(&mut self) -> io::Result<()> {
+        self.file_mut().seek(SeekFrom::Start(0)).map(drop)
+    }
+
+    fn file(&self) -> &File {
+        match &self.state {
+            State::Nameless(file) => file,
+            State::Hidden(hidden) => hidden.as_file(),
+        }
+    }
+
+    fn file_mut(&mut self) -> &mut File {
+        match &mut self.state {
+            State::Nameless(file) => file,
+            State::Hidden(hidden) => hidden.as_file_mut(),
+        }
+    }
+}
+
+impl Write for Scratch {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file_mut().flush()
+    }
+}
+
+impl Read for Scratch {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.file_mut().read(bytes)
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn nameless(folder: &Path) -> Option<File> {
+    use rustix::fs::{Mode, OFlags};
+    let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
+    rustix::fs::open(folder, flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+}
+
+#[cfg(target_os = "linux")]
+fn link(file: &File, path: &Path) -> io::Result<()> {
+    use rustix::fs::{AtFlags, CWD};
+    let number = std::os::fd::AsRawFd::as_raw_fd(file);
+    Ok(rustix::fs::linkat(CWD, format!("/proc/self/fd/{number}"), CWD, path, AtFlags::SYMLINK_FOLLOW)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn nameless(_: &Path) -> Option<File> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+fn link(_: &File, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_has_no_name_until_it_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::create_in(folder.path()).unwrap();
+        scratch.write_all(b"abc").unwrap();
+        if matches!(scratch.state, State::Nameless(_)) {
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        }
+        let path = folder.path().join("a/b");
+        scratch.keep_as(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"abc");
+        assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_dropped_one_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut scratch = Scratch::create_in(folder.path()).unwrap();
+        scratch.write_all(b"abc").unwrap();
+        drop(scratch);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_existing_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for text in [&b"first"[..], b"second"] {
+            let mut scratch = Scratch::create_in(folder.path()).unwrap();
+            scratch.write_all(text).unwrap();
+            scratch.keep_as(&path).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), text);
+        }
+    }
+}
