@@ -16,6 +16,13 @@ use parse::{Block, blocks, first_line_missing};
 /// Seconds that one document's commands may take.
 const PATIENCE: &str = "300";
 
+/// What a reader has installed.
+const TOOLS: &[(&str, &str)] = &[
+    ("perennial-signer", env!("CARGO_BIN_EXE_tested-signer")),
+    ("perennial-server", env!("CARGO_BIN_EXE_tested-server")),
+    ("perennial-device", env!("CARGO_BIN_EXE_tested-device")),
+];
+
 #[test]
 fn every_command_in_the_documents_runs() {
     let documents = documents();
@@ -103,6 +110,9 @@ fn script_of(blocks: &[Block], outputs: &Path) -> String {
 fn path(folder: &Path) -> String {
     let bin = folder.join("bin");
     std::fs::create_dir(&bin).unwrap();
+    for (name, binary) in TOOLS {
+        std::os::unix::fs::symlink(binary, bin.join(name)).unwrap();
+    }
     format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default())
 }
 
