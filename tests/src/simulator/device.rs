@@ -84,7 +84,8 @@ impl Device {
     pub fn version(&self, file: &str) -> u64 {
         let state = self.state();
         let bytes = state.files().find(|(name, _)| name == file).map(|(_, bytes)| bytes.to_vec());
-        let json: Option<serde_json::Value> = bytes.map(|bytes| serde_json::from_slice(&bytes).expect("JSON"));
+        let json: Option<serde_json::Value> =
+            bytes.map(|bytes| serde_json::from_slice(&bytes).expect("JSON"));
         json.and_then(|json| json["signed"]["version"].as_u64()).unwrap_or(0)
     }
 }

@@ -7,7 +7,7 @@ use perennial_device_core::trust::{FetchError, MetadataSource, Request};
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::signed::{Envelope, canonical_of, to_text};
 use perennial_schemas::tuf::{
-    Common, Delegation, Delegations, Extra, KeyMap, MetaFile, Root, RoleKeys, Snapshot, TargetFile, Targets,
+    Common, Delegation, Delegations, Extra, KeyMap, MetaFile, RoleKeys, Root, Snapshot, TargetFile, Targets,
     TimestampRole, TopRole,
 };
 use perennial_schemas::{RoleName, Timestamp};

@@ -1,10 +1,10 @@
 //! Keys made from a number, so that a test is the same each time.
 
+use perennial_device_core::crypto::Ring;
 use perennial_schemas::KeyId;
 use perennial_schemas::digest::encode_hex;
 use perennial_schemas::signed::Signature;
 use perennial_schemas::tuf::Key;
-use perennial_device_core::crypto::Ring;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 /// An ed25519 key pair. Number n is the same key in every test.

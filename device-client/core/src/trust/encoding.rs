@@ -19,7 +19,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use perennial_schemas::document::FormatError;
-use perennial_schemas::limits::{JSON_VALUES, ROOT_LENGTH, SNAPSHOT_LENGTH, TARGETS_LENGTH, TIMESTAMP_LENGTH};
+use perennial_schemas::limits::{
+    JSON_VALUES, ROOT_LENGTH, SNAPSHOT_LENGTH, TARGETS_LENGTH, TIMESTAMP_LENGTH,
+};
 use perennial_schemas::tuf::{Role, Root, Snapshot, Targets, TimestampRole};
 use perennial_schemas::{RoleName, Signed};
 
@@ -238,6 +240,3 @@ const CRC64: [u64; 256] = {
     }
     table
 };
-
-
-

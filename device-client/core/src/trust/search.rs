@@ -65,8 +65,14 @@ impl<C: Crypto> Refresh<'_, C> {
         let digest = self.crypto.sha256(path.as_str().as_bytes());
         let top = top_level();
         let stack = Vec::from([(top.clone(), top)]);
-        let search =
-            Search { path: path.clone(), digest, stack, visited: BTreeSet::new(), awaited: None, found: None };
+        let search = Search {
+            path: path.clone(),
+            digest,
+            stack,
+            visited: BTreeSet::new(),
+            awaited: None,
+            found: None,
+        };
         self.begin(Job::Search(search))
     }
 

@@ -105,7 +105,8 @@ impl TrustState {
             (TopRole::Snapshot, self.snapshot.as_ref()),
             (TopRole::Targets, self.targets.as_ref()),
         ];
-        let top = top.into_iter().filter_map(|(role, bytes)| Some((format!("{role}.json"), bytes?.as_slice())));
+        let top =
+            top.into_iter().filter_map(|(role, bytes)| Some((format!("{role}.json"), bytes?.as_slice())));
         let delegated = self.delegated.iter();
         top.chain(delegated.map(|(role, bytes)| (format!("{}.json", role.file_name()), bytes.as_slice())))
     }
