@@ -10,6 +10,7 @@
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
+//! | [`release`] | releases and channels of one product, as proposals |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
 //! | [`files`], [`scratch`] | every reading and writing of files |
@@ -27,6 +28,7 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod proposal;
+pub mod release;
 pub mod repository;
 pub mod scratch;
 

@@ -2,8 +2,11 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
+mod channel;
 mod error;
 mod io;
+mod progress;
+mod release;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -27,6 +30,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Releases of a product.
+    #[command(subcommand)]
+    Release(release::ReleaseCommand),
+    /// What a product offers.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
+    /// Propose to withdraw a release: devices refuse it for good.
+    Withdraw(channel::WithdrawArgs),
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -54,6 +65,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
 
 fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
     match cli.command {
+        Command::Release(command) => release::run(command, &cli.repo, io),
+        Command::Channel(command) => channel::run(command, &cli.repo, io),
+        Command::Withdraw(args) => channel::withdraw(&args, &cli.repo, io),
         Command::Completions { shell } => completions(shell, io),
     }
 }
