@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::crypto::RunningDigest;
 use perennial_schemas::tuf::{Role, TopRole};
-use perennial_schemas::{Digest, FormatError, RoleName, Sha256Digest, TargetPath, Timestamp};
+use perennial_schemas::{Digest, FormatError, Sha256Digest, TargetPath, Timestamp};
 
 use crate::cli::Advise;
 use crate::crypto::Ring;
@@ -147,7 +147,13 @@ struct Files {
 }
 
 impl Files {
-    fn push(&mut self, path: &str, length: u64, sha256: Sha256Digest, source: Source) -> Result<(), BundleError> {
+    fn push(
+        &mut self,
+        path: &str,
+        length: u64,
+        sha256: Sha256Digest,
+        source: Source,
+    ) -> Result<(), BundleError> {
         let path = path.parse().map_err(|e| FormatError::shape("bundle", format!("{e}")))?;
         self.listed.push(BundleFile { path, length, sha256 });
         self.sources.push(source);
@@ -252,9 +258,4 @@ fn copy(
 fn differs(file: &Path, length: u64, sha256: Sha256Digest) -> Result<(), BundleError> {
     let (got_length, got) = files::measure(file)?;
     Err(BundleError::Differs { file: file.into(), length, sha256, got_length, got })
-}
-
-/// The roles of a published state as files, for a preview.
-pub fn role_files(published: &Published) -> BTreeMap<RoleName, Vec<u8>> {
-    published.roles.iter().map(|(name, file)| (name.clone(), file.bytes.clone())).collect()
 }

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the commands, their streams, two-line errors |
+//! | [`bundle`] | what is published, as one file for a server |
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
@@ -21,6 +22,7 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+pub mod bundle;
 pub mod check;
 pub mod cli;
 pub mod crypto;

@@ -144,7 +144,9 @@ impl ShowReport {
             let mut withdrawn = channels.iter().flat_map(|channel| &channel.withdrawn);
             ReleaseLine {
                 offered_on: channels.iter().filter(offers).map(|channel| channel.channel.clone()).collect(),
-                withdrawn: withdrawn.find(|entry| entry.manifest == manifest).map(|entry| entry.reason.clone()),
+                withdrawn: withdrawn
+                    .find(|entry| entry.manifest == manifest)
+                    .map(|entry| entry.reason.clone()),
                 version,
                 manifest,
             }

@@ -2,7 +2,9 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
+mod bundle;
 mod channel;
+mod check;
 mod error;
 mod io;
 mod progress;
@@ -38,6 +40,10 @@ enum Command {
     Channel(channel::ChannelCommand),
     /// Propose to withdraw a release: devices refuse it for good.
     Withdraw(channel::WithdrawArgs),
+    /// Write what is published into one file for a server.
+    Bundle(bundle::BundleArgs),
+    /// Check what is published with the device's own core and with tough.
+    Check(check::CheckArgs),
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -68,6 +74,8 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Release(command) => release::run(command, &cli.repo, io),
         Command::Channel(command) => channel::run(command, &cli.repo, io),
         Command::Withdraw(args) => channel::withdraw(&args, &cli.repo, io),
+        Command::Bundle(args) => bundle::run(args, &cli.repo, io),
+        Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Completions { shell } => completions(shell, io),
     }
 }

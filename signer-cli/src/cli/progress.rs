@@ -51,7 +51,11 @@ pub(super) fn size(bytes: u64) -> String {
         tenths = (tenths + 500) / 1000;
         unit += 1;
     }
-    if unit == 0 { format!("{bytes} bytes") } else { format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit]) }
+    if unit == 0 {
+        format!("{bytes} bytes")
+    } else {
+        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +64,13 @@ mod tests {
 
     #[test]
     fn sizes() {
-        let table = [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (17_234_000, "17.2 MB"), (1 << 38, "274.9 GB")];
+        let table = [
+            (0, "0 bytes"),
+            (999, "999 bytes"),
+            (1000, "1.0 kB"),
+            (17_234_000, "17.2 MB"),
+            (1 << 38, "274.9 GB"),
+        ];
         for (bytes, text) in table {
             assert_eq!(size(bytes), text);
         }

@@ -61,7 +61,11 @@ impl ImageNames {
     ///
     /// # Errors
     /// [`ReleaseError::Name`], [`ReleaseError::Format`] where the names get too long.
-    pub fn new(product: &ProductName, version: &ReleaseVersion, first: &HardwareName) -> Result<Self, ReleaseError> {
+    pub fn new(
+        product: &ProductName,
+        version: &ReleaseVersion,
+        first: &HardwareName,
+    ) -> Result<Self, ReleaseError> {
         let name = |ending: &str| target(product, &format!("{version}.{first}.image{ending}"));
         Ok(Self { payload: name(".zst")?, payload_index: name(".zst.index")?, index: name(".index")? })
     }
@@ -87,7 +91,10 @@ impl Draft {
     pub fn check(&self, standing: &Standing, now: Timestamp) -> Result<(), ReleaseError> {
         standing.promise()?;
         if let Some(existing) = standing.releases.keys().find(|version| self.version.rank(version).is_eq()) {
-            return Err(ReleaseError::Exists { product: standing.product.clone(), existing: existing.clone() });
+            return Err(ReleaseError::Exists {
+                product: standing.product.clone(),
+                existing: existing.clone(),
+            });
         }
         self.security_version(standing)?;
         self.available_until(standing, now)?;
@@ -106,7 +113,8 @@ impl Draft {
     ) -> Result<Release, ReleaseError> {
         self.check(standing, now)?;
         let product = &standing.product;
-        let image = |(hardware, prepared): &MeasuredImage| describe(product, &self.version, hardware, prepared);
+        let image =
+            |(hardware, prepared): &MeasuredImage| describe(product, &self.version, hardware, prepared);
         let release = Release {
             format: Release::FORMAT.into(),
             requires: Vec::new(),
@@ -163,9 +171,9 @@ fn describe(
     hardware: &[HardwareName],
     prepared: &Prepared,
 ) -> Result<Image, ReleaseError> {
-    let first = hardware.first().ok_or_else(|| {
-        perennial_schemas::FormatError::shape(Release::WHAT, "an image names no hardware")
-    })?;
+    let first = hardware
+        .first()
+        .ok_or_else(|| perennial_schemas::FormatError::shape(Release::WHAT, "an image names no hardware"))?;
     let names = ImageNames::new(product, version, first)?;
     let payload = Payload {
         encoding: Encoding::Zstd,

@@ -58,7 +58,9 @@ pub enum ReleaseError {
         existing: ReleaseVersion,
     },
     /// The security version falls, or rises by more than 16.
-    #[error("security version {asked} can't follow {highest}: it never falls, and rises by at most {SECURITY_VERSION_STEP}")]
+    #[error(
+        "security version {asked} can't follow {highest}: it never falls, and rises by at most {SECURITY_VERSION_STEP}"
+    )]
     SecurityVersion {
         /// What was asked for.
         asked: u32,

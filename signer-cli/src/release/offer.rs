@@ -82,7 +82,12 @@ pub fn withdraw(
             continue;
         }
         channel.releases.retain(|offered| offered.manifest != manifest);
-        channel.withdrawn.push(Withdrawn { version: version.clone(), manifest, reason: reason.into(), at: now });
+        channel.withdrawn.push(Withdrawn {
+            version: version.clone(),
+            manifest,
+            reason: reason.into(),
+            at: now,
+        });
         put(&mut builder, &channel)?;
         changed = true;
     }

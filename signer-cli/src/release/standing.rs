@@ -48,15 +48,19 @@ impl Standing {
             channels: BTreeMap::new(),
         };
         for (path, target) in &role.targets {
-            let Some(name) = path.strip_prefix(product.as_str()).and_then(|rest| rest.strip_prefix('/')) else {
+            let Some(name) = path.strip_prefix(product.as_str()).and_then(|rest| rest.strip_prefix('/'))
+            else {
                 continue;
             };
-            if let Some(version) = name.strip_suffix(".release.json").and_then(|version| version.parse().ok()) {
+            if let Some(version) = name.strip_suffix(".release.json").and_then(|version| version.parse().ok())
+            {
                 let release: Option<Release> = reader.read(path)?;
                 let security_version = release.map_or(0, |release| release.security_version);
                 standing.security_version = standing.security_version.max(security_version);
                 standing.releases.extend(target.sha256().map(|digest| (version, digest)));
-            } else if let Some(channel) = name.strip_suffix(".channel.json").and_then(|name| name.parse().ok()) {
+            } else if let Some(channel) =
+                name.strip_suffix(".channel.json").and_then(|name| name.parse().ok())
+            {
                 standing.channels.extend(reader.read(path)?.map(|read| (channel, read)));
             }
         }
