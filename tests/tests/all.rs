@@ -8,4 +8,3 @@
 
 mod book;
 mod tidy;
-mod trust;

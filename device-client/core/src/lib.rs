@@ -2,8 +2,6 @@
 //!
 //! | module | decides |
 //! | --- | --- |
-//! | [`trust`] | which metadata and which targets count (TUF's client workflow) |
-//! | [`crypto`] | which signature schemes count |
 //! | [`port`] | nothing: what the core asks of a device, as small traits |
 //! | [`vouch`], [`slots`] | which bytes are vouched for, and whether a slot holds the signed image |
 //!
@@ -13,8 +11,6 @@
 
 extern crate alloc;
 
-pub mod crypto;
 pub mod port;
 pub mod slots;
-pub mod trust;
 pub mod vouch;

@@ -16,10 +16,9 @@ use super::{Base, Kind, Proposal, ProposalError, ProposalFile};
 use crate::crypto::Ring;
 use crate::files;
 use crate::repository::{Published, Repository, authority_of, top};
-use crate::scratch::Scratch;
 
 /// A new target file.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Content {
     /// A small one, in memory.
     Bytes(Vec<u8>),
@@ -27,15 +26,6 @@ pub enum Content {
     File {
         /// Where it lies.
         path: PathBuf,
-        /// Its length in bytes.
-        length: u64,
-        /// Its digest.
-        sha256: Sha256Digest,
-    },
-    /// A file in the making, on the repository's file system, with what was measured of it.
-    Made {
-        /// The file.
-        file: Scratch,
         /// Its length in bytes.
         length: u64,
         /// Its digest.
@@ -57,9 +47,7 @@ impl Content {
     fn describe(&self) -> TargetFile {
         match self {
             Self::Bytes(bytes) => TargetFile::new(bytes.len() as u64, &Ring.sha256(bytes)),
-            Self::File { length, sha256, .. } | Self::Made { length, sha256, .. } => {
-                TargetFile::new(*length, sha256)
-            }
+            Self::File { length, sha256, .. } => TargetFile::new(*length, sha256),
         }
     }
 }
@@ -230,12 +218,11 @@ impl<'r> ProposalBuilder<'r> {
         for (name, text) in &bodies {
             files::write(&temporary.join("metadata").join(name), text)?;
         }
-        for (path, content) in std::mem::take(&mut self.files) {
+        for (path, content) in &self.files {
             let to = temporary.join("targets").join(path);
             match content {
-                Content::Bytes(bytes) => files::write(&to, &bytes)?,
-                Content::File { path, .. } => files::copy(&path, &to).map(drop)?,
-                Content::Made { file, .. } => file.keep_as(&to)?,
+                Content::Bytes(bytes) => files::write(&to, bytes)?,
+                Content::File { path, .. } => files::copy(path, &to).map(drop)?,
             }
         }
         let proposal = Proposal::open(&temporary).and_then(|proposal| {
