@@ -182,6 +182,12 @@ impl From<&ProductName> for RoleName {
     }
 }
 
+impl From<crate::tuf::TopRole> for RoleName {
+    fn from(role: crate::tuf::TopRole) -> Self {
+        Self(role.as_str().into())
+    }
+}
+
 impl TargetPath {
     /// Folder (with its closing `/`, or empty) and last part.
     pub fn split(&self) -> (&str, &str) {

@@ -73,8 +73,8 @@ impl<T: Role> Signed<T> {
     /// Reads a metadata file.
     ///
     /// # Errors
-    /// [`FormatError`] for text longer than the role allows, JSON that is not strict, another role's file, or values
-    /// that the specification excludes.
+    /// [`FormatError`] for text longer than the role allows, JSON that is not strict, another role's file, two signatures
+    /// with one key id (TUF 4.2.1: "The KEYID MUST be unique"), or values that the specification excludes.
     pub fn parse(text: &[u8]) -> Result<Self, FormatError> {
         if text.len() as u64 > T::MAX_LENGTH {
             return Err(FormatError::TooLong { what: T::WHAT, limit: T::MAX_LENGTH });
@@ -87,6 +87,10 @@ impl<T: Role> Signed<T> {
             serde_json::from_slice(text).map_err(|e| FormatError::shape(T::WHAT, e.to_string()))?;
         if envelope.signatures.len() > SIGNATURES {
             return Err(FormatError::shape(T::WHAT, format!("more than {SIGNATURES} signatures")));
+        }
+        let distinct: BTreeSet<_> = envelope.signatures.iter().map(|signature| &signature.keyid).collect();
+        if distinct.len() != envelope.signatures.len() {
+            return Err(FormatError::shape(T::WHAT, "a key id stands twice in \"signatures\""));
         }
         envelope.signed.validate()?;
         Ok(Self { value: envelope.signed, signatures: envelope.signatures, canonical })

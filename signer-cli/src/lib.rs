@@ -9,7 +9,6 @@
 //! | [`cli`] | the commands, their streams, two-line errors |
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
-//! | [`ceremony`] | what each ceremony proposes: first root, products, other keys |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
@@ -21,7 +20,6 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
-pub mod ceremony;
 pub mod check;
 pub mod cli;
 pub mod crypto;

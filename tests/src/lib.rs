@@ -1,2 +1,5 @@
-//! TBD.
+//! What the tests stand on: simulators. They are real implementations in memory, not mocks.
 #![forbid(unsafe_code)]
+#![allow(clippy::expect_used, reason = "a simulator that can't be built is the end of its test")]
+
+pub mod simulator;

@@ -2,6 +2,15 @@
 //!
 //! | module | decides |
 //! | --- | --- |
+//! | [`trust`] | which metadata and which targets count (TUF's client workflow) |
+//! | [`crypto`] | which signature schemes count |
+//! | [`session`] | what a check reads, and that all of it is vouched for |
+//! | [`decide`] | which release is installed now, or why none |
+//! | [`machine`] | what comes next in an update: the transition table |
+//! | [`run`] | nothing: carries the machine's effects out |
+//! | [`download`], [`apply`] | which bytes may be kept, and which may be written |
+//! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
+//! | [`journal`], [`plan`], [`report`], [`support`] | what is remembered |
 //! | [`port`] | nothing: what the core asks of a device, as small traits |
 //! | [`vouch`], [`slots`] | which bytes are vouched for, and whether a slot holds the signed image |
 //!
@@ -11,6 +20,20 @@
 
 extern crate alloc;
 
+pub mod apply;
+pub mod crypto;
+pub mod decide;
+pub mod download;
+pub mod journal;
+pub mod machine;
+pub mod plan;
 pub mod port;
+pub mod report;
+pub mod revert;
+pub mod run;
+pub mod session;
 pub mod slots;
+pub mod support;
+pub mod trial;
+pub mod trust;
 pub mod vouch;

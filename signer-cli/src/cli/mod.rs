@@ -2,13 +2,8 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
-mod common;
 mod error;
 mod io;
-mod key;
-mod product;
-mod proposal;
-mod repository;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -16,7 +11,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-pub use common::{Output, PassphraseOptions};
 pub use error::{Advise, CliError};
 pub use io::{Ask, Io, Report};
 
@@ -33,21 +27,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make, show, import and back up keys.
-    #[command(subcommand)]
-    Key(key::KeyCommand),
-    /// Make a repository.
-    #[command(subcommand)]
-    Repository(repository::RepositoryCommand),
-    /// Add products, extend their support, hand them to another team.
-    #[command(subcommand)]
-    Product(product::ProductCommand),
-    /// Show in plain words what a proposal would change.
-    Review(proposal::ReviewArgs),
-    /// Review a proposal and add the signatures of one key.
-    Sign(proposal::SignArgs),
-    /// Publish a proposal that has its signatures.
-    Publish(proposal::PublishArgs),
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -75,12 +54,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
 
 fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
     match cli.command {
-        Command::Key(command) => key::run(command, io),
-        Command::Repository(command) => repository::run(command, &cli.repo, io),
-        Command::Product(command) => product::run(command, &cli.repo, io),
-        Command::Review(args) => proposal::review(&args, &cli.repo, io),
-        Command::Sign(args) => proposal::sign(&args, &cli.repo, io),
-        Command::Publish(args) => proposal::publish(&args, &cli.repo, io),
         Command::Completions { shell } => completions(shell, io),
     }
 }

@@ -16,21 +16,12 @@
 mod builder;
 mod format;
 mod open;
-mod publish;
-pub mod review;
 mod rules;
-mod seal;
-mod sign;
-mod standing;
 
 pub use builder::{Content, ProposalBuilder};
 pub use format::{Base, Kind, ProposalFile, SignatureFile};
 pub use open::{Proposal, find, open_proposals};
-pub use publish::{PublishedFiles, Sealed, publish, published, seal as seal_proposal};
-pub use review::Review;
-pub use rules::{check as check_rules, published_support};
-pub use sign::{Signed, sign};
-pub use standing::{Need, Standing};
+pub use rules::published_support;
 
 use std::path::PathBuf;
 
@@ -39,7 +30,6 @@ use perennial_schemas::support::SupportError;
 
 use crate::cli::Advise;
 use crate::files::FileError;
-use crate::keys::KeyError;
 use crate::repository::RepositoryError;
 
 /// Why a proposal can't be made, signed or published.
@@ -51,9 +41,6 @@ pub enum ProposalError {
     /// What is published can't be worked with.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
-    /// A key's file can't be worked with.
-    #[error(transparent)]
-    Key(#[from] KeyError),
     /// A file of the proposal is malformed.
     #[error("{}", path.display())]
     Malformed {
@@ -74,7 +61,7 @@ pub enum ProposalError {
         hint: String,
     },
     /// A promise of support would be broken.
-    #[error("{product}")]
+    #[error("{product}: {source}")]
     Support {
         /// The product.
         product: String,
@@ -102,7 +89,6 @@ impl Advise for ProposalError {
         match self {
             Self::File(e) => e.advice(),
             Self::Repository(e) => e.advice(),
-            Self::Key(e) => e.advice(),
             Self::Malformed { .. } => "somebody changed the proposal: take a copy that you trust".into(),
             Self::Format(_) => "change what you ask for so that it fits".into(),
             Self::Support { source: SupportError::Shorter { promised, .. }, .. } => {

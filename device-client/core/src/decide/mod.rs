@@ -1,0 +1,227 @@
+//! Which release this device installs now, or why it installs none.
+//!
+//! Pure: documents and facts in, a decision with its reason out. It never fetches, and it never weighs anything that
+//! was not verified: whoever calls it has checked every document against signed metadata.
+//!
+//! The newest release that may be installed is taken. A release that may not be (a barrier in front of it, another
+//! hardware) is passed over with its reason, so that a barrier leads through the release before it.
+
+mod reason;
+
+pub use reason::{Decision, HoldReason, PassedOver, Reason, Refusal};
+
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+use perennial_schemas::channel::{Channel, Offered};
+use perennial_schemas::document::FormatError;
+use perennial_schemas::ident::ChannelName;
+use perennial_schemas::release::{Encoding, Image, Payload, Release};
+use perennial_schemas::report::FailureCode;
+use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
+
+use crate::journal::{Content, FailedRelease};
+
+/// Manifests looked at in one decision. A maker with more barriers in a row than this withdraws old releases.
+pub const MANIFESTS: usize = 64;
+
+/// What is known of the device.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'f> {
+    /// What it is.
+    pub product: &'f ProductName,
+    /// Its hardware revision.
+    pub hardware: &'f HardwareName,
+    /// The channel that it follows.
+    pub channel: &'f ChannelName,
+    /// The release that runs, where it is known.
+    pub running: Option<&'f Content>,
+    /// The anti-rollback counter.
+    pub counter: u32,
+    /// Manifests that were ever seen withdrawn, from the floors.
+    pub withdrawn: &'f BTreeSet<Sha256Digest>,
+    /// Releases that failed here.
+    pub failed: &'f [FailedRelease],
+    /// Until when the owner has put updates off.
+    pub postponed_until: Option<Timestamp>,
+    /// Room for an image, in bytes.
+    pub capacity: u64,
+}
+
+/// A manifest that was fetched and has the digest that the channel gives.
+#[derive(Debug, Clone)]
+pub enum Manifest {
+    /// It was read.
+    Read(Box<Release>),
+    /// This version can't read it: another device may, and other releases are unharmed.
+    Unreadable {
+        /// [`FailureCode::RequirementUnknown`] or [`FailureCode::Malformed`].
+        code: FailureCode,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    pub fn parse(text: &[u8]) -> Self {
+        use perennial_schemas::Document;
+        match Release::parse(text) {
+            Ok(release) => Self::Read(Box::new(release)),
+            Err(error) => Self::Unreadable { code: code_of(&error), detail: error.to_string() },
+        }
+    }
+}
+
+/// The number in reports of a document that can't be read.
+pub fn code_of(error: &FormatError) -> FailureCode {
+    match error {
+        FormatError::Requires { .. } => FailureCode::RequirementUnknown,
+        _ => FailureCode::Malformed,
+    }
+}
+
+/// How far a decision has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step<'c> {
+    /// It needs this manifest.
+    Need(&'c Offered),
+    /// It is made.
+    Made(Decision),
+}
+
+/// Decides, or asks for the next manifest. Manifests are asked for one at a time from the newest release on, so an
+/// up-to-date device fetches none.
+pub fn decide<'c>(
+    facts: &Facts<'_>,
+    channel: &'c Channel,
+    manifests: &BTreeMap<Sha256Digest, Manifest>,
+    now: Timestamp,
+) -> Step<'c> {
+    if channel.product != *facts.product || channel.channel != *facts.channel {
+        let reason = Reason::no(Refusal::OtherChannel);
+        return Step::Made(Decision::Refused(PassedOver { version: None, reason }));
+    }
+    let mut passed_over = Vec::new();
+    let mut seen = 0;
+    for offered in candidates(facts, channel) {
+        let verdict = match (before_manifest(facts, offered, now), manifests.get(&offered.manifest)) {
+            (Some(reason), _) => Err(reason),
+            (None, _) if seen >= MANIFESTS => break,
+            (None, None) => return Step::Need(offered),
+            (None, Some(manifest)) => {
+                seen += 1;
+                examine(facts, offered, manifest)
+            }
+        };
+        match verdict {
+            Ok(()) => return Step::Made(take(facts, offered, passed_over, now)),
+            Err(reason) => {
+                let version = Some(offered.version.clone());
+                passed_over.push(PassedOver { version, reason });
+            }
+        }
+    }
+    Step::Made(none_left(passed_over))
+}
+
+/// The payload to take of an image: the shortest that this version knows. Reading a manifest refuses an image without
+/// a full one.
+pub fn choose_payload(image: &Image) -> Option<&Payload> {
+    let known = image.payloads.iter().filter(|p| matches!(p.encoding, Encoding::Plain | Encoding::Zstd));
+    known.min_by_key(|payload| payload.length)
+}
+
+/// What is newer than what runs, newest first. A device never goes to a lower version by itself.
+fn candidates<'c>(facts: &Facts<'_>, channel: &'c Channel) -> Vec<&'c Offered> {
+    let is_newer = |offered: &&Offered| match facts.running {
+        Some(running) => {
+            running.manifest != Some(offered.manifest)
+                && offered.version.rank(&running.version) == Ordering::Greater
+        }
+        None => true,
+    };
+    let mut candidates: Vec<&Offered> = channel.releases.iter().filter(is_newer).collect();
+    candidates.sort_by(|a, b| b.version.cmp(&a.version));
+    candidates
+}
+
+/// What rules a release out without looking at its manifest.
+fn before_manifest(facts: &Facts<'_>, offered: &Offered, now: Timestamp) -> Option<Reason> {
+    // A digest that was ever withdrawn stays so, even where a channel offers it again.
+    if facts.withdrawn.contains(&offered.manifest) {
+        return Some(Reason::no(Refusal::Withdrawn));
+    }
+    let failed = facts.failed.iter().find(|failed| failed.manifest == offered.manifest)?;
+    match (failed.code, failed.again) {
+        (None, _) => Some(Reason::Held { until: None, why: HoldReason::GoneBackFrom }),
+        (Some(code), None) => {
+            let why = HoldReason::FailedTooOften { code, tries: failed.tries };
+            Some(Reason::Held { until: None, why })
+        }
+        (Some(code), Some(again)) if again > now => {
+            Some(Reason::Held { until: Some(again), why: HoldReason::FailedBefore { code } })
+        }
+        _ => None,
+    }
+}
+
+fn examine(facts: &Facts<'_>, offered: &Offered, manifest: &Manifest) -> Result<(), Reason> {
+    let release = match manifest {
+        Manifest::Read(release) => release,
+        Manifest::Unreadable { code, detail } => {
+            return Err(Reason::no(Refusal::Unreadable { code: *code, detail: detail.clone() }));
+        }
+    };
+    let refusal = if release.product != *facts.product || release.version != offered.version {
+        Some(Refusal::OtherRelease)
+    } else if release.security_version < facts.counter {
+        Some(Refusal::BelowCounter { security_version: release.security_version, counter: facts.counter })
+    } else if let Some(minimum) = release.minimum_version.as_ref().filter(|m| !is_at_least(facts, m)) {
+        Some(Refusal::Barrier { minimum: minimum.clone() })
+    } else {
+        match release.image_for(facts.hardware) {
+            None => Some(Refusal::NoImage { hardware: facts.hardware.clone() }),
+            Some(image) if image.length > facts.capacity => {
+                Some(Refusal::NoRoom { length: image.length, capacity: facts.capacity })
+            }
+            Some(image) if choose_payload(image).is_none() => Some(Refusal::NoPayload),
+            Some(_) => None,
+        }
+    };
+    // No check that security_version rises by at most 16: a device that was off skips releases, so only the signer,
+    // who sees each of them, can check the step.
+    refusal.map_or(Ok(()), |refusal| Err(Reason::no(refusal)))
+}
+
+/// A device that doesn't know what it runs can't show that it has passed a barrier.
+fn is_at_least(facts: &Facts<'_>, minimum: &perennial_schemas::ReleaseVersion) -> bool {
+    facts.running.is_some_and(|running| running.version.rank(minimum) != Ordering::Less)
+}
+
+fn take(facts: &Facts<'_>, offered: &Offered, passed_over: Vec<PassedOver>, now: Timestamp) -> Decision {
+    let (version, manifest) = (offered.version.clone(), offered.manifest);
+    match facts.postponed_until.filter(|until| *until > now) {
+        Some(until) => {
+            let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
+            Decision::Held(PassedOver { version: Some(version), reason })
+        }
+        None => Decision::Update { version, manifest, passed_over },
+    }
+}
+
+/// The reason of the newest release counts: a hold passes, a refusal stays.
+fn none_left(passed_over: Vec<PassedOver>) -> Decision {
+    let held = passed_over.iter().find(|passed| matches!(passed.reason, Reason::Held { .. }));
+    match (held, passed_over.first()) {
+        (Some(held), _) => Decision::Held(held.clone()),
+        (None, Some(refused)) => Decision::Refused(refused.clone()),
+        (None, None) => Decision::UpToDate,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,246 @@
+use super::*;
+use alloc::{format, vec};
+use perennial_schemas::release::{Class, IndexRef, Notes};
+use perennial_schemas::{Date, Document, ReleaseVersion};
+
+const NOW: Timestamp = Timestamp::EPOCH;
+
+fn digest(version: &str) -> Sha256Digest {
+    Sha256Digest(core::array::from_fn(|i| version.as_bytes().get(i).copied().unwrap_or(0)))
+}
+
+fn version(text: &str) -> ReleaseVersion {
+    text.parse().unwrap()
+}
+
+fn release(text: &str) -> Release {
+    let index = |name: &str| IndexRef {
+        target: format!("thermostat/{text}.{name}").parse().unwrap(),
+        root: digest(name),
+    };
+    let payload = Payload {
+        encoding: Encoding::Zstd,
+        target: format!("thermostat/{text}.image.zst").parse().unwrap(),
+        length: 500,
+        index: index("image.zst.index"),
+    };
+    let image = Image {
+        hardware: vec!["revC".parse().unwrap()],
+        length: 1000,
+        sha256: digest("image"),
+        index: index("image.index"),
+        payloads: vec![payload],
+    };
+    Release {
+        format: Release::FORMAT.into(),
+        requires: vec![],
+        product: "thermostat".parse().unwrap(),
+        version: version(text),
+        security_version: 5,
+        class: Class::Security,
+        created: NOW,
+        notes: Notes { what: "x".into(), why: "y".into(), interruption_seconds: 0 },
+        fixes: vec![],
+        minimum_version: None,
+        sbom: None,
+        advisories: vec![],
+        available_until: Date::from_days(40_000),
+        images: vec![image],
+    }
+}
+
+/// A thermostat on 1.0.0 with counter 5 that is offered 1.0.0, 2.0.0 and 3.0.0; a test changes what it is about.
+struct World {
+    channel: Channel,
+    manifests: BTreeMap<Sha256Digest, Manifest>,
+    running: Option<Content>,
+    withdrawn: BTreeSet<Sha256Digest>,
+    failed: Vec<FailedRelease>,
+    postponed_until: Option<Timestamp>,
+    counter: u32,
+    capacity: u64,
+    hardware: &'static str,
+    now: Timestamp,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut channel = Channel::new("thermostat".parse().unwrap(), "stable".parse().unwrap());
+        let mut manifests = BTreeMap::new();
+        for text in ["2.0.0", "3.0.0", "1.0.0"] {
+            channel.releases.push(Offered { version: version(text), manifest: digest(text) });
+            manifests.insert(digest(text), Manifest::Read(Box::new(release(text))));
+        }
+        let running = Some(Content {
+            version: version("1.0.0"),
+            manifest: Some(digest("1.0.0")),
+            security_version: 5,
+            image: None,
+        });
+        let (withdrawn, failed) = (BTreeSet::new(), vec![]);
+        Self {
+            channel,
+            manifests,
+            running,
+            withdrawn,
+            failed,
+            postponed_until: None,
+            counter: 5,
+            capacity: 1000,
+            hardware: "revC",
+            now: NOW,
+        }
+    }
+
+    fn change(mut self, text: &str, change: impl Fn(&mut Release)) -> Self {
+        if let Some(Manifest::Read(release)) = self.manifests.get_mut(&digest(text)) {
+            change(release);
+        }
+        self
+    }
+
+    fn fail(mut self, text: &str, code: Option<FailureCode>, tries: u8, again: Option<i64>) -> Self {
+        let again = again.map(Timestamp::from_unix);
+        let (manifest, version) = (digest(text), version(text));
+        self.failed.push(FailedRelease { manifest, version, code, tries, again });
+        self
+    }
+
+    fn step(&self) -> Step<'_> {
+        let (product, hardware) = ("thermostat".parse().unwrap(), self.hardware.parse().unwrap());
+        let facts = Facts {
+            product: &product,
+            hardware: &hardware,
+            channel: &"stable".parse().unwrap(),
+            running: self.running.as_ref(),
+            counter: self.counter,
+            withdrawn: &self.withdrawn,
+            failed: &self.failed,
+            postponed_until: self.postponed_until,
+            capacity: self.capacity,
+        };
+        decide(&facts, &self.channel, &self.manifests, self.now)
+    }
+
+    fn says(&self) -> String {
+        match self.step() {
+            Step::Need(offered) => format!("needs {}", offered.version),
+            Step::Made(decision) => decision.to_string(),
+        }
+    }
+}
+
+#[test]
+fn the_newest_release_that_may_be_installed_is_taken() {
+    assert_eq!(World::new().says(), "3.0.0 is to be installed");
+}
+
+#[test]
+fn each_reason_passes_a_release_over_or_holds_it() {
+    let w = World::new;
+    let third = |reason: &str| format!("3.0.0 {reason}");
+    let all = |mut world: World, change: fn(&mut Release)| {
+        for text in ["2.0.0", "3.0.0"] {
+            world = world.change(text, change);
+        }
+        world.says()
+    };
+    #[rustfmt::skip]
+    let table = [
+        (w().change("3.0.0", |r| r.minimum_version = Some(version("2.0.0"))).says(), "2.0.0 is to be installed".into()),
+        (w().change("3.0.0", |r| r.security_version = 4).says(),      "2.0.0 is to be installed".into()),
+        (w().change("3.0.0", |r| r.images.clear()).says(),            "2.0.0 is to be installed".into()),
+        (w().change("3.0.0", |r| r.version = version("9.0.0")).says(), "2.0.0 is to be installed".into()),
+        (w().fail("3.0.0", Some(FailureCode::Unhealthy), 3, None).says(), "2.0.0 is to be installed".into()),
+        (w().fail("3.0.0", Some(FailureCode::Unhealthy), 1, Some(0)).says(), "3.0.0 is to be installed".into()),
+        (all(w(), |r| r.minimum_version = Some(version("1.5"))),
+            third("is refused: 1.5 or a later release has to be installed first")),
+        (all(w(), |r| r.security_version = 4),
+            third("is refused: its security version is 4, and this device has confirmed 5 already")),
+        (all(w(), |r| r.images[0].length = 1001),
+            third("is refused: its image has 1001 bytes, and 1000 fit into a slot")),
+        (all(w(), |r| r.images[0].payloads[0].encoding = Encoding::Unknown("br".into())),
+            third("is refused: it comes in no encoding that this agent knows")),
+        (all(w(), |r| r.product = "kettle".parse().unwrap()),
+            third("is refused: its manifest names another product or version")),
+        (World { hardware: "revA", ..w() }.says(), third("is refused: it has no image for hardware revA")),
+        (World { withdrawn: [digest("3.0.0"), digest("2.0.0")].into(), ..w() }.says(),
+            third("is refused: its maker has withdrawn it")),
+        (World { postponed_until: Some(Timestamp::from_unix(60)), ..w() }.says(),
+            third("waits until 1970-01-01T00:01:00Z: the owner has put updates off")),
+        (World { postponed_until: Some(NOW), ..w() }.says(), "3.0.0 is to be installed".into()),
+        (w().fail("3.0.0", Some(FailureCode::Unhealthy), 1, Some(60)).fail("2.0.0", None, 0, None).says(),
+            third("waits until 1970-01-01T00:01:00Z: it failed here before (code 501)")),
+        (w().fail("3.0.0", Some(FailureCode::DidNotBoot), 3, None).fail("2.0.0", None, 0, None).says(),
+            third("waits for the owner: it failed here 3 times (code 502)")),
+        (w().fail("3.0.0", None, 0, None).fail("2.0.0", None, 0, None).says(),
+            third("waits for the owner: the owner went back from it")),
+    ];
+    for (i, (said, expected)) in table.into_iter().enumerate() {
+        assert_eq!(said, expected, "row {i}");
+    }
+}
+
+#[test]
+fn an_up_to_date_device_asks_for_no_manifest() {
+    let mut world = World::new();
+    world.running = world.running.map(|running| Content { version: version("3.0"), ..running });
+    world.manifests.clear();
+    assert_eq!(world.says(), "up to date", "3.0 and 3.0.0 have the same rank");
+    world.channel.releases.retain(|offered| offered.version == version("1.0.0"));
+    assert_eq!(world.says(), "up to date", "a device never goes to a lower version by itself");
+}
+
+#[test]
+fn manifests_are_asked_for_from_the_newest_on_and_withdrawn_ones_never() {
+    let mut world = World::new();
+    world.manifests.clear();
+    assert_eq!(world.says(), "needs 3.0.0");
+    world.withdrawn.insert(digest("3.0.0"));
+    assert_eq!(world.says(), "needs 2.0.0");
+}
+
+#[test]
+fn another_products_channel_is_refused() {
+    let mut world = World::new();
+    world.channel.product = "kettle".parse().unwrap();
+    assert_eq!(world.says(), "the channel is refused: it is for another product or channel");
+}
+
+#[test]
+fn a_manifest_that_requires_more_than_this_agent_knows_is_passed_over() {
+    let mut world = World::new();
+    let mut newest = release("3.0.0");
+    newest.requires.push("teleport".into());
+    world.manifests.insert(digest("3.0.0"), Manifest::parse(&serde_json::to_vec(&newest).unwrap()));
+    let Step::Made(Decision::Update { version, passed_over, .. }) = world.step() else {
+        panic!("no update");
+    };
+    assert_eq!(version.as_str(), "2.0.0");
+    let Reason::Refused(refusal) = &passed_over[0].reason else { panic!("held") };
+    assert_eq!(refusal.code(), FailureCode::RequirementUnknown);
+}
+
+#[test]
+fn a_device_that_does_not_know_what_it_runs_takes_releases_without_a_barrier() {
+    let mut world = World::new().change("3.0.0", |r| r.minimum_version = Some(version("0.1")));
+    world.running = None;
+    assert_eq!(world.says(), "2.0.0 is to be installed");
+}
+
+#[test]
+fn a_decision_reads_a_bounded_number_of_manifests() {
+    let mut world = World::new();
+    world.channel.releases.clear();
+    for minor in 0..=MANIFESTS {
+        let text = format!("4.{minor}");
+        world.channel.releases.push(Offered { version: version(&text), manifest: digest(&text) });
+        let mut release = release(&text);
+        release.security_version = 1 + 4 * u32::from(minor == 0);
+        world.manifests.insert(digest(&text), Manifest::Read(Box::new(release)));
+    }
+    let said = world.says();
+    assert!(said.starts_with("4.64 is refused: its security version is 1"), "{said}");
+    world.channel.releases.pop();
+    assert_eq!(world.says(), "4.0 is to be installed");
+}

@@ -1,0 +1,204 @@
+//! Getting a payload: pieces from the network become chunks that its signed index vouches for.
+//!
+//! Decides which bytes may be kept. Nothing is handed on before its chunk was verified. Never decides what to fetch.
+
+use alloc::format;
+use alloc::vec::Vec;
+
+use perennial_schemas::Digest;
+use perennial_schemas::index::Index;
+use perennial_schemas::limits::INDEX_CHUNKS;
+use perennial_schemas::report::FailureCode;
+
+use crate::plan::{IndexFile, Source};
+use crate::port::{Fetch, FetchError, PortError, Staging, Stop};
+use crate::vouch::Vouched;
+
+/// Bytes between two points that a download or an installation goes on from after a power cut. A point costs two
+/// syncs and a small record; 16 MiB are under two seconds of work.
+pub const CHECKPOINT: u64 = 16 * 1024 * 1024;
+
+/// The longest index: 262,144 chunks, 2,048 pages and the header.
+const INDEX_LENGTH: u64 = 32 + 32 * (INDEX_CHUNKS + INDEX_CHUNKS / 128);
+
+/// Takes the offset up to which everything is durable, and journals it.
+pub type Checkpoint<'p> = &'p mut dyn FnMut(u64) -> Result<(), PortError>;
+
+/// Cuts a stream into chunks and verifies each.
+pub struct Chunks<'i, C> {
+    index: &'i Index,
+    crypto: &'i C,
+    number: u64,
+    chunk: Vec<u8>,
+    /// What a chunk with another digest means.
+    code: FailureCode,
+}
+
+impl<'i, C: Digest> Chunks<'i, C> {
+    /// Of a stream that begins with chunk `number`.
+    pub fn new(index: &'i Index, number: u64, crypto: &'i C, code: FailureCode) -> Self {
+        Self { index, crypto, number, chunk: Vec::new(), code }
+    }
+
+    /// Takes the next bytes; `each` gets every chunk that is complete, in order, verified.
+    ///
+    /// # Errors
+    /// What `each` says; a chunk with another digest; bytes past the end of what the index describes.
+    pub fn push(
+        &mut self,
+        mut bytes: &[u8],
+        each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        while !bytes.is_empty() {
+            let Some((_, length)) = self.index.shape().chunk(self.number) else {
+                let length = self.index.shape().length();
+                return Err(self.wrong(format!("there are more than the signed {length} bytes")));
+            };
+            let missing = usize::try_from(length).unwrap_or(usize::MAX) - self.chunk.len();
+            let (now, later) = bytes.split_at(missing.min(bytes.len()));
+            self.chunk.extend_from_slice(now);
+            bytes = later;
+            if now.len() == missing {
+                let vouched = Vouched::new(self.index, self.number, &self.chunk, self.crypto);
+                each(&vouched.map_err(|error| self.wrong(format!("{error}")))?)?;
+                self.chunk.clear();
+                self.number += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The stream has ended.
+    ///
+    /// # Errors
+    /// Where chunks are missing.
+    pub fn finish(self) -> Result<(), PortError> {
+        let chunks = self.index.shape().chunks();
+        if self.number == chunks {
+            return Ok(());
+        }
+        Err(self.wrong(format!("it ends in chunk {} of {chunks}", self.number)))
+    }
+
+    fn wrong(&self, detail: alloc::string::String) -> PortError {
+        let what = match self.code {
+            FailureCode::ImageDigest => "checking the image",
+            _ => "checking the payload",
+        };
+        PortError::new(self.code, what, detail)
+    }
+}
+
+/// Fetches an index and checks it against its signed root digest. It must describe `length` bytes.
+///
+/// An index has 8 MiB at most; of a 4 GiB image in chunks of 1 MiB, 129 KiB.
+///
+/// # Errors
+/// [`PortError`] with [`FailureCode::BadAnswer`] where it is another file, or describes another length.
+pub fn fetch_index(
+    fetch: &mut dyn Fetch,
+    file: &IndexFile,
+    length: u64,
+    crypto: &impl Digest,
+) -> Result<Index, PortError> {
+    let wrong = |detail| PortError::new(FailureCode::BadAnswer, format!("reading {}", file.path), detail);
+    if file.length > INDEX_LENGTH {
+        return Err(wrong(format!("longer than its limit of {INDEX_LENGTH} bytes")));
+    }
+    let bytes = fetch.target(&file.path, file.length).map_err(|error| failed(&error))?;
+    let index = Index::verify(&bytes, &file.root, crypto).map_err(|error| wrong(format!("{error}")))?;
+    if index.shape().length() == length {
+        return Ok(index);
+    }
+    Err(wrong(format!("it describes {} bytes, the manifest says {length}", index.shape().length())))
+}
+
+/// Fetches the payload from offset `from` on into the staging area. `from` is 0, or an offset that was journalled.
+///
+/// # Errors
+/// [`PortError`]; whatever was verified before it is journalled, and counts.
+pub fn stage(
+    fetch: &mut dyn Fetch,
+    staging: &mut dyn Staging,
+    source: &Source,
+    from: u64,
+    crypto: &impl Digest,
+    checkpoint: Checkpoint<'_>,
+) -> Result<(), PortError> {
+    let index = fetch_index(fetch, &source.payload_index, source.payload_length, crypto)?;
+    if from == 0 {
+        staging.clear()?;
+    }
+    let (mut done, mut synced) = (from, from);
+    let outcome = payload_from_network(fetch, source, &index, from, crypto, &mut |chunk| {
+        staging.write(chunk)?;
+        done = chunk.offset() + chunk.bytes().len() as u64;
+        if done - synced >= CHECKPOINT {
+            staging.sync()?;
+            checkpoint(done)?;
+            synced = done;
+        }
+        Ok(())
+    });
+    // A broken connection costs nothing that has arrived.
+    if done > synced {
+        staging.sync()?;
+        checkpoint(done)?;
+    }
+    outcome
+}
+
+/// Hands the payload's chunks from the one that holds offset `from` on to `each`, verified, as they arrive.
+pub(crate) fn payload_from_network<C: Digest>(
+    fetch: &mut dyn Fetch,
+    source: &Source,
+    index: &Index,
+    from: u64,
+    crypto: &C,
+    each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
+) -> Result<(), PortError> {
+    let number = from / index.shape().chunk_size();
+    let start = number * index.shape().chunk_size();
+    if start >= source.payload_length {
+        return Ok(());
+    }
+    let mut chunks = Chunks::new(index, number, crypto, FailureCode::PayloadDigest);
+    let mut trouble = None;
+    let fetched = fetch.target_range(&source.payload, start..source.payload_length, &mut |bytes| {
+        chunks.push(bytes, each).map_err(|error| {
+            trouble = Some(error);
+            Stop
+        })
+    });
+    match (trouble, fetched) {
+        (Some(error), _) => Err(error),
+        (None, Err(error)) => Err(failed(&error)),
+        (None, Ok(())) => chunks.finish(),
+    }
+}
+
+/// Hands the staged payload's chunks to `each`, verified again: what lay on a disk is not trusted.
+pub(crate) fn payload_from_staging<C: Digest>(
+    staging: &mut dyn Staging,
+    index: &Index,
+    from: u64,
+    crypto: &C,
+    each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
+) -> Result<(), PortError> {
+    let mut number = from / index.shape().chunk_size();
+    let mut buffer = Vec::new();
+    while let Some((offset, length)) = index.shape().chunk(number) {
+        buffer.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+        staging.read(offset, &mut buffer)?;
+        let vouched = Vouched::new(index, number, &buffer, crypto).map_err(|error| {
+            PortError::new(FailureCode::PayloadDigest, "reading the staged payload", format!("{error}"))
+        })?;
+        each(&vouched)?;
+        number += 1;
+    }
+    Ok(())
+}
+
+pub(crate) fn failed(error: &FetchError) -> PortError {
+    PortError::new(error.code(), "fetching", format!("{error}"))
+}

@@ -1,0 +1,206 @@
+//! The journal: one durable record with everything that changes when an update takes a step.
+//!
+//! One record, so that one commit moves the state, the failed releases and the reports together: after a power cut
+//! they agree. It decides only how long a failed release waits.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use perennial_schemas::report::FailureCode;
+use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::machine::State;
+use crate::plan::Plan;
+use crate::port::Slot;
+use crate::report::Reports;
+
+const FORMAT: &str = "perennial.journal/1";
+
+/// Failed releases that are remembered; the oldest is forgotten first. A channel has few that fail.
+pub const FAILED_RELEASES: usize = 64;
+
+/// Seconds until a failed release may be tried again, after its first and second failure. After the third only the
+/// owner or a new manifest brings it back.
+pub const FAILURE_WAITS: [i64; 2] = [3600, 24 * 3600];
+
+/// The journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    format: String,
+    /// How far the update has come.
+    pub state: State,
+    /// The update, while there is one.
+    pub plan: Option<Plan>,
+    /// What slot A holds.
+    pub a: Option<Content>,
+    /// What slot B holds.
+    pub b: Option<Content>,
+    /// Releases that failed here.
+    pub failed: Vec<FailedRelease>,
+    /// Until when the owner has put updates off.
+    pub postponed_until: Option<Timestamp>,
+    /// What happened.
+    pub reports: Reports,
+    /// The last decision.
+    pub said: Option<Said>,
+    /// What went wrong with the update under way, for the report that follows.
+    pub(crate) trouble: String,
+}
+
+/// The last decision, for people who ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Said {
+    /// Since when it is the same.
+    pub since: Timestamp,
+    /// What was decided, or why it could not be.
+    pub text: String,
+}
+
+/// A release that was confirmed in a slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// Its version.
+    pub version: ReleaseVersion,
+    /// SHA-256 of its manifest; `None` for an image from the factory that doesn't know it.
+    pub manifest: Option<Sha256Digest>,
+    /// Its anti-rollback number.
+    pub security_version: u32,
+    /// Length and SHA-256 of the image as it was installed; `None` for an image from the factory.
+    pub image: Option<(u64, Sha256Digest)>,
+}
+
+/// A release that failed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedRelease {
+    /// SHA-256 of its manifest.
+    pub manifest: Sha256Digest,
+    /// Its version.
+    pub version: ReleaseVersion,
+    /// Why it failed last; `None` where the owner went back from it.
+    pub code: Option<FailureCode>,
+    /// How often it failed in a way that is the release's own fault.
+    pub tries: u8,
+    /// When it may be tried again; `None`: only when the owner says so.
+    pub again: Option<Timestamp>,
+}
+
+/// The bytes are no journal of this version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the journal can't be read: {0}")]
+pub struct JournalError(String);
+
+impl Journal {
+    /// The journal of a device on which nothing has happened, with what the booted slot holds, as far as it is known.
+    pub fn new(booted: Slot, content: Option<Content>) -> Self {
+        let (a, b) = match booted {
+            Slot::A => (content, None),
+            Slot::B => (None, content),
+        };
+        Self {
+            format: FORMAT.into(),
+            state: State::Idle,
+            plan: None,
+            a,
+            b,
+            failed: Vec::new(),
+            postponed_until: None,
+            reports: Reports::default(),
+            said: None,
+            trouble: String::new(),
+        }
+    }
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// [`JournalError`] never for a journal that this program made; the serialiser is fallible.
+    pub fn encode(&self) -> Result<Vec<u8>, JournalError> {
+        serde_json::to_vec(self).map_err(|e| JournalError(e.to_string()))
+    }
+
+    /// Reads it. Unknown fields are an error: an older program doesn't guess at what a newer one was doing.
+    ///
+    /// # Errors
+    /// [`JournalError`]; nothing is installed then.
+    pub fn decode(bytes: &[u8]) -> Result<Self, JournalError> {
+        let journal: Self = serde_json::from_slice(bytes).map_err(|e| JournalError(e.to_string()))?;
+        if journal.format != FORMAT {
+            return Err(JournalError(alloc::format!("its format is {:?}, not {FORMAT}", journal.format)));
+        }
+        if (journal.state == State::Idle) != journal.plan.is_none() {
+            return Err(JournalError("its state and its plan do not fit".into()));
+        }
+        Ok(journal)
+    }
+
+    /// What a slot holds, where it is known and was confirmed.
+    pub fn content(&self, slot: Slot) -> Option<&Content> {
+        match slot {
+            Slot::A => self.a.as_ref(),
+            Slot::B => self.b.as_ref(),
+        }
+    }
+
+    /// Notes what a slot holds.
+    pub(crate) fn set_content(&mut self, slot: Slot, content: Option<Content>) {
+        match slot {
+            Slot::A => self.a = content,
+            Slot::B => self.b = content,
+        }
+    }
+
+    /// Notes a failure of a release.
+    pub(crate) fn note_failure(
+        &mut self,
+        version: &ReleaseVersion,
+        manifest: &Sha256Digest,
+        code: FailureCode,
+        now: Timestamp,
+    ) {
+        let before = self.take_failed(manifest);
+        let own_fault = is_own_fault(code);
+        let tries = before.as_ref().map_or(0, |failed| failed.tries).saturating_add(u8::from(own_fault));
+        // A failure that isn't the release's own waits like the last counted one, and never for ever by itself.
+        let wait = match tries {
+            0 => Some(FAILURE_WAITS[0]),
+            tries if usize::from(tries) <= FAILURE_WAITS.len() => Some(FAILURE_WAITS[usize::from(tries) - 1]),
+            _ => None,
+        };
+        let again = wait.map(|seconds| now.plus_seconds(seconds));
+        let (manifest, version) = (*manifest, version.clone());
+        self.push_failed(FailedRelease { manifest, version, code: Some(code), tries, again });
+    }
+
+    /// The owner went back from a release: it comes again only when the owner says so.
+    pub(crate) fn note_declined(&mut self, version: &ReleaseVersion, manifest: &Sha256Digest) {
+        let tries = self.take_failed(manifest).map_or(0, |failed| failed.tries);
+        let (manifest, version) = (*manifest, version.clone());
+        self.push_failed(FailedRelease { manifest, version, code: None, tries, again: None });
+    }
+
+    /// The owner wants a release that failed tried again, or it was confirmed.
+    pub(crate) fn take_failed(&mut self, manifest: &Sha256Digest) -> Option<FailedRelease> {
+        let at = self.failed.iter().position(|failed| failed.manifest == *manifest)?;
+        Some(self.failed.remove(at))
+    }
+
+    fn push_failed(&mut self, failed: FailedRelease) {
+        if self.failed.len() >= FAILED_RELEASES {
+            self.failed.remove(0);
+        }
+        self.failed.push(failed);
+    }
+}
+
+/// A trial that failed, or verified bytes that don't make the signed image: trying more often doesn't help.
+/// Everything else (no room, a hook, a disk) may be different next time.
+fn is_own_fault(code: FailureCode) -> bool {
+    use FailureCode as F;
+    let trial = matches!(code, F::Unhealthy | F::DidNotBoot | F::UnattributedReset);
+    trial || matches!(code, F::Decompression | F::ImageDigest)
+}

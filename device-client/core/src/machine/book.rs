@@ -1,0 +1,110 @@
+//! What a transition writes into the journal besides the state: reports, failed releases, what the slots hold.
+
+use alloc::string::{String, ToString};
+
+use perennial_schemas::Timestamp;
+use perennial_schemas::report::{FailureCode, Outcome};
+
+use super::{Client, Event, Illegal, State, next};
+use crate::journal::{Content, Said};
+use crate::plan::Plan;
+
+impl Client {
+    /// A release was chosen, by the decision or by the owner.
+    pub(super) fn begin(&mut self, event: Event, plan: Plan, now: Timestamp) -> Result<(), Illegal> {
+        let state = next(self.journal.state, event)?;
+        if event == Event::Reverting {
+            let running = self.booted.and_then(|slot| self.journal.content(slot)).cloned();
+            if let Some(Content { version, manifest: Some(manifest), .. }) = running {
+                self.journal.note_declined(&version, &manifest);
+            }
+        }
+        self.journal.plan = Some(plan);
+        self.report(Outcome::Started, None, now);
+        (self.journal.state, self.unsaved) = (state, true);
+        Ok(())
+    }
+
+    /// Something happened to the update.
+    pub(super) fn happen(&mut self, event: Event, now: Timestamp) -> Result<(), Illegal> {
+        let before = self.journal.state;
+        let state = next(before, event)?;
+        // Begun with `begin`, which brings the plan.
+        if matches!(event, Event::Chosen | Event::Reverting) {
+            return Err(Illegal { state: before, event });
+        }
+        match event {
+            Event::Stages | Event::Streams => {
+                if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {
+                    source.staged = event == Event::Stages;
+                }
+            }
+            Event::Claimed => self.give_target_up(),
+            Event::Installed => self.report(Outcome::Installed, None, now),
+            Event::Healthy => self.confirm(now),
+            Event::BootedOld { .. } => {
+                if let State::FellBack { code } = state {
+                    self.fail(Outcome::RolledBack, code, now);
+                }
+            }
+            Event::Failed { code } => self.fail(Outcome::Failed, code, now),
+            _ => {}
+        }
+        if state == State::Idle {
+            self.journal.plan = None;
+        }
+        if state == State::Trying {
+            self.questions = 0;
+        }
+        (self.journal.state, self.unsaved) = (state, true);
+        Ok(())
+    }
+
+    /// Keeps the words for the report of the failure.
+    pub(super) fn note_trouble(&mut self, detail: &str) {
+        self.journal.trouble = detail.chars().take(crate::report::DETAIL_LENGTH).collect();
+        self.unsaved = true;
+    }
+
+    /// Keeps the last decision for `status`, and writes only when it has changed.
+    pub(super) fn note_said(&mut self, text: String, now: Timestamp) {
+        if self.journal.said.as_ref().is_none_or(|said| said.text != text) {
+            self.journal.said = Some(Said { since: now, text });
+            self.unsaved = true;
+        }
+    }
+
+    fn give_target_up(&mut self) {
+        if let Some(slot) = self.journal.plan.as_ref().map(|plan| plan.slot) {
+            self.journal.set_content(slot, None);
+        }
+    }
+
+    fn confirm(&mut self, now: Timestamp) {
+        let Some(plan) = &self.journal.plan else { return };
+        let content = Content {
+            version: plan.version.clone(),
+            manifest: Some(plan.manifest),
+            security_version: plan.security_version,
+            image: Some((plan.length, plan.sha256)),
+        };
+        let (slot, manifest) = (plan.slot, plan.manifest);
+        self.journal.set_content(slot, Some(content));
+        self.journal.take_failed(&manifest);
+        self.report(Outcome::Confirmed, None, now);
+    }
+
+    fn fail(&mut self, outcome: Outcome, code: FailureCode, now: Timestamp) {
+        let Some(plan) = &self.journal.plan else { return };
+        let (version, manifest) = (plan.version.clone(), plan.manifest);
+        self.journal.note_failure(&version, &manifest, code, now);
+        self.report(outcome, Some(code), now);
+    }
+
+    fn report(&mut self, outcome: Outcome, failure: Option<FailureCode>, now: Timestamp) {
+        let Some(plan) = &self.journal.plan else { return };
+        let detail = if failure.is_some() { self.journal.trouble.to_string() } else { String::new() };
+        self.journal.reports.add(now, plan, outcome, failure, &detail);
+        self.journal.trouble.clear();
+    }
+}

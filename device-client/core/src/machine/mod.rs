@@ -1,0 +1,423 @@
+//! The state machine of an update: what was decided, what happened, what is to be done next.
+//!
+//! Control only: [`Client::handle`] takes what happened, [`Client::poll_effect`] says what to do, one thing at a time,
+//! and [`Client::poll_timeout`] when to come back and why. It never touches a port; image bytes never pass through it.
+//! [`crate::run`] carries the effects out.
+//!
+//! After each step the journal is saved before the next effect is handed out, so whatever was done is at most one
+//! effect ahead of what is remembered, and each effect may be repeated.
+
+mod book;
+mod state;
+mod table;
+
+pub use state::{Event, Illegal, State};
+pub use table::next;
+
+use alloc::boxed::Box;
+
+use perennial_schemas::Timestamp;
+use perennial_schemas::report::FailureCode;
+
+use crate::decide::{Decision, HoldReason, PassedOver, Reason};
+use crate::journal::Journal;
+use crate::plan::Plan;
+use crate::port::{BootStatus, PortError, Slot, Verdict};
+use crate::trial;
+
+/// Seconds before something that failed for now is tried again: 30, 60, 120, … up to an hour.
+const RETRY_SECONDS: core::ops::RangeInclusive<i64> = 30..=3600;
+
+/// What may be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// Boots that a new release gets, at least 1.
+    pub tries: u8,
+    /// Seconds between two checks.
+    pub check_seconds: i64,
+    /// Seconds by which this device comes later than others, so that a fleet is no stampede. Drawn by the driver.
+    pub jitter_seconds: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { tries: trial::TRIES, check_seconds: 4 * 3600, jitter_seconds: 0 }
+    }
+}
+
+/// What the driver tells.
+#[derive(Debug)]
+pub enum Input {
+    /// Time has passed.
+    Tick,
+    /// Answers [`Effect::LookAround`].
+    Started {
+        /// The slot that runs.
+        booted: Slot,
+        /// What the boot loader thinks.
+        status: BootStatus,
+    },
+    /// Answers [`Effect::Save`].
+    Saved,
+    /// Answers [`Effect::Check`]; the plan belongs to [`Decision::Update`].
+    Checked(Decision, Option<Plan>),
+    /// Answers [`Effect::AskHealth`].
+    Said(Verdict),
+    /// Answers any other effect; [`Event::Progress`] may come while it goes on.
+    Happened(Event),
+    /// The effect failed.
+    Failed(PortError),
+    /// The owner wants something.
+    Owner(Wish),
+}
+
+/// What an owner may want.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Look for updates now, and retry what waits.
+    CheckNow,
+    /// Put updates off.
+    PostponeUntil(Timestamp),
+    /// Try every failed release again.
+    Retry,
+    /// Say that the release on trial works.
+    Confirm,
+    /// Go back to the release in the other slot. [`crate::revert`] has made the plan.
+    Revert(Box<Plan>),
+}
+
+/// What is to be done. Each is idempotent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Save the journal. Answer: [`Input::Saved`].
+    Save,
+    /// Find out what is running, and what the boot loader thinks. Answer: [`Input::Started`].
+    LookAround,
+    /// Refresh the metadata, read the documents, decide. Answer: [`Input::Checked`].
+    Check,
+    /// Run the hook, and find out whether there is room to stage. Answer: [`Event::Stages`], [`Event::Streams`].
+    Prepare,
+    /// Stage the payload from this offset on. Answer: [`Event::Progress`]…, [`Event::Arrived`].
+    Download {
+        /// In the payload, in bytes.
+        from: u64,
+    },
+    /// Make the target slot unbootable. Answer: [`Event::Claimed`].
+    Claim,
+    /// Make the target slot ready. Answer: [`Event::Begun`].
+    Begin,
+    /// Write the image from this offset on, and read it back. Answer: [`Event::Progress`]…, [`Event::Installed`].
+    Install {
+        /// In the image, in bytes.
+        from: u64,
+    },
+    /// Run the hook, and activate the slot, after reading it back where that wasn't done since the last start.
+    /// Answer: [`Event::Activated`].
+    Activate {
+        /// Boots that it gets.
+        tries: u8,
+    },
+    /// Restart the device. There is no answer.
+    Reboot,
+    /// Ask for the product's health. Answer: [`Input::Said`].
+    AskHealth,
+    /// Mark the slot good, then raise the counter. Answer: [`Event::Settled`].
+    Settle,
+    /// The boot loader fell back although the release was confirmed: mark the slot good, then restart. No answer.
+    Reinstate,
+    /// Make the running slot unbootable, then restart. No answer.
+    FallBack,
+    /// Make the slot of the failed release unbootable. Answer: [`Event::Retired`].
+    Retire,
+}
+
+/// Why to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// To look for updates.
+    Check,
+    /// Something failed for now.
+    Retry,
+    /// The product's health is not known yet.
+    Health,
+    /// The owner has put updates off.
+    Postponed,
+}
+
+/// The state machine with its journal.
+#[derive(Debug)]
+pub struct Client {
+    journal: Journal,
+    settings: Settings,
+    booted: Option<Slot>,
+    status: Option<BootStatus>,
+    /// The journal has changed since it was saved.
+    unsaved: bool,
+    /// The effect that was handed out and has not been answered.
+    under_way: Option<Effect>,
+    /// The device is restarting.
+    restarting: bool,
+    /// Nothing is done before this.
+    pause: Option<(Timestamp, Why)>,
+    retries: u32,
+    next_check: Timestamp,
+    questions: u16,
+}
+
+impl Client {
+    /// With the journal that was loaded, or [`Journal::new`] on a new device.
+    pub fn new(journal: Journal, settings: Settings) -> Self {
+        Self {
+            journal,
+            settings,
+            booted: None,
+            status: None,
+            unsaved: false,
+            under_way: None,
+            restarting: false,
+            pause: None,
+            retries: 0,
+            next_check: Timestamp::from_unix(i64::MIN),
+            questions: 0,
+        }
+    }
+
+    /// What is remembered.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// How far the update has come.
+    pub fn state(&self) -> State {
+        self.journal.state
+    }
+
+    /// The slot that runs, once it is known.
+    pub fn booted(&self) -> Option<Slot> {
+        self.booted
+    }
+
+    /// What the boot loader thought when the program started, once it is known.
+    pub fn boot_status(&self) -> Option<BootStatus> {
+        self.status
+    }
+
+    /// Reports up to `sequence` have reached the server.
+    pub fn acknowledge(&mut self, sequence: u64) {
+        self.journal.reports.acknowledge(sequence);
+        self.unsaved = true;
+    }
+
+    /// Takes what happened.
+    ///
+    /// # Errors
+    /// [`Illegal`] for what can't happen now; nothing has changed then.
+    pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<(), Illegal> {
+        if self.pause.is_some_and(|(until, _)| until <= now) {
+            self.pause = None;
+        }
+        match input {
+            Input::Tick => {}
+            Input::Saved => self.unsaved = false,
+            Input::Started { booted, status } => return self.on_start(booted, status, now),
+            Input::Checked(decision, plan) => return self.on_checked(&decision, plan, now),
+            Input::Said(verdict) => return self.on_verdict(&verdict, now),
+            Input::Happened(event) => {
+                self.happen(event, now)?;
+                // Progress comes while the effect goes on.
+                if !matches!(event, Event::Progress { .. }) {
+                    self.under_way = None;
+                    self.retries = 0;
+                }
+            }
+            Input::Failed(error) => return self.on_failure(&error, now),
+            Input::Owner(wish) => return self.on_wish(wish, now),
+        }
+        Ok(())
+    }
+
+    /// What to do next; `None` while the last effect has not been answered, or nothing is to be done now. Only
+    /// [`Effect::Save`] is handed out while another effect goes on.
+    pub fn poll_effect(&mut self, now: Timestamp) -> Option<Effect> {
+        if self.restarting {
+            return None;
+        }
+        let effect = if self.unsaved {
+            // Saving interrupts nothing: the effect under way is handed out no second time.
+            return Some(Effect::Save);
+        } else if self.under_way.is_some() {
+            return None;
+        } else if self.booted.is_none() {
+            Effect::LookAround
+        } else if self.pause.is_some_and(|(until, _)| until > now) {
+            return None;
+        } else {
+            self.wanted(now)?
+        };
+        self.under_way = Some(effect);
+        self.restarting = matches!(effect, Effect::Reboot | Effect::Reinstate | Effect::FallBack);
+        Some(effect)
+    }
+
+    /// When to come back at the latest, with [`Input::Tick`], and why.
+    pub fn poll_timeout(&self) -> Option<(Timestamp, Why)> {
+        match self.pause {
+            Some(pause) => Some(pause),
+            None if self.journal.state == State::Idle => Some((self.next_check, Why::Check)),
+            None => None,
+        }
+    }
+
+    /// The effect that the state asks for.
+    fn wanted(&self, now: Timestamp) -> Option<Effect> {
+        let plan = self.journal.plan.as_ref();
+        let runs_new = plan.is_some_and(|plan| self.booted == Some(plan.slot));
+        let is_current = plan.and_then(|plan| plan.source.as_ref()).is_none_or(|source| source.expires > now);
+        let check = !is_current || now >= self.next_check;
+        Some(match self.journal.state {
+            State::Idle if now >= self.next_check => Effect::Check,
+            State::Idle => return None,
+            // Nothing is downloaded, written or activated on the word of metadata that has expired since.
+            state if state.is_before_activation() && check && self.is_update() => Effect::Check,
+            State::Verified => Effect::Prepare,
+            State::Downloading { offset } => Effect::Download { from: offset },
+            State::Staged => Effect::Claim,
+            State::Claimed => Effect::Begin,
+            State::Installing { offset } => Effect::Install { from: offset },
+            State::Installed => Effect::Activate { tries: self.settings.tries.max(1) },
+            State::Activated { .. } => Effect::Reboot,
+            State::Trying => Effect::AskHealth,
+            State::Confirmed if runs_new => Effect::Settle,
+            State::Confirmed => Effect::Reinstate,
+            State::Unhealthy { .. } | State::FellBack { .. } if runs_new => Effect::FallBack,
+            State::Unhealthy { .. } | State::FellBack { .. } => Effect::Retire,
+        })
+    }
+
+    /// Whether the plan comes from a channel, and not from the owner who wants the other slot back.
+    fn is_update(&self) -> bool {
+        self.journal.plan.as_ref().is_some_and(|plan| plan.source.is_some())
+    }
+
+    fn on_start(&mut self, booted: Slot, status: BootStatus, now: Timestamp) -> Result<(), Illegal> {
+        self.under_way = None;
+        (self.booted, self.status, self.questions) = (Some(booted), Some(status), 0);
+        let Some(plan) = &self.journal.plan else { return Ok(()) };
+        let event = trial::at_start(self.journal.state, plan.slot, booted, status.of(plan.slot));
+        event.map_or(Ok(()), |event| self.happen(event, now))
+    }
+
+    fn on_checked(&mut self, decision: &Decision, plan: Option<Plan>, now: Timestamp) -> Result<(), Illegal> {
+        self.under_way = None;
+        self.retries = 0;
+        self.next_check = now.plus_seconds(self.settings.check_seconds + self.settings.jitter_seconds);
+        self.note_said(alloc::format!("{decision}"), now);
+        let before = self.journal.state.is_before_activation() && self.is_update();
+        match (plan, &mut self.journal.plan) {
+            (Some(new), Some(old)) if before && new.manifest == old.manifest => {
+                if let (Some(old), Some(new)) = (&mut old.source, new.source) {
+                    old.expires = new.expires;
+                    self.unsaved = true;
+                }
+                Ok(())
+            }
+            (Some(new), Some(_)) if before => {
+                self.happen(Event::Dropped, now)?;
+                self.begin(Event::Chosen, new, now)
+            }
+            (Some(new), None) => self.begin(Event::Chosen, new, now),
+            (None, Some(_)) if before => self.put_off_or_drop(decision, now),
+            // Activated or on trial: that comes to its end first.
+            _ => Ok(()),
+        }
+    }
+
+    /// What was begun waits where the owner said so, and is dropped for any other reason.
+    fn put_off_or_drop(&mut self, decision: &Decision, now: Timestamp) -> Result<(), Illegal> {
+        let postponed = Reason::Held { until: self.journal.postponed_until, why: HoldReason::Postponed };
+        match (decision, self.journal.postponed_until) {
+            (Decision::Held(PassedOver { reason, .. }), Some(until)) if *reason == postponed => {
+                self.pause = Some((until, Why::Postponed));
+                Ok(())
+            }
+            _ => self.happen(Event::Dropped, now),
+        }
+    }
+
+    fn on_verdict(&mut self, verdict: &Verdict, now: Timestamp) -> Result<(), Illegal> {
+        self.under_way = None;
+        self.questions = self.questions.saturating_add(1);
+        if let Verdict::Unhealthy(detail) = verdict {
+            self.note_trouble(detail);
+        }
+        match trial::judge(verdict, self.questions) {
+            Some(event) => self.happen(event, now),
+            None => {
+                self.pause = Some((now.plus_seconds(trial::QUESTION_SECONDS), Why::Health));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_failure(&mut self, error: &PortError, now: Timestamp) -> Result<(), Illegal> {
+        let effect = self.under_way.take();
+        self.restarting = false;
+        if effect == Some(Effect::AskHealth) {
+            return self.on_verdict(&Verdict::NotYet, now);
+        }
+        if effect == Some(Effect::Check) {
+            self.note_said(alloc::format!("could not check: {error}"), now);
+        }
+        let ends = self.journal.state.is_before_activation()
+            && effect != Some(Effect::Check)
+            && !self.may_pass(error.code);
+        if ends {
+            self.note_trouble(&alloc::format!("{error}"));
+            return self.happen(Event::Failed { code: error.code }, now);
+        }
+        let seconds = RETRY_SECONDS.start().saturating_mul(1 << self.retries.min(10));
+        self.retries = self.retries.saturating_add(1);
+        self.pause = Some((now.plus_seconds(seconds.min(*RETRY_SECONDS.end())), Why::Retry));
+        Ok(())
+    }
+
+    /// Whether a failure is one of the moment: tried again from where the update has come to, without being counted.
+    fn may_pass(&self, code: FailureCode) -> bool {
+        use FailureCode as F;
+        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        let from_network = match self.journal.state {
+            State::Installing { .. } => source.is_some_and(|source| !source.staged),
+            _ => true,
+        };
+        match code {
+            F::Unreachable | F::BadAnswer | F::Storage | F::BootControl => true,
+            // Another answer may be right; what is staged stays wrong.
+            F::PayloadDigest => from_network,
+            _ => false,
+        }
+    }
+
+    fn on_wish(&mut self, wish: Wish, now: Timestamp) -> Result<(), Illegal> {
+        match wish {
+            Wish::CheckNow => {
+                self.next_check = now;
+                self.pause = self.pause.filter(|(_, why)| *why == Why::Health);
+            }
+            Wish::PostponeUntil(until) => {
+                self.journal.postponed_until = Some(until);
+                (self.next_check, self.unsaved) = (now, true);
+            }
+            Wish::Retry => {
+                self.journal.failed.clear();
+                self.journal.postponed_until = None;
+                (self.pause, self.next_check, self.unsaved) = (None, now, true);
+            }
+            Wish::Confirm => return self.happen(Event::Healthy, now),
+            Wish::Revert(plan) => return self.begin(Event::Reverting, *plan, now),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

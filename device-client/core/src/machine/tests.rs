@@ -1,0 +1,308 @@
+use super::*;
+use crate::decide::Refusal;
+use crate::plan::{Coding, IndexFile, Source};
+use crate::port::BootFlag;
+use alloc::vec;
+use alloc::vec::Vec;
+use perennial_schemas::Sha256Digest;
+use perennial_schemas::report::Outcome;
+
+const CODE: FailureCode = FailureCode::Unhealthy;
+
+fn states() -> Vec<State> {
+    vec![
+        State::Idle,
+        State::Verified,
+        State::Downloading { offset: 8192 },
+        State::Staged,
+        State::Claimed,
+        State::Installing { offset: 8192 },
+        State::Installed,
+        State::Activated { tries: 3 },
+        State::Trying,
+        State::Confirmed,
+        State::Unhealthy { code: CODE },
+        State::FellBack { code: CODE },
+    ]
+}
+
+fn events() -> Vec<Event> {
+    vec![
+        Event::Chosen,
+        Event::Reverting,
+        Event::Stages,
+        Event::Streams,
+        Event::Progress { offset: 8192 },
+        Event::Arrived,
+        Event::Claimed,
+        Event::Begun,
+        Event::Installed,
+        Event::Activated { tries: 3 },
+        Event::BootedNew,
+        Event::BootedOld { code: CODE },
+        Event::Healthy,
+        Event::Unhealthy { code: CODE },
+        Event::Retired,
+        Event::Settled,
+        Event::Failed { code: CODE },
+        Event::Dropped,
+    ]
+}
+
+/// The table once more, as text: one row a state, one column an event, in the order above. A letter is the next state's
+/// first one, `.` an illegal pair. A change in `table.rs` has to be made here as well.
+const TABLE: &str = "\
+idle        VI................
+verified    ..DS............ii
+downloading ....DS..........ii
+staged      ......C.........ii
+claimed     .......I........ii
+installing  ....I...I.......ii
+installed   .........ATF....ii
+activated   ..........TF......
+trying      ..........TFCU....
+confirmed   ...............i..
+unhealthy   ...........F......
+fell-back   ..............i...";
+
+#[test]
+fn every_pair_is_as_the_table_says_and_all_others_are_illegal() {
+    for (state, row) in states().into_iter().zip(TABLE.lines()) {
+        let (name, cells) = row.split_at(12);
+        assert_eq!(name.trim(), state.name());
+        for (event, cell) in events().into_iter().zip(cells.chars()) {
+            let letter = match next(state, event) {
+                Ok(State::Idle) => 'i',
+                Ok(to) => to.name().chars().next().map_or('?', |first| first.to_ascii_uppercase()),
+                Err(illegal) => {
+                    assert_eq!(illegal, Illegal { state, event });
+                    '.'
+                }
+            };
+            assert_eq!(letter, cell, "{state:?} {event:?}");
+        }
+    }
+}
+
+#[test]
+fn offsets_never_go_back() {
+    for state in [State::Downloading { offset: 8192 }, State::Installing { offset: 8192 }] {
+        assert!(next(state, Event::Progress { offset: 4096 }).is_err());
+    }
+}
+
+const NOW: Timestamp = Timestamp::EPOCH;
+
+fn plan(n: u8) -> Plan {
+    let index = |name: &str| IndexFile { path: name.into(), length: 96, root: Sha256Digest([n; 32]) };
+    let source = Source {
+        image_index: index("i"),
+        payload_index: index("p"),
+        payload: "payload".into(),
+        payload_length: 10,
+        coding: Coding::Plain,
+        expires: NOW.plus_days(7),
+        staged: false,
+    };
+    Plan {
+        version: "2.0.0".parse().unwrap(),
+        manifest: Sha256Digest([n; 32]),
+        security_version: 1,
+        slot: Slot::B,
+        length: 10,
+        sha256: Sha256Digest([n; 32]),
+        source: Some(source),
+    }
+}
+
+fn update(plan: &Plan) -> Decision {
+    let (version, manifest) = (plan.version.clone(), plan.manifest);
+    Decision::Update { version, manifest, passed_over: vec![] }
+}
+
+fn started(booted: Slot, b: BootFlag) -> Input {
+    Input::Started { booted, status: BootStatus { a: BootFlag::Good, b, next: booted } }
+}
+
+/// A client on slot A that was told to install `plan(1)`.
+fn chosen() -> Client {
+    let mut client = Client::new(Journal::new(Slot::A, None), Settings::default());
+    assert_eq!(client.poll_effect(NOW), Some(Effect::LookAround));
+    client.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
+    assert_eq!(client.poll_effect(NOW), Some(Effect::Check));
+    assert_eq!(client.poll_effect(NOW), None, "one effect at a time");
+    client.handle(Input::Checked(update(&plan(1)), Some(plan(1))), NOW).unwrap();
+    client
+}
+
+/// The next effect at `now`, with the journal saved before it.
+fn effect(client: &mut Client, now: Timestamp) -> Option<Effect> {
+    client.handle(Input::Tick, now).unwrap();
+    let effect = client.poll_effect(now);
+    if effect != Some(Effect::Save) {
+        return effect;
+    }
+    client.handle(Input::Saved, now).unwrap();
+    client.poll_effect(now)
+}
+
+fn happen(client: &mut Client, events: &[Event]) {
+    for event in events {
+        let _ = effect(client, NOW);
+        client.handle(Input::Happened(*event), NOW).unwrap();
+    }
+}
+
+const TO_INSTALLED: [Event; 4] = [Event::Streams, Event::Claimed, Event::Begun, Event::Installed];
+
+#[test]
+fn nothing_is_handed_out_before_the_journal_is_saved() {
+    let mut client = chosen();
+    assert_eq!(client.poll_effect(NOW), Some(Effect::Save));
+    assert_eq!(client.poll_effect(NOW), Some(Effect::Save), "again, until it is saved");
+    client.handle(Input::Saved, NOW).unwrap();
+    assert_eq!(client.poll_effect(NOW), Some(Effect::Prepare));
+}
+
+#[test]
+fn progress_is_saved_while_the_effect_goes_on() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED[..3]);
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Install { from: 0 }));
+    client.handle(Input::Happened(Event::Progress { offset: 4096 }), NOW).unwrap();
+    assert_eq!(client.poll_effect(NOW), Some(Effect::Save));
+    client.handle(Input::Saved, NOW).unwrap();
+    assert_eq!(client.poll_effect(NOW), None, "it still goes on");
+    client.handle(Input::Failed(PortError::new(FailureCode::Unreachable, "fetching", "gone")), NOW).unwrap();
+    let (until, why) = client.poll_timeout().unwrap();
+    assert_eq!((until, why), (NOW.plus_seconds(30), Why::Retry));
+    assert_eq!(effect(&mut client, NOW), None);
+    assert_eq!(effect(&mut client, until), Some(Effect::Install { from: 4096 }));
+}
+
+#[test]
+fn metadata_that_expired_since_is_refreshed_before_activation() {
+    let late = NOW.plus_days(7);
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    assert_eq!(effect(&mut client, late), Some(Effect::Check));
+    client.handle(Input::Failed(PortError::new(FailureCode::Unreachable, "checking", "gone")), late).unwrap();
+    let (again, _) = client.poll_timeout().unwrap();
+    assert_eq!(effect(&mut client, again), Some(Effect::Check), "never activated on expired metadata");
+    let mut renewed = plan(1);
+    renewed.source.as_mut().unwrap().expires = late.plus_days(7);
+    client.handle(Input::Checked(update(&renewed), Some(renewed)), again).unwrap();
+    assert_eq!(effect(&mut client, again), Some(Effect::Activate { tries: 3 }));
+}
+
+#[test]
+fn an_update_that_is_withdrawn_before_its_activation_is_dropped() {
+    let late = NOW.plus_days(7);
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    assert_eq!(effect(&mut client, late), Some(Effect::Check));
+    let reason = Reason::Refused(Refusal::Withdrawn);
+    let refused = Decision::Refused(PassedOver { version: None, reason });
+    client.handle(Input::Checked(refused, None), late).unwrap();
+    assert_eq!(client.state(), State::Idle);
+    assert_eq!(client.journal().content(Slot::B), None, "the slot holds nothing that counts");
+}
+
+#[test]
+fn a_better_release_replaces_the_one_under_way() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED[..3]);
+    let later = NOW.plus_seconds(5 * 3600);
+    assert_eq!(effect(&mut client, later), Some(Effect::Check));
+    client.handle(Input::Checked(update(&plan(2)), Some(plan(2))), later).unwrap();
+    assert_eq!(client.state(), State::Verified);
+    assert_eq!(client.journal().plan, Some(plan(2)));
+}
+
+#[test]
+fn an_owner_who_puts_updates_off_stops_the_one_under_way_and_loses_nothing() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED[..3]);
+    let until = NOW.plus_days(2);
+    client.handle(Input::Owner(Wish::PostponeUntil(until)), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
+    client.handle(Input::Checked(Decision::Held(PassedOver { version: None, reason }), None), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), None);
+    assert_eq!(client.poll_timeout(), Some((until, Why::Postponed)));
+    assert_eq!(client.state(), State::Installing { offset: 0 });
+}
+
+#[test]
+fn a_failed_release_waits_longer_each_time_and_after_three_for_the_owner() {
+    let mut client = chosen();
+    let mut waits = vec![];
+    for _ in 0..3 {
+        client.journal.state = State::Trying;
+        client.journal.plan = Some(plan(1));
+        let code = FailureCode::Unhealthy;
+        client.handle(Input::Happened(Event::Unhealthy { code }), NOW).unwrap();
+        client.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
+        client.handle(Input::Happened(Event::Retired), NOW).unwrap();
+        waits.push(client.journal().failed[0].again.map(Timestamp::unix));
+    }
+    assert_eq!(waits, [Some(3600), Some(24 * 3600), None]);
+    let rolled_back = |entry: &&crate::report::Entry| entry.outcome == Outcome::RolledBack;
+    assert_eq!(client.journal().reports.history().iter().filter(rolled_back).count(), 3);
+    client.handle(Input::Owner(Wish::Retry), NOW).unwrap();
+    assert!(client.journal().failed.is_empty());
+}
+
+#[test]
+fn a_full_disk_waits_without_ever_giving_the_release_up() {
+    let mut client = chosen();
+    for _ in 0..5 {
+        client.journal.state = State::Claimed;
+        client.journal.plan = Some(plan(1));
+        let code = FailureCode::NoRoom;
+        client.handle(Input::Happened(Event::Failed { code }), NOW).unwrap();
+    }
+    assert_eq!(client.journal().failed[0].again, Some(NOW.plus_seconds(3600)));
+}
+
+#[test]
+fn a_product_that_never_answers_falls_back_in_the_end() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    happen(&mut client, &[Event::Activated { tries: 3 }]);
+    client.handle(started(Slot::B, BootFlag::Trying(2)), NOW).unwrap();
+    let mut now = NOW;
+    for _ in 0..trial::QUESTIONS {
+        assert_eq!(effect(&mut client, now), Some(Effect::AskHealth));
+        client.handle(Input::Said(Verdict::NotYet), now).unwrap();
+        now = now.plus_seconds(trial::QUESTION_SECONDS);
+    }
+    assert_eq!(effect(&mut client, now), Some(Effect::FallBack));
+    assert_eq!(effect(&mut client, now), None, "the device is restarting");
+}
+
+#[test]
+fn an_event_out_of_place_is_an_error_and_changes_nothing() {
+    let mut client = chosen();
+    let before = client.journal().clone();
+    for event in
+        [Event::Activated { tries: 3 }, Event::Healthy, Event::Chosen, Event::Reverting, Event::Settled]
+    {
+        assert!(client.handle(Input::Happened(event), NOW).is_err(), "{event:?}");
+    }
+    assert_eq!(*client.journal(), before);
+}
+
+#[test]
+fn the_journal_is_read_back_and_refuses_what_it_does_not_know() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED[..3]);
+    let bytes = client.journal().encode().unwrap();
+    assert_eq!(&Journal::decode(&bytes).unwrap(), client.journal());
+    let text = alloc::string::String::from_utf8(bytes).unwrap();
+    for (from, to) in
+        [("journal/1", "journal/2"), ("\"installing\"", "\"levitating\""), ("\"failed\"", "\"fell\"")]
+    {
+        assert!(Journal::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
+    }
+}

@@ -1,0 +1,75 @@
+//! The plan of an update: everything that downloading and installing it needs, with nothing left to choose.
+//!
+//! Holds no policy. A plan is part of the journal, so that an update goes on after a power cut without the network's
+//! help; every byte that it leads to is checked against the digests in it.
+
+use alloc::string::String;
+
+use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::port::Slot;
+
+/// What is installed, from where, into which slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The release.
+    pub version: ReleaseVersion,
+    /// SHA-256 of its manifest.
+    pub manifest: Sha256Digest,
+    /// Its anti-rollback number.
+    pub security_version: u32,
+    /// The slot that it goes into.
+    pub slot: Slot,
+    /// Length of the image in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole image.
+    pub sha256: Sha256Digest,
+    /// How to get it; `None` for a release that is in the slot already, which the owner wants back.
+    pub source: Option<Source>,
+}
+
+/// Where an image comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The index of the image: what may be written.
+    pub image_index: IndexFile,
+    /// The index of the payload: what may be decompressed.
+    pub payload_index: IndexFile,
+    /// The payload's target path, in its consistent-snapshot spelling.
+    pub payload: String,
+    /// Its length in bytes.
+    pub payload_length: u64,
+    /// What it is.
+    pub coding: Coding,
+    /// When the metadata that vouches for all this expires. The download and the activation each begin before it, or
+    /// after the metadata was renewed.
+    pub expires: Timestamp,
+    /// Whether the payload goes through the staging area. Decided when the download begins.
+    #[serde(default)]
+    pub staged: bool,
+}
+
+/// A file that is an index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexFile {
+    /// Its target path, in its consistent-snapshot spelling.
+    pub path: String,
+    /// Its length in bytes.
+    pub length: u64,
+    /// SHA-256 of its root, as the manifest gives it.
+    pub root: Sha256Digest,
+}
+
+/// What a payload is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// The image itself.
+    Plain,
+    /// One zstd frame of it.
+    Zstd,
+}

@@ -1,0 +1,158 @@
+//! What this device has to tell: outcomes with sequence numbers, kept until somebody has acknowledged them, and then
+//! as history.
+//!
+//! Decides what is kept. Never sends anything.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use perennial_schemas::report::{FailureCode, Outcome, Report};
+use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp, document::Document};
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Plan;
+use crate::port::Identity;
+
+/// Entries kept. At about 600 bytes each the journal stays under 128 KiB. Acknowledged ones go first.
+pub const REPORTS: usize = 128;
+/// The length of a detail, in bytes of UTF-8; longer ones are cut.
+pub const DETAIL_LENGTH: usize = 240;
+
+/// The reports of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reports {
+    /// The sequence number of the last one; 0 before the first.
+    last: u64,
+    /// Everything up to this number is acknowledged.
+    acknowledged: u64,
+    entries: Vec<Entry>,
+}
+
+/// One outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Rises by one with each.
+    pub sequence: u64,
+    /// The device's clock when it happened.
+    pub at: Timestamp,
+    /// The release.
+    pub version: ReleaseVersion,
+    /// SHA-256 of its manifest.
+    pub manifest: Sha256Digest,
+    /// What happened.
+    pub outcome: Outcome,
+    /// What failed.
+    pub failure: Option<FailureCode>,
+    /// A short text for people.
+    pub detail: String,
+}
+
+impl Reports {
+    /// Adds an outcome of the planned release.
+    pub(crate) fn add(
+        &mut self,
+        at: Timestamp,
+        plan: &Plan,
+        outcome: Outcome,
+        failure: Option<FailureCode>,
+        detail: &str,
+    ) {
+        self.last += 1;
+        let (sequence, version, manifest) = (self.last, plan.version.clone(), plan.manifest);
+        let detail = cut(detail).to_string();
+        self.entries.push(Entry { sequence, at, version, manifest, outcome, failure, detail });
+        // The oldest goes first, and so an acknowledged one wherever there is one.
+        if self.entries.len() > REPORTS {
+            self.entries.remove(0);
+        }
+    }
+
+    /// Everything up to `sequence` has reached the server durably. A number past the last one counts as the last one.
+    pub fn acknowledge(&mut self, sequence: u64) {
+        self.acknowledged = self.acknowledged.max(sequence.min(self.last));
+    }
+
+    /// What happened, oldest first.
+    pub fn history(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// What nobody has acknowledged yet, oldest first.
+    pub fn pending(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.sequence > self.acknowledged)
+    }
+}
+
+impl Entry {
+    /// As it is sent.
+    pub fn to_report(&self, identity: &Identity) -> Report {
+        Report {
+            format: Report::FORMAT.into(),
+            requires: Vec::new(),
+            device: identity.device.clone(),
+            sequence: self.sequence,
+            at: self.at,
+            product: identity.product.clone(),
+            hardware: identity.hardware.clone(),
+            version: self.version.clone(),
+            manifest: self.manifest,
+            outcome: self.outcome,
+            failure: self.failure,
+            detail: self.detail.clone(),
+        }
+    }
+}
+
+fn cut(detail: &str) -> &str {
+    let end = (0..=DETAIL_LENGTH.min(detail.len())).rev().find(|end| detail.is_char_boundary(*end));
+    &detail[..end.unwrap_or(0)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        Plan {
+            version: "1.0.0".parse().unwrap(),
+            manifest: Sha256Digest([1; 32]),
+            security_version: 1,
+            slot: crate::port::Slot::B,
+            length: 1,
+            sha256: Sha256Digest([2; 32]),
+            source: None,
+        }
+    }
+
+    #[test]
+    fn reports_are_kept_until_they_are_acknowledged_and_then_as_history() {
+        let mut reports = Reports::default();
+        for _ in 0..3 {
+            reports.add(Timestamp::EPOCH, &plan(), Outcome::Started, None, "");
+        }
+        reports.acknowledge(2);
+        assert_eq!(reports.pending().map(|entry| entry.sequence).collect::<Vec<_>>(), [3]);
+        reports.acknowledge(1);
+        assert_eq!(reports.pending().count(), 1, "an older acknowledgement takes nothing back");
+        reports.acknowledge(99);
+        reports.add(Timestamp::EPOCH, &plan(), Outcome::Confirmed, None, "");
+        assert_eq!(reports.pending().map(|entry| entry.sequence).collect::<Vec<_>>(), [4]);
+        assert_eq!(reports.history().len(), 4);
+    }
+
+    #[test]
+    fn the_number_and_length_of_reports_are_bounded() {
+        let mut reports = Reports::default();
+        let long = "é".repeat(DETAIL_LENGTH);
+        for _ in 0..2 * REPORTS {
+            reports.add(Timestamp::EPOCH, &plan(), Outcome::Failed, Some(FailureCode::NoRoom), &long);
+        }
+        assert_eq!(reports.history().len(), REPORTS);
+        assert!(reports.history().iter().all(|entry| entry.detail.len() <= DETAIL_LENGTH));
+        assert_eq!(reports.history().last().map(|entry| entry.sequence), Some(2 * REPORTS as u64));
+        let text = serde_json::to_vec(&reports).unwrap();
+        assert!(text.len() < 128 * 1024, "{}", text.len());
+    }
+}

@@ -1,0 +1,449 @@
+//! Carries the state machine's effects out through the ports, and tells it what happened.
+//!
+//! Decides nothing but the order of two operations inside one effect. Knows no clock: whoever calls it says what time
+//! it is.
+
+use alloc::boxed::Box;
+use alloc::string::ToString;
+
+use perennial_schemas::Timestamp;
+use perennial_schemas::crypto::Crypto;
+use perennial_schemas::report::FailureCode;
+
+use crate::apply::{Tools, install};
+use crate::download::stage;
+use crate::journal::{Content, Journal};
+use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, Why, Wish};
+use crate::plan::{Plan, Source};
+use crate::port::{
+    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, Loaded, PortError, Reboot,
+    Record, Slots, Staging, Store,
+};
+use crate::revert::{self, RevertError};
+use crate::session::{Checked, Device, Session, SessionError};
+use crate::slots::WrittenSlot;
+
+/// All ports of a device.
+pub struct Ports<'p> {
+    /// Where files come from.
+    pub fetch: &'p mut dyn Fetch,
+    /// Where images live.
+    pub slots: &'p mut dyn Slots,
+    /// The boot loader.
+    pub boot: &'p mut dyn BootControl,
+    /// Durable records.
+    pub store: &'p mut dyn Store,
+    /// The anti-rollback counter.
+    pub counter: &'p mut dyn Counter,
+    /// Whether what booted works.
+    pub health: &'p mut dyn Health,
+    /// The product's hooks.
+    pub hooks: &'p mut dyn Hooks,
+    /// Restarts the device.
+    pub reboot: &'p mut dyn Reboot,
+    /// For compressed payloads.
+    pub decompress: &'p mut dyn Decompress,
+    /// Room for a payload, where there is some.
+    pub staging: Option<&'p mut (dyn Staging + 'p)>,
+    /// Told of everything worth a log line or a progress bar. Its answer doesn't matter to anything.
+    pub notice: &'p mut dyn FnMut(Notice<'_>),
+}
+
+/// Something worth telling.
+#[derive(Debug)]
+pub enum Notice<'n> {
+    /// An effect begins.
+    Begins(Effect),
+    /// A check came to a decision.
+    Checked(&'n Checked),
+    /// A download or installation has come so far; verified and durable.
+    Progress {
+        /// Bytes done.
+        done: u64,
+        /// Bytes in all.
+        total: u64,
+    },
+    /// Something failed; the machine knows what to do about it.
+    Failed(&'n PortError),
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done; there may be more.
+    Worked,
+    /// There is nothing to do before this time, if any is given.
+    Waiting(Option<(Timestamp, Why)>),
+    /// The device restarts. Nothing more is to be done.
+    Restarting,
+}
+
+/// Why the device can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The journal can't be saved or loaded: nothing is done that could not be remembered.
+    #[error("keeping the journal")]
+    Journal(#[source] PortError),
+    /// The journal was there once and can't be read. Fails closed, until [`Runner::recover_journal`].
+    #[error("the journal is lost: {0}")]
+    Lost(alloc::string::String),
+    /// A defect.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// The slots can't be asked.
+    #[error(transparent)]
+    Slots(PortError),
+    /// What the device trusts can't be loaded.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The owner's wish to go back can't be granted.
+    #[error(transparent)]
+    Revert(#[from] RevertError),
+}
+
+/// A device at work.
+pub struct Runner<'r, C> {
+    client: Client,
+    session: Option<Session<'r, C>>,
+    identity: Identity,
+    root: &'r [u8],
+    ports: Ports<'r>,
+    crypto: &'r C,
+    written: Option<WrittenSlot>,
+}
+
+impl<'r, C: Crypto> Runner<'r, C> {
+    /// Loads the journal. `root` is the root that the device was born with. What it trusts is loaded with the first
+    /// check: a trial comes to its end even where that is lost.
+    ///
+    /// # Errors
+    /// [`RunError::Lost`], [`RunError::Journal`], [`RunError::Slots`].
+    pub fn open(
+        ports: Ports<'r>,
+        identity: Identity,
+        root: &'r [u8],
+        settings: Settings,
+        crypto: &'r C,
+    ) -> Result<Self, RunError> {
+        let journal = match ports.store.load(Record::Journal).map_err(RunError::Journal)? {
+            Loaded::Found(bytes) => {
+                Journal::decode(&bytes).map_err(|error| RunError::Lost(error.to_string()))?
+            }
+            Loaded::New => fresh_journal(ports.slots, &identity)?,
+            Loaded::Lost => return Err(RunError::Lost("no whole copy is left".into())),
+        };
+        let client = Client::new(journal, settings);
+        Ok(Self { client, session: None, identity, root, ports, crypto, written: None })
+    }
+
+    /// Begins the journal again after it was lost, with what the running image says of itself. The counter and the
+    /// trust state are apart and keep their floors; what failed here before is forgotten.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`], [`RunError::Slots`].
+    pub fn recover_journal(
+        store: &mut dyn Store,
+        slots: &mut dyn Slots,
+        identity: &Identity,
+    ) -> Result<(), RunError> {
+        let journal = fresh_journal(slots, identity)?;
+        let bytes = journal.encode().map_err(|error| RunError::Lost(error.to_string()))?;
+        store.save(Record::Journal, &bytes).map_err(RunError::Journal)
+    }
+
+    /// The state machine.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What the device trusts.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`]: nothing is installed until it is recovered.
+    pub fn session(&mut self) -> Result<&Session<'r, C>, SessionError> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => Session::open(self.ports.store, self.root, self.crypto)?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    /// Takes a wish of the owner; the next steps carry it out.
+    ///
+    /// # Errors
+    /// [`RunError::Illegal`] where it can't be granted now.
+    pub fn wish(&mut self, wish: Wish, now: Timestamp) -> Result<(), RunError> {
+        self.look_around(now)?;
+        Ok(self.client.handle(Input::Owner(wish), now)?)
+    }
+
+    /// Goes back to the release in the other slot, if that may be.
+    ///
+    /// # Errors
+    /// [`RunError::Revert`], and what loading the floors and the counter says.
+    pub fn revert(&mut self, now: Timestamp) -> Result<(), RunError> {
+        self.look_around(now)?;
+        let counter = self.ports.counter.read().map_err(SessionError::Store)?;
+        let withdrawn = self.session()?.floors().withdrawn().clone();
+        let booted = self.ports.slots.booted().map_err(RunError::Slots)?;
+        let plan = revert::plan(self.client.journal(), booted, counter, &withdrawn)?;
+        Ok(self.client.handle(Input::Owner(Wish::Revert(Box::new(plan))), now)?)
+    }
+
+    /// Checks and decides, and does nothing about it.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn check(&mut self, now: Timestamp) -> Result<Checked, SessionError> {
+        self.session()?;
+        let slot = self.ports.slots.booted()?;
+        let capacity = self.ports.slots.capacity(slot.other())?;
+        let counter = self.ports.counter.read()?;
+        let device = Device {
+            identity: &self.identity,
+            journal: self.client.journal(),
+            booted: slot,
+            counter,
+            capacity,
+        };
+        let session = match &mut self.session {
+            Some(session) => session,
+            slot => slot.insert(Session::open(self.ports.store, self.root, self.crypto)?),
+        };
+        session.check(self.ports.fetch, self.ports.store, &device, now)
+    }
+
+    /// Does the next thing.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`]: to be called again later, from where it was. [`RunError::Illegal`]: a defect.
+    pub fn step(&mut self, now: Timestamp) -> Result<Step, RunError> {
+        self.client.handle(Input::Tick, now)?;
+        let Some(effect) = self.client.poll_effect(now) else {
+            return Ok(Step::Waiting(self.client.poll_timeout()));
+        };
+        if effect == Effect::Save {
+            save(&mut self.client, self.ports.store).map_err(RunError::Journal)?;
+            return Ok(Step::Worked);
+        }
+        (self.ports.notice)(Notice::Begins(effect));
+        match self.carry_out(effect, now) {
+            Ok(Some(input)) => self.client.handle(input, now)?,
+            Ok(None) => return Ok(Step::Restarting),
+            Err(error) => {
+                (self.ports.notice)(Notice::Failed(&error));
+                self.client.handle(Input::Failed(error), now)?;
+            }
+        }
+        Ok(Step::Worked)
+    }
+
+    /// Works until there is nothing to do now.
+    ///
+    /// # Errors
+    /// As [`Runner::step`].
+    pub fn run(&mut self, now: Timestamp) -> Result<Step, RunError> {
+        loop {
+            match self.step(now)? {
+                Step::Worked => {}
+                step => return Ok(step),
+            }
+        }
+    }
+
+    fn look_around(&mut self, now: Timestamp) -> Result<(), RunError> {
+        if self.client.booted().is_none() {
+            let input = self.started().map_err(RunError::Slots)?;
+            self.client.handle(input, now)?;
+        }
+        Ok(())
+    }
+
+    fn started(&mut self) -> Result<Input, PortError> {
+        Ok(Input::Started { booted: self.ports.slots.booted()?, status: self.ports.boot.status()? })
+    }
+
+    /// Carries an effect out. `None`: the device restarts.
+    fn carry_out(&mut self, effect: Effect, now: Timestamp) -> Result<Option<Input>, PortError> {
+        let event = match effect {
+            Effect::Save => {
+                save(&mut self.client, self.ports.store)?;
+                return Ok(Some(Input::Tick));
+            }
+            Effect::LookAround => return self.started().map(Some),
+            Effect::Check => {
+                let checked = self.check(now).map_err(|error| error.to_port_error())?;
+                (self.ports.notice)(Notice::Checked(&checked));
+                return Ok(Some(Input::Checked(checked.decision, checked.plan)));
+            }
+            Effect::AskHealth => return self.ports.health.check().map(|verdict| Some(Input::Said(verdict))),
+            Effect::Prepare => self.prepare()?,
+            Effect::Download { from } => self.download(from, now)?,
+            Effect::Claim => {
+                let plan = plan(&self.client)?;
+                self.ports.boot.set_unbootable(plan.slot)?;
+                Event::Claimed
+            }
+            Effect::Begin => {
+                let plan = plan(&self.client)?;
+                self.ports.slots.begin(plan.slot, plan.length)?;
+                Event::Begun
+            }
+            Effect::Install { from } => self.install(from, now)?,
+            Effect::Activate { tries } => self.activate(tries)?,
+            Effect::Settle => {
+                let (slot, security_version) = {
+                    let plan = plan(&self.client)?;
+                    (plan.slot, plan.security_version)
+                };
+                // In this order: a counter raised first would lock the old release out while it may still be needed.
+                self.ports.boot.mark_good(slot)?;
+                self.ports.counter.raise_to(security_version)?;
+                Event::Settled
+            }
+            Effect::Retire => {
+                let slot = plan(&self.client)?.slot;
+                self.ports.boot.set_unbootable(slot)?;
+                Event::Retired
+            }
+            Effect::Reboot | Effect::Reinstate | Effect::FallBack => {
+                self.restart(effect)?;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Input::Happened(event)))
+    }
+
+    fn restart(&mut self, effect: Effect) -> Result<(), PortError> {
+        let slot = plan(&self.client)?.slot;
+        match effect {
+            Effect::Reinstate => self.ports.boot.mark_good(slot)?,
+            Effect::FallBack => self.ports.boot.set_unbootable(slot)?,
+            _ => {}
+        }
+        self.ports.reboot.reboot()
+    }
+
+    fn prepare(&mut self) -> Result<Event, PortError> {
+        let (plan, source) = plan_and_source(&self.client)?;
+        check_counter(self.ports.counter, plan)?;
+        self.ports.hooks.before_install(&hook_event(plan))?;
+        let room = match &mut self.ports.staging {
+            Some(staging) => staging.room()?,
+            None => 0,
+        };
+        Ok(if room >= source.payload_length { Event::Stages } else { Event::Streams })
+    }
+
+    fn download(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
+        let source = plan_and_source(&self.client)?.1.clone();
+        let Ports { fetch, staging, store, notice, .. } = &mut self.ports;
+        let Some(staging) = staging else {
+            let detail = "the staging area that holds the download is gone";
+            return Err(PortError::new(FailureCode::NoRoom, "downloading", detail));
+        };
+        let (client, total) = (&mut self.client, source.payload_length);
+        stage(*fetch, *staging, &source, from, self.crypto, &mut |offset| {
+            progress(client, *store, offset, now)?;
+            notice(Notice::Progress { done: offset, total });
+            Ok(())
+        })?;
+        Ok(Event::Arrived)
+    }
+
+    fn install(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
+        let (plan, source) = plan_and_source(&self.client)?;
+        let (plan, source) = (plan.clone(), source.clone());
+        if from < plan.length {
+            let Ports { fetch, staging, decompress, slots, store, notice, .. } = &mut self.ports;
+            let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
+            let tools = Tools { fetch: *fetch, staging, decompress: *decompress, slots: *slots };
+            let (client, total) = (&mut self.client, plan.length);
+            install(tools, &plan, &source, from, self.crypto, &mut |offset| {
+                progress(client, *store, offset, now)?;
+                notice(Notice::Progress { done: offset, total });
+                Ok(())
+            })?;
+        }
+        self.written = Some(self.read_back(&plan)?);
+        Ok(Event::Installed)
+    }
+
+    fn read_back(&mut self, plan: &Plan) -> Result<WrittenSlot, PortError> {
+        WrittenSlot::read_back(self.ports.slots, plan.slot, plan.length, &plan.sha256, self.crypto)
+    }
+
+    fn activate(&mut self, tries: u8) -> Result<Event, PortError> {
+        let plan = plan(&self.client)?.clone();
+        check_counter(self.ports.counter, &plan)?;
+        let written = match self.written.take().filter(|written| written.slot() == plan.slot) {
+            Some(written) => written,
+            None => self.read_back(&plan)?,
+        };
+        if plan.source.is_some() {
+            self.ports.hooks.after_install(&hook_event(&plan))?;
+        }
+        self.ports.boot.activate(&written, tries)?;
+        Ok(Event::Activated { tries })
+    }
+}
+
+fn fresh_journal(slots: &mut dyn Slots, identity: &Identity) -> Result<Journal, RunError> {
+    let content = identity.running.as_ref().map(|running| Content {
+        version: running.version.clone(),
+        manifest: running.manifest,
+        security_version: running.security_version,
+        image: None,
+    });
+    Ok(Journal::new(slots.booted().map_err(RunError::Slots)?, content))
+}
+
+fn plan(client: &Client) -> Result<&Plan, PortError> {
+    let plan = client.journal().plan.as_ref();
+    plan.ok_or_else(|| PortError::new(FailureCode::Internal, "working", "there is no plan in this state"))
+}
+
+fn plan_and_source(client: &Client) -> Result<(&Plan, &Source), PortError> {
+    let plan = plan(client)?;
+    let source = plan.source.as_ref();
+    let none = || PortError::new(FailureCode::Internal, "working", "the plan has no source");
+    Ok((plan, source.ok_or_else(none)?))
+}
+
+fn hook_event(plan: &Plan) -> HookEvent<'_> {
+    HookEvent { version: &plan.version, manifest: &plan.manifest, slot: plan.slot }
+}
+
+/// The counter is asked again here: it may have risen since the decision, and the journal is no authority over it.
+fn check_counter(counter: &mut dyn Counter, plan: &Plan) -> Result<(), PortError> {
+    let counter = counter.read()?;
+    if plan.security_version >= counter {
+        return Ok(());
+    }
+    let detail =
+        alloc::format!("its security version is {}, the counter is {counter}", plan.security_version);
+    Err(PortError::new(FailureCode::SecurityVersion, alloc::format!("installing {}", plan.version), detail))
+}
+
+fn progress(
+    client: &mut Client,
+    store: &mut dyn Store,
+    offset: u64,
+    now: Timestamp,
+) -> Result<(), PortError> {
+    let event = Input::Happened(Event::Progress { offset });
+    client
+        .handle(event, now)
+        .map_err(|error| PortError::new(FailureCode::Internal, "journalling progress", error.to_string()))?;
+    save(client, store)
+}
+
+fn save(client: &mut Client, store: &mut dyn Store) -> Result<(), PortError> {
+    let bytes = client
+        .journal()
+        .encode()
+        .map_err(|error| PortError::new(FailureCode::Internal, "encoding the journal", error.to_string()))?;
+    store.save(Record::Journal, &bytes)?;
+    let saved = client.handle(Input::Saved, Timestamp::EPOCH);
+    saved.map_err(|error| PortError::new(FailureCode::Internal, "saving the journal", error.to_string()))
+}

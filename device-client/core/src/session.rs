@@ -1,0 +1,345 @@
+//! A check: refresh the trusted metadata, read the documents that it vouches for, decide, and make the plan.
+//!
+//! Everything that a decision is made upon passes through [`Session::read`]: a role vouches for the path, and the bytes
+//! have the length and digest that it gives. What is learnt is saved before anything is decided. Never writes a slot.
+
+mod error;
+
+pub use error::SessionError;
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use perennial_schemas::channel::{Channel, Offered};
+use perennial_schemas::crypto::Crypto;
+use perennial_schemas::release::{Encoding, IndexRef, Release};
+use perennial_schemas::report::FailureCode;
+use perennial_schemas::support::{Support, SupportError};
+use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
+
+use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
+use crate::journal::Journal;
+use crate::plan::{Coding, IndexFile, Plan, Source};
+use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
+use crate::support::Floors;
+use crate::trust::{
+    self, FoundTarget, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, Validity,
+};
+
+/// What a device trusts and remembers, between checks.
+pub struct Session<'c, C> {
+    trust: TrustState,
+    floors: Floors,
+    crypto: &'c C,
+    limits: Limits,
+}
+
+/// The device, as far as a check asks.
+#[derive(Debug, Clone, Copy)]
+pub struct Device<'d> {
+    /// Who it is.
+    pub identity: &'d Identity,
+    /// What it remembers.
+    pub journal: &'d Journal,
+    /// The slot that runs.
+    pub booted: Slot,
+    /// The anti-rollback counter.
+    pub counter: u32,
+    /// Room for an image, in bytes.
+    pub capacity: u64,
+}
+
+/// What came of a check.
+#[derive(Debug)]
+pub struct Checked {
+    /// The decision.
+    pub decision: Decision,
+    /// The manifest of the release that is to be installed.
+    pub release: Option<Release>,
+    /// The plan for it.
+    pub plan: Option<Plan>,
+    /// A support record that was refused because it promised less than the one before
+    /// ([`FailureCode::SupportShorter`]). The device goes on with the better promise.
+    pub support_refused: Option<SupportError>,
+    /// Until when the metadata holds.
+    pub validity: Validity,
+}
+
+impl<'c, C: Crypto> Session<'c, C> {
+    /// Loads what the device trusts; a new device begins with the root that it was born with.
+    ///
+    /// # Errors
+    /// [`SessionError::Lost`] where the state was there once and can't be read: fails closed. See [`Session::recover`].
+    pub fn open(store: &mut dyn Store, root: &[u8], crypto: &'c C) -> Result<Self, SessionError> {
+        let trust = match store.load(Record::Trust)? {
+            Loaded::Found(bytes) => {
+                TrustState::decode(&bytes).map_err(|error| SessionError::lost(Record::Trust, &error))?
+            }
+            Loaded::New => {
+                let trust = TrustState::new(root, crypto).map_err(trust::DriveError::Trust)?;
+                store.save(Record::Trust, &trust.encode())?;
+                trust
+            }
+            Loaded::Lost => return Err(SessionError::lost(Record::Trust, &"no whole copy is left")),
+        };
+        let floors = match store.load(Record::Floors)? {
+            Loaded::Found(bytes) => {
+                Floors::decode(&bytes).map_err(|error| SessionError::lost(Record::Floors, &error))?
+            }
+            Loaded::New => Floors::default(),
+            Loaded::Lost => return Err(SessionError::lost(Record::Floors, &"no whole copy is left")),
+        };
+        Ok(Self { trust, floors, crypto, limits: Limits::default() })
+    }
+
+    /// Begins again after the state was lost: from a root that came with the device or its image, never below
+    /// `versions`, the greatest that anything else on the device remembers. Whatever record can still be read stays.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn recover(
+        store: &mut dyn Store,
+        root: &[u8],
+        versions: trust::Floors,
+        crypto: &'c C,
+    ) -> Result<Self, SessionError> {
+        let readable =
+            |loaded: &Loaded| matches!(loaded, Loaded::Found(bytes) if TrustState::decode(bytes).is_ok());
+        if !readable(&store.load(Record::Trust)?) {
+            let trust = TrustState::recover(root, crypto, versions).map_err(trust::DriveError::Trust)?;
+            store.save(Record::Trust, &trust.encode())?;
+        }
+        let readable =
+            |loaded: &Loaded| matches!(loaded, Loaded::Found(bytes) if Floors::decode(bytes).is_ok());
+        if !readable(&store.load(Record::Floors)?) {
+            store.save(Record::Floors, &Floors::default().encode()?)?;
+        }
+        Self::open(store, root, crypto)
+    }
+
+    /// The floors, with the support record that counts.
+    pub fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// The trusted metadata.
+    pub fn trust(&self) -> &TrustState {
+        &self.trust
+    }
+
+    /// Checks for updates. Saves what it learns; installs nothing.
+    ///
+    /// # Errors
+    /// [`SessionError`]; whatever was verified and saved before it stays.
+    pub fn check(
+        &mut self,
+        fetch: &mut dyn Fetch,
+        store: &mut dyn Store,
+        device: &Device<'_>,
+        now: Timestamp,
+    ) -> Result<Checked, SessionError> {
+        let refresh = Refresh::new(self.trust.clone(), self.crypto, now, self.limits.clone());
+        let mut check =
+            Check { refresh, fetch, store, floors: &mut self.floors, device, crypto: self.crypto, now };
+        let checked = check.run();
+        // What was accepted before an error is saved, and stays trusted.
+        self.trust = check.refresh.into_state();
+        checked
+    }
+}
+
+struct Check<'k, 'c, C> {
+    refresh: Refresh<'c, C>,
+    fetch: &'k mut dyn Fetch,
+    store: &'k mut dyn Store,
+    floors: &'k mut Floors,
+    device: &'k Device<'k>,
+    crypto: &'c C,
+    now: Timestamp,
+}
+
+impl<C: Crypto> Check<'_, '_, C> {
+    fn run(&mut self) -> Result<Checked, SessionError> {
+        self.drive()?;
+        let identity = self.device.identity;
+        let path = Channel::path(&identity.product, &identity.channel)
+            .map_err(|source| SessionError::Document { path: identity.channel.to_string(), source })?;
+        let channel: Channel = self.document(&path)?;
+        let support_refused = self.learn(&channel)?;
+        let (decision, chosen) = self.decide(&channel)?;
+        let plan = match (&decision, &chosen) {
+            (Decision::Update { manifest, .. }, Some(release)) => Some(self.plan(release, *manifest)?),
+            _ => None,
+        };
+        Ok(Checked { decision, release: chosen, plan, support_refused, validity: self.refresh.validity() })
+    }
+
+    /// Refreshes, or carries out the search begun last.
+    fn drive(&mut self) -> Result<(), SessionError> {
+        let (mut source, mut keeper) = (FromPort(&mut *self.fetch), IntoPort(&mut *self.store));
+        Ok(trust::drive(&mut self.refresh, &mut source, &mut keeper)?)
+    }
+
+    fn find(&mut self, path: &TargetPath) -> Result<Option<FoundTarget>, SessionError> {
+        self.refresh.find(path).map_err(trust::DriveError::Trust)?;
+        self.drive()?;
+        Ok(self.refresh.found().cloned())
+    }
+
+    fn require(&mut self, path: &TargetPath) -> Result<FoundTarget, SessionError> {
+        self.find(path)?.ok_or_else(|| SessionError::NotVouchedFor { path: path.to_string() })
+    }
+
+    /// The bytes of a target, with the length and digest that its role gives.
+    fn read(&mut self, target: &FoundTarget, max_length: u64) -> Result<Vec<u8>, SessionError> {
+        let path = || target.path.to_string();
+        if target.length > max_length {
+            return Err(SessionError::TooLong { path: path(), limit: max_length });
+        }
+        let digest = target.sha256().ok_or_else(|| SessionError::NoDigest { path: path() })?;
+        let bytes = self.fetch.target(&target.location, target.length)?;
+        if bytes.len() as u64 == target.length && self.crypto.sha256(&bytes) == digest {
+            Ok(bytes)
+        } else {
+            Err(SessionError::Digest { path: path() })
+        }
+    }
+
+    fn document<T: Document>(&mut self, path: &TargetPath) -> Result<T, SessionError> {
+        let target = self.require(path)?;
+        let bytes = self.read(&target, T::MAX_LENGTH)?;
+        T::parse(&bytes).map_err(|source| SessionError::Document { path: path.to_string(), source })
+    }
+
+    /// Raises the floors, and saves them before anything is decided.
+    fn learn(&mut self, channel: &Channel) -> Result<Option<SupportError>, SessionError> {
+        let before = self.floors.clone();
+        self.floors.note_withdrawn(channel)?;
+        let path = Support::path(&channel.product)
+            .map_err(|source| SessionError::Document { path: "support.json".into(), source })?;
+        let mut refused = None;
+        // A product without a support record promises nothing; what was promised before stays.
+        if let Some(target) = self.find(&path)? {
+            let bytes = self.read(&target, Support::MAX_LENGTH)?;
+            let support = Support::parse(&bytes)
+                .map_err(|source| SessionError::Document { path: path.to_string(), source })?;
+            refused = self.floors.note_support(support).err();
+        }
+        if *self.floors != before {
+            self.store.save(Record::Floors, &self.floors.encode()?)?;
+        }
+        Ok(refused)
+    }
+
+    fn decide(&mut self, channel: &Channel) -> Result<(Decision, Option<Release>), SessionError> {
+        let Device { identity, journal, booted, counter, capacity } = *self.device;
+        let mut manifests: BTreeMap<Sha256Digest, Manifest> = BTreeMap::new();
+        loop {
+            let facts = Facts {
+                product: &identity.product,
+                hardware: &identity.hardware,
+                channel: &identity.channel,
+                running: journal.content(booted),
+                counter,
+                withdrawn: self.floors.withdrawn(),
+                failed: &journal.failed,
+                postponed_until: journal.postponed_until,
+                capacity,
+            };
+            match decide(&facts, channel, &manifests, self.now) {
+                Step::Need(offered) => {
+                    let manifest = self.manifest(channel, offered)?;
+                    manifests.insert(offered.manifest, manifest);
+                }
+                Step::Made(decision) => {
+                    let chosen = match &decision {
+                        Decision::Update { manifest, .. } => manifests.remove(manifest),
+                        _ => None,
+                    };
+                    let release = match chosen {
+                        Some(Manifest::Read(release)) => Some(*release),
+                        _ => None,
+                    };
+                    return Ok((decision, release));
+                }
+            }
+        }
+    }
+
+    /// A manifest that can't be read concerns its release alone; one that can't be fetched ends the check.
+    fn manifest(&mut self, channel: &Channel, offered: &Offered) -> Result<Manifest, SessionError> {
+        let inconsistent = |detail: &str| Manifest::Unreadable {
+            code: FailureCode::Inconsistent,
+            detail: detail.to_owned(),
+        };
+        let path = match Release::path(&channel.product, &offered.version) {
+            Ok(path) => path,
+            Err(error) => return Ok(inconsistent(&error.to_string())),
+        };
+        let Some(target) = self.find(&path)? else {
+            return Ok(inconsistent("no role vouches for its manifest"));
+        };
+        if target.sha256() != Some(offered.manifest) {
+            return Ok(inconsistent("its manifest is another one than the channel offers"));
+        }
+        Ok(Manifest::parse(&self.read(&target, Release::MAX_LENGTH)?))
+    }
+
+    fn plan(&mut self, release: &Release, manifest: Sha256Digest) -> Result<Plan, SessionError> {
+        let missing = || SessionError::NotVouchedFor { path: release.version.to_string() };
+        let image = release.image_for(&self.device.identity.hardware).ok_or_else(missing)?;
+        let payload = choose_payload(image).ok_or_else(missing)?;
+        let image_index = self.index(&image.index)?;
+        let payload_index = self.index(&payload.index)?;
+        let file = self.require(&payload.target)?;
+        if file.length != payload.length {
+            return Err(SessionError::Digest { path: payload.target.to_string() });
+        }
+        let validity = self.refresh.validity();
+        let source = Source {
+            image_index,
+            payload_index,
+            payload: file.location,
+            payload_length: payload.length,
+            coding: if payload.encoding == Encoding::Plain { Coding::Plain } else { Coding::Zstd },
+            expires: validity.earliest().map_or(Timestamp::EPOCH, |(_, expires)| expires),
+            staged: false,
+        };
+        Ok(Plan {
+            version: release.version.clone(),
+            manifest,
+            security_version: release.security_version,
+            slot: self.device.booted.other(),
+            length: image.length,
+            sha256: image.sha256,
+            source: Some(source),
+        })
+    }
+
+    fn index(&mut self, index: &IndexRef) -> Result<IndexFile, SessionError> {
+        let target = self.require(&index.target)?;
+        Ok(IndexFile { path: target.location, length: target.length, root: index.root })
+    }
+}
+
+struct FromPort<'p>(&'p mut dyn Fetch);
+
+impl MetadataSource for FromPort<'_> {
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, trust::FetchError> {
+        self.0.metadata(&request.path, request.max_length).map_err(|error| match error {
+            port::FetchError::TooLong { limit, .. } => trust::FetchError::TooLong { limit },
+            error => trust::FetchError::Failed(Box::new(error)),
+        })
+    }
+}
+
+struct IntoPort<'p>(&'p mut dyn Store);
+
+impl TrustStore for IntoPort<'_> {
+    fn save(&mut self, state: &TrustState) -> Result<(), StoreError> {
+        self.0.save(Record::Trust, &state.encode()).map_err(|error| StoreError(Box::new(error)))
+    }
+}

@@ -1,0 +1,134 @@
+//! Why a check ended early, and its number in reports.
+
+use alloc::string::{String, ToString};
+use core::fmt;
+
+use perennial_schemas::document::FormatError;
+use perennial_schemas::report::FailureCode;
+
+use crate::decide::code_of;
+use crate::port::{FetchError, PortError, Record};
+use crate::support::FloorsError;
+use crate::trust::{self, DriveError, TrustError};
+
+/// Why a check ended early. Nothing was installed.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The metadata is not to be trusted, or can't be had.
+    #[error("refreshing the metadata")]
+    Trust(#[from] DriveError),
+    /// A target could not be fetched.
+    #[error("fetching a target")]
+    Fetch(#[from] FetchError),
+    /// No role vouches for a target that is needed.
+    #[error("no role vouches for {path}")]
+    NotVouchedFor {
+        /// The target.
+        path: String,
+    },
+    /// A target has no SHA-256 digest.
+    #[error("{path} is listed without a SHA-256 digest")]
+    NoDigest {
+        /// The target.
+        path: String,
+    },
+    /// A target is listed as longer than its kind may be.
+    #[error("{path} is longer than the limit of {limit} bytes")]
+    TooLong {
+        /// The target.
+        path: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// A target does not have the length or digest that its role gives.
+    #[error("{path} does not have the length and digest that it is listed with")]
+    Digest {
+        /// The target.
+        path: String,
+    },
+    /// A document can't be read.
+    #[error("reading {path}")]
+    Document {
+        /// The target.
+        path: String,
+        /// Why.
+        source: FormatError,
+    },
+    /// A record that was there once can't be read. Nothing is installed until it is recovered.
+    #[error("the {record} record is lost: {detail}")]
+    Lost {
+        /// Which.
+        record: Record,
+        /// How.
+        detail: String,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] PortError),
+    /// The floors can't take more.
+    #[error(transparent)]
+    Floors(#[from] FloorsError),
+}
+
+impl SessionError {
+    pub(super) fn lost(record: Record, detail: &dyn fmt::Display) -> Self {
+        Self::Lost { record, detail: detail.to_string() }
+    }
+
+    /// Its number in reports.
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Trust(error) => drive_code(error),
+            Self::Fetch(error) => error.code(),
+            Self::NotVouchedFor { .. } | Self::NoDigest { .. } => FailureCode::Inconsistent,
+            Self::TooLong { .. } => FailureCode::Malformed,
+            Self::Digest { .. } => FailureCode::BadAnswer,
+            Self::Document { source, .. } => code_of(source),
+            Self::Lost { .. } => FailureCode::TrustStateLost,
+            Self::Store(error) => error.code,
+            Self::Floors(_) => FailureCode::Storage,
+        }
+    }
+
+    /// The error with the whole chain of its causes, for the machine.
+    pub(crate) fn to_port_error(&self) -> PortError {
+        use core::error::Error;
+        let mut detail = self.to_string();
+        let mut source = self.source();
+        while let Some(error) = source {
+            detail.push_str(": ");
+            detail.push_str(&error.to_string());
+            source = error.source();
+        }
+        PortError::new(self.code(), "checking for updates", detail)
+    }
+}
+
+fn drive_code(error: &DriveError) -> FailureCode {
+    match error {
+        DriveError::Trust(error) => trust_code(error),
+        DriveError::Fetch { source: trust::FetchError::TooLong { .. }, .. } => FailureCode::BadAnswer,
+        DriveError::Fetch { source: trust::FetchError::Failed(cause), .. } => {
+            cause.downcast_ref::<FetchError>().map_or(FailureCode::Unreachable, FetchError::code)
+        }
+        DriveError::Store(_) => FailureCode::Storage,
+    }
+}
+
+/// The number in reports of metadata that is not to be trusted.
+pub(crate) fn trust_code(error: &TrustError) -> FailureCode {
+    match error {
+        TrustError::Format { source, .. } => code_of(source),
+        TrustError::Signature { .. } => FailureCode::Signature,
+        TrustError::Rollback { .. } | TrustError::Unlisted { .. } => FailureCode::Rollback,
+        TrustError::Expired { .. } => FailureCode::Expired,
+        TrustError::Version { .. }
+        | TrustError::NotListed { .. }
+        | TrustError::Length { .. }
+        | TrustError::Digest { .. }
+        | TrustError::Missing { .. }
+        | TrustError::TooManyRoles { .. } => FailureCode::Inconsistent,
+        TrustError::TooLong { .. } => FailureCode::BadAnswer,
+        TrustError::OutOfOrder { .. } => FailureCode::Internal,
+    }
+}

@@ -1,0 +1,181 @@
+//! The device's own floors: the support date that it was promised, and the releases that it has ever seen withdrawn.
+//!
+//! Decides that neither moves back. These floors survive even TUF's fast-forward recovery, which clears versions of
+//! roles: a promise is no version.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use perennial_schemas::channel::Channel;
+use perennial_schemas::limits::CHANNEL_RELEASES;
+use perennial_schemas::support::{Support, SupportError};
+use perennial_schemas::{Date, Sha256Digest};
+use serde::{Deserialize, Serialize};
+
+const FORMAT: &str = "perennial.floors/1";
+
+/// What must never move down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Floors {
+    format: String,
+    /// Manifests that were ever seen withdrawn, at most 4,096.
+    withdrawn: BTreeSet<Sha256Digest>,
+    /// The support record with the latest date that was verified here.
+    support: Option<Support>,
+}
+
+/// The floors can't be read, or can't take more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FloorsError {
+    /// The bytes are no floors of this version.
+    #[error("the device's floors can't be read: {0}")]
+    Unreadable(String),
+    /// A channel is full of withdrawn releases.
+    #[error("more than {CHANNEL_RELEASES} withdrawn releases")]
+    Full,
+}
+
+impl Default for Floors {
+    fn default() -> Self {
+        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support: None }
+    }
+}
+
+impl Floors {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`FloorsError::Unreadable`]; nothing is installed then.
+    pub fn decode(bytes: &[u8]) -> Result<Self, FloorsError> {
+        let floors: Self =
+            serde_json::from_slice(bytes).map_err(|e| FloorsError::Unreadable(e.to_string()))?;
+        if floors.format == FORMAT {
+            Ok(floors)
+        } else {
+            Err(FloorsError::Unreadable(alloc::format!("format {:?}", floors.format)))
+        }
+    }
+
+    /// Their bytes.
+    ///
+    /// # Errors
+    /// [`FloorsError::Unreadable`] never for floors that this program made; the serialiser is fallible.
+    pub fn encode(&self) -> Result<Vec<u8>, FloorsError> {
+        serde_json::to_vec(self).map_err(|e| FloorsError::Unreadable(e.to_string()))
+    }
+
+    /// Manifests that were ever seen withdrawn.
+    pub fn withdrawn(&self) -> &BTreeSet<Sha256Digest> {
+        &self.withdrawn
+    }
+
+    /// The support record that counts.
+    pub fn support(&self) -> Option<&Support> {
+        self.support.as_ref()
+    }
+
+    /// The last day on which security updates are promised.
+    pub fn guaranteed_until(&self) -> Option<Date> {
+        self.support.as_ref().map(Support::guaranteed_until)
+    }
+
+    /// Remembers what a verified channel withdraws, for good.
+    ///
+    /// # Errors
+    /// [`FloorsError::Full`]; nothing was added then.
+    pub fn note_withdrawn(&mut self, channel: &Channel) -> Result<(), FloorsError> {
+        let new: Vec<Sha256Digest> = channel.withdrawn.iter().map(|withdrawn| withdrawn.manifest).collect();
+        let added = new.iter().filter(|digest| !self.withdrawn.contains(*digest)).count();
+        if self.withdrawn.len() + added > CHANNEL_RELEASES {
+            return Err(FloorsError::Full);
+        }
+        self.withdrawn.extend(new);
+        Ok(())
+    }
+
+    /// Takes a verified support record, if it may follow the one that counts.
+    ///
+    /// # Errors
+    /// [`SupportError`]: an earlier date, a promise rewritten or left out. The old record then stays.
+    pub fn note_support(&mut self, support: Support) -> Result<(), SupportError> {
+        if let Some(previous) = &self.support {
+            support.may_follow(previous)?;
+        }
+        self.support = Some(support);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+    use perennial_schemas::channel::Withdrawn;
+    use perennial_schemas::support::{Promise, VulnerabilityContact};
+    use perennial_schemas::{Document, Timestamp};
+
+    fn support(dates: &[&str]) -> Support {
+        let promise = |date: &&str| Promise {
+            made: Timestamp::EPOCH,
+            guaranteed_until: date.parse().unwrap(),
+            reason: "expected lifetime".into(),
+        };
+        Support {
+            format: Support::FORMAT.into(),
+            requires: vec![],
+            product: "thermostat".parse().unwrap(),
+            promises: dates.iter().map(promise).collect(),
+            contact: VulnerabilityContact {
+                contacts: vec!["mailto:security@example.com".into()],
+                acknowledgement_days: 2,
+                status_update_days: 14,
+                policy: None,
+            },
+        }
+    }
+
+    fn channel(withdrawn: core::ops::Range<u32>) -> Channel {
+        let mut channel = Channel::new("thermostat".parse().unwrap(), "stable".parse().unwrap());
+        channel.withdrawn = withdrawn
+            .map(|n| Withdrawn {
+                version: "1.0.0".parse().unwrap(),
+                manifest: Sha256Digest(core::array::from_fn(|i| n.to_le_bytes()[i % 4])),
+                reason: "x".into(),
+                at: Timestamp::EPOCH,
+            })
+            .collect();
+        channel
+    }
+
+    #[test]
+    fn a_shorter_support_date_is_refused_and_the_longer_one_stays() {
+        let mut floors = Floors::default();
+        floors.note_support(support(&["2036-12-31"])).unwrap();
+        let error = floors.note_support(support(&["2031-12-31"])).unwrap_err();
+        assert!(matches!(error, SupportError::Shorter { .. }), "{error}");
+        let kept = Floors::decode(&floors.encode().unwrap()).unwrap();
+        assert_eq!(kept.guaranteed_until(), Some("2036-12-31".parse().unwrap()));
+        floors.note_support(support(&["2036-12-31", "2041-12-31"])).unwrap();
+        assert_eq!(floors.guaranteed_until(), Some("2041-12-31".parse().unwrap()));
+    }
+
+    #[test]
+    fn withdrawn_releases_stay_when_a_channel_forgets_them() {
+        let mut floors = Floors::default();
+        floors.note_withdrawn(&channel(0..2)).unwrap();
+        floors.note_withdrawn(&channel(0..0)).unwrap();
+        assert_eq!(floors.withdrawn().len(), 2);
+    }
+
+    #[test]
+    fn the_number_of_withdrawn_releases_is_bounded_and_fits_the_record() {
+        let mut floors = Floors::default();
+        let limit = CHANNEL_RELEASES as u32;
+        floors.note_withdrawn(&channel(0..limit)).unwrap();
+        assert_eq!(floors.note_withdrawn(&channel(limit..limit + 1)), Err(FloorsError::Full));
+        let length = floors.encode().unwrap().len() as u64;
+        assert!(length < crate::port::Record::Floors.max_length() / 2, "{length}");
+    }
+}

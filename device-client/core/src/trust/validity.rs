@@ -1,0 +1,79 @@
+//! Until when a trusted set holds, and what its offline signatures say of the time.
+//!
+//! A device whose clock is behind learns a lower bound of the time from `signed_at` of root, snapshot, targets and
+//! delegated files, all signed offline. The timestamp is signed online and never counts. The bound is read from the
+//! files that are trusted now and stored nowhere: a signer's wrong clock is forgotten with the file that it signed, so no
+//! device is stranded by it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use perennial_schemas::Timestamp;
+use perennial_schemas::tuf::Role;
+
+use super::TrustError;
+use super::checks::current;
+
+/// The expiry of each file of a trusted set, and the lower bound of the time that the set gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Validity {
+    files: Vec<(String, Timestamp)>,
+    bound: Timestamp,
+}
+
+/// A file's expiry, and its `signed_at` where it was signed offline.
+pub(super) struct Times {
+    pub(super) file: String,
+    pub(super) expires: Timestamp,
+    pub(super) signed_at: Option<Timestamp>,
+}
+
+impl Times {
+    pub(super) fn offline(file: &str, role: &impl Role) -> Self {
+        Self { file: file.into(), expires: role.expires(), signed_at: role.common().signed_at }
+    }
+
+    pub(super) fn online(file: &str, role: &impl Role) -> Self {
+        Self { signed_at: None, ..Self::offline(file, role) }
+    }
+}
+
+impl Validity {
+    pub(super) fn new(files: Vec<Times>) -> Self {
+        let earliest = files.iter().map(|times| times.expires).min();
+        let bound = files
+            .iter()
+            .filter_map(|times| times.signed_at)
+            // A file that was signed after another of the same set expired contradicts it: a wrong clock somewhere. It
+            // is left out, as refusing the set would strand every device for one signer's clock.
+            .filter(|signed_at| earliest.is_some_and(|earliest| *signed_at < earliest))
+            .max()
+            .unwrap_or(Timestamp::EPOCH);
+        Self { files: files.into_iter().map(|times| (times.file, times.expires)).collect(), bound }
+    }
+
+    /// The time that counts where the clock says `clock`: never before the newest offline signature.
+    pub fn now(&self, clock: Timestamp) -> Timestamp {
+        clock.max(self.bound)
+    }
+
+    /// The lower bound of the time that the offline signatures give.
+    pub fn lower_bound(&self) -> Timestamp {
+        self.bound
+    }
+
+    /// When the first file of the set expires.
+    pub fn earliest(&self) -> Option<(&str, Timestamp)> {
+        let first = self.files.iter().min_by_key(|(_, expires)| *expires)?;
+        Some((first.0.as_str(), first.1))
+    }
+
+    /// To be asked again before a download and before an activation: time has passed since the refresh.
+    ///
+    /// # Errors
+    /// [`TrustError::Expired`] with the file.
+    pub fn check_current(&self, clock: Timestamp) -> Result<(), TrustError> {
+        let now = self.now(clock);
+        self.files.iter().try_for_each(|(file, expires)| current(file, *expires, now))
+    }
+}

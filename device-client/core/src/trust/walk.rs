@@ -1,0 +1,177 @@
+//! A walk over every role and every target: what a server checks before it publishes, and a signer before it signs. A
+//! device never walks.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use perennial_schemas::crypto::Crypto;
+use perennial_schemas::tuf::{Delegations, Role, TargetFile};
+use perennial_schemas::{RoleName, Sha256Digest, TargetPath, Timestamp};
+
+use super::drive::{DriveError, MetadataSource, TrustStore, drive};
+use super::refresh::{Job, Next, Refresh};
+use super::search::top_level;
+use super::{Limits, TrustError, TrustState};
+
+/// A role, and every target that it vouches for and may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleTargets {
+    /// The role.
+    pub role: RoleName,
+    /// The version of its file.
+    pub version: u64,
+    /// When it was signed, if it says so.
+    pub signed_at: Option<Timestamp>,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// Targets that every delegation on the way here covers.
+    pub targets: BTreeMap<TargetPath, TargetFile>,
+    /// Paths that it lists and may not vouch for, or that no device could ask for: ignored, and worth a word to its team.
+    pub ignored: Vec<String>,
+}
+
+/// A walk under way.
+pub(super) struct Walk {
+    stack: Vec<Visit>,
+    awaited: Option<Visit>,
+    visited: BTreeSet<RoleName>,
+    roles: Vec<RoleTargets>,
+}
+
+/// A role to visit: the last of `trail`, reached along the roles before it.
+struct Visit {
+    trail: Vec<RoleName>,
+}
+
+impl Visit {
+    fn ends(&self) -> (RoleName, RoleName) {
+        let role = self.trail.last().cloned().unwrap_or_else(top_level);
+        let parent = self.trail.iter().rev().nth(1).cloned().unwrap_or_else(top_level);
+        (role, parent)
+    }
+}
+
+/// Refreshes, then reads every role that can be reached, in the order of a search. Of succinct bins those that the
+/// snapshot lists. A role that is missing, expired or badly signed is an error: whoever walks is about to publish.
+///
+/// # Errors
+/// [`DriveError`] from any step.
+pub fn walk_all<C: Crypto>(
+    state: TrustState,
+    crypto: &C,
+    clock: Timestamp,
+    limits: Limits,
+    source: &mut dyn MetadataSource,
+    store: &mut dyn TrustStore,
+) -> Result<Walked, DriveError> {
+    let mut refresh = Refresh::new(state, crypto, clock, limits);
+    drive(&mut refresh, source, store)?;
+    refresh.begin_walk()?;
+    drive(&mut refresh, source, store)?;
+    let roles = match core::mem::replace(&mut refresh.job, Job::None) {
+        Job::Walk(walk) => walk.roles,
+        _ => Vec::new(),
+    };
+    let validity = refresh.validity();
+    Ok(Walked { roles, validity, state: refresh.into_state() })
+}
+
+/// What a walk brings back.
+#[derive(Debug, Clone)]
+pub struct Walked {
+    /// Every role in preorder, the top-level one first.
+    pub roles: Vec<RoleTargets>,
+    /// Until when the whole set holds.
+    pub validity: super::Validity,
+    /// The trust state after it.
+    pub state: TrustState,
+}
+
+impl<C: Crypto> Refresh<'_, C> {
+    fn begin_walk(&mut self) -> Result<(), TrustError> {
+        let stack = Vec::from([Visit { trail: Vec::from([top_level()]) }]);
+        self.begin(Job::Walk(Walk { stack, awaited: None, visited: BTreeSet::new(), roles: Vec::new() }))
+    }
+
+    pub(super) fn continue_walk(&mut self, walk: &mut Walk) -> Result<Next, TrustError> {
+        while let Some(visit) = walk.stack.pop() {
+            let (role, parent) = visit.ends();
+            if walk.visited.contains(&role) {
+                continue;
+            }
+            let limit = self.limits.roles_walked;
+            if walk.visited.len() >= limit {
+                return Err(TrustError::TooManyRoles { path: "everything".into(), limit });
+            }
+            if role != parent && !self.reuse_delegated(&role, &parent) {
+                let request = self.delegated_request(&role)?;
+                walk.awaited = Some(visit);
+                return Ok(Next::Fetch(request));
+            }
+            self.visit_all(walk, visit);
+        }
+        Ok(Next::Done)
+    }
+
+    pub(super) fn supply_walk(&mut self, walk: &mut Walk, bytes: Vec<u8>) -> Result<(), TrustError> {
+        let why = "no role is waited for";
+        let visit = walk.awaited.take().ok_or(TrustError::OutOfOrder { why })?;
+        let (role, parent) = visit.ends();
+        self.accept_delegated(&role, &parent, bytes)?;
+        walk.stack.push(visit);
+        Ok(())
+    }
+
+    fn visit_all(&self, walk: &mut Walk, visit: Visit) {
+        let (role, _) = visit.ends();
+        let Some(targets) = self.role(&role) else { return };
+        let mut read = RoleTargets {
+            role: role.clone(),
+            version: targets.version(),
+            signed_at: targets.common.signed_at,
+            expires: targets.expires(),
+            targets: BTreeMap::new(),
+            ignored: Vec::new(),
+        };
+        for (path, target) in &targets.targets {
+            match path.parse::<TargetPath>() {
+                Ok(valid) if self.covered(&visit.trail, path) => {
+                    read.targets.insert(valid, target.clone());
+                }
+                _ => read.ignored.push(path.to_string()),
+            }
+        }
+        let children = targets.delegations.iter().flat_map(|delegations| self.children(delegations));
+        let visits = children.map(|child| {
+            let mut trail = visit.trail.clone();
+            trail.push(child);
+            Visit { trail }
+        });
+        let mut visits: Vec<Visit> = visits.collect();
+        visits.reverse();
+        walk.stack.extend(visits);
+        walk.visited.insert(role);
+        walk.roles.push(read);
+    }
+
+    /// Every delegation along the trail covers the path.
+    fn covered(&self, trail: &[RoleName], path: &str) -> bool {
+        let digest: Sha256Digest = self.crypto.sha256(path.as_bytes());
+        trail.windows(2).all(|pair| {
+            let delegations = self.role(&pair[0]).and_then(|role| role.delegations.as_ref());
+            delegations.is_some_and(|delegations| {
+                delegations.candidates(path, &digest).iter().any(|(role, _)| *role == pair[1])
+            })
+        })
+    }
+
+    fn children(&self, delegations: &Delegations) -> Vec<RoleName> {
+        if delegations.succinct_roles.is_none() {
+            return delegations.roles.iter().flatten().map(|role| role.name.clone()).collect();
+        }
+        let listed = self.set.snapshot.iter().flat_map(|snapshot| snapshot.meta.keys());
+        let names = listed.filter_map(|file| file.strip_suffix(".json")?.parse::<RoleName>().ok());
+        names.filter(|name| delegations.authority(name).is_some()).collect()
+    }
+}

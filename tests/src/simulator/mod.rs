@@ -1,0 +1,19 @@
+//! A mutable repository in memory, and a device that refreshes from it: an attack is a few lines that change a field,
+//! publish, and look at the verdict.
+//!
+//! The repository decides nothing: it signs whatever it is told to. Nothing here touches a disk, a network or a clock.
+
+mod device;
+mod repository;
+mod signers;
+
+pub use device::{Device, MemoryStore, Verdict};
+pub use repository::Repository;
+pub use signers::Signer;
+
+use perennial_schemas::Timestamp;
+
+/// The time at which every simulated day begins: 2026-11-01T00:00:00Z.
+pub fn day(days: i64) -> Timestamp {
+    Timestamp::from_unix(1_793_491_200).plus_days(days)
+}
