@@ -32,6 +32,12 @@ impl FileError {
         move |source| Self::Io { path: path.to_owned(), source }
     }
 
+    /// Whether the disk is full, or a quota or limit says so.
+    pub fn is_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        matches!(self, Self::Io { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge))
+    }
+
     /// Whether the file is missing.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
@@ -79,6 +85,21 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
         return Err(FileError::Io { path: path.to_owned(), source });
     }
     sync_folder(path)
+}
+
+/// Whether anything is there.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// How many bytes still fit on the disk of `path`, which need not exist, when `spare` bytes stay free.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn room_for(path: &Path, spare: u64) -> io::Result<u64> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let disk = rustix::fs::statvfs(folder)?;
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(spare))
 }
 
 /// Makes the entries of a file's folder durable.

@@ -4,14 +4,32 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`http`] | `GET` with ranges, TLS, proxies, limits |
-//! | [`files`] | durable files |
+//! | [`fetch`] | servers, folders and bundles as sources |
+//! | [`store`], [`files`] | durable records and files, and the lock between two agents |
+//! | [`slots`], [`staging`] | slots as files or block devices, room for a payload |
+//! | [`boot`], [`counter`] | boot control and anti-rollback counter in small files that are checked |
+//! | [`hooks`] | the product's programs |
+//! | [`decompress`] | zstd |
+//! | [`clock`] | the system's clock |
+//! | [`error`] | how errors are told |
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+pub mod boot;
+mod checked;
+pub mod clock;
+pub mod counter;
+pub mod decompress;
+pub mod error;
+pub mod fetch;
 pub mod files;
+pub mod hooks;
 pub mod http;
+pub mod slots;
+pub mod staging;
+pub mod store;
 
 pub use perennial_device_core as core;

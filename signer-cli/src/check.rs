@@ -4,6 +4,7 @@
 //! fetch the new targets (or all of them); each release among them is made anew from its payloads; the real chain of
 //! roots is verified apart. Publishes nothing and writes nothing.
 
+mod device;
 mod error;
 mod preview;
 mod reproduce;
@@ -18,16 +19,27 @@ use perennial_schemas::{RoleName, Signed, Timestamp};
 pub use error::CheckError;
 pub use preview::Preview;
 
-use crate::crypto::Ring;
 use crate::files;
 
 /// Which target files are read and compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
-    /// Every one.
+    /// Every one, and every role must be there and current.
     All,
+    /// Manifests, channels and support records; no image is made from its payload.
+    Documents,
     /// These paths.
     Only(BTreeSet<String>),
+}
+
+impl Extent {
+    fn covers(&self, path: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Documents => path.ends_with(".json"),
+            Self::Only(paths) => paths.contains(path),
+        }
+    }
 }
 
 /// What was found good.
@@ -57,13 +69,12 @@ pub fn before_publish(
     now: Timestamp,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Checked, CheckError> {
-    verify_roots(&preview.roots)?;
+    device::walks_roots(preview, now)?;
     let rehearsal = preview.rehearse(now)?;
     let described = preview.targets()?;
-    let wanted = |path: &String| match extent {
-        Extent::All => true,
-        Extent::Only(paths) => paths.contains(path),
-    };
+    let wanted = |path: &String| extent.covers(path);
+    let new =
+        described.iter().filter(|(path, _)| wanted(path)).map(|(path, file)| (path.clone(), file.clone()));
     let expired = verify_expiry(preview, extent, now)?;
     // All are looked up, since a release may name a file that an earlier one brought along.
     let mut places = BTreeMap::new();
@@ -79,11 +90,15 @@ pub fn before_publish(
         .filter(|(path, _)| wanted(path))
         .map(|(path, file)| (path.clone(), file.clone()))
         .collect();
+    device::accepts(preview, &rehearsal, extent, &new.collect(), now)?;
     for (path, file) in &fetched {
         verify_file(path, &described[path], file)?;
     }
     tough::accepts(preview, &rehearsal, &fetched, progress)?;
-    let manifests: Vec<_> = fetched.iter().filter(|(path, _)| path.ends_with(".release.json")).collect();
+    let manifests: Vec<_> = fetched
+        .iter()
+        .filter(|(path, _)| path.ends_with(".release.json") && *extent != Extent::Documents)
+        .collect();
     for (path, file) in &manifests {
         reproduce::release(path, file, &places, progress)?;
     }
@@ -95,27 +110,6 @@ pub fn before_publish(
         releases: manifests.len() as u64,
         expired,
     })
-}
-
-/// The real chain: each root signed by its own keys and by those of the one before, without a gap (TUF 5.3.4, 5.3.5).
-fn verify_roots(roots: &[Vec<u8>]) -> Result<(), CheckError> {
-    let mut before: Option<Signed<Root>> = None;
-    for text in roots {
-        let root = Signed::<Root>::parse(text)?;
-        let version = root.unverified().version();
-        let fail = |why: String| CheckError::Root { version, why };
-        root.check(&root.unverified().authority(TopRole::Root), &Ring).map_err(|e| fail(e.to_string()))?;
-        if let Some(before) = before {
-            let before = before.unverified();
-            if before.version() + 1 != version {
-                return Err(fail(format!("it follows version {}", before.version())));
-            }
-            let by_before = root.check(&before.authority(TopRole::Root), &Ring);
-            by_before.map_err(|e| fail(format!("by the keys of the root before it: {e}")))?;
-        }
-        before = Some(root);
-    }
-    before.map(drop).ok_or(CheckError::NoRoot)
 }
 
 /// Root, snapshot, targets and every role that vouches for what is fetched must be current (TUF 5.3.10, 5.5.6, 5.6.5).
@@ -130,6 +124,7 @@ fn verify_expiry(preview: &Preview, extent: &Extent, now: Timestamp) -> Result<V
         let file = Signed::<Targets>::parse(file)?;
         let needed = match extent {
             Extent::All => true,
+            Extent::Documents => false,
             Extent::Only(paths) => file.unverified().targets.keys().any(|path| paths.contains(path)),
         };
         match current(name.as_str(), file.unverified(), now) {

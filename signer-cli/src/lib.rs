@@ -7,9 +7,12 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`cli`] | the commands, their streams, two-line errors |
+//! | [`bundle`] | what is published, as one file for a server |
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
+//! | [`ceremony`] | what each ceremony proposes: first root, products, other keys |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
+//! | [`release`] | releases and channels of one product, as proposals |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
 //! | [`files`], [`scratch`] | every reading and writing of files |
@@ -20,6 +23,8 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+pub mod bundle;
+pub mod ceremony;
 pub mod check;
 pub mod cli;
 pub mod crypto;
@@ -27,6 +32,7 @@ pub mod files;
 pub mod image;
 pub mod keys;
 pub mod proposal;
+pub mod release;
 pub mod repository;
 pub mod scratch;
 

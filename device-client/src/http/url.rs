@@ -67,6 +67,11 @@ impl Url {
         if self.port == default { self.bracketed() } else { self.host_port() }
     }
 
+    /// Scheme, host and port, for messages: `https://updates.example`.
+    pub fn origin(&self) -> String {
+        format!("{}://{}", self.scheme, self.authority())
+    }
+
     /// Host and port, always with the port.
     pub fn host_port(&self) -> String {
         format!("{}:{}", self.bracketed(), self.port)

@@ -19,13 +19,30 @@ pub enum CheckError {
     /// There is no root.
     #[error("there is no root")]
     NoRoot,
-    /// A root isn't signed by its own keys and by those of the one before.
-    #[error("root {version}: {why}")]
-    Root {
-        /// Its version.
+    /// The chain of roots breaks off.
+    #[error("the chain of roots ends at version {version}, the newest is {newest}")]
+    RootsEnd {
+        /// The last that a device reaches.
         version: u64,
-        /// What does not hold.
-        why: String,
+        /// The newest.
+        newest: u64,
+    },
+    /// The device's core would not accept it.
+    #[error("a device would not accept it")]
+    Device(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A role names a target that it may not vouch for.
+    #[error("{role} lists {target}, which is not delegated to it: devices ignore it")]
+    Outside {
+        /// The role.
+        role: String,
+        /// The target.
+        target: String,
+    },
+    /// A device finds another target, or none.
+    #[error("a device would not find {target}, or find another file")]
+    NotFound {
+        /// The target.
+        target: String,
     },
     /// A role's file has expired, so that devices would refuse it.
     #[error("{role} expired at {expired}")]
@@ -95,6 +112,10 @@ pub enum CheckError {
 }
 
 impl CheckError {
+    pub(super) fn device(source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Device(Box::new(source))
+    }
+
     pub(super) fn tough(what: &str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
         Self::Tough { what: what.into(), source: Box::new(source) }
     }

@@ -18,7 +18,8 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::CheckError;
 use crate::crypto::Ring;
-use crate::files;
+use crate::repository::{Repository, RepositoryError};
+use crate::{bundle, files};
 
 /// What would be published: the files as devices would see them.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,22 @@ pub(super) struct Rehearsal {
 const REHEARSAL_DAYS: i64 = 1;
 
 impl Preview {
+    /// What is published now.
+    ///
+    /// # Errors
+    /// [`RepositoryError`] where nothing is, or a root can't be read.
+    pub fn published(repository: &Repository) -> Result<Self, RepositoryError> {
+        let published = repository.published()?;
+        let empty = || RepositoryError::Empty(repository.dir().into());
+        let roles = published.roles.iter().map(|(name, file)| (name.clone(), file.bytes.clone()));
+        Ok(Self {
+            roots: bundle::roots(repository)?,
+            snapshot: published.snapshot.as_ref().ok_or_else(empty)?.bytes.clone(),
+            roles: roles.collect(),
+            folders: vec![repository.targets_dir()],
+        })
+    }
+
     /// A metadata file by its name: `3.root.json`, `7.snapshot.json`, `4.thermostat.json`.
     pub(super) fn metadata(&self) -> Result<BTreeMap<String, &[u8]>, FormatError> {
         let mut files = BTreeMap::new();

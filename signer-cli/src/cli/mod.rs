@@ -2,8 +2,18 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
+mod bundle;
+mod channel;
+mod check;
+mod common;
 mod error;
 mod io;
+mod key;
+mod product;
+mod progress;
+mod proposal;
+mod release;
+mod repository;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use common::{Output, PassphraseOptions};
 pub use error::{Advise, CliError};
 pub use io::{Ask, Io, Report};
 
@@ -27,6 +38,33 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Releases of a product.
+    #[command(subcommand)]
+    Release(release::ReleaseCommand),
+    /// What a product offers.
+    #[command(subcommand)]
+    Channel(channel::ChannelCommand),
+    /// Propose to withdraw a release: devices refuse it for good.
+    Withdraw(channel::WithdrawArgs),
+    /// Write what is published into one file for a server.
+    Bundle(bundle::BundleArgs),
+    /// Check what is published with the device's own core and with tough.
+    Check(check::CheckArgs),
+    /// Make, show, import and back up keys.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Make a repository.
+    #[command(subcommand)]
+    Repository(repository::RepositoryCommand),
+    /// Add products, extend their support, hand them to another team.
+    #[command(subcommand)]
+    Product(product::ProductCommand),
+    /// Show in plain words what a proposal would change.
+    Review(proposal::ReviewArgs),
+    /// Review a proposal and add the signatures of one key.
+    Sign(proposal::SignArgs),
+    /// Publish a proposal that has its signatures.
+    Publish(proposal::PublishArgs),
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -54,6 +92,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
 
 fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
     match cli.command {
+        Command::Release(command) => release::run(command, &cli.repo, io),
+        Command::Channel(command) => channel::run(command, &cli.repo, io),
+        Command::Withdraw(args) => channel::withdraw(&args, &cli.repo, io),
+        Command::Bundle(args) => bundle::run(args, &cli.repo, io),
+        Command::Check(args) => check::run(&args, &cli.repo, io),
+        Command::Key(command) => key::run(command, io),
+        Command::Repository(command) => repository::run(command, &cli.repo, io),
+        Command::Product(command) => product::run(command, &cli.repo, io),
+        Command::Review(args) => proposal::review(&args, &cli.repo, io),
+        Command::Sign(args) => proposal::sign(&args, &cli.repo, io),
+        Command::Publish(args) => proposal::publish(&args, &cli.repo, io),
         Command::Completions { shell } => completions(shell, io),
     }
 }

@@ -1,1 +1,92 @@
 //! Keys: private halves under a passphrase, public halves to hand around.
+//!
+//! A private key lies in a PKCS#8 PEM file (mode 0600), encrypted with AES-256 under a key that scrypt derives from a
+//! passphrase. It is never written in the clear, never overwritten, and never printed; in memory it is wiped.
+
+mod encrypted;
+mod passphrase;
+mod public;
+mod secret;
+
+pub use encrypted::{create, open};
+pub use passphrase::{Passphrase, PassphraseSource};
+pub use public::{Labels, public_path, read_public, write_public};
+pub use secret::SecretKey;
+
+use std::path::PathBuf;
+
+use crate::cli::Advise;
+use crate::files::FileError;
+
+/// What could not be done with which key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Not a private key that we know.
+    #[error("{} holds no ed25519 private key: {why}", path.display())]
+    NotAKey {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: String,
+    },
+    /// The passphrase does not open the file.
+    #[error("the passphrase does not open {}", .0.display())]
+    WrongPassphrase(PathBuf),
+    /// A passphrase is needed and there is no way to ask for it.
+    #[error("can't ask for the passphrase of {}", path.display())]
+    NoTerminal {
+        /// The key's file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A new passphrase is no good.
+    #[error("the new passphrase {0}")]
+    BadPassphrase(&'static str),
+    /// The private key's file can be read by others.
+    #[error("{} can be read by others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A public key file is malformed.
+    #[error("{}", path.display())]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: perennial_schemas::FormatError,
+    },
+    /// A public key file's id is not that of its key.
+    #[error("{}: the key id is not that of the key", .0.display())]
+    WrongId(PathBuf),
+    /// The system has no randomness, or the library failed.
+    #[error("can't make a key: {0}")]
+    Failed(String),
+}
+
+impl Advise for KeyError {
+    fn advice(&self) -> String {
+        match self {
+            Self::File(e) => e.advice(),
+            Self::NotAKey { .. } => {
+                "name a PKCS#8 file (PEM or DER); key new makes one, key import takes one in".into()
+            }
+            Self::WrongPassphrase(_) => "try again, or take the backup of the key".into(),
+            Self::NoTerminal { .. } => "give --passphrase-file FILE or --passphrase-fd N".into(),
+            Self::BadPassphrase(_) => "choose several words that nobody could guess".into(),
+            Self::Exposed { path, .. } => {
+                format!("chmod 600 {}, and ask yourself who has read it", path.display())
+            }
+            Self::Public { .. } | Self::WrongId(_) => {
+                "ask its owner for the file again; key show prints one".into()
+            }
+            Self::Failed(_) => "try again".into(),
+        }
+    }
+}

@@ -16,9 +16,10 @@ use super::{Base, Kind, Proposal, ProposalError, ProposalFile};
 use crate::crypto::Ring;
 use crate::files;
 use crate::repository::{Published, Repository, authority_of, top};
+use crate::scratch::Scratch;
 
 /// A new target file.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Content {
     /// A small one, in memory.
     Bytes(Vec<u8>),
@@ -26,6 +27,15 @@ pub enum Content {
     File {
         /// Where it lies.
         path: PathBuf,
+        /// Its length in bytes.
+        length: u64,
+        /// Its digest.
+        sha256: Sha256Digest,
+    },
+    /// A file in the making, on the repository's file system, with what was measured of it.
+    Made {
+        /// The file.
+        file: Scratch,
         /// Its length in bytes.
         length: u64,
         /// Its digest.
@@ -47,7 +57,9 @@ impl Content {
     fn describe(&self) -> TargetFile {
         match self {
             Self::Bytes(bytes) => TargetFile::new(bytes.len() as u64, &Ring.sha256(bytes)),
-            Self::File { length, sha256, .. } => TargetFile::new(*length, sha256),
+            Self::File { length, sha256, .. } | Self::Made { length, sha256, .. } => {
+                TargetFile::new(*length, sha256)
+            }
         }
     }
 }
@@ -218,11 +230,12 @@ impl<'r> ProposalBuilder<'r> {
         for (name, text) in &bodies {
             files::write(&temporary.join("metadata").join(name), text)?;
         }
-        for (path, content) in &self.files {
+        for (path, content) in std::mem::take(&mut self.files) {
             let to = temporary.join("targets").join(path);
             match content {
-                Content::Bytes(bytes) => files::write(&to, bytes)?,
-                Content::File { path, .. } => files::copy(path, &to).map(drop)?,
+                Content::Bytes(bytes) => files::write(&to, &bytes)?,
+                Content::File { path, .. } => files::copy(&path, &to).map(drop)?,
+                Content::Made { file, .. } => file.keep_as(&to)?,
             }
         }
         let proposal = Proposal::open(&temporary).and_then(|proposal| {

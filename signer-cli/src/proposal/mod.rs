@@ -16,12 +16,21 @@
 mod builder;
 mod format;
 mod open;
+mod publish;
+pub mod review;
 mod rules;
+mod seal;
+mod sign;
+mod standing;
 
 pub use builder::{Content, ProposalBuilder};
 pub use format::{Base, Kind, ProposalFile, SignatureFile};
 pub use open::{Proposal, find, open_proposals};
-pub use rules::published_support;
+pub use publish::{PublishedFiles, Sealed, publish, published, seal as seal_proposal};
+pub use review::Review;
+pub use rules::{check as check_rules, published_support};
+pub use sign::{Signed, sign};
+pub use standing::{Need, Standing};
 
 use std::path::PathBuf;
 
@@ -30,6 +39,7 @@ use perennial_schemas::support::SupportError;
 
 use crate::cli::Advise;
 use crate::files::FileError;
+use crate::keys::KeyError;
 use crate::repository::RepositoryError;
 
 /// Why a proposal can't be made, signed or published.
@@ -41,6 +51,9 @@ pub enum ProposalError {
     /// What is published can't be worked with.
     #[error(transparent)]
     Repository(#[from] RepositoryError),
+    /// A key's file can't be worked with.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A file of the proposal is malformed.
     #[error("{}", path.display())]
     Malformed {
@@ -61,7 +74,7 @@ pub enum ProposalError {
         hint: String,
     },
     /// A promise of support would be broken.
-    #[error("{product}: {source}")]
+    #[error("{product}")]
     Support {
         /// The product.
         product: String,
@@ -89,6 +102,7 @@ impl Advise for ProposalError {
         match self {
             Self::File(e) => e.advice(),
             Self::Repository(e) => e.advice(),
+            Self::Key(e) => e.advice(),
             Self::Malformed { .. } => "somebody changed the proposal: take a copy that you trust".into(),
             Self::Format(_) => "change what you ask for so that it fits".into(),
             Self::Support { source: SupportError::Shorter { promised, .. }, .. } => {

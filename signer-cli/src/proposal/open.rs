@@ -79,6 +79,25 @@ impl Proposal {
         }
     }
 
+    /// The version of the body of `role`; 0 where the proposal has no such body.
+    pub fn version(&self, role: &RoleName) -> u64 {
+        match role.as_str() {
+            "root" => self.root.as_ref().map(|body| body.unverified().version()),
+            "snapshot" => self.snapshot.as_ref().map(|body| body.unverified().version()),
+            "timestamp" => self.timestamp.as_ref().map(|body| body.unverified().version()),
+            _ => self.roles.get(role).map(|body| body.unverified().version()),
+        }
+        .unwrap_or(0)
+    }
+
+    /// Reads it once more.
+    ///
+    /// # Errors
+    /// As [`Proposal::open`].
+    pub fn again(&self) -> Result<Self, ProposalError> {
+        Self::open(&self.dir)
+    }
+
     /// Where a new target file of this proposal lies, by its consistent path `product/<sha256>.<name>`.
     pub fn target_file(&self, consistent: &str) -> PathBuf {
         self.dir.join("targets").join(consistent)

@@ -14,7 +14,7 @@ use crate::repository::Repository;
 ///
 /// # Errors
 /// [`ProposalError`] with the first rule that is broken.
-pub(super) fn check(proposal: &Proposal, repository: &Repository) -> Result<(), ProposalError> {
+pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), ProposalError> {
     for (role, body) in &proposal.roles {
         support(proposal, repository, role, body)?;
     }
@@ -65,7 +65,8 @@ pub fn published_support(repository: &Repository, role: &RoleName) -> Result<Opt
     Ok(Some(Support::parse(&bytes)?))
 }
 
-fn consistent(path: &str, target: &perennial_schemas::tuf::TargetFile) -> Option<String> {
+/// Where a target's file lies, under `targets/`.
+pub(super) fn consistent(path: &str, target: &perennial_schemas::tuf::TargetFile) -> Option<String> {
     let path: TargetPath = path.parse().ok()?;
     Some(path.consistent(&target.sha256()?.to_string()))
 }

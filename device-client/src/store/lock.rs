@@ -1,0 +1,64 @@
+//! The lock that keeps two agents from working on one state.
+
+#![expect(clippy::disallowed_methods, reason = "this module is the lock's adapter")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+/// Held while an agent works; the system lets it go when the agent ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// The lock can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another agent holds it.
+    #[error("another agent{holder} works on {state}", state = state.display())]
+    Taken {
+        /// ` (process 123)`, where it can be told.
+        holder: String,
+        /// The folder.
+        state: PathBuf,
+    },
+    /// The system refuses.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the lock of the state in `folder`, without waiting.
+    ///
+    /// # Errors
+    /// [`LockError`].
+    pub fn take(folder: &Path) -> Result<Self, LockError> {
+        let path = folder.join("lock");
+        let io = |source| LockError::Io { path: path.clone(), source };
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                let mut holder = String::new();
+                // Who it is helps, and is not known in the moment between locking and writing.
+                let _ = (&file).take(20).read_to_string(&mut holder);
+                let holder = holder.trim().parse::<u32>();
+                let holder = holder.map_or(String::new(), |process| format!(" (process {process})"));
+                return Err(LockError::Taken { holder, state: folder.to_owned() });
+            }
+            Err(errno) => return Err(io(errno.into())),
+        }
+        // For the message above alone: a full disk must not keep the agent from working.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,59 @@
+//! `check`
+
+use std::fmt;
+use std::path::Path;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::progress::Progress;
+use super::{CliError, Io};
+use crate::check::{Checked, Extent, Preview, before_publish};
+use crate::repository::Repository;
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Read every target file, make every image from its payload, and expect every role to be current.
+    #[arg(long)]
+    all: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckReport {
+    #[serde(flatten)]
+    checked: Checked,
+    all: bool,
+}
+
+/// Checks what is published, as `publish` does before it publishes.
+///
+/// # Errors
+/// [`CliError`]
+pub(super) fn run(args: &CheckArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let repository = Repository::open(repo)?;
+    let preview = Preview::published(&repository)?;
+    let extent = if args.all { Extent::All } else { Extent::Documents };
+    let bar = Progress::new(io, "reading", 0);
+    let checked = before_publish(&preview, &extent, io.now(), &mut |bytes| bar.more(bytes));
+    drop(bar);
+    io.report(args.json, &CheckReport { checked: checked?, all: args.all })
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Checked { roots, roles, targets, files, releases, expired } = &self.checked;
+        writeln!(f, "A device and tough both accept what is published.")?;
+        writeln!(f, "  {roots} roots in the chain, {roles} roles, {targets} targets")?;
+        writeln!(f, "  {files} files read and compared, {releases} releases made from their payloads")?;
+        for role in expired {
+            writeln!(f, "  warning: {role} has expired, and its devices stand still: renew it")?;
+        }
+        if !self.all {
+            writeln!(f, "To read payloads, too: perennial-signer check --all")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! What several commands share: reading public halves, dates, the repository with its labels.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use perennial_schemas::Date;
+use perennial_schemas::key_file::KeyFile;
+
+use super::{CliError, Io};
+use crate::keys::{KeyError, Labels, PassphraseSource, SecretKey, open, read_public};
+use crate::repository::Repository;
+
+/// How a command reports.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Output {
+    /// Report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Where the passphrase of a key comes from; without either a person is asked.
+#[derive(Debug, Clone, Args)]
+pub struct PassphraseOptions {
+    /// Read the key's passphrase from the first line of a file.
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_fd")]
+    pub passphrase_file: Option<PathBuf>,
+    /// Read the key's passphrase from an open descriptor.
+    #[arg(long, value_name = "N")]
+    pub passphrase_fd: Option<u32>,
+}
+
+impl PassphraseOptions {
+    /// Where it comes from.
+    pub fn source(&self) -> PassphraseSource {
+        PassphraseSource::from_options(self.passphrase_file.as_deref(), self.passphrase_fd)
+    }
+
+    /// Opens a private key of ours, which nobody but its owner may be able to read.
+    ///
+    /// # Errors
+    /// [`KeyError`]
+    pub fn open_key(&self, io: &mut Io<'_>, path: &Path) -> Result<SecretKey, KeyError> {
+        let mode = crate::files::mode(path)?;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.into(), mode });
+        }
+        open(path, |path| self.source().ask(io, path))
+    }
+}
+
+/// The public halves in these files.
+pub(super) fn read_keys(paths: &[PathBuf]) -> Result<Vec<KeyFile>, KeyError> {
+    paths.iter().map(|path| read_public(path)).collect()
+}
+
+/// The repository, and the names that people gave to keys.
+pub(super) fn open_repository(dir: &Path) -> Result<(Repository, Labels), CliError> {
+    let repository = Repository::open(dir)?;
+    let labels = Labels::read(&dir.join("keys"))?;
+    Ok((repository, labels))
+}
+
+/// A date as a maker types it: `YYYY-MM-DD`, or `YYYY-MM` for the last day of that month.
+pub(super) fn parse_date(text: &str) -> Result<Date, String> {
+    let month = || {
+        let (year, month) = text.split_once('-')?;
+        if year.len() != 4 || month.len() != 2 {
+            return None;
+        }
+        Date::end_of_month(year.parse().ok()?, month.parse().ok()?).ok()
+    };
+    let date = text.parse::<Date>().ok().or_else(month);
+    date.ok_or_else(|| "write YYYY-MM-DD, or YYYY-MM for the last day of that month".into())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_month_alone_means_its_last_day() {
+        let day = |text| super::parse_date(text).map(|date| date.to_string());
+        assert_eq!(day("2032-02"), Ok("2032-02-29".into()));
+        assert_eq!(day("2031-12-01"), Ok("2031-12-01".into()));
+        for wrong in ["2031", "2031-13", "31-12", "2031-1", "soon", "2031-02-30"] {
+            assert!(day(wrong).is_err(), "{wrong}");
+        }
+    }
+}

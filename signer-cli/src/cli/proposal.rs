@@ -1,0 +1,191 @@
+//! The verbs for every kind of proposal: `review`, `sign`, `publish`.
+
+use std::fmt;
+use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::common::{Output, PassphraseOptions, open_repository};
+use super::{CliError, Io};
+use crate::check::{self, Checked, Extent};
+use crate::keys::{Labels, SecretKey};
+use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing};
+use crate::repository::Repository;
+
+#[derive(Debug, Args)]
+pub(super) struct ReviewArgs {
+    /// A part of its id, or its folder; without it the only one that is open.
+    proposal: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SignArgs {
+    /// A part of its id, or its folder; without it the only one that is open.
+    proposal: Option<String>,
+    /// Your private key.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Don't ask whether what is shown shall be signed.
+    #[arg(long)]
+    yes: bool,
+    #[command(flatten)]
+    passphrase: PassphraseOptions,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    /// A part of its id, or its folder; without it the only one that is open.
+    proposal: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn review(args: &ReviewArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let (repository, labels) = open_repository(repo)?;
+    let proposal = proposal::find(&repository, args.proposal.as_deref())?;
+    let review = reviewed(&proposal, &repository, &labels)?;
+    io.report(args.output.json, &review)
+}
+
+pub(super) fn sign(args: &SignArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let (repository, labels) = open_repository(repo)?;
+    let proposal = proposal::find(&repository, args.proposal.as_deref())?;
+    let review = reviewed(&proposal, &repository, &labels)?;
+    if !args.output.json {
+        io.report(false, &review)?;
+    }
+    confirm(args.yes, io)?;
+    let key = args.passphrase.open_key(io, &args.key)?;
+    let signed = sign_now(&proposal, &repository, &key, io)?;
+    let proposal = Proposal::open(&proposal.dir)?;
+    let ready = Standing::new(&proposal, &repository).is_ready()?;
+    io.report(args.output.json, &SignedReport { id: proposal.id, signed, ready })
+}
+
+pub(super) fn publish(args: &PublishArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let (repository, _) = open_repository(repo)?;
+    let proposal = proposal::find(&repository, args.proposal.as_deref())?;
+    let report = publish_now(&proposal, &repository, io)?;
+    io.report(args.output.json, &report)
+}
+
+/// Everything that is checked before anybody is shown or signs anything.
+fn reviewed(proposal: &Proposal, repository: &Repository, labels: &Labels) -> Result<Review, CliError> {
+    let standing = Standing::new(proposal, repository);
+    proposal::check_rules(proposal, repository)?;
+    standing.check_unchanged()?;
+    standing.check_base()?;
+    Ok(Review::new(&standing, labels)?)
+}
+
+/// Adds the signatures of a key.
+pub(super) fn sign_now(
+    proposal: &Proposal,
+    repository: &Repository,
+    key: &SecretKey,
+    io: &mut Io<'_>,
+) -> Result<Vec<Signed>, CliError> {
+    Ok(proposal::sign(proposal, repository, key, io.now())?)
+}
+
+/// Checks with the device's own code and with tough, then publishes.
+pub(super) fn publish_now(
+    proposal: &Proposal,
+    repository: &Repository,
+    io: &mut Io<'_>,
+) -> Result<PublishReport, CliError> {
+    let sealed = proposal::seal_proposal(proposal, repository)?;
+    let extent = Extent::Only(sealed.new_paths());
+    let checked = check::before_publish(&sealed.preview()?, &extent, io.now(), &mut |_| ())?;
+    let files = proposal::publish(&sealed)?;
+    Ok(PublishReport { files, checked })
+}
+
+fn confirm(yes: bool, io: &mut Io<'_>) -> Result<(), CliError> {
+    if yes || !io.terminal {
+        return Ok(());
+    }
+    write!(io.stderr, "\nSign this? [y/N] ").and_then(|()| io.stderr.flush()).map_err(CliError::output)?;
+    let mut answer = String::new();
+    let mut limited = std::io::BufReader::new(std::io::Read::take(&mut io.stdin, 64));
+    limited.read_line(&mut answer).map_err(CliError::output)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        Ok(())
+    } else {
+        Err(CliError::new(
+            "nothing was signed, as you wished",
+            "find out what you doubt; the proposal stays as it is",
+        ))
+    }
+}
+
+/// A proposal that was made just now.
+#[derive(Debug, Serialize)]
+pub(super) struct Made {
+    review: Review,
+    folder: PathBuf,
+}
+
+impl Made {
+    /// Reads it back as a signer will see it.
+    pub(super) fn new(repo: &Path, proposal: &Proposal) -> Result<Self, CliError> {
+        let (repository, labels) = open_repository(repo)?;
+        let review = reviewed(proposal, &repository, &labels)?;
+        Ok(Self { review, folder: proposal.dir.clone() })
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.review)?;
+        writeln!(f, "\nProposed in {}", self.folder.display())?;
+        writeln!(f, "Next: perennial-signer sign {} --key FILE", self.review.id)
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct SignedReport {
+    id: String,
+    signed: Vec<Signed>,
+    ready: bool,
+}
+
+impl fmt::Display for SignedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let signed: Vec<String> =
+            self.signed.iter().map(|signed| format!("{} {}", signed.role, signed.version)).collect();
+        writeln!(f, "\nSigned {}", signed.join(", "))?;
+        let verb = if self.ready { "publish" } else { "status" };
+        writeln!(f, "Next: perennial-signer {verb} {}", self.id)
+    }
+}
+
+/// What was published, and what was checked before.
+#[derive(Debug, Serialize)]
+pub(super) struct PublishReport {
+    #[serde(flatten)]
+    files: PublishedFiles,
+    checked: Checked,
+}
+
+impl fmt::Display for PublishReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let checked = &self.checked;
+        writeln!(f, "Published {}", self.files.id)?;
+        writeln!(f, "  metadata  {}", self.files.metadata.join(" "))?;
+        for path in &self.files.targets {
+            writeln!(f, "  target    {path}")?;
+        }
+        writeln!(
+            f,
+            "Before that, the device's own code and tough accepted {} role(s) with {} target(s); {} file(s) were read.",
+            checked.roles, checked.targets, checked.files
+        )
+    }
+}

@@ -1,0 +1,163 @@
+//! Publishes a proposal: only new files, each written whole; the snapshot makes them count.
+//!
+//! Order: target files, roles, snapshot, root, timestamp. Cut short before the snapshot, what was published before
+//! still counts; cut short after it, publishing once more writes the rest.
+
+use std::collections::BTreeSet;
+
+use perennial_schemas::RoleName;
+use perennial_schemas::limits::ROOT_LENGTH;
+use perennial_schemas::tuf::TopRole;
+use serde::Serialize;
+
+use super::rules::consistent;
+use super::{Proposal, ProposalError, Standing, rules, seal};
+use crate::check::Preview;
+use crate::files;
+use crate::repository::{Repository, file_name, top};
+
+/// What was published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PublishedFiles {
+    /// The proposal.
+    pub id: String,
+    /// Metadata files, in the order in which they were written.
+    pub metadata: Vec<String>,
+    /// Target files, by consistent path.
+    pub targets: Vec<String>,
+}
+
+/// A proposal with every signature, fit to be published.
+#[derive(Debug)]
+pub struct Sealed<'p> {
+    proposal: &'p Proposal,
+    repository: &'p Repository,
+    metadata: Vec<(RoleName, String, Vec<u8>)>,
+    targets: Vec<String>,
+}
+
+/// Checks that a proposal may be published now.
+///
+/// # Errors
+/// [`ProposalError`] where signatures are missing, what is published has moved, or a rule is broken.
+pub fn seal<'p>(proposal: &'p Proposal, repository: &'p Repository) -> Result<Sealed<'p>, ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    rules::check(proposal, repository)?;
+    standing.check_unchanged()?;
+    standing.check_base()?;
+    if !standing.is_ready()? {
+        let id = &proposal.id;
+        return Err(ProposalError::refused(
+            format!("{id} can't be published yet: {}", missing(&standing)?),
+            format!("perennial-signer status {id} shows who signs next"),
+        ));
+    }
+    let mut roles = standing.bodies();
+    roles.sort_by_key(|role| place(role));
+    let metadata = roles
+        .into_iter()
+        .map(|role| {
+            let name = file_name(role, proposal.version(role));
+            Ok((role.clone(), name, seal::role_file(&standing, role)?))
+        })
+        .collect::<Result<_, ProposalError>>()?;
+    Ok(Sealed { proposal, repository, metadata, targets: files::list_all(&proposal.dir.join("targets"))? })
+}
+
+impl Sealed<'_> {
+    /// The repository as it would stand.
+    ///
+    /// # Errors
+    /// [`ProposalError`] where a published file can't be read.
+    pub fn preview(&self) -> Result<Preview, ProposalError> {
+        let mut preview = published(self.repository)?;
+        for (role, _, bytes) in &self.metadata {
+            match role.as_str() {
+                "root" => preview.roots.push(bytes.clone()),
+                "snapshot" => preview.snapshot.clone_from(bytes),
+                "timestamp" => {}
+                _ => drop(preview.roles.insert(role.clone(), bytes.clone())),
+            }
+        }
+        preview.folders.insert(0, self.proposal.dir.join("targets"));
+        Ok(preview)
+    }
+
+    /// The paths of the targets whose files the proposal brings along.
+    pub fn new_paths(&self) -> BTreeSet<String> {
+        let files: BTreeSet<&String> = self.targets.iter().collect();
+        let targets = self.proposal.roles.values().flat_map(|body| &body.unverified().targets);
+        let new =
+            targets.filter(|(path, target)| consistent(path, target).is_some_and(|at| files.contains(&at)));
+        new.map(|(path, _)| path.clone()).collect()
+    }
+}
+
+/// What is published, as a preview: for `check`, and for looking at it with the device's own code.
+///
+/// # Errors
+/// [`ProposalError`] where a published file can't be read.
+pub fn published(repository: &Repository) -> Result<Preview, ProposalError> {
+    let mut preview = Preview { folders: vec![repository.targets_dir()], ..Preview::default() };
+    let Some(published) = &repository.published else { return Ok(preview) };
+    let dir = repository.metadata_dir();
+    for version in 1..=published.root.version() {
+        // The chain of an imported repository may begin later than at 1.
+        let path = dir.join(file_name(&top(TopRole::Root), version));
+        preview.roots.extend(files::read_if_there(&path, ROOT_LENGTH)?);
+    }
+    preview.snapshot = published.snapshot.as_ref().map(|file| file.bytes.clone()).unwrap_or_default();
+    preview.roles = published.roles.iter().map(|(role, file)| (role.clone(), file.bytes.clone())).collect();
+    Ok(preview)
+}
+
+/// Writes a proposal's files to their places and removes the proposal.
+///
+/// # Errors
+/// [`ProposalError`] where a file can't be written; what was published before counts still, and publishing once more
+/// goes on.
+pub fn publish(sealed: &Sealed<'_>) -> Result<PublishedFiles, ProposalError> {
+    let Sealed { proposal, repository, metadata, targets } = sealed;
+    for path in targets {
+        let to = repository.targets_dir().join(path);
+        let from = proposal.target_file(path);
+        // Named by its digest: what lies there with the same length is the same file.
+        if files::length(&to)? != files::length(&from)? {
+            files::copy(&from, &to)?;
+        }
+    }
+    for (_, name, bytes) in metadata {
+        files::write(&repository.metadata_dir().join(name), bytes)?;
+    }
+    files::remove_folder(&proposal.dir)?;
+    Ok(PublishedFiles {
+        id: proposal.id.clone(),
+        metadata: metadata.iter().map(|(_, name, _)| name.clone()).collect(),
+        targets: targets.clone(),
+    })
+}
+
+/// The order in which roles are written.
+fn place(role: &RoleName) -> u8 {
+    match role.as_str() {
+        "snapshot" => 1,
+        "root" => 2,
+        "timestamp" => 3,
+        _ => 0,
+    }
+}
+
+fn missing(standing: &Standing<'_>) -> Result<String, ProposalError> {
+    let needs = standing.needs()?;
+    let one = |need: &super::Need| {
+        let by = need.by.map(|by| format!(" by {by}")).unwrap_or_default();
+        let role: &RoleName = &need.role;
+        format!("{role}{by} needs {} more", need.missing())
+    };
+    let missing: Vec<String> = needs.iter().filter(|need| !need.is_met()).map(one).collect();
+    Ok(if missing.is_empty() {
+        "the snapshot has to be signed anew".into()
+    } else {
+        format!("{} signature(s)", missing.join(", "))
+    })
+}

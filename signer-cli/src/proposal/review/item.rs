@@ -1,0 +1,186 @@
+//! One thing that would change: for people as lines, for programs as JSON.
+
+use std::fmt;
+
+use perennial_schemas::{Date, RoleName};
+use serde::Serialize;
+
+/// A target file as it stands or would stand.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TargetState {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its SHA-256 in hexadecimal digits; empty where it has none.
+    pub sha256: String,
+}
+
+/// One thing that would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "kebab-case")]
+pub enum Item {
+    /// A key comes to a role of the root.
+    KeyAdded {
+        /// The role.
+        role: String,
+        /// The key, for people.
+        key: String,
+    },
+    /// A key leaves a role of the root.
+    KeyRemoved {
+        /// The role.
+        role: String,
+        /// The key, for people.
+        key: String,
+    },
+    /// How many keys must sign for a role.
+    Threshold {
+        /// The role.
+        role: String,
+        /// So far.
+        from: Option<u32>,
+        /// From then on.
+        to: u32,
+        /// How many keys the role would have.
+        keys: usize,
+    },
+    /// A product or another delegated role comes, or its team changes.
+    Team {
+        /// The role.
+        role: RoleName,
+        /// Whether it is new.
+        new: bool,
+        /// What it may vouch for.
+        paths: Vec<String>,
+        /// How many must sign.
+        threshold: u32,
+        /// Its keys, for people.
+        keys: Vec<String>,
+    },
+    /// A delegated role is no longer delegated to.
+    TeamRemoved {
+        /// The role.
+        role: RoleName,
+    },
+    /// A target file comes, changes, or goes.
+    Target {
+        /// Its path.
+        path: String,
+        /// As it stands.
+        before: Option<TargetState>,
+        /// As it would stand.
+        after: Option<TargetState>,
+    },
+    /// The support promise as the public would read it.
+    Support {
+        /// The date as published.
+        before: Option<Date>,
+        /// The date as it would stand.
+        until: Date,
+        /// The sentence that the public reads.
+        sentence: String,
+        /// Why.
+        reason: String,
+        /// Where to report a security problem.
+        contacts: Vec<String>,
+    },
+    /// Something that the release, channel or index says, in plain words.
+    Note {
+        /// The words.
+        text: String,
+    },
+    /// Only version, date and expiry change.
+    SameContent,
+    /// The snapshot is made when the roles are signed.
+    SnapshotLater {
+        /// How long it lasts, in days.
+        days: u16,
+    },
+}
+
+impl fmt::Display for Item {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Item::KeyAdded { role, key } => writeln!(f, "  + {key} may sign for {role}"),
+            Item::KeyRemoved { role, key } => writeln!(f, "  - {key} may no longer sign for {role}"),
+            Item::Threshold { role, from: None, to, keys } => {
+                writeln!(f, "  + {to} of {keys} keys must sign for {role}")
+            }
+            Item::Threshold { role, from: Some(from), to, keys } => {
+                writeln!(f, "  ~ {to} of {keys} keys must sign for {role} (so far {from})")
+            }
+            Item::Team { role, new, paths, threshold, keys } => {
+                let (mark, what) = if *new { ('+', "delegates") } else { ('~', "delegates anew") };
+                writeln!(
+                    f,
+                    "  {mark} {what} {} to {role}: {threshold} of {} keys must sign",
+                    paths.join(" "),
+                    keys.len()
+                )?;
+                keys.iter().try_for_each(|key| writeln!(f, "      {key}"))
+            }
+            Item::TeamRemoved { role } => {
+                writeln!(f, "  - {role} is no longer delegated to: nobody vouches for it")
+            }
+            Item::Target { path, before, after } => target(f, path, before.as_ref(), after.as_ref()),
+            Item::Support { before, until, sentence, reason, contacts } => {
+                writeln!(f, "    The public will read: \"{sentence}\"")?;
+                match before {
+                    Some(before) if before < until => writeln!(f, "    So far it reads {before}.")?,
+                    _ => {}
+                }
+                writeln!(f, "    This date, {until}, can never be made earlier.")?;
+                writeln!(f, "    Reason: {reason}")?;
+                writeln!(f, "    Report security problems to: {}", contacts.join(", "))
+            }
+            Item::Note { text } => text.lines().try_for_each(|line| writeln!(f, "    {line}")),
+            Item::SameContent => writeln!(f, "  = the same content, signed anew"),
+            Item::SnapshotLater { days } => {
+                writeln!(f, "  made and signed when everything above is signed; it lasts {days} days")
+            }
+        }
+    }
+}
+
+fn target(
+    f: &mut fmt::Formatter<'_>,
+    path: &str,
+    before: Option<&TargetState>,
+    after: Option<&TargetState>,
+) -> fmt::Result {
+    let mark = match (before, after) {
+        (None, _) => '+',
+        (Some(_), Some(_)) => '~',
+        (Some(_), None) => '-',
+    };
+    writeln!(f, "  {mark} {path}")?;
+    if let Some(after) = after {
+        writeln!(f, "      {} bytes  sha256 {}", grouped(after.length), after.sha256)?;
+    }
+    if let Some(before) = before {
+        let word = if after.is_some() { "so far" } else { "was" };
+        writeln!(f, "      {} bytes  sha256 {} ({word})", grouped(before.length), before.sha256)?;
+    }
+    Ok(())
+}
+
+/// `52,428,800`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_are_grouped_by_three() {
+        assert_eq!(super::grouped(7), "7");
+        assert_eq!(super::grouped(52_428_800), "52,428,800");
+    }
+}

@@ -1,0 +1,141 @@
+//! What a proposal would change, in plain words, made from what is to be signed and from what is published: never from
+//! what the proposal says of itself.
+
+mod item;
+mod root;
+mod targets;
+
+use std::fmt;
+
+use perennial_schemas::tuf::Role;
+use perennial_schemas::{RoleName, Signed, Timestamp};
+use serde::Serialize;
+
+pub use item::{Item, TargetState};
+
+use super::{Kind, ProposalError, Standing};
+use crate::keys::Labels;
+
+/// What a proposal would change.
+#[derive(Debug, Clone, Serialize)]
+pub struct Review {
+    /// The proposal.
+    pub id: String,
+    /// What it is about, as it says itself.
+    pub kind: Kind,
+    /// One line, as it says itself.
+    pub summary: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Every role that would change.
+    pub changes: Vec<Change>,
+}
+
+/// A role that would change.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// The role.
+    pub role: RoleName,
+    /// The version that is published; none for a new role.
+    pub from: Option<u64>,
+    /// The version that is proposed; none for a snapshot that is still to be made.
+    pub to: Option<u64>,
+    /// When it would expire.
+    pub expires: Option<Timestamp>,
+    /// What would change in it.
+    pub items: Vec<Item>,
+}
+
+impl Review {
+    /// Looks at a proposal upon what is published.
+    ///
+    /// # Errors
+    /// [`ProposalError`] where a file that matters can't be read.
+    pub fn new(standing: &Standing<'_>, labels: &Labels) -> Result<Self, ProposalError> {
+        let proposal = standing.proposal;
+        let mut changes = Vec::new();
+        if let Some(root) = &proposal.root {
+            let before = standing.published().map(|published| published.root.value());
+            let items = root::items(before, root.unverified(), labels);
+            changes.push(change("root", before.map(Role::version), root, items)?);
+        }
+        for (role, body) in &proposal.roles {
+            let before = standing.published().and_then(|published| published.role(role));
+            let before = before.map(|file| file.value());
+            let items = targets::items(standing, role, before, body.unverified(), labels)?;
+            changes.push(change(role.as_str(), before.map(Role::version), body, items)?);
+        }
+        if proposal.about.snapshot {
+            changes.push(snapshot(standing)?);
+        }
+        let about = &proposal.about;
+        let (id, summary) = (proposal.id.clone(), about.summary.clone());
+        Ok(Self { id, kind: about.kind, summary, created: about.created, changes })
+    }
+}
+
+fn change<T: Role>(
+    role: &str,
+    from: Option<u64>,
+    body: &Signed<T>,
+    mut items: Vec<Item>,
+) -> Result<Change, ProposalError> {
+    if items.is_empty() {
+        items.push(Item::SameContent);
+    }
+    let value = body.unverified();
+    Ok(Change {
+        role: role_name(role)?,
+        from,
+        to: Some(value.version()),
+        expires: Some(value.expires()),
+        items,
+    })
+}
+
+fn snapshot(standing: &Standing<'_>) -> Result<Change, ProposalError> {
+    let published = standing.published().and_then(|published| published.snapshot.as_ref());
+    let body = if standing.snapshot_fits()? { standing.proposal.snapshot.as_ref() } else { None };
+    let items = match body {
+        Some(_) => Vec::new(),
+        None => vec![Item::SnapshotLater { days: standing.proposal.about.snapshot_days }],
+    };
+    Ok(Change {
+        role: role_name("snapshot")?,
+        from: published.map(|file| file.version()),
+        to: body.map(|body| body.unverified().version()),
+        expires: body.map(|body| body.unverified().expires()),
+        items,
+    })
+}
+
+fn role_name(name: &str) -> Result<RoleName, ProposalError> {
+    name.parse().map_err(|e| ProposalError::refused(format!("{e}"), "propose it again"))
+}
+
+impl fmt::Display for Review {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Proposal {}", self.id)?;
+        writeln!(f, "  made {}: {}", self.created, self.summary)?;
+        for change in &self.changes {
+            write!(f, "\n{change}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.from, self.to) {
+            (None, Some(to)) => write!(f, "{}: new, version {to}", self.role)?,
+            (Some(from), Some(to)) => write!(f, "{}: version {from} → {to}", self.role)?,
+            (Some(from), None) => write!(f, "{}: version {from} → {}", self.role, from + 1)?,
+            (None, None) => write!(f, "{}: new", self.role)?,
+        }
+        match self.expires {
+            Some(expires) => writeln!(f, ", expires {}", expires.date())?,
+            None => writeln!(f)?,
+        }
+        self.items.iter().try_for_each(|item| write!(f, "{item}"))
+    }
+}

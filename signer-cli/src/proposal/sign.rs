@@ -1,0 +1,176 @@
+//! Adds the signatures of one key to a proposal: a file each, so that copies can be merged.
+
+use std::path::PathBuf;
+
+use perennial_schemas::document::Document as _;
+use perennial_schemas::signed::to_text;
+use perennial_schemas::tuf::Key;
+use perennial_schemas::{KeyId, RoleName, Timestamp};
+use serde::Serialize;
+
+use super::standing::top_names;
+use super::{Proposal, ProposalError, SignatureFile, Standing, rules, seal};
+use crate::crypto::Ring;
+use crate::files;
+use crate::keys::SecretKey;
+use crate::repository::Repository;
+
+/// What a key has signed just now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Signed {
+    /// The role.
+    pub role: RoleName,
+    /// The version.
+    pub version: u64,
+}
+
+/// Signs everything in the proposal that this key may sign and has not signed yet. Once every role has its signatures
+/// and the key may sign snapshots, it makes the snapshot and signs it; after that, and if the key may, a timestamp.
+///
+/// # Errors
+/// [`ProposalError`] where the proposal breaks a rule, was changed, doesn't fit what is published, or asks for nothing
+/// of this key. Nothing is signed then.
+pub fn sign(
+    proposal: &Proposal,
+    repository: &Repository,
+    key: &SecretKey,
+    now: Timestamp,
+) -> Result<Vec<Signed>, ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    rules::check(proposal, repository)?;
+    standing.check_unchanged()?;
+    standing.check_base()?;
+    let public = key.public();
+    let mut done = Vec::new();
+    for role in
+        standing.bodies().into_iter().filter(|role| !matches!(role.as_str(), "snapshot" | "timestamp"))
+    {
+        done.extend(sign_role(&standing, role, key, &public, now)?);
+    }
+    done.extend(sign_snapshot(&proposal.again()?, repository, key, now)?);
+    done.extend(sign_timestamp(&proposal.again()?, repository, key, now)?);
+    if done.is_empty() { Err(nothing_to_sign(&proposal.again()?, repository, &public)?) } else { Ok(done) }
+}
+
+/// Where the signature of a key over a role lies.
+pub(super) fn signature_path(proposal: &Proposal, role: &RoleName, keyid: &KeyId) -> PathBuf {
+    // Opaque key ids may hold what no file name can.
+    let id: RoleName = match keyid.as_str().parse() {
+        Ok(id) => id,
+        Err(_) => role.clone(),
+    };
+    proposal.dir.join("signatures").join(format!("{}.{}.json", role.file_name(), id.file_name()))
+}
+
+fn sign_role(
+    standing: &Standing<'_>,
+    role: &RoleName,
+    key: &SecretKey,
+    public: &Key,
+    now: Timestamp,
+) -> Result<Option<Signed>, ProposalError> {
+    let mut made = None;
+    let authorities = standing.authorities_of(role)?;
+    for id in authorities
+        .iter()
+        .flat_map(|authority| authority.keys())
+        .filter(|(_, k)| *k == public)
+        .map(|(id, _)| id)
+    {
+        let there = standing.signatures(role).any(|signature| signature.keyid == *id);
+        let (Some(bytes), Some(sha256), false) =
+            (standing.proposal.canonical(role), standing.proposal.digest(role), there)
+        else {
+            continue;
+        };
+        let version = standing.proposal.version(role);
+        let file = SignatureFile {
+            format: SignatureFile::FORMAT.into(),
+            requires: Vec::new(),
+            role: role.clone(),
+            version,
+            sha256,
+            keyid: id.clone(),
+            sig: key.sign(bytes),
+            signed_at: now,
+        };
+        files::write(&signature_path(standing.proposal, role, id), &to_text(&file)?)?;
+        made = Some(Signed { role: role.clone(), version });
+    }
+    Ok(made)
+}
+
+fn sign_snapshot(
+    proposal: &Proposal,
+    repository: &Repository,
+    key: &SecretKey,
+    now: Timestamp,
+) -> Result<Option<Signed>, ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    let role = &top_names().snapshot;
+    let public = key.public();
+    let may =
+        standing.authorities_of(role)?.iter().any(|authority| authority.keys().any(|(_, k)| *k == public));
+    if !may || !proposal.about.snapshot || !standing.roles_are_signed()? {
+        return Ok(None);
+    }
+    if standing.snapshot_fits()? {
+        return sign_role(&standing, role, key, &public, now);
+    }
+    seal::seal_roles(&standing)?;
+    seal::make_snapshot(&standing, now)?;
+    let proposal = proposal.again()?;
+    sign_role(&Standing::new(&proposal, repository), role, key, &public, now)
+}
+
+fn sign_timestamp(
+    proposal: &Proposal,
+    repository: &Repository,
+    key: &SecretKey,
+    now: Timestamp,
+) -> Result<Option<Signed>, ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    let role = &top_names().timestamp;
+    let public = key.public();
+    let may =
+        standing.authorities_of(role)?.iter().any(|authority| authority.keys().any(|(_, k)| *k == public));
+    let needs = standing.needs()?;
+    let others = needs.iter().filter(|need| need.role != *role).all(super::Need::is_met);
+    if !may || !others || (proposal.about.snapshot && !standing.snapshot_fits()?) {
+        return Ok(None);
+    }
+    if standing.timestamp_fits()? {
+        return sign_role(&standing, role, key, &public, now);
+    }
+    seal::make_timestamp(&standing, now)?;
+    let proposal = proposal.again()?;
+    sign_role(&Standing::new(&proposal, repository), role, key, &public, now)
+}
+
+fn nothing_to_sign(
+    proposal: &Proposal,
+    repository: &Repository,
+    public: &Key,
+) -> Result<ProposalError, ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    let id = public.id(&Ring)?;
+    let short: String = id.as_str().chars().take(8).collect();
+    let mut roles = standing.bodies();
+    roles.push(&top_names().timestamp);
+    let mut named = false;
+    for role in roles {
+        named |= standing.authorities_of(role)?.iter().any(|a| a.keys().any(|(_, key)| key == public));
+    }
+    let id = &proposal.id;
+    Ok(if named {
+        ProposalError::refused(
+            format!("key {short} has nothing to sign in {id} now"),
+            format!("perennial-signer status {id} shows who signs next"),
+        )
+    } else {
+        ProposalError::refused(
+            format!("key {short} has no say in {id}"),
+            format!("perennial-signer status {id} shows whose keys are asked for"),
+        )
+    })
+}

@@ -1,0 +1,159 @@
+//! Why a release or a channel can't be proposed.
+
+use std::path::PathBuf;
+
+use perennial_schemas::ident::{ChannelName, HardwareName, NotAName, ProductName};
+use perennial_schemas::limits::SECURITY_VERSION_STEP;
+use perennial_schemas::{Date, FormatError, ReleaseVersion};
+
+use crate::cli::Advise;
+use crate::files::FileError;
+use crate::image::ImageError;
+use crate::proposal::ProposalError;
+use crate::repository::RepositoryError;
+
+/// Why a release or a channel can't be proposed.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleaseError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// What is published can't be worked with.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The proposal can't be made.
+    #[error(transparent)]
+    Proposal(#[from] ProposalError),
+    /// What was asked for breaks a rule of the formats.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// Version and hardware name make a file name that is too long.
+    #[error(transparent)]
+    Name(#[from] NotAName),
+    /// A published file of the product is not what the metadata say.
+    #[error("{}: {why}", path.display())]
+    Published {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// An image can't be released.
+    #[error("{}", path.display())]
+    Image {
+        /// The image's file.
+        path: PathBuf,
+        /// Why.
+        source: ImageError,
+    },
+    /// One hardware revision has two images.
+    #[error("two images for hardware {0}")]
+    HardwareTwice(HardwareName),
+    /// The version exists, perhaps spelled otherwise.
+    #[error("{product} has a release {existing} already")]
+    Exists {
+        /// The product.
+        product: ProductName,
+        /// The release that there is.
+        existing: ReleaseVersion,
+    },
+    /// The security version falls, or rises by more than 16.
+    #[error(
+        "security version {asked} can't follow {highest}: it never falls, and rises by at most {SECURITY_VERSION_STEP}"
+    )]
+    SecurityVersion {
+        /// What was asked for.
+        asked: u32,
+        /// The highest that is published.
+        highest: u32,
+    },
+    /// Nobody has promised how long the product is supported.
+    #[error("{0} has no support promise")]
+    NoPromise(ProductName),
+    /// The files of the release would vanish too early.
+    #[error("the files of a release stay available until {least} at least, not {asked}")]
+    Availability {
+        /// What was asked for.
+        asked: Date,
+        /// Ten years from now, or the end of support where that is later.
+        least: Date,
+    },
+    /// No such release.
+    #[error("{product} has no release {version}")]
+    NoRelease {
+        /// The product.
+        product: ProductName,
+        /// What was asked for.
+        version: ReleaseVersion,
+    },
+    /// No such channel.
+    #[error("{product} has no channel {channel}")]
+    NoChannel {
+        /// The product.
+        product: ProductName,
+        /// What was asked for.
+        channel: ChannelName,
+        /// Those that there are.
+        known: Vec<ChannelName>,
+    },
+    /// The channel exists.
+    #[error("{product} has a channel {channel} already")]
+    ChannelExists {
+        /// The product.
+        product: ProductName,
+        /// What was asked for.
+        channel: ChannelName,
+    },
+    /// A withdrawn release can't be offered again.
+    #[error("{product} {version} was withdrawn: devices refuse it for good")]
+    Withdrawn {
+        /// The product.
+        product: ProductName,
+        /// The release.
+        version: ReleaseVersion,
+    },
+    /// Nothing would change.
+    #[error("{0}")]
+    Nothing(String),
+}
+
+impl Advise for ReleaseError {
+    fn advice(&self) -> String {
+        match self {
+            Self::File(e) => e.advice(),
+            Self::Repository(e) => e.advice(),
+            Self::Proposal(e) => e.advice(),
+            Self::Format(_) => "change what you ask for so that it fits".into(),
+            Self::Name(_) => "take a shorter version or hardware name".into(),
+            Self::Published { .. } => "somebody changed this folder: restore it from a copy that you trust".into(),
+            Self::Image { source: ImageError::Empty, .. } => "name the image that devices shall install".into(),
+            Self::Image { source: ImageError::Changed { .. }, .. } => "wait until the build has finished, then try again".into(),
+            Self::Image { source: ImageError::Write(_), .. } => "check the free space of the repository's folder".into(),
+            Self::Image { .. } => "check the path and the permissions".into(),
+            Self::HardwareTwice(_) => "give each hardware revision one --image".into(),
+            Self::Exists { .. } => "take the next version; what is published never changes".into(),
+            Self::SecurityVersion { highest, .. } => {
+                format!("leave --security-version out to keep {highest}, or give the next one, {}", highest.saturating_add(1))
+            }
+            Self::NoPromise(product) => format!(
+                "promise it first: perennial-signer product add {product} --support-until DATE --reason TEXT --contact FILE"
+            ),
+            Self::Availability { .. } => {
+                "leave --available-until out; where another law holds, add --shorter-availability-than-the-cra-asks".into()
+            }
+            Self::NoRelease { product, .. } => format!("perennial-signer channel show {product} lists the releases"),
+            Self::NoChannel { product, channel, known } if known.is_empty() => {
+                format!("make it first: perennial-signer channel create {product} {channel}")
+            }
+            Self::NoChannel { product, channel, known } => {
+                let known: Vec<_> = known.iter().map(ChannelName::as_str).collect();
+                format!("there is {}; or make it: perennial-signer channel create {product} {channel}", known.join(", "))
+            }
+            Self::ChannelExists { product, channel } => {
+                format!("offer releases on it: perennial-signer channel offer {product} VERSION --channel {channel}")
+            }
+            Self::Withdrawn { .. } => "propose its content as a new version".into(),
+            Self::Nothing(_) => "nothing has to be done".into(),
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Releases and channels of one product, as proposals (the life of a release, step 3).
+//!
+//! Decides what a release manifest says and what a channel offers; refuses what could not be taken back later: a version
+//! that exists, a security version that jumps or falls, a product without a promise. Signs and publishes nothing.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`standing`] | what is published of a product: its promise, releases, channels |
+//! | [`draft`] | what a maker says of a release, and the manifest made from it |
+//! | [`propose`] | images measured and compressed, and the whole proposal |
+//! | [`offer`] | channels made, releases offered and withdrawn |
+
+pub mod draft;
+mod error;
+pub mod offer;
+pub mod propose;
+pub mod standing;
+
+pub use draft::Draft;
+pub use error::ReleaseError;
+pub use propose::{ImageFile, Proposed, propose};
+pub use standing::Standing;

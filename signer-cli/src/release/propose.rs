@@ -1,0 +1,138 @@
+//! A whole release as a proposal: images measured and compressed, manifest, channels.
+//!
+//! Nothing of it has a name on disk until all of it is there, so an interrupted proposal leaves nothing behind.
+
+use std::io::{Seek, SeekFrom};
+use std::path::PathBuf;
+
+use perennial_schemas::ident::{ChannelName, HardwareName};
+use perennial_schemas::release::Release;
+use perennial_schemas::signed::to_text;
+use perennial_schemas::{Digest, RoleName, Sha256Digest, TargetPath, Timestamp};
+
+use super::draft::{ImageNames, MeasuredImage};
+use super::{Draft, ReleaseError, Standing, offer};
+use crate::crypto::Ring;
+use crate::files;
+use crate::image::{self, Compression, ImageError, Prepared};
+use crate::proposal::{Content, Kind, Proposal, ProposalBuilder};
+use crate::repository::Repository;
+use crate::scratch::Scratch;
+
+/// The longest bill of materials, in bytes: those of whole Linux distributions have 20 MiB.
+const SBOM_LENGTH: u64 = 64 << 20;
+
+/// An image as a maker names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFile {
+    /// The hardware revisions that it is for.
+    pub hardware: Vec<HardwareName>,
+    /// Its file, or block device.
+    pub path: PathBuf,
+}
+
+/// What was proposed.
+#[derive(Debug)]
+pub struct Proposed {
+    /// The proposal.
+    pub proposal: Proposal,
+    /// The manifest.
+    pub release: Release,
+    /// The manifest's digest.
+    pub manifest: Sha256Digest,
+}
+
+/// Hears of an image's file, its length in bytes, and how much of it has been read.
+pub type ImageProgress<'p> = dyn FnMut(&ImageFile, u64, u64) + 'p;
+
+/// Proposes a release of the product that `standing` tells of.
+///
+/// # Errors
+/// [`ReleaseError`]: everything that can be told without reading the images is told before they are read.
+#[expect(clippy::too_many_arguments, reason = "each is one thing that the maker decides")]
+pub fn propose(
+    repository: &Repository,
+    standing: &Standing,
+    draft: &Draft,
+    images: &[ImageFile],
+    sbom: Option<&PathBuf>,
+    channels: &[ChannelName],
+    compression: Compression,
+    now: Timestamp,
+    progress: &mut ImageProgress<'_>,
+) -> Result<Proposed, ReleaseError> {
+    let product = &standing.product;
+    let version = &draft.version;
+    draft.check(standing, now)?;
+    check_names(standing, draft, images)?;
+    // A manifest digest of zeros stands for one that isn't known yet.
+    for channel in channels {
+        offer::offering(standing, channel, version, Sha256Digest([0; 32]))?;
+    }
+    let (subject, summary) = (format!("{product}-{version}"), format!("{product} {version}"));
+    let mut builder = ProposalBuilder::new(repository, Kind::Release, &subject, &summary, now);
+    let role = RoleName::from(product);
+    let mut put = |path: &TargetPath, content: Content| builder.put_target(&role, path, content);
+    let mut measured: Vec<MeasuredImage> = Vec::new();
+    for image in images {
+        let (prepared, payload) = prepare(repository, image, compression, progress)?;
+        let names = ImageNames::new(product, version, &image.hardware[0])?;
+        let Prepared { image: whole, payload: packed } = &prepared;
+        put(&names.index, Content::Bytes(whole.index.bytes.clone()))?;
+        put(&names.payload_index, Content::Bytes(packed.index.bytes.clone()))?;
+        put(&names.payload, Content::Made { file: payload, length: packed.length, sha256: packed.sha256 })?;
+        measured.push((image.hardware.clone(), prepared));
+    }
+    if let Some(sbom) = sbom {
+        put(&draft.sbom_path(product)?, Content::Bytes(files::read(sbom, SBOM_LENGTH)?))?;
+    }
+    let release = draft.manifest(standing, &measured, now)?;
+    let text = to_text(&release)?;
+    let manifest = Ring.sha256(&text);
+    put(&Release::path(product, version)?, Content::Bytes(text))?;
+    for channel in channels {
+        offer::put(&mut builder, &offer::offering(standing, channel, version, manifest)?)?;
+    }
+    Ok(Proposed { proposal: builder.write()?, release, manifest })
+}
+
+/// What the format would refuse, before the images are read.
+fn check_names(standing: &Standing, draft: &Draft, images: &[ImageFile]) -> Result<(), ReleaseError> {
+    let mut seen = std::collections::BTreeSet::new();
+    for image in images {
+        if let Some(twice) = image.hardware.iter().find(|hardware| !seen.insert(*hardware)) {
+            return Err(ReleaseError::HardwareTwice(twice.clone()));
+        }
+        if let Some(first) = image.hardware.first() {
+            ImageNames::new(&standing.product, &draft.version, first)?;
+        }
+        open(image)?;
+    }
+    Ok(())
+}
+
+fn open(image: &ImageFile) -> Result<(std::fs::File, u64), ReleaseError> {
+    let fail = |source| ReleaseError::Image { path: image.path.clone(), source };
+    let mut file = files::open(&image.path)?.into_inner();
+    // Seeking tells the length of a block device, too.
+    let length = file.seek(SeekFrom::End(0)).map_err(|e| fail(ImageError::Read(e)))?;
+    file.seek(SeekFrom::Start(0)).map_err(|e| fail(ImageError::Read(e)))?;
+    if length == 0 {
+        return Err(fail(ImageError::Empty));
+    }
+    Ok((file, length))
+}
+
+fn prepare(
+    repository: &Repository,
+    image: &ImageFile,
+    compression: Compression,
+    progress: &mut ImageProgress<'_>,
+) -> Result<(Prepared, Scratch), ReleaseError> {
+    let (mut file, length) = open(image)?;
+    let mut payload = Scratch::create_in(&repository.proposals_dir())?;
+    let mut told = |read| progress(image, length, read);
+    let prepared = image::prepare(&mut file, length, &mut payload, compression, &Ring, &mut told)
+        .map_err(|source| ReleaseError::Image { path: image.path.clone(), source })?;
+    Ok((prepared, payload))
+}
