@@ -3,3 +3,4 @@
 #![allow(clippy::expect_used, reason = "a simulator that can't be built is the end of its test")]
 
 pub mod simulator;
+pub mod tuf_client;

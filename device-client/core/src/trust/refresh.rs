@@ -3,6 +3,7 @@
 //! Each step is one of: fetch a file, save the state, done. A file that is saved already and still fits is not fetched
 //! again, so an unchanged repository costs the question for root N + 1 and a timestamp.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
@@ -76,7 +77,7 @@ pub(super) struct TrustedSet {
 /// What is looked for once the top-level roles are there.
 pub(super) enum Job {
     None,
-    Search(Search),
+    Search(Box<Search>),
     Walk(Walk),
 }
 

@@ -2,6 +2,7 @@
 //! and only if the delegation covers the path: a role that expired, vanished or reaches outside its path harms nobody
 //! whose targets it could not vouch for anyway.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -73,7 +74,7 @@ impl<C: Crypto> Refresh<'_, C> {
             awaited: None,
             found: None,
         };
-        self.begin(Job::Search(search))
+        self.begin(Job::Search(Box::new(search)))
     }
 
     /// What the last search found; nothing while it is under way, or where no role vouches for the path.
