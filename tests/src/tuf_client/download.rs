@@ -108,7 +108,10 @@ impl Check {
 
     fn finish(self) -> bool {
         self.left == Some(0)
-            && self.digests.into_iter().all(|(context, listed)| context.finish().as_ref() == listed.as_slice())
+            && self
+                .digests
+                .into_iter()
+                .all(|(context, listed)| context.finish().as_ref() == listed.as_slice())
     }
 
     fn all(mut self, mut file: File) -> io::Result<bool> {

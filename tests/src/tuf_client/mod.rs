@@ -105,7 +105,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> Ex
         Ok(()) => ExitCode::SUCCESS,
         Err(fault) => {
             let _ = writeln!(io.stderr, "error: {}", chain(&fault));
-            let _ = writeln!(io.stderr, "hint: nothing that failed its checks was kept; see the client's contract");
+            let _ = writeln!(
+                io.stderr,
+                "hint: nothing that failed its checks was kept; see the client's contract"
+            );
             ExitCode::FAILURE
         }
     }

@@ -47,8 +47,12 @@ impl FolderStore {
         let mut newest: Option<TrustState> = None;
         let mut damage = None;
         for copy in COPIES {
-            match read_if_there(&self.folder.join(copy), STATE_LENGTH)?.map(|bytes| TrustState::decode(&bytes)) {
-                Some(Ok(state)) if newest.as_ref().is_none_or(|newest| newest.sequence() < state.sequence()) => {
+            match read_if_there(&self.folder.join(copy), STATE_LENGTH)?
+                .map(|bytes| TrustState::decode(&bytes))
+            {
+                Some(Ok(state))
+                    if newest.as_ref().is_none_or(|newest| newest.sequence() < state.sequence()) =>
+                {
                     newest = Some(state);
                 }
                 Some(Err(error)) => damage = Some(error),
