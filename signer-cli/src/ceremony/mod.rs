@@ -1,8 +1,10 @@
 //! What each ceremony proposes: the first root, a product, other keys. Decides the content; who signs it, and when it
 //! is published, is the same for every proposal.
 
+pub mod import;
 pub mod init;
 pub mod product;
+pub mod root;
 
 use perennial_schemas::KeyId;
 use perennial_schemas::key_file::KeyFile;

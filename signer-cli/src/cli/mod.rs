@@ -14,6 +14,7 @@ mod progress;
 mod proposal;
 mod release;
 mod repository;
+mod root;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -56,6 +57,9 @@ enum Command {
     /// Make a repository.
     #[command(subcommand)]
     Repository(repository::RepositoryCommand),
+    /// Change the keys of the root's roles and of products' teams.
+    #[command(subcommand)]
+    Root(root::RootCommand),
     /// Add products, extend their support, hand them to another team.
     #[command(subcommand)]
     Product(product::ProductCommand),
@@ -63,8 +67,12 @@ enum Command {
     Review(proposal::ReviewArgs),
     /// Review a proposal and add the signatures of one key.
     Sign(proposal::SignArgs),
+    /// Renew a proposal upon what is published now. Its signatures are dropped.
+    Rebase(proposal::RebaseArgs),
     /// Publish a proposal that has its signatures.
     Publish(proposal::PublishArgs),
+    /// Say what is published, what expires when, who has signed what and who is asked next.
+    Status(proposal::StatusArgs),
     /// Print a script that completes commands in a shell.
     Completions {
         /// The shell.
@@ -99,10 +107,13 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Key(command) => key::run(command, io),
         Command::Repository(command) => repository::run(command, &cli.repo, io),
+        Command::Root(command) => root::run(command, &cli.repo, io),
         Command::Product(command) => product::run(command, &cli.repo, io),
         Command::Review(args) => proposal::review(&args, &cli.repo, io),
         Command::Sign(args) => proposal::sign(&args, &cli.repo, io),
         Command::Publish(args) => proposal::publish(&args, &cli.repo, io),
+        Command::Rebase(args) => proposal::rebase(&args, &cli.repo, io),
+        Command::Status(args) => proposal::status(&args, &cli.repo, io),
         Command::Completions { shell } => completions(shell, io),
     }
 }

@@ -1,4 +1,4 @@
-//! The verbs for every kind of proposal: `review`, `sign`, `publish`.
+//! The verbs for every kind of proposal: `review`, `sign`, `rebase`, `publish`, `status`.
 
 use std::fmt;
 use std::io::BufRead as _;
@@ -11,7 +11,7 @@ use super::common::{Output, PassphraseOptions, open_repository};
 use super::{CliError, Io};
 use crate::check::{self, Checked, Extent};
 use crate::keys::{Labels, SecretKey};
-use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing};
+use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing, Status};
 use crate::repository::Repository;
 
 #[derive(Debug, Args)]
@@ -44,6 +44,39 @@ pub(super) struct PublishArgs {
     proposal: Option<String>,
     #[command(flatten)]
     output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RebaseArgs {
+    /// A part of its id, or its folder; without it the only one that is open.
+    proposal: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// A part of a proposal's id, or its folder; without it all of them.
+    proposal: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn rebase(args: &RebaseArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let (repository, _) = open_repository(repo)?;
+    let proposal = proposal::find(&repository, args.proposal.as_deref())?;
+    let renewed = proposal::rebase(&proposal, &repository, io.now())?;
+    io.report(args.output.json, &Made::new(repo, &renewed)?)
+}
+
+pub(super) fn status(args: &StatusArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let (repository, labels) = open_repository(repo)?;
+    let proposals = match &args.proposal {
+        Some(wanted) => vec![proposal::find(&repository, Some(wanted))?],
+        None => proposal::open_proposals(&repository)?,
+    };
+    let status = Status::new(&repository, &proposals, &labels, io.now())?;
+    io.report(args.output.json, &status)
 }
 
 pub(super) fn review(args: &ReviewArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {

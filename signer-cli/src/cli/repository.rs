@@ -1,4 +1,4 @@
-//! `repository init`
+//! `repository init|import`
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +9,7 @@ use super::common::{Output, PassphraseOptions, open_repository, read_keys};
 use super::proposal::{Made, publish_now, sign_now};
 use super::{CliError, Io};
 use crate::ceremony::Holders;
+use crate::ceremony::import::{self, Imported};
 use crate::ceremony::init::{self, Roles};
 use crate::crypto::Ring;
 use crate::files;
@@ -21,6 +22,16 @@ pub(super) enum RepositoryCommand {
     /// Make a repository: propose its first root. With --key alone, one key holds every role, and the root is signed
     /// and published at once.
     Init(InitArgs),
+    /// Take in a repository that tuftool or python-tuf made, as it stands. Bring its keys with key import.
+    Import {
+        /// The folder with its metadata files.
+        metadata: PathBuf,
+        /// The folder with its target files; without it `targets` beside the metadata.
+        #[arg(long, value_name = "DIR")]
+        targets: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -59,6 +70,11 @@ pub(super) struct InitArgs {
 pub(super) fn run(command: RepositoryCommand, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     match command {
         RepositoryCommand::Init(args) => init(&args, repo, io),
+        RepositoryCommand::Import { metadata, targets, output } => {
+            let beside = || metadata.parent().unwrap_or(Path::new(".")).join("targets");
+            let targets = targets.unwrap_or_else(beside);
+            io.report(output.json, &ImportReport(import::import(repo, &metadata, &targets)?))
+        }
     }
 }
 
@@ -104,6 +120,25 @@ fn roles(args: &InitArgs, own: Option<&KeyFile>) -> Result<Roles, CliError> {
         timestamp.keys.push(own.clone());
     }
     Ok(Roles { root, targets, snapshot, timestamp })
+}
+
+/// What was taken in.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct ImportReport(Imported);
+
+impl std::fmt::Display for ImportReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Imported { root, roles, targets, consistent_snapshot } = &self.0;
+        writeln!(f, "Took in root {root}, {roles} role(s) and {targets} target file(s), all verified.")?;
+        if !consistent_snapshot {
+            writeln!(
+                f,
+                "Its file names carry no versions; the next change of the root says that they do from then on."
+            )?;
+        }
+        writeln!(f, "Next: bring its keys with key import; root show lists whose are asked for.")
+    }
 }
 
 /// The public half beside a private key, or one made from it.

@@ -123,6 +123,11 @@ impl<'r> ProposalBuilder<'r> {
         })
     }
 
+    /// Brings a target file along whose role is edited apart; `consistent` is its path under `targets/`.
+    pub fn bring(&mut self, consistent: &str, content: Content) {
+        self.files.insert(consistent.into(), content);
+    }
+
     /// Takes a target out of a role's list. Its file stays where it is published.
     ///
     /// # Errors
@@ -175,6 +180,8 @@ impl<'r> ProposalBuilder<'r> {
         if self.root.is_none() {
             let mut next = self.repository.published()?.root.value().clone();
             self.renew(&mut next.common, &top(TopRole::Root));
+            // What we publish has versions and digests in its names, whatever another tool began with.
+            next.consistent_snapshot = true;
             self.root = Some(next);
         }
         if let Some(root) = &mut self.root {

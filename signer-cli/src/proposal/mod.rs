@@ -15,22 +15,27 @@
 
 mod builder;
 mod format;
+mod merge;
 mod open;
 mod publish;
+mod rebase;
 pub mod review;
 mod rules;
 mod seal;
 mod sign;
 mod standing;
+mod status;
 
 pub use builder::{Content, ProposalBuilder};
 pub use format::{Base, Kind, ProposalFile, SignatureFile};
 pub use open::{Proposal, find, open_proposals};
 pub use publish::{PublishedFiles, Sealed, publish, published, seal as seal_proposal};
+pub use rebase::rebase;
 pub use review::Review;
 pub use rules::{check as check_rules, published_support};
 pub use sign::{Signed, sign};
 pub use standing::{Need, Standing};
+pub use status::Status;
 
 use std::path::PathBuf;
 

@@ -1,0 +1,281 @@
+//! How things stand: what is published and when it expires, who has signed which proposal, and who is asked next.
+
+use std::fmt;
+
+use perennial_schemas::tuf::{Common, Role as _, TopRole};
+use perennial_schemas::{Date, RoleName, Timestamp};
+use serde::Serialize;
+
+use super::standing::top_names;
+use super::{Need, Proposal, ProposalError, Standing, published_support};
+use crate::keys::Labels;
+use crate::repository::{Published, Repository, top};
+
+/// How a repository stands.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    /// Published roles; none before the first root.
+    pub roles: Vec<RoleStatus>,
+    /// Products with their promised dates.
+    pub products: Vec<ProductStatus>,
+    /// Open proposals.
+    pub proposals: Vec<ProposalStatus>,
+    /// What somebody should see to.
+    pub warnings: Vec<String>,
+}
+
+/// A published role.
+#[derive(Debug, Serialize)]
+pub struct RoleStatus {
+    /// Its name.
+    pub role: RoleName,
+    /// Its version.
+    pub version: u64,
+    /// When it expires.
+    pub expires: Timestamp,
+    /// Days until then; negative where it is past.
+    pub days_left: i64,
+    /// How many keys must sign it, and how many there are.
+    pub threshold: Option<(u32, usize)>,
+}
+
+/// A product.
+#[derive(Debug, Serialize)]
+pub struct ProductStatus {
+    /// Its name.
+    pub product: RoleName,
+    /// The last day of promised support; none without a record.
+    pub supported_until: Option<Date>,
+}
+
+/// An open proposal.
+#[derive(Debug, Serialize)]
+pub struct ProposalStatus {
+    /// Its id.
+    pub id: String,
+    /// One line, as it says itself.
+    pub summary: String,
+    /// Why it can't go on, if it can't.
+    pub stopped: Option<String>,
+    /// Whether it can be published.
+    pub ready: bool,
+    /// Whose signatures it has and needs.
+    pub needs: Vec<NeedStatus>,
+    /// What comes next, in words.
+    pub next: String,
+}
+
+/// What one body needs.
+#[derive(Debug, Serialize)]
+pub struct NeedStatus {
+    /// The role, and whose keys if that isn't plain.
+    pub role: String,
+    /// How many must sign.
+    pub threshold: u32,
+    /// Who has signed, for people.
+    pub signed: Vec<String>,
+    /// Who could sign still, for people.
+    pub open: Vec<String>,
+}
+
+impl Status {
+    /// Looks at a repository and at some of its proposals.
+    ///
+    /// # Errors
+    /// [`ProposalError`] where a file that matters can't be read.
+    pub fn new(
+        repository: &Repository,
+        proposals: &[Proposal],
+        labels: &Labels,
+        now: Timestamp,
+    ) -> Result<Self, ProposalError> {
+        let mut status = Self { roles: vec![], products: vec![], proposals: vec![], warnings: vec![] };
+        if let Some(published) = &repository.published {
+            status.published(published, now);
+            for product in published.products() {
+                let record = published_support(repository, product)?;
+                let supported_until = record.map(|record| record.guaranteed_until());
+                status.products.push(ProductStatus { product: product.clone(), supported_until });
+            }
+        }
+        for proposal in proposals {
+            status.proposals.push(ProposalStatus::new(proposal, repository, labels)?);
+        }
+        Ok(status)
+    }
+
+    fn published(&mut self, published: &Published, now: Timestamp) {
+        let root = published.root.value();
+        let of_root = |role: TopRole| {
+            let authority = root.authority(role);
+            Some((authority.threshold(), authority.keys().count()))
+        };
+        self.role(&top(TopRole::Root), &root.common, of_root(TopRole::Root), now);
+        let targets = published.targets().and_then(|file| file.value().delegations.as_ref());
+        for (name, file) in &published.roles {
+            let threshold = match name.as_str() {
+                "targets" => of_root(TopRole::Targets),
+                _ => targets
+                    .and_then(|delegations| delegations.authority(name))
+                    .map(|authority| (authority.threshold(), authority.keys().count())),
+            };
+            self.role(name, file.value().common(), threshold, now);
+        }
+        if let Some(snapshot) = &published.snapshot {
+            self.role(&top(TopRole::Snapshot), snapshot.value().common(), of_root(TopRole::Snapshot), now);
+        }
+        let Some(timestamp) = &published.timestamp else { return };
+        self.role(&top(TopRole::Timestamp), timestamp.value().common(), of_root(TopRole::Timestamp), now);
+        let upon = timestamp.value().snapshot().map(|meta| meta.version);
+        let current = published.snapshot.as_ref().map(|file| file.version());
+        if upon != current {
+            self.warnings.push(
+                "timestamp.json names an older snapshot: devices that update from this folder don't see the newest \
+                 state until an offline timestamp key signs (snapshot, then sign)"
+                    .into(),
+            );
+        }
+    }
+
+    fn role(&mut self, role: &RoleName, common: &Common, threshold: Option<(u32, usize)>, now: Timestamp) {
+        let left = common.expires.unix() - now.unix();
+        let days_left = left.div_euclid(86_400);
+        let what = match role.as_str() {
+            "timestamp" => "sign a new one: snapshot, then sign with an offline timestamp key",
+            "snapshot" => "sign a new one: snapshot",
+            _ => "sign it anew with any change to it, or with archive",
+        };
+        if left <= 0 {
+            self.warnings.push(format!("{role} has expired: {what}"));
+        } else if past_half(common, now) {
+            self.warnings.push(format!("{role} is past half of its time, {days_left} days are left: {what}"));
+        }
+        let (version, expires) = (common.version, common.expires);
+        self.roles.push(RoleStatus { role: role.clone(), version, expires, days_left, threshold });
+    }
+}
+
+/// Whether more than half of the time between signing and expiry is over; a file that does not say when it was signed
+/// counts as late in its last 30 days.
+fn past_half(common: &Common, now: Timestamp) -> bool {
+    let expires = common.expires.unix();
+    match common.signed_at {
+        Some(signed) => 2 * (now.unix() - signed.unix()) > expires - signed.unix(),
+        None => expires - now.unix() < 30 * 86_400,
+    }
+}
+
+impl ProposalStatus {
+    fn new(proposal: &Proposal, repository: &Repository, labels: &Labels) -> Result<Self, ProposalError> {
+        let standing = Standing::new(proposal, repository);
+        let stopped = standing.check_base().and_then(|()| standing.check_unchanged());
+        let stopped = stopped.and_then(|()| super::rules::check(proposal, repository));
+        let needs = standing.needs()?;
+        let ready = stopped.is_ok() && standing.is_ready()?;
+        let next = match &stopped {
+            Err(e) => crate::cli::Advise::advice(e),
+            Ok(()) if ready => format!("perennial-signer publish {}", proposal.id),
+            Ok(()) => next(&standing, &needs, labels)?,
+        };
+        Ok(Self {
+            id: proposal.id.clone(),
+            summary: proposal.about.summary.clone(),
+            stopped: stopped.err().map(|e| crate::cli::CliError::from(e).what().to_owned()),
+            ready,
+            needs: needs.iter().map(|need| NeedStatus::new(need, labels)).collect(),
+            next,
+        })
+    }
+}
+
+/// Who is asked next: role signers first, then one who makes the snapshot.
+fn next(standing: &Standing<'_>, needs: &[Need], labels: &Labels) -> Result<String, ProposalError> {
+    let roles_first = !standing.roles_are_signed()?;
+    let stage = |need: &&Need| {
+        (need.role == top_names().snapshot || need.role == top_names().timestamp) != roles_first
+    };
+    let stale = standing.proposal.snapshot.is_some() && !standing.snapshot_fits()?;
+    let mut who: Vec<String> = Vec::new();
+    for need in needs.iter().filter(stage).filter(|need| !need.is_met() || stale) {
+        let keys = if need.is_met() { &need.signed } else { &need.open };
+        who.extend(keys.iter().map(|id| labels.name(id)));
+    }
+    who.sort();
+    who.dedup();
+    let verb = format!("perennial-signer sign {} --key FILE", standing.proposal.id);
+    Ok(format!("{} signs: {verb}", who.join(" or ")))
+}
+
+impl NeedStatus {
+    fn new(need: &Need, labels: &Labels) -> Self {
+        let names = |ids: &[perennial_schemas::KeyId]| ids.iter().map(|id| labels.name(id)).collect();
+        let role = match need.by {
+            Some(by) => format!("{} (by the keys of {by})", need.role),
+            None => need.role.to_string(),
+        };
+        Self { role, threshold: need.threshold, signed: names(&need.signed), open: names(&need.open) }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.roles.is_empty() {
+            writeln!(f, "Nothing is published yet.")?;
+        } else {
+            writeln!(f, "Published")?;
+        }
+        let width = self.roles.iter().map(|role| role.role.as_str().len()).max().unwrap_or(0);
+        for role in &self.roles {
+            let name = role.role.as_str();
+            let keys = role
+                .threshold
+                .map(|(k, n)| format!("{k} of {n} keys"))
+                .unwrap_or("no longer delegated".into());
+            writeln!(
+                f,
+                "  {name:width$}  {keys}, version {}, expires {} ({} days)",
+                role.version,
+                role.expires.date(),
+                role.days_left
+            )?;
+        }
+        if !self.products.is_empty() {
+            writeln!(f, "\nProducts")?;
+        }
+        for product in &self.products {
+            match product.supported_until {
+                Some(until) => writeln!(f, "  {}: security updates until {until}", product.product)?,
+                None => writeln!(f, "  {}: no support record", product.product)?,
+            }
+        }
+        for warning in &self.warnings {
+            writeln!(f, "\n! {warning}")?;
+        }
+        if self.proposals.is_empty() {
+            return writeln!(f, "\nNo open proposal.");
+        }
+        self.proposals.iter().try_for_each(|proposal| write!(f, "\n{proposal}"))
+    }
+}
+
+impl fmt::Display for ProposalStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Proposal {}\n  {}", self.id, self.summary)?;
+        let width = self.needs.iter().map(|need| need.role.chars().count()).max().unwrap_or(0);
+        for need in &self.needs {
+            let signed =
+                if need.signed.is_empty() { String::new() } else { format!(": {}", need.signed.join(", ")) };
+            let count = need.signed.len();
+            write!(f, "  {:width$}  {count} of {}{signed}", need.role, need.threshold)?;
+            let missing = (need.threshold as usize).saturating_sub(count);
+            match missing {
+                0 => writeln!(f, "  ✓")?,
+                _ => writeln!(f, "; {missing} more of {}", need.open.join(", "))?,
+            }
+        }
+        if let Some(stopped) = &self.stopped {
+            writeln!(f, "  ! {stopped}")?;
+        }
+        writeln!(f, "  Next: {}", self.next)
+    }
+}
