@@ -259,3 +259,69 @@ fn differs(file: &Path, length: u64, sha256: Sha256Digest) -> Result<(), BundleE
     let (got_length, got) = files::measure(file)?;
     Err(BundleError::Differs { file: file.into(), length, sha256, got_length, got })
 }
+
+#[cfg(test)]
+mod tests {
+    use perennial_schemas::Document;
+    use perennial_schemas::bundle::PREFIX_LENGTH;
+
+    use super::*;
+    use crate::fixture::{Fixture, draft};
+
+    fn published() -> Fixture {
+        let fixture = Fixture::new();
+        fixture.publish(&fixture.propose(&draft("1.0.0"), &[3; 500_000]).unwrap().proposal);
+        fixture
+    }
+
+    #[test]
+    fn the_same_state_gives_the_same_bytes_and_every_file_is_in_it() {
+        let fixture = published();
+        let out = fixture.dir().join("out/site.bundle");
+        let write = || {
+            let length = Plan::new(&fixture.repository()).unwrap().write(&out, &mut |_| ()).unwrap();
+            let bytes = std::fs::read(&out).unwrap();
+            assert_eq!(bytes.len() as u64, length);
+            bytes
+        };
+        let bytes = write();
+        assert_eq!(write(), bytes);
+        let length = BundleHeader::length(bytes.first_chunk().unwrap()).unwrap();
+        let (header, mut contents) = bytes[PREFIX_LENGTH..].split_at(length);
+        let header = BundleHeader::parse(header).unwrap();
+        for file in &header.files {
+            let (content, rest) = contents.split_at(file.length as usize);
+            assert_eq!(Ring.sha256(content), file.sha256, "{}", file.path);
+            assert_eq!(
+                std::fs::read(fixture.dir().join(file.path.as_str())).unwrap(),
+                content,
+                "{}",
+                file.path
+            );
+            contents = rest;
+        }
+        assert!(contents.is_empty());
+        // Root, snapshot, targets, the product; manifest, payload, two indexes, channel, support record.
+        assert_eq!(header.files.len(), 4 + 6);
+    }
+
+    #[test]
+    fn a_changed_file_leaves_the_old_bundle_alone() {
+        let fixture = published();
+        let plan = Plan::new(&fixture.repository()).unwrap();
+        let file = plan.header.files.iter().find(|file| file.path.as_str().ends_with(".image.zst")).unwrap();
+        let path = fixture.dir().join(file.path.as_str());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[9] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        let out = fixture.dir().join("site.bundle");
+        std::fs::write(&out, "the old one").unwrap();
+        assert!(matches!(plan.write(&out, &mut |_| ()), Err(BundleError::Differs { .. })));
+        assert_eq!(std::fs::read(&out).unwrap(), b"the old one");
+        bytes.pop();
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(matches!(Plan::new(&fixture.repository()), Err(BundleError::Differs { .. })));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Plan::new(&fixture.repository()), Err(BundleError::Missing { .. })));
+    }
+}

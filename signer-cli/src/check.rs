@@ -8,6 +8,8 @@ mod device;
 mod error;
 mod preview;
 mod reproduce;
+#[cfg(test)]
+mod tests;
 mod tough;
 
 use std::collections::{BTreeMap, BTreeSet};

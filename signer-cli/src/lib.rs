@@ -29,6 +29,8 @@ pub mod check;
 pub mod cli;
 pub mod crypto;
 pub mod files;
+#[cfg(test)]
+mod fixture;
 pub mod image;
 pub mod keys;
 pub mod proposal;

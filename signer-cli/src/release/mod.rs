@@ -15,6 +15,8 @@ mod error;
 pub mod offer;
 pub mod propose;
 pub mod standing;
+#[cfg(test)]
+mod tests;
 
 pub use draft::Draft;
 pub use error::ReleaseError;
