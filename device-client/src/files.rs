@@ -87,6 +87,14 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     sync_folder(path)
 }
 
+/// A path that doesn't depend on the working directory.
+///
+/// # Errors
+/// [`FileError`] where there is no working directory.
+pub fn absolute(path: &Path) -> Result<PathBuf, FileError> {
+    std::path::absolute(path).map_err(FileError::io(path))
+}
+
 /// Whether anything is there.
 pub fn exists(path: &Path) -> bool {
     path.exists()

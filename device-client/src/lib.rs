@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`cli`], [`config`] | the commands and the configuration |
 //! | [`http`] | `GET` with ranges, TLS, proxies, limits |
 //! | [`fetch`] | servers, folders and bundles as sources |
 //! | [`store`], [`files`] | durable records and files, and the lock between two agents |
@@ -11,6 +12,7 @@
 //! | [`hooks`] | the product's programs |
 //! | [`decompress`] | zstd |
 //! | [`clock`] | the system's clock |
+//! | [`log`], [`signals`] | the log, and how a signal ends the agent |
 //! | [`error`] | how errors are told |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -20,7 +22,9 @@
 
 pub mod boot;
 mod checked;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod counter;
 pub mod decompress;
 pub mod error;
@@ -28,8 +32,11 @@ pub mod fetch;
 pub mod files;
 pub mod hooks;
 pub mod http;
+pub mod log;
+pub mod signals;
 pub mod slots;
 pub mod staging;
 pub mod store;
 
+pub use cli::{Io, run};
 pub use perennial_device_core as core;

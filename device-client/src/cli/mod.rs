@@ -1,0 +1,111 @@
+//! The commands: what they are called, what they print, how they fail.
+//!
+//! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
+
+mod error;
+mod init;
+mod io;
+mod simulate;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::config::{CONFIG_LENGTH, Config};
+use crate::files::read_limited;
+pub use error::{AVAILABLE, CliError, FAILED, FELL_BACK, HELD, REFUSED, USAGE};
+pub use io::{Io, Report};
+
+/// Keeps this device up to date: verifies, installs, tries and confirms releases, and goes back by itself.
+///
+/// Exit status: 0 current or done, 1 failed, 2 usage, 10 an update is available, 11 it has to wait, 20 it is refused,
+/// 30 the device fell back to its old release.
+#[derive(Debug, Parser)]
+#[command(name = "perennial-device", version, disable_help_subcommand = true)]
+pub struct Cli {
+    /// The configuration.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PERENNIAL_CONFIG",
+        default_value = "/etc/perennial/device.toml"
+    )]
+    config: PathBuf,
+    /// The folder with everything that changes, in place of the configured one.
+    #[arg(long, global = true, value_name = "DIR", env = "PERENNIAL_STATE")]
+    state: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Set this device up: write its configuration and an empty state.
+    Init(Box<init::Arguments>),
+    /// Play the boot loader: choose the slot that the next start of the agent runs from.
+    SimulateBoot(simulate::Arguments),
+    /// Print a script that completes commands in a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs one command. A failure prints exactly two lines on stderr: `error: …` and `hint: …`.
+pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(help) if !help.use_stderr() => {
+            let _ = write!(io.stdout, "{help}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => return CliError::usage(&error).print(io),
+    };
+    match dispatch(cli, io) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => error.print(io),
+    }
+}
+
+fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let Cli { config, state, command } = cli;
+    let load = || {
+        let config = load(&config)?;
+        Ok::<_, CliError>(match &state {
+            Some(state) => config.with_state(state),
+            None => config,
+        })
+    };
+    match command {
+        Command::Init(arguments) => init::run(*arguments, &config, state.as_deref(), io).map(|()| 0),
+        Command::SimulateBoot(arguments) => simulate::run(&arguments, &load()?, io),
+        Command::Completions { shell } => completions(shell, io).map(|()| 0),
+    }
+}
+
+/// The configuration, read and checked.
+fn load(path: &std::path::Path) -> Result<Config, CliError> {
+    let text = read_limited(path, CONFIG_LENGTH).map_err(|error| {
+        let hint = if error.is_missing() {
+            "perennial-device init writes one; --config names another place"
+        } else {
+            "let this agent read its configuration"
+        };
+        CliError::with_hint(&error, hint)
+    })?;
+    let damaged = |why: String| {
+        let hint = "mend that line; `perennial-device init` in another folder shows every key";
+        CliError::new(format!("{}: {why}", path.display()), hint)
+    };
+    let text = String::from_utf8(text).map_err(|_| damaged("it is not UTF-8".into()))?;
+    Config::parse(&text).map_err(|error| damaged(error.to_string()))
+}
+
+fn completions(shell: clap_complete::Shell, io: &mut Io<'_>) -> Result<(), CliError> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "perennial-device", &mut script);
+    io.stdout.write_all(&script).map_err(|error| CliError::output(&error))
+}

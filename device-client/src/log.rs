@@ -1,0 +1,13 @@
+//! The log on stderr: text on a terminal, a JSON object a line otherwise.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log of this process. `filter` is `PERENNIAL_LOG`: a level (`debug`), or levels by module
+/// (`perennial_device::http=debug`); without it, what `run` does and what goes wrong.
+pub fn start(terminal: bool, filter: Option<&str>) {
+    let filter = EnvFilter::try_new(filter.unwrap_or("perennial_device=info,warn"))
+        .unwrap_or_else(|_| EnvFilter::new("warn"));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second log in one process is none: the first one stays.
+    let _ = if terminal { log.with_target(false).try_init() } else { log.json().try_init() };
+}
