@@ -1,5 +1,7 @@
 //! The log on stderr: text on a terminal, a JSON object a line otherwise.
 
+#![expect(clippy::disallowed_methods, reason = "the log is this process's own, and goes to its stderr")]
+
 use tracing_subscriber::EnvFilter;
 
 /// Starts the log of this process. `filter` is `PERENNIAL_LOG`: a level (`debug`), or levels by module

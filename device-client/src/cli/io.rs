@@ -9,6 +9,9 @@ use serde::Serialize;
 use super::CliError;
 use crate::http::Interrupt;
 
+/// Gives the value of an environment variable.
+pub type Variable<'a> = Box<dyn Fn(&str) -> Option<String> + 'a>;
+
 /// The world of one command. `main.rs` gives the real one, tests and the quickstart one of their own.
 pub struct Io<'a> {
     /// For reports.
@@ -20,7 +23,7 @@ pub struct Io<'a> {
     /// Whether stderr is a terminal: then long work shows a bar.
     pub terminal: bool,
     /// The value of an environment variable.
-    pub variable: Box<dyn Fn(&str) -> Option<String> + 'a>,
+    pub variable: Variable<'a>,
     /// Ends what goes on.
     pub interrupt: Interrupt,
 }

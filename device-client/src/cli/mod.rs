@@ -16,7 +16,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::config::{CONFIG_LENGTH, Config};
 use crate::files::read_limited;
 pub use error::{AVAILABLE, CliError, FAILED, FELL_BACK, HELD, REFUSED, USAGE};
-pub use io::{Io, Report};
+pub use io::{Io, Report, Variable};
 
 /// Keeps this device up to date: verifies, installs, tries and confirms releases, and goes back by itself.
 ///
