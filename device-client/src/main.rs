@@ -19,9 +19,7 @@ fn main() -> ExitCode {
     let interrupt = Interrupt::default();
     let variable = |name: &str| std::env::var(name).ok();
     perennial_device::log::start(terminal, variable("PERENNIAL_LOG").as_deref());
-    if let Err(error) = perennial_device::signals::listen(interrupt.clone()) {
-        tracing::warn!(%error, "signals end this agent at once");
-    }
+    perennial_device::signals::listen(interrupt.clone());
     let mut io = Io {
         stdout: &mut stdout,
         stderr: &mut stderr,

@@ -10,11 +10,15 @@ use crate::http::Interrupt;
 /// How long what goes on may take to come to its end. Whatever is cut off then is as safe as after a power cut.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Turns `interrupt` on at the first SIGTERM or SIGINT; ends the process at the second, or after ten seconds.
-///
-/// # Errors
-/// What the system says.
-pub fn listen(interrupt: Interrupt) -> io::Result<()> {
+/// Turns `interrupt` on at the first SIGTERM or SIGINT; ends the process at the second, or after ten seconds. Where the
+/// system doesn't let it listen, a signal ends the process at once.
+pub fn listen(interrupt: Interrupt) {
+    if let Err(error) = try_to_listen(interrupt) {
+        tracing::warn!(%error, "signals end this agent at once");
+    }
+}
+
+fn try_to_listen(interrupt: Interrupt) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut terminate, mut stop) = {
         let _inside = runtime.enter();
