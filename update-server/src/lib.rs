@@ -1,6 +1,22 @@
-//! TBD.
-#![forbid(unsafe_code)]
+//! The update server: takes signed bundles in, whole or not at all, keeps the timestamp fresh, and answers devices and
+//! readers from what it holds. It signs freshness and rollout status, and nothing else; what it serves was verified by
+//! the device's own code first.
+//!
+//! In the order in which a bundle meets them: [`config`], [`store`], [`blobs`], [`site`], and the static plane.
+#![deny(unsafe_code)]
 #![cfg_attr(
     test,
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
+
+pub mod blobs;
+pub mod config;
+pub mod disk;
+pub mod failure;
+mod mapped;
+pub mod metrics;
+mod plane;
+pub mod readiness;
+pub mod site;
+pub mod store;
+pub mod tls;

@@ -1,0 +1,141 @@
+//! One connection: its handshake, its protocol (HTTP/1.1 or HTTP/2), its requests, its end. It keeps no state about
+//! who is at the other side.
+
+use super::Counted;
+use super::answer::{Source, answer};
+use super::body::AnswerBody;
+use super::core::Core;
+use super::guard::{Ending, Watch, Watched};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn, ready};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+/// Plaintext that rustls may hold: four frames of the body's size would be waste, one 256 KiB frame keeps the socket fed.
+const TLS_BUFFER: usize = 256 << 10;
+
+/// Serves a connection until its end.
+pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcceptor>, counted: Counted) {
+    let watch = Watch::new(Rc::clone(&core.tally), tls.is_some());
+    let _registered = core.register(&watch);
+    let _counted = counted;
+    let Some(acceptor) = tls else {
+        let mut start = [0; 4];
+        let http2 = matches!(unless_ended(&watch, socket.peek(&mut start)).await, Some(Ok(4)) if &start == b"PRI ");
+        watch.established(http2);
+        let socket = Watched { socket, watch: Rc::clone(&watch) };
+        return speak(core, watch, socket, http2).await;
+    };
+    let socket = Watched { socket, watch: Rc::clone(&watch) };
+    match unless_ended(&watch, acceptor.accept(socket)).await {
+        Some(Ok(mut stream)) => {
+            let session = stream.get_mut().1;
+            session.set_buffer_limit(Some(TLS_BUFFER));
+            let http2 = session.alpn_protocol() == Some(b"h2");
+            watch.established(http2);
+            speak(core, watch, stream, http2).await;
+        }
+        Some(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            core.shared.metrics.handshakes_failed.inc();
+        }
+        None => {}
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<Core>, watch: Rc<Watch>, stream: S, http2: bool) {
+    let limits = &core.shared.limits;
+    let service = {
+        let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));
+        service_fn(move |request| ready(Ok::<_, Infallible>(respond(&core, &watch, &request))))
+    };
+    let head_bytes = limits.head_bytes.0 as usize;
+    if http2 {
+        let mut builder = http2::Builder::new(Here);
+        builder
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(head_bytes as u32)
+            // Requests have no bodies here: the smallest windows that the protocol starts with are plenty.
+            .initial_stream_window_size(65_535)
+            .initial_connection_window_size(65_535)
+            .max_frame_size(16_384);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+    } else {
+        // Without a timer of hyper's: the sweep ends what is slow.
+        let mut builder = http1::Builder::new();
+        builder.max_buf_size(head_bytes).pipeline_flush(true);
+        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+    }
+}
+
+fn respond(core: &Core, watch: &Rc<Watch>, request: &Request<Incoming>) -> Response<AnswerBody> {
+    let began = Instant::now();
+    watch.asked();
+    let mut site = core.site.borrow_mut();
+    let source = Source { site: site.load(), maps: &core.maps, ready: &|| core.shared.ready.check() };
+    let response = answer(request, &source, Rc::clone(watch), began);
+    core.tally.answered(response.status().as_u16());
+    if core.shared.access {
+        tracing::info!(method = %request.method(), path = request.uri().path(), status = response.status().as_u16(), "answered");
+    }
+    response
+}
+
+/// Drives a connection to its end, ending it early when its watch says so.
+async fn run<C, E>(watch: &Watch, connection: C, finish: impl Fn(Pin<&mut C>))
+where
+    C: Future<Output = Result<(), E>>,
+    E: std::fmt::Display,
+{
+    let mut connection = pin!(connection);
+    let mut finishing = false;
+    let result = poll_fn(|cx: &mut Context<'_>| {
+        match watch.ending(cx) {
+            Ending::Now => return Poll::Ready(None),
+            Ending::Soon if !finishing => {
+                finishing = true;
+                finish(connection.as_mut());
+            }
+            Ending::Soon | Ending::No => {}
+        }
+        connection.as_mut().poll(cx).map(Some)
+    })
+    .await;
+    if let Some(Err(error)) = result {
+        tracing::debug!(%error, "a connection failed");
+    }
+}
+
+/// The future's result, or `None` when the connection is to end before there is one.
+async fn unless_ended<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match watch.ending(cx) {
+        Ending::No => future.as_mut().poll(cx).map(Some),
+        Ending::Soon | Ending::Now => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Runs HTTP/2's own tasks on this core.
+#[derive(Clone, Copy)]
+struct Here;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Here {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async {
+            future.await;
+        });
+    }
+}

@@ -1,0 +1,156 @@
+//! One core of the static plane: a current-thread runtime that accepts, answers and sweeps. Nothing on it blocks but
+//! page faults of mapped blobs, which are asked for ahead of time.
+
+use super::connection;
+use super::guard::{Ending, Ticks, Watch};
+use super::maps::Maps;
+use super::tally::Tally;
+use super::{End, Shared};
+use crate::metrics::Closed;
+use crate::site::Site;
+use arc_swap::{ArcSwap, Cache};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_rustls::TlsAcceptor;
+
+/// What the connections of one core share.
+pub(super) struct Core {
+    pub(super) shared: Arc<Shared>,
+    pub(super) site: RefCell<Cache<Arc<ArcSwap<Site>>, Arc<Site>>>,
+    pub(super) maps: Maps,
+    pub(super) tally: Rc<Tally>,
+    watches: RefCell<HashMap<u64, Rc<Watch>>>,
+    next: Cell<u64>,
+}
+
+/// Runs a core until it is told to stop and its answers are given, or their time is over.
+pub(super) fn run(shared: &Arc<Shared>, ends: Vec<End>, stop: watch::Receiver<bool>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let core = Rc::new(Core {
+        site: RefCell::new(Cache::new(Arc::clone(&shared.site))),
+        maps: Maps::new(shared.blobs.clone()),
+        tally: Rc::new(Tally::new(Arc::clone(&shared.metrics))),
+        watches: RefCell::default(),
+        next: Cell::default(),
+        shared: Arc::clone(shared),
+    });
+    let local = LocalSet::new();
+    let result = local.block_on(&runtime, serve(Rc::clone(&core), ends, stop));
+    // Whatever is still open ends here; its counts are taken last.
+    drop(local);
+    core.tally.flush();
+    result
+}
+
+async fn serve(core: Rc<Core>, ends: Vec<End>, mut stop: watch::Receiver<bool>) -> io::Result<()> {
+    let mut accepting = Vec::new();
+    for (listener, tls) in ends {
+        let listener = TcpListener::from_std(listener)?;
+        accepting.push(spawn_local(accept(Rc::clone(&core), listener, tls.map(TlsAcceptor::from))));
+    }
+    let ticks = Ticks::new(&core.shared.limits);
+    let began = Instant::now();
+    let mut interval = tokio::time::interval(ticks.sweep_every());
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = interval.tick() => core.sweep(began, &ticks),
+            // The sender's end is an end too.
+            _ = stop.wait_for(|stop| *stop) => break,
+        }
+    }
+    accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    let deadline = Instant::now() + core.shared.limits.drain.0;
+    core.for_each(|watch| watch.end(Ending::Soon));
+    while !core.watches.borrow().is_empty() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        core.sweep(began, &ticks);
+    }
+    Ok(())
+}
+
+async fn accept(core: Rc<Core>, listener: TcpListener, tls: Option<TlsAcceptor>) {
+    loop {
+        while core.shared.open.total() >= core.shared.limits.connections {
+            core.make_room();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        match listener.accept().await {
+            Ok((socket, peer)) => {
+                let limit = core.shared.limits.connections_per_address;
+                let Some(counted) = core.shared.open.enter(peer.ip(), limit) else {
+                    core.shared.metrics.closed(Closed::Address);
+                    continue;
+                };
+                // Answers are written whole; waiting for more (Nagle) would only delay them.
+                let _ = socket.set_nodelay(true);
+                spawn_local(connection::serve(Rc::clone(&core), socket, tls.clone(), counted));
+            }
+            // The client went away while it waited: no reason to pause.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                tracing::warn!(%error, "can't accept a connection");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Watches a connection until what is returned is dropped.
+    pub(super) fn register(self: &Rc<Self>, watch: &Rc<Watch>) -> Registered {
+        let id = self.next.get();
+        self.next.set(id + 1);
+        self.watches.borrow_mut().insert(id, Rc::clone(watch));
+        self.shared.metrics.connections.inc();
+        Registered { core: Rc::clone(self), id }
+    }
+
+    fn for_each(&self, mut what: impl FnMut(&Watch)) {
+        // Ending a connection wakes its task, which runs later: nothing changes the map meanwhile.
+        self.watches.borrow().values().for_each(|watch| what(watch));
+    }
+
+    /// Moves the clock, ends connections that passed a limit, and adds up the counts.
+    fn sweep(&self, began: Instant, ticks: &Ticks) {
+        self.tally.set_now(began.elapsed().as_millis() as u64);
+        self.for_each(|watch| {
+            if let Some(reason) = watch.overdue(ticks) {
+                self.shared.metrics.closed(reason);
+                watch.end(Ending::Now);
+            }
+        });
+        self.tally.flush();
+    }
+
+    /// Ends the connection of this core that has rested longest, so that idle ones can't keep others out.
+    fn make_room(&self) {
+        let watches = self.watches.borrow();
+        let idlest = watches.values().filter(|watch| watch.is_idle()).min_by_key(|watch| watch.idle_since());
+        if let Some(watch) = idlest {
+            self.shared.metrics.closed(Closed::Evicted);
+            watch.end(Ending::Now);
+        }
+    }
+}
+
+/// A watched connection.
+pub(super) struct Registered {
+    core: Rc<Core>,
+    id: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.core.watches.borrow_mut().remove(&self.id);
+        self.core.shared.metrics.connections.dec();
+    }
+}

@@ -1,0 +1,114 @@
+//! What a store must do for the server: keys and values in a few spaces, read one by one or in order, changed only by
+//! atomic, durable batches that can be made conditional. It knows nothing of generations or audits, and it never
+//! holds content: that lies in the blobs folder, and the store holds digests.
+
+mod fjall;
+#[cfg(test)]
+mod tests;
+
+pub use self::fjall::FjallStore;
+
+/// A part of the store; keys of different spaces never meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Space {
+    /// Single records: which generation is served, the last timestamp.
+    Meta,
+    /// Generations by number (8 bytes, big-endian).
+    Generations,
+    /// Audit entries by sequence number (8 bytes, big-endian).
+    Audit,
+}
+
+impl Space {
+    /// All spaces.
+    pub const ALL: [Self; 3] = [Self::Meta, Self::Generations, Self::Audit];
+
+    /// The name on disk; never changed once released.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Meta => "meta",
+            Self::Generations => "generations",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+/// Changes that happen together or not at all.
+#[derive(Debug, Default)]
+pub struct Batch {
+    pub(crate) expected: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
+    pub(crate) puts: Vec<(Space, Vec<u8>, Vec<u8>)>,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The batch is refused unless `key` holds exactly `value` (`None`: isn't there) at the moment of the commit.
+    #[must_use]
+    pub fn expect(mut self, space: Space, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) -> Self {
+        self.expected.push((space, key.into(), value));
+        self
+    }
+
+    /// Sets a key.
+    #[must_use]
+    pub fn put(mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.puts.push((space, key.into(), value.into()));
+        self
+    }
+}
+
+/// A store's refusal or fault.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process holds it.
+    #[error("the store is held by another process")]
+    Held,
+    /// A condition of the batch wasn't met: somebody else was faster. Nothing was changed.
+    #[error("the store changed meanwhile ({0})")]
+    Changed(String),
+    /// The engine failed; what was committed before is safe, this batch is not committed.
+    #[error("the store failed to {operation}: {reason}")]
+    Engine {
+        /// What was tried.
+        operation: &'static str,
+        /// What the engine said.
+        reason: String,
+    },
+    /// A record that can't be read: a fault of the disk, or a file of a later version.
+    #[error("the store's record {0} can't be read")]
+    Corrupt(String),
+}
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
+
+/// A durable, ordered map of maps. Calls block; they are made from threads of their own, never from a serving one.
+pub trait Store: Send + Sync {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Up to `limit` pairs whose keys come after `after`, in the order of the keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn scan(&self, space: Space, after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError>;
+
+    /// The pair with the greatest key.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError>;
+
+    /// Commits a batch: whole, and on the disk when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Changed`] when a condition isn't met, else [`StoreError::Engine`]; nothing is changed then.
+    fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+}
