@@ -50,7 +50,11 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     at("read", path, file.take(limit + 1).read_to_end(&mut bytes))?;
     if bytes.len() as u64 > limit {
-        return at("read", path, Err(io::Error::other(format!("it is larger than the limit of {limit} bytes"))));
+        return at(
+            "read",
+            path,
+            Err(io::Error::other(format!("it is larger than the limit of {limit} bytes"))),
+        );
     }
     Ok(bytes)
 }
@@ -71,12 +75,24 @@ pub fn create_private(path: &Path) -> Result<File> {
     at("create", path, OpenOptions::new().write(true).create_new(true).mode(0o600).open(path))
 }
 
+/// Creates a file that must not exist, for everybody to read.
+///
+/// # Errors
+/// When it exists or can't be made.
+pub fn create_public(path: &Path) -> Result<File> {
+    at("create", path, OpenOptions::new().write(true).create_new(true).mode(0o644).open(path))
+}
+
 /// Opens a file for locking, made if it isn't there, readable by its owner only.
 ///
 /// # Errors
 /// When it can't be made or opened.
 pub fn open_lock(path: &Path) -> Result<File> {
-    at("open", path, OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path))
+    at(
+        "open",
+        path,
+        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path),
+    )
 }
 
 /// Writes a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
@@ -89,7 +105,11 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
     let temporary = path.with_file_name(name);
     let written = (|| {
         let mut options = OpenOptions::new();
-        let mut file = at("create", &temporary, options.write(true).create(true).truncate(true).mode(mode).open(&temporary))?;
+        let mut file = at(
+            "create",
+            &temporary,
+            options.write(true).create(true).truncate(true).mode(mode).open(&temporary),
+        )?;
         at("write", &temporary, file.write_all(bytes))?;
         at("sync", &temporary, file.sync_all())?;
         at("rename", path, fs::rename(&temporary, path))

@@ -9,14 +9,31 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+mod admin;
+pub mod audit;
 pub mod blobs;
+mod cli;
+mod commands;
 pub mod config;
 pub mod disk;
+pub mod export;
 pub mod failure;
+pub mod freshness;
+pub mod generation;
+pub mod ingest;
+pub mod io;
+mod keeper;
+pub mod keys;
 mod mapped;
 pub mod metrics;
 mod plane;
 pub mod readiness;
+pub mod server;
 pub mod site;
+pub mod state;
 pub mod store;
+pub mod support;
 pub mod tls;
+pub mod tokens;
+
+pub use cli::run;

@@ -2,7 +2,8 @@
 //! additions; no label ever holds what a client sent.
 
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+    TextEncoder,
 };
 
 /// Why a connection was ended by this side.
@@ -85,9 +86,13 @@ impl Metrics {
             registry.register(Box::new(gauge.clone()))?;
             Ok(gauge)
         };
-        let answers = IntCounterVec::new(Opts::new("perennial_answers_total", "Answers of the static plane by status class"), &["class"])?;
+        let answers = IntCounterVec::new(
+            Opts::new("perennial_answers_total", "Answers of the static plane by status class"),
+            &["class"],
+        )?;
         registry.register(Box::new(answers.clone()))?;
-        let answers = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| answers.with_label_values(&[class]));
+        let answers =
+            ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(|class| answers.with_label_values(&[class]));
         let closed = IntCounterVec::new(
             Opts::new("perennial_connections_closed_total", "Connections that the server ended, by reason"),
             &["reason"],
@@ -95,13 +100,20 @@ impl Metrics {
         registry.register(Box::new(closed.clone()))?;
         let closed = CLOSED.map(|(_, reason)| closed.with_label_values(&[reason]));
         let seconds = Histogram::with_opts(
-            HistogramOpts::new("perennial_answer_seconds", "From the end of a request's head to the last byte handed to the socket")
-                .buckets(vec![0.000_1, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]),
+            HistogramOpts::new(
+                "perennial_answer_seconds",
+                "From the end of a request's head to the last byte handed to the socket",
+            )
+            .buckets(vec![0.000_1, 0.001, 0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]),
         )?;
         registry.register(Box::new(seconds.clone()))?;
-        let expiry_days = GaugeVec::new(Opts::new("perennial_expiry_days", "Days until a role's metadata expires"), &["role"])?;
+        let expiry_days = GaugeVec::new(
+            Opts::new("perennial_expiry_days", "Days until a role's metadata expires"),
+            &["role"],
+        )?;
         registry.register(Box::new(expiry_days.clone()))?;
-        let certificate_days = Gauge::new("perennial_certificate_expiry_days", "Days until the TLS certificate expires")?;
+        let certificate_days =
+            Gauge::new("perennial_certificate_expiry_days", "Days until the TLS certificate expires")?;
         registry.register(Box::new(certificate_days.clone()))?;
         Ok(Self {
             answers,
@@ -115,9 +127,15 @@ impl Metrics {
             connections: gauge("perennial_connections", "Open connections")?,
             handshakes_failed: counter("perennial_handshakes_failed_total", "TLS handshakes that failed")?,
             generation: gauge("perennial_generation", "The generation that is served")?,
-            reloads_failed: counter("perennial_certificate_reloads_failed_total", "Certificate reloads that failed")?,
+            reloads_failed: counter(
+                "perennial_certificate_reloads_failed_total",
+                "Certificate reloads that failed",
+            )?,
             renewals: counter("perennial_timestamp_renewals_total", "Timestamps signed")?,
-            renewals_failed: counter("perennial_timestamp_renewals_failed_total", "Timestamps that couldn't be signed")?,
+            renewals_failed: counter(
+                "perennial_timestamp_renewals_failed_total",
+                "Timestamps that couldn't be signed",
+            )?,
             ingested: counter("perennial_bundles_ingested_total", "Bundles taken in")?,
             refused: counter("perennial_bundles_refused_total", "Bundles refused")?,
             registry,

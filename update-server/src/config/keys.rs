@@ -19,39 +19,96 @@ const fn key(path: &'static str, default: &'static str, doc: &'static str) -> Ke
 /// All keys, in the order of the reference; keys of one table stand together.
 pub const KEYS: &[Key] = &[
     key("state", "", "Folder with keys, store and blobs, made by `perennial-server init`. Required."),
-    key("serve.plain", "[\"[::]:8080\"]", "Addresses that answer over plain HTTP. Updates are safe over it, because devices verify signatures; pages are not private."),
+    key(
+        "serve.plain",
+        "[\"[::]:8080\"]",
+        "Addresses that answer over plain HTTP. Updates are safe over it, because devices verify signatures; pages are not private.",
+    ),
     key("serve.tls", "[]", "Addresses that answer over TLS; needs tls.certificate and tls.key."),
-    key("serve.cores", "0", "Threads that serve, each with its own listeners; 0 is one for each processor core."),
+    key(
+        "serve.cores",
+        "0",
+        "Threads that serve, each with its own listeners; 0 is one for each processor core.",
+    ),
     key("tls.certificate", "", "PEM file with the certificate chain, leaf first."),
     key("tls.key", "", "PEM file with the private key; only its owner should be able to read it."),
     key("tls.allow_tls12", "false", "Accept TLS 1.2 too, for devices that can't speak 1.3."),
-    key("tls.reload", "\"1m\"", "How often the two files are looked at for a renewed certificate; SIGHUP looks at once."),
-    key("admin.listen", "\"127.0.0.1:7870\"", "Address of the admin listener, \"\" for none; beyond loopback it needs admin.tls."),
+    key(
+        "tls.reload",
+        "\"1m\"",
+        "How often the two files are looked at for a renewed certificate; SIGHUP looks at once.",
+    ),
+    key(
+        "admin.listen",
+        "\"127.0.0.1:7870\"",
+        "Address of the admin listener, \"\" for none; beyond loopback it needs admin.tls.",
+    ),
     key("admin.tls", "false", "Serve the admin listener over TLS, with tls.certificate."),
-    key("timestamp.validity", "\"1d\"", "How long a signed timestamp lasts: how long a frozen copy of this server can go unnoticed."),
-    key("timestamp.renew_after", "\"12h\"", "Age at which the timestamp is signed anew; half of timestamp.validity unless given."),
+    key(
+        "timestamp.validity",
+        "\"1d\"",
+        "How long a signed timestamp lasts: how long a frozen copy of this server can go unnoticed.",
+    ),
+    key(
+        "timestamp.renew_after",
+        "\"12h\"",
+        "Age at which the timestamp is signed anew; half of timestamp.validity unless given.",
+    ),
     key("cache.fresh", "\"1m\"", "How long a cache may keep what changes: timestamp.json and the pages."),
-    key("cache.missing", "\"30s\"", "How long a cache may keep a 404, such as the next root that doesn't exist yet."),
-    key("limits.connections", "16384", "Open connections in all; further ones wait in the kernel's queue. Against exhaustion of memory and descriptors."),
-    key("limits.connections_per_address", "1024", "Open connections of one address (of one /64 for IPv6), 0 for no limit; further ones are closed. Raise it behind a proxy."),
+    key(
+        "cache.missing",
+        "\"30s\"",
+        "How long a cache may keep a 404, such as the next root that doesn't exist yet.",
+    ),
+    key(
+        "limits.connections",
+        "16384",
+        "Open connections in all; further ones wait in the kernel's queue. Against exhaustion of memory and descriptors.",
+    ),
+    key(
+        "limits.connections_per_address",
+        "1024",
+        "Open connections of one address (of one /64 for IPv6), 0 for no limit; further ones are closed. Raise it behind a proxy.",
+    ),
     key("limits.handshake", "\"10s\"", "Time for a TLS handshake."),
-    key("limits.head", "\"10s\"", "Time from the first byte of a request to the end of its headers. Against slow-header attacks."),
+    key(
+        "limits.head",
+        "\"10s\"",
+        "Time from the first byte of a request to the end of its headers. Against slow-header attacks.",
+    ),
     key("limits.idle", "\"75s\"", "Time that a connection may rest between requests."),
-    key("limits.stall", "\"30s\"", "A reader must take at least limits.stall_bytes in each such span. Against slow-read attacks."),
-    key("limits.stall_bytes", "\"16KiB\"", "See limits.stall; the default asks for about 550 bytes a second."),
-    key("limits.head_bytes", "\"16KiB\"", "Size of a request line with its headers, at least 8KiB; more is answered 431."),
+    key(
+        "limits.stall",
+        "\"30s\"",
+        "A reader must take at least limits.stall_bytes in each such span. Against slow-read attacks.",
+    ),
+    key(
+        "limits.stall_bytes",
+        "\"16KiB\"",
+        "See limits.stall; the default asks for about 550 bytes a second.",
+    ),
+    key(
+        "limits.head_bytes",
+        "\"16KiB\"",
+        "Size of a request line with its headers, at least 8KiB; more is answered 431.",
+    ),
     key("limits.streams", "64", "Concurrent HTTP/2 requests on one connection."),
     key("limits.bundle", "\"16GiB\"", "Size of a bundle pushed to the admin listener."),
     key("limits.drain", "\"20s\"", "Time that open answers get to finish at shutdown."),
     key("log.format", "\"text\"", "\"text\" for people, \"json\" for collectors."),
-    key("log.level", "\"info\"", "error, warn, info, debug or trace; also a filter such as \"info,hyper=debug\"."),
+    key(
+        "log.level",
+        "\"info\"",
+        "error, warn, info, debug or trace; also a filter such as \"info,hyper=debug\".",
+    ),
     key("log.access", "false", "Log each request of the static plane (path and status, never the address)."),
 ];
 
 /// The documented reference: a TOML file with every key, its default and its meaning; keys that hold their default
 /// are commented out, so that the file says what was changed.
 pub fn reference(state: &str) -> String {
-    let mut out = String::from("# perennial-server: every key, with its default. Remove a `#` to change one.\n");
+    let mut out =
+        String::from("# perennial-server: every key, with its default. Remove a `#` to change one.\n");
     let mut table = "";
     for key in KEYS {
         let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));

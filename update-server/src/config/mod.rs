@@ -235,7 +235,9 @@ impl Config {
             return Ok(None);
         }
         let parsed = self.admin.listen.parse();
-        parsed.map(Some).map_err(|_| format!("admin.listen: `{}` isn't an address such as 127.0.0.1:7870", self.admin.listen))
+        parsed.map(Some).map_err(|_| {
+            format!("admin.listen: `{}` isn't an address such as 127.0.0.1:7870", self.admin.listen)
+        })
     }
 
     /// The age at which the timestamp is renewed: half its validity unless told otherwise.
@@ -251,7 +253,9 @@ impl Config {
         }
         let needs_tls = !self.serve.tls.is_empty() || (self.admin.tls && admin.is_some());
         if needs_tls && (self.tls.certificate.is_none() || self.tls.key.is_none()) {
-            return Err("serve.tls or admin.tls is set, so tls.certificate and tls.key must name files".into());
+            return Err(
+                "serve.tls or admin.tls is set, so tls.certificate and tls.key must name files".into()
+            );
         }
         if admin.is_some_and(|address| !address.ip().is_loopback()) && !self.admin.tls {
             return Err("admin.listen is beyond loopback, where a token must not travel in the clear: set admin.tls = true".into());
@@ -275,7 +279,9 @@ impl Limits {
         if self.connections == 0 || self.streams == 0 {
             return Err("limits.connections and limits.streams are at least 1".into());
         }
-        for (name, span) in [("handshake", self.handshake), ("head", self.head), ("idle", self.idle), ("stall", self.stall)] {
+        for (name, span) in
+            [("handshake", self.handshake), ("head", self.head), ("idle", self.idle), ("stall", self.stall)]
+        {
             if span.0.as_millis() < 100 {
                 return Err(format!("limits.{name} is at least 100ms"));
             }
@@ -286,7 +292,11 @@ impl Limits {
 
 impl Default for Serve {
     fn default() -> Self {
-        Self { plain: vec![SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080))], tls: Vec::new(), cores: 0 }
+        Self {
+            plain: vec![SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080))],
+            tls: Vec::new(),
+            cores: 0,
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Unknown keys are refused, with the nearest right name: a misspelt limit must never be a limit that isn't there.
 
-use super::keys::KEYS;
 use super::ConfigError;
+use super::keys::KEYS;
 use toml::de::{DeTable, DeValue};
 
 /// Checks every key of `text` against the table of keys.
@@ -9,15 +9,23 @@ use toml::de::{DeTable, DeValue};
 /// # Errors
 /// [`ConfigError::Syntax`] for what isn't TOML; [`ConfigError::UnknownKey`] for the first unknown key.
 pub(super) fn check(file: &str, text: &str) -> Result<(), ConfigError> {
-    let table = DeTable::parse(text)
-        .map_err(|error| ConfigError::Syntax { file: file.into(), line: line_of(text, error.span()), message: error.message().into() })?;
+    let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+        file: file.into(),
+        line: line_of(text, error.span()),
+        message: error.message().into(),
+    })?;
     walk(file, text, "", table.get_ref())
 }
 
 fn walk(file: &str, text: &str, prefix: &str, table: &DeTable<'_>) -> Result<(), ConfigError> {
     for (name, value) in table {
-        let path = if prefix.is_empty() { name.get_ref().to_string() } else { format!("{prefix}.{}", name.get_ref()) };
-        let is_table = KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == path));
+        let path = if prefix.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", name.get_ref())
+        };
+        let is_table =
+            KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == path));
         match value.get_ref() {
             DeValue::Table(inner) if is_table => walk(file, text, &path, inner)?,
             _ if KEYS.iter().any(|key| key.path == path) => {}
@@ -40,7 +48,8 @@ fn nearest(path: &str) -> Option<&'static str> {
     KEYS.iter()
         .map(|key| {
             // A right name in the wrong table is a likelier mistake than another name in the right one.
-            let score = strsim::jaro_winkler(path, key.path).max(strsim::jaro_winkler(&leaf(path), &leaf(key.path)));
+            let score =
+                strsim::jaro_winkler(path, key.path).max(strsim::jaro_winkler(&leaf(path), &leaf(key.path)));
             (score, key.path)
         })
         .filter(|(score, _)| *score > 0.75)

@@ -24,7 +24,11 @@ fn the_reference_is_the_default_configuration_and_names_every_key() {
 fn every_field_has_a_documented_key() {
     // serde lists the fields that it knows when it meets one that it doesn't.
     for table in ["", "serve", "tls", "admin", "timestamp", "cache", "limits", "log"] {
-        let text = if table.is_empty() { "zzz = 1\nstate = \"s\"".to_owned() } else { format!("state = \"s\"\n[{table}]\nzzz = 1") };
+        let text = if table.is_empty() {
+            "zzz = 1\nstate = \"s\"".to_owned()
+        } else {
+            format!("state = \"s\"\n[{table}]\nzzz = 1")
+        };
         let message = toml::from_str::<Config>(&text).unwrap_err().message().to_owned();
         for field in message.split('`').skip(3).step_by(2) {
             let path = if table.is_empty() { field.to_owned() } else { format!("{table}.{field}") };

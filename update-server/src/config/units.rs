@@ -15,8 +15,9 @@ impl Span {
 
     fn parse(text: &str) -> Result<Self, String> {
         let (number, unit) = split(text);
-        let number: u64 =
-            number.parse().map_err(|_| format!("`{text}` isn't a duration; write it like \"30s\", \"12h\" or \"1d\""))?;
+        let number: u64 = number
+            .parse()
+            .map_err(|_| format!("`{text}` isn't a duration; write it like \"30s\", \"12h\" or \"1d\""))?;
         let millis = match unit {
             "ms" => 1,
             "s" => 1_000,
@@ -26,7 +27,9 @@ impl Span {
             _ => return Err(format!("`{text}` has no known unit; durations end in ms, s, m, h or d")),
         };
         let total = number.checked_mul(millis).filter(|total| *total <= 36_525 * 86_400_000);
-        total.map(|total| Self(Duration::from_millis(total))).ok_or_else(|| format!("`{text}` is more than 100 years"))
+        total
+            .map(|total| Self(Duration::from_millis(total)))
+            .ok_or_else(|| format!("`{text}` is more than 100 years"))
     }
 }
 
@@ -37,8 +40,9 @@ pub struct Size(pub u64);
 impl Size {
     fn parse(text: &str) -> Result<Self, String> {
         let (number, unit) = split(text);
-        let number: u64 =
-            number.parse().map_err(|_| format!("`{text}` isn't a size; write it like \"16KiB\" or \"4GiB\""))?;
+        let number: u64 = number
+            .parse()
+            .map_err(|_| format!("`{text}` isn't a size; write it like \"16KiB\" or \"4GiB\""))?;
         let shift = match unit {
             "B" => 0,
             "KiB" => 10,

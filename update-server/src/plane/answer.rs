@@ -8,16 +8,17 @@ use super::maps::Maps;
 use crate::site::{Content, Entry, Kind, Site};
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    ETAG, HeaderValue, REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, ETAG, HeaderValue, REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use std::rc::Rc;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Pages load nothing from elsewhere and run nothing; their style is inline.
-const PAGE_POLICY: HeaderValue =
-    HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
 
 /// What an answer is made of, apart from the request.
 pub(crate) struct Source<'a> {
@@ -30,7 +31,12 @@ pub(crate) struct Source<'a> {
 }
 
 /// Answers a request.
-pub(crate) fn answer<B>(request: &Request<B>, source: &Source<'_>, watch: Rc<Watch>, began: Instant) -> Response<AnswerBody> {
+pub(crate) fn answer<B>(
+    request: &Request<B>,
+    source: &Source<'_>,
+    watch: Rc<Watch>,
+    began: Instant,
+) -> Response<AnswerBody> {
     let (status, headers, payload) = decide(request, source);
     let mut response = Response::new(AnswerBody::new(payload, watch, began));
     *response.status_mut() = status;
@@ -48,7 +54,8 @@ fn decide<B>(request: &Request<B>, source: &Source<'_>) -> Decided {
         return closing(refused, request.version());
     }
     if has_body(request.headers()) {
-        let refused = text(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here (limit: 0 bytes)\n", head);
+        let refused =
+            text(StatusCode::PAYLOAD_TOO_LARGE, "requests have no body here (limit: 0 bytes)\n", head);
         return closing(refused, request.version());
     }
     let path = request.uri().path();
@@ -92,7 +99,8 @@ fn found(entry: &Entry, request: &HeaderMap, head: bool, maps: &Maps) -> Decided
             (StatusCode::PARTIAL_CONTENT, from, to)
         }
         Part::Unsatisfiable => {
-            let mut refused = text(StatusCode::RANGE_NOT_SATISFIABLE, "the range begins behind the end\n", head);
+            let mut refused =
+                text(StatusCode::RANGE_NOT_SATISFIABLE, "the range begins behind the end\n", head);
             refused.1.insert(CONTENT_RANGE, field(format!("bytes */{}", entry.length)));
             return refused;
         }

@@ -9,7 +9,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// 256 KiB a frame: one write to the socket, and small enough that one reader doesn't hold up the others of its core.
 const FRAME: usize = 256 << 10;
@@ -61,7 +61,10 @@ impl Body for AnswerBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let data = match &mut self.payload {
             Payload::Empty => return Poll::Ready(None),
             Payload::Memory(bytes) => std::mem::take(bytes),

@@ -105,7 +105,8 @@ fn lists(value: &[u8], etag: &[u8], weak: bool) -> bool {
         }
         let strong = !rest.starts_with(b"W/");
         let tag = rest.strip_prefix(b"W/").unwrap_or(rest);
-        let Some(end) = tag.strip_prefix(b"\"").and_then(|tag| tag.iter().position(|byte| *byte == b'"')) else {
+        let Some(end) = tag.strip_prefix(b"\"").and_then(|tag| tag.iter().position(|byte| *byte == b'"'))
+        else {
             return false;
         };
         let (tag, after) = tag.split_at(end + 2);

@@ -16,9 +16,9 @@ use std::future::{Future, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// Plaintext that rustls may hold: four frames of the body's size would be waste, one 256 KiB frame keeps the socket fed.
@@ -31,7 +31,8 @@ pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcce
     let _counted = counted;
     let Some(acceptor) = tls else {
         let mut start = [0; 4];
-        let http2 = matches!(unless_ended(&watch, socket.peek(&mut start)).await, Some(Ok(4)) if &start == b"PRI ");
+        let http2 =
+            matches!(unless_ended(&watch, socket.peek(&mut start)).await, Some(Ok(4)) if &start == b"PRI ");
         watch.established(http2);
         let socket = Watched { socket, watch: Rc::clone(&watch) };
         return speak(core, watch, socket, http2).await;
@@ -53,7 +54,12 @@ pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcce
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(core: Rc<Core>, watch: Rc<Watch>, stream: S, http2: bool) {
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
+    core: Rc<Core>,
+    watch: Rc<Watch>,
+    stream: S,
+    http2: bool,
+) {
     let limits = &core.shared.limits;
     let service = {
         let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));

@@ -95,7 +95,11 @@ async fn accept(core: Rc<Core>, listener: TcpListener, tls: Option<TlsAcceptor>)
                 spawn_local(connection::serve(Rc::clone(&core), socket, tls.clone(), counted));
             }
             // The client went away while it waited: no reason to pause.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+                ) => {}
             Err(error) => {
                 tracing::warn!(%error, "can't accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;

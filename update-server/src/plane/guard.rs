@@ -87,7 +87,10 @@ impl Watch {
 
     /// True when nothing is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.handshaking.get() && self.in_flight.get() == 0 && !self.blocked.get() && self.head_since.get().is_none()
+        !self.handshaking.get()
+            && self.in_flight.get() == 0
+            && !self.blocked.get()
+            && self.head_since.get().is_none()
     }
 
     /// Since when it rests.
@@ -196,7 +199,11 @@ pub(crate) struct Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.socket).poll_read(cx, buf);
         if result.is_ready() {
@@ -207,7 +214,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write(cx, buf);
         self.watch.wrote(&result);
         result

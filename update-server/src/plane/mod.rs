@@ -50,7 +50,11 @@ pub(crate) struct Shared {
 pub(crate) type End = (TcpListener, Option<Arc<rustls::ServerConfig>>);
 
 /// Starts one thread for each element of `cores`.
-pub(crate) fn start(shared: &Arc<Shared>, cores: Vec<Vec<End>>, stop: &watch::Receiver<bool>) -> io::Result<Vec<JoinHandle<()>>> {
+pub(crate) fn start(
+    shared: &Arc<Shared>,
+    cores: Vec<Vec<End>>,
+    stop: &watch::Receiver<bool>,
+) -> io::Result<Vec<JoinHandle<()>>> {
     cores
         .into_iter()
         .enumerate()

@@ -2,6 +2,7 @@
 //! fields that go with it, made once. A change makes a new site, so that readers see the old or the new, never a
 //! mixture. It opens nothing and decides nothing about who may read: everything here is public.
 
+pub(crate) mod build;
 #[cfg(test)]
 mod tests;
 
@@ -87,10 +88,18 @@ impl Caching {
 
 impl Entry {
     /// An entry for content with that digest.
-    pub fn new(name: &str, kind: Kind, content: Content, length: u64, digest: &Digest, caching: &Caching) -> Self {
+    pub fn new(
+        name: &str,
+        kind: Kind,
+        content: Content,
+        length: u64,
+        digest: &Digest,
+        caching: &Caching,
+    ) -> Self {
         // Half of the digest: 128 bits tell any two versions apart, and a poll carries it both ways.
         let etag = format!("\"{}\"", &digest.to_string()[..32]);
-        let etag = HeaderValue::from_maybe_shared(Bytes::from(etag)).unwrap_or(HeaderValue::from_static("\"\""));
+        let etag =
+            HeaderValue::from_maybe_shared(Bytes::from(etag)).unwrap_or(HeaderValue::from_static("\"\""));
         let cache = match kind {
             Kind::Versioned | Kind::Target => HeaderValue::from_static("public, max-age=31536000, immutable"),
             Kind::Fresh | Kind::Page => caching.fresh.clone(),

@@ -23,7 +23,15 @@ fn a_target_is_found_by_both_spellings_and_percent_encoded() {
 #[test]
 fn nothing_else_is_found() {
     let site = site();
-    for path in ["", "/", "/targets/cam/", "/targets/../targets/cam", "/targets/%2e%2e/x", "/targets/%ff", "/targets/zz.cam/x"] {
+    for path in [
+        "",
+        "/",
+        "/targets/cam/",
+        "/targets/../targets/cam",
+        "/targets/%2e%2e/x",
+        "/targets/%ff",
+        "/targets/zz.cam/x",
+    ] {
         assert!(site.find(path).is_none(), "{path}");
     }
     assert!(site.find(&format!("/targets/{}.cam/x", &HASH[1..])).is_none());

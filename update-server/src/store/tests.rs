@@ -20,10 +20,11 @@ fn conforms(open: impl Fn() -> Box<dyn Store>) {
 
     // A batch whose condition fails changes nothing at all.
     let refused = store.commit(
-        Batch::new()
-            .put(Space::Meta, *b"b", *b"2")
-            .expect(Space::Meta, *b"a", Some(b"0".to_vec()))
-            .put(Space::Audit, 3_u64.to_be_bytes(), *b"w"),
+        Batch::new().put(Space::Meta, *b"b", *b"2").expect(Space::Meta, *b"a", Some(b"0".to_vec())).put(
+            Space::Audit,
+            3_u64.to_be_bytes(),
+            *b"w",
+        ),
     );
     assert!(matches!(refused, Err(StoreError::Changed(_))));
     assert_eq!(store.get(Space::Meta, b"b").unwrap(), None);

@@ -64,7 +64,12 @@ impl Certificates {
     pub fn load(certificate: &Path, key: &Path) -> Result<Arc<Self>, TlsError> {
         let seen = [disk::fingerprint(certificate)?, disk::fingerprint(key)?];
         let current = ArcSwap::from_pointee(read(certificate, key)?);
-        Ok(Arc::new(Self { certificate: certificate.into(), key: key.into(), current, seen: Mutex::new(seen) }))
+        Ok(Arc::new(Self {
+            certificate: certificate.into(),
+            key: key.into(),
+            current,
+            seen: Mutex::new(seen),
+        }))
     }
 
     /// Loads the files again if they have changed (or `anyway`); true when there is a new certificate. New connections
@@ -94,8 +99,16 @@ impl Certificates {
     ///
     /// # Errors
     /// [`TlsError::Setup`], never with this provider.
-    pub fn config(self: &Arc<Self>, allow_tls12: bool, protocols: &[&[u8]]) -> Result<Arc<ServerConfig>, TlsError> {
-        let versions: &[_] = if allow_tls12 { &[&rustls::version::TLS13, &rustls::version::TLS12] } else { &[&rustls::version::TLS13] };
+    pub fn config(
+        self: &Arc<Self>,
+        allow_tls12: bool,
+        protocols: &[&[u8]],
+    ) -> Result<Arc<ServerConfig>, TlsError> {
+        let versions: &[_] = if allow_tls12 {
+            &[&rustls::version::TLS13, &rustls::version::TLS12]
+        } else {
+            &[&rustls::version::TLS13]
+        };
         let setup = |error: rustls::Error| TlsError::Setup(error.to_string());
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
@@ -121,7 +134,11 @@ pub(crate) fn provider() -> Arc<CryptoProvider> {
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
-    let pem = |path: &Path, what, error: &dyn std::fmt::Display| TlsError::Pem { path: path.into(), what, reason: error.to_string() };
+    let pem = |path: &Path, what, error: &dyn std::fmt::Display| TlsError::Pem {
+        path: path.into(),
+        what,
+        reason: error.to_string(),
+    };
     let text = disk::read(certificate, PEM_LIMIT)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&text)
         .collect::<Result<_, _>>()
@@ -131,7 +148,11 @@ fn read(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     }
     let text = disk::read(key, PEM_LIMIT)?;
     let private = PrivateKeyDer::from_pem_slice(&text).map_err(|error| pem(key, "private key", &error))?;
-    let pair = |error: rustls::Error| TlsError::Pair { certificate: certificate.into(), key: key.into(), reason: error.to_string() };
+    let pair = |error: rustls::Error| TlsError::Pair {
+        certificate: certificate.into(),
+        key: key.into(),
+        reason: error.to_string(),
+    };
     let certified = CertifiedKey::from_der(chain, private, &provider()).map_err(pair)?;
     certified.keys_match().map_err(pair)?;
     Ok(certified)

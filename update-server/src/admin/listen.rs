@@ -1,0 +1,105 @@
+//! The admin plane's doors: an address (plain on loopback, else TLS) and the socket in the state folder.
+
+use super::routes::router;
+use super::{Access, Desk};
+use crate::disk::{self, DiskError};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+/// Connections at once on each door: people and scripts, never devices.
+const CONNECTIONS: usize = 64;
+/// Time for a handshake, and for the head of a request.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Size of a request's head.
+const HEAD_BYTES: usize = 16 << 10;
+
+/// The doors that are open.
+pub(crate) struct Doors {
+    /// The address, and its TLS if it has one.
+    pub(crate) address: Option<(std::net::TcpListener, Option<Arc<ServerConfig>>, Access)>,
+    /// The socket.
+    pub(crate) socket: std::os::unix::net::UnixListener,
+}
+
+/// Opens the socket, for the folder's owner only. One that a killed server left is removed: the caller holds the lock.
+pub(crate) fn bind_socket(path: &Path) -> Result<std::os::unix::net::UnixListener, DiskError> {
+    disk::remove(path)?;
+    let socket = disk::at("open", path, std::os::unix::net::UnixListener::bind(path))?;
+    disk::set_mode(path, 0o600)?;
+    disk::at("open", path, socket.set_nonblocking(true))?;
+    Ok(socket)
+}
+
+/// Answers at all doors until told to stop.
+pub(crate) async fn run(desk: Desk, doors: Doors, mut stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let socket = UnixListener::from_std(doors.socket)?;
+    let owners = Desk { access: Access::Owner, ..desk.clone() };
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(async move {
+        let free = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+            match socket.accept().await {
+                Ok((stream, _)) => {
+                    let desk = owners.clone();
+                    tokio::spawn(async move {
+                        answer(stream, desk).await;
+                        drop(permit);
+                    });
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+    });
+    if let Some((listener, tls, access)) = doors.address {
+        let listener = TcpListener::from_std(listener)?;
+        let desk = Desk { access, ..desk };
+        tasks.spawn(accept(listener, tls.map(TlsAcceptor::from), desk));
+    }
+    // The sender's end is an end too.
+    let _ = stop.wait_for(|stop| *stop).await;
+    tasks.abort_all();
+    Ok(())
+}
+
+async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, desk: Desk) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let (tls, desk) = (tls.clone(), desk.clone());
+        tokio::spawn(async move {
+            match tls {
+                None => answer(stream, desk).await,
+                Some(tls) => {
+                    if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
+                        answer(stream, desk).await;
+                    }
+                }
+            }
+            drop(permit);
+        });
+    }
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, desk: Desk) {
+    let service = TowerToHyperService::new(router(desk));
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD_BYTES * 4);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "an admin connection failed");
+    }
+}

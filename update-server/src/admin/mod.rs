@@ -1,0 +1,91 @@
+//! The admin plane: on its own listener (loopback by default) for holders of a token, and on a socket in the state
+//! folder for commands of the folder's owner. It takes bundles in and shows what is served; it is never reachable
+//! through the static plane.
+
+pub(crate) mod client;
+mod listen;
+mod routes;
+mod upload;
+
+pub(crate) use listen::{Doors, bind_socket, run};
+pub(crate) use routes::Whole;
+
+use crate::keeper::Keeper;
+use crate::readiness::Readiness;
+use crate::tokens::{Right, Tokens};
+use std::sync::Arc;
+
+/// Who comes through a door.
+#[derive(Debug, Clone)]
+pub(crate) enum Access {
+    /// The state folder's owner: only they can open the socket.
+    Owner,
+    /// Holders of a token.
+    Tokens {
+        /// The accepted ones.
+        tokens: Arc<Tokens>,
+        /// True where only this machine reaches the door: figures and probes then need no token.
+        loopback: bool,
+    },
+}
+
+/// What requests work with.
+#[derive(Clone)]
+pub(crate) struct Desk {
+    pub(crate) keeper: Arc<Keeper>,
+    pub(crate) ready: Arc<Readiness>,
+    pub(crate) access: Access,
+    /// Bytes that an upload may have in all.
+    pub(crate) upload: u64,
+}
+
+/// Why a request isn't let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Barred {
+    /// There is no token, or one that isn't known.
+    Unknown,
+    /// The token's role doesn't allow it.
+    Role,
+}
+
+impl Access {
+    /// The name for the audit of who asks with this `Authorization` field, if they have that right.
+    pub(crate) fn actor(&self, authorization: Option<&str>, right: Right) -> Result<String, Barred> {
+        match self {
+            Self::Owner => Ok("command".into()),
+            Self::Tokens { tokens, .. } => {
+                let text = authorization.and_then(|field| field.split_once(' '));
+                let text =
+                    text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, text)| text);
+                let token = text.and_then(|text| tokens.holder(text)).ok_or(Barred::Unknown)?;
+                if token.role >= right { Ok(format!("token:{}", token.name)) } else { Err(Barred::Role) }
+            }
+        }
+    }
+
+    /// Whether figures and probes are open to anybody who reaches the door.
+    pub(crate) fn probes_are_open(&self) -> bool {
+        matches!(self, Self::Owner | Self::Tokens { loopback: true, .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blobs::digest_of;
+    use crate::tokens::Token;
+
+    #[test]
+    fn a_token_opens_what_its_role_allows_and_nothing_else() {
+        let token = Token { name: "ci".into(), role: Right::Operator, sha256: digest_of(b"secret") };
+        let tokens = Arc::new(Tokens { tokens: vec![token] });
+        let door = Access::Tokens { tokens, loopback: true };
+        assert_eq!(door.actor(Some("Bearer secret"), Right::Viewer), Ok("token:ci".into()));
+        assert_eq!(door.actor(Some("bearer secret"), Right::Operator), Ok("token:ci".into()));
+        assert_eq!(door.actor(Some("Bearer secret"), Right::Publisher), Err(Barred::Role));
+        for field in [None, Some("Bearer wrong"), Some("Basic secret"), Some("secret"), Some("Bearer ")] {
+            assert_eq!(door.actor(field, Right::Viewer), Err(Barred::Unknown), "{field:?}");
+        }
+        assert_eq!(Access::Owner.actor(None, Right::Publisher), Ok("command".into()));
+    }
+}

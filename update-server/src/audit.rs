@@ -1,0 +1,174 @@
+//! The audit: what was done here, by whom, in a chain of hashes. Each entry names the digest of the one before, so none
+//! can be changed or left out without changing the head. It records; it never decides.
+
+use crate::blobs::{Digest, digest_of};
+use crate::store::{Batch, Space, Store, StoreError};
+use perennial_schemas::Timestamp;
+use perennial_schemas::signed::canonical_of;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What the first entry names as the one before.
+const GENESIS: Digest = perennial_schemas::Sha256Digest([0; 32]);
+/// Entries read at once.
+const PAGE: usize = 1000;
+
+/// One entry, as it is stored: the canonical JSON of these fields.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Counts from 1 without gaps.
+    pub sequence: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `command`, `server`, or `token:<name>`.
+    pub actor: String,
+    /// What, as `bundle.ingested`.
+    pub action: String,
+    /// What more there is to say.
+    pub detail: BTreeMap<String, String>,
+    /// SHA-256 of the entry before, zeros for the first.
+    pub previous: Digest,
+}
+
+/// The end of the chain: vouches for everything before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Head {
+    /// The last entry's number; 0 for none.
+    pub sequence: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// What is to be recorded.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// See [`Entry::at`].
+    pub at: Timestamp,
+    /// See [`Entry::actor`].
+    pub actor: String,
+    /// See [`Entry::action`].
+    pub action: &'static str,
+    /// See [`Entry::detail`].
+    pub detail: BTreeMap<String, String>,
+}
+
+impl Event {
+    /// An event with its details.
+    pub fn new(at: Timestamp, actor: &str, action: &'static str, detail: &[(&str, String)]) -> Self {
+        let detail = detail.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Self { at, actor: actor.into(), action, detail }
+    }
+}
+
+/// Adds an event's entry to a batch, so that what was done and its record are committed together.
+///
+/// # Errors
+/// [`StoreError`] when the chain's end can't be read. The commit itself fails with [`StoreError::Changed`] when
+/// another entry came first.
+pub fn record(store: &dyn Store, batch: Batch, event: Event) -> Result<Batch, StoreError> {
+    let head = head(store)?;
+    let entry = Entry {
+        sequence: head.sequence + 1,
+        at: event.at,
+        actor: event.actor,
+        action: event.action.into(),
+        detail: event.detail,
+        previous: head.digest,
+    };
+    let key = entry.sequence.to_be_bytes();
+    let value = canonical_of(&entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(batch.expect(Space::Audit, key, None).put(Space::Audit, key, value))
+}
+
+/// The end of the chain.
+///
+/// # Errors
+/// [`StoreError`] when it can't be read.
+pub fn head(store: &dyn Store) -> Result<Head, StoreError> {
+    match store.last(Space::Audit)? {
+        None => Ok(Head { sequence: 0, digest: GENESIS }),
+        Some((key, value)) => Ok(Head { sequence: number(&key)?, digest: digest_of(&value) }),
+    }
+}
+
+/// Up to `limit` entries after number `after`.
+///
+/// # Errors
+/// [`StoreError`] when one can't be read.
+pub fn entries(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
+    let pairs = store.scan(Space::Audit, Some(&after.to_be_bytes()), limit)?;
+    pairs.iter().map(|(key, value)| entry(key, value)).collect()
+}
+
+/// Walks the whole chain.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] naming the first entry that doesn't follow from the one before.
+pub fn verify(store: &dyn Store) -> Result<Head, StoreError> {
+    let mut head = Head { sequence: 0, digest: GENESIS };
+    loop {
+        let pairs = store.scan(Space::Audit, Some(&head.sequence.to_be_bytes()), PAGE)?;
+        if pairs.is_empty() {
+            return Ok(head);
+        }
+        for (key, value) in pairs {
+            let entry = entry(&key, &value)?;
+            let follows = entry.sequence == head.sequence + 1 && entry.previous == head.digest;
+            if !follows || number(&key)? != entry.sequence {
+                return Err(StoreError::Corrupt(format!(
+                    "audit/{}: the chain breaks here",
+                    head.sequence + 1
+                )));
+            }
+            head = Head { sequence: entry.sequence, digest: digest_of(&value) };
+        }
+    }
+}
+
+fn entry(key: &[u8], value: &[u8]) -> Result<Entry, StoreError> {
+    let number = number(key)?;
+    serde_json::from_slice(value).map_err(|error| StoreError::Corrupt(format!("audit/{number}: {error}")))
+}
+
+fn number(key: &[u8]) -> Result<u64, StoreError> {
+    let bytes = key.try_into().map_err(|_| StoreError::Corrupt(format!("audit/{}", key.escape_ascii())))?;
+    Ok(u64::from_be_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::FjallStore;
+
+    fn event(action: &'static str) -> Event {
+        Event::new(Timestamp::EPOCH, "command", action, &[("a", "b".into())])
+    }
+
+    #[test]
+    fn a_changed_entry_or_a_missing_one_breaks_the_chain() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(folder.path()).unwrap();
+        assert_eq!(verify(&store).unwrap().sequence, 0);
+        for action in ["one", "two", "three"] {
+            store.commit(record(&store, Batch::new(), event(action)).unwrap()).unwrap();
+        }
+        assert_eq!(verify(&store).unwrap(), head(&store).unwrap());
+        assert_eq!(entries(&store, 1, 1).unwrap()[0].action, "two");
+
+        let second = store.get(Space::Audit, &2_u64.to_be_bytes()).unwrap().unwrap();
+        let changed = String::from_utf8(second).unwrap().replace("two", "owt");
+        store.commit(Batch::new().put(Space::Audit, 2_u64.to_be_bytes(), changed)).unwrap();
+        assert!(verify(&store).unwrap_err().to_string().contains("audit/3: the chain breaks here"));
+    }
+
+    #[test]
+    fn two_records_at_once_never_share_a_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(folder.path()).unwrap();
+        let first = record(&store, Batch::new(), event("one")).unwrap();
+        let second = record(&store, Batch::new(), event("two")).unwrap();
+        store.commit(first).unwrap();
+        assert!(matches!(store.commit(second), Err(StoreError::Changed(_))));
+    }
+}

@@ -1,0 +1,84 @@
+//! The command line: what can be asked, and how results and errors are printed. Each command lives in `commands`.
+
+use crate::commands;
+use crate::failure::Failure;
+use crate::io::Io;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Streams signed updates to fleets, and tells the world until when products are supported.
+#[derive(Debug, Parser)]
+#[command(name = "perennial-server", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a state folder: online keys, admin token, and (once there is one) the root to trust
+    Init(commands::init::Arguments),
+    /// Serve, until told to stop
+    Serve(commands::serve::Arguments),
+    /// Check a configuration file, or print every key with its meaning
+    CheckConfig(commands::check_config::Arguments),
+    /// Take a bundle in, through the running server or straight into its state
+    Ingest(commands::ingest::Arguments),
+    /// Push a bundle to the admin listener of a server elsewhere
+    Push(commands::push::Arguments),
+    /// Write everything that is served into a folder or a file that devices can update from
+    ExportSite(commands::export_site::Arguments),
+}
+
+/// How a command is pointed at a state folder: by a configuration, or directly.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Where {
+    /// Configuration file that names the state folder
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// State folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+}
+
+/// Runs one command. Results go to `io.stdout`; an error is two lines on `io.stderr`.
+pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error, io),
+    };
+    let result = match arguments.command {
+        Command::Init(arguments) => commands::init::run(&arguments, io),
+        Command::Serve(arguments) => commands::serve::run(&arguments, io),
+        Command::CheckConfig(arguments) => commands::check_config::run(&arguments, io),
+        Command::Ingest(arguments) => commands::ingest::run(&arguments, io),
+        Command::Push(arguments) => commands::push::run(&arguments, io),
+        Command::ExportSite(arguments) => commands::export_site::run(&arguments, io),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(io.stderr, "{failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Help and versions go to stdout; what can't be understood becomes two lines.
+fn usage(error: &clap::Error, io: &mut Io<'_>) -> ExitCode {
+    if !error.use_stderr() {
+        let _ = write!(io.stdout, "{error}");
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    let mut paragraphs = text.split("\n\n");
+    let what = paragraphs.next().unwrap_or_default();
+    let what = what.trim_start_matches("error: ");
+    let tip = paragraphs.find_map(|part| part.trim().strip_prefix("tip: "));
+    let hint = tip.map_or_else(|| "`perennial-server --help` shows every command".to_owned(), str::to_owned);
+    let _ = writeln!(io.stderr, "{}", Failure::new(what, hint));
+    ExitCode::from(2)
+}

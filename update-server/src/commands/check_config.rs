@@ -1,0 +1,76 @@
+//! `check-config`: whether a configuration could be served, without serving it; or the reference of all keys.
+
+use super::{load_config, report};
+use crate::config::{Config, KEYS, reference};
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::keys::FileKey;
+use crate::state::State;
+use crate::tls::Certificates;
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", required_unless_present = "reference")]
+    config: Option<PathBuf>,
+    /// Print a configuration with every key, its default and its meaning
+    #[arg(long)]
+    reference: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Checked {
+    config: PathBuf,
+    ok: bool,
+    certificate_expires: Option<perennial_schemas::Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyLine {
+    key: &'static str,
+    default: &'static str,
+    meaning: &'static str,
+}
+
+pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
+    if arguments.reference {
+        let keys: Vec<_> = KEYS
+            .iter()
+            .map(|key| KeyLine { key: key.path, default: key.default, meaning: key.doc })
+            .collect();
+        return report(io, arguments.json, &keys, reference("/var/lib/perennial-server").trim_end());
+    }
+    let Some(path) = &arguments.config else {
+        return Err(Failure::new("no configuration was named", "use --config FILE"));
+    };
+    let config = load_config(path)?;
+    let certificate_expires = check_files(&config)?;
+    let checked = Checked { config: path.clone(), ok: true, certificate_expires };
+    let until =
+        certificate_expires.map_or(String::new(), |until| format!("; the certificate lasts until {until}"));
+    report(io, arguments.json, &checked, &format!("{} is in order{until}.", path.display()))
+}
+
+/// The files that the configuration names: state folder, key, certificate.
+fn check_files(config: &Config) -> Result<Option<perennial_schemas::Timestamp>, Failure> {
+    let state = State::at(&config.state);
+    if !crate::disk::exists(&state.tokens_file()) {
+        let what = format!("{} is not a state folder of perennial-server", config.state.display());
+        return Err(Failure::new(
+            what,
+            format!("make it first: perennial-server init --state {}", config.state.display()),
+        ));
+    }
+    let key = state.keys().join("timestamp.key");
+    FileKey::load(&key).map_err(|error| Failure::of(&error, format!("chmod 600 {}", key.display())))?;
+    let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else { return Ok(None) };
+    let loaded = Certificates::load(certificate, key).map_err(|error| {
+        Failure::of(&error, "tls.certificate and tls.key must name PEM files that fit together")
+    })?;
+    Ok(loaded.expires().map(perennial_schemas::Timestamp::from_unix))
+}

@@ -1,0 +1,103 @@
+//! `export-site`: everything that is served, as a folder that a plain web server, a USB stick or a device's folder
+//! adapter can serve from, or as one file of the bundle's form. It copies what is served, byte for byte.
+
+use super::{config_of, report, state_failure};
+use crate::admin::client::{Server, call};
+use crate::blobs::Blobs;
+use crate::cli::Where;
+use crate::disk;
+use crate::export::{self, ExportError};
+use crate::failure::Failure;
+use crate::generation::{Generation, served};
+use crate::io::Io;
+use crate::state::{State, StateError};
+use hyper::Method;
+use serde::Serialize;
+use std::path::PathBuf;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A folder that is empty or isn't there; or, ending in .site, one file
+    to: PathBuf,
+    #[command(flatten)]
+    place: Where,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Exported {
+    to: PathBuf,
+    generation: u64,
+    files: usize,
+    bytes: u64,
+    timestamp_expires: Option<perennial_schemas::Timestamp>,
+}
+
+pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
+    let config = config_of(&arguments.place)?;
+    let state = State::at(&config.state);
+    let (generation, timestamp) = match state.hold() {
+        Ok(held) => {
+            let store = |error| Failure::of(&error, "restart the server, or restore the state folder");
+            let served = served(&held.store).map_err(store)?;
+            let served = served
+                .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))?;
+            (served.generation, served.timestamp)
+        }
+        Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
+            let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/generation", None)?;
+            whole(&answer)?
+        }
+        Err(error) => return Err(state_failure(&error)),
+    };
+    let blobs = state.blobs();
+    let as_file = arguments.to.extension().is_some_and(|extension| extension == "site");
+    let bytes = write(&generation, &timestamp, &blobs, arguments, as_file, io).map_err(|error| {
+        let hint = match &error {
+            ExportError::NotEmpty(_) => "name a new folder, or a file that ends in .site",
+            ExportError::Disk(error) if error.is_full() => "make room, or export to another disk",
+            _ => "mend what the system says, then export again",
+        };
+        Failure::of(&error, hint)
+    })?;
+    let timestamp_expires = crate::freshness::read(&timestamp).ok().map(|(fresh, _)| fresh.expires);
+    let exported = Exported {
+        to: arguments.to.clone(),
+        generation: generation.number,
+        files: generation.files.len() + 1,
+        bytes,
+        timestamp_expires,
+    };
+    let until = timestamp_expires.map_or(String::new(), |until| format!(" Devices take it until {until}."));
+    let text = format!(
+        "Generation {} is in {}: {} files, {} bytes.{until}",
+        exported.generation,
+        exported.to.display(),
+        exported.files,
+        exported.bytes
+    );
+    report(io, arguments.json, &exported, &text)
+}
+
+fn write(
+    generation: &Generation,
+    timestamp: &[u8],
+    blobs: &Blobs,
+    arguments: &Arguments,
+    as_file: bool,
+    io: &Io<'_>,
+) -> Result<u64, ExportError> {
+    if as_file {
+        export::file(generation, timestamp, blobs, &arguments.to, (io.now)())
+    } else {
+        export::folder(generation, timestamp, blobs, &arguments.to)
+    }
+}
+
+fn whole(answer: &[u8]) -> Result<(Generation, Vec<u8>), Failure> {
+    let whole: crate::admin::Whole = serde_json::from_slice(answer)
+        .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
+    Ok((whole.generation, whole.timestamp.into_bytes()))
+}

@@ -1,0 +1,66 @@
+//! One module for each command: what it reads, does and prints.
+
+pub(crate) mod check_config;
+pub(crate) mod export_site;
+pub(crate) mod ingest;
+pub(crate) mod init;
+pub(crate) mod push;
+pub(crate) mod serve;
+
+use crate::cli::Where;
+use crate::config::Config;
+use crate::disk;
+use crate::failure::Failure;
+use crate::io::Io;
+use crate::state::StateError;
+use serde::Serialize;
+use std::path::Path;
+
+/// A configuration has a few KiB.
+const CONFIG_LIMIT: u64 = 1 << 20;
+
+/// Reads a configuration file.
+fn load_config(path: &Path) -> Result<Config, Failure> {
+    let hint =
+        "name the file with --config; `perennial-server check-config --reference` prints one to start from";
+    let bytes = disk::read(path, CONFIG_LIMIT).map_err(|error| Failure::of(&error, hint))?;
+    let name = path.display().to_string();
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::new(format!("{name} is not UTF-8 text"), hint))?;
+    Config::parse(&name, &text).map_err(|error| Failure::of(&error, error.hint()))
+}
+
+/// The configuration that a command works with: the file's, or the defaults for a state folder.
+fn config_of(place: &Where) -> Result<Config, Failure> {
+    match (&place.config, &place.state) {
+        (Some(path), _) => load_config(path),
+        (None, Some(state)) => Ok(Config::with_defaults(state.clone())),
+        (None, None) => Err(Failure::new("no state folder was named", "use --config FILE or --state DIR")),
+    }
+}
+
+/// What to do when a state folder can't be held.
+fn state_failure(error: &StateError) -> Failure {
+    let hint = match error {
+        StateError::NotThere(path) => {
+            format!("make it first: perennial-server init --state {}", path.display())
+        }
+        StateError::Held(_) => "another command is at work there; try again when it has ended".into(),
+        StateError::Disk(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+            "run the command as the state folder's owner".into()
+        }
+        _ => "mend what the system says, then try again".into(),
+    };
+    Failure::of(error, hint)
+}
+
+/// Prints a result: as JSON, or as the sentences given.
+fn report<T: Serialize>(io: &mut Io<'_>, json: bool, value: &T, text: &str) -> Result<(), Failure> {
+    let written = if json {
+        let line = serde_json::to_string(value).unwrap_or_default();
+        writeln!(io.stdout, "{line}")
+    } else {
+        writeln!(io.stdout, "{text}")
+    };
+    written.and_then(|()| io.stdout.flush()).map_err(|error| Failure::of(&error, "standard output is closed"))
+}

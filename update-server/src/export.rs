@@ -1,0 +1,131 @@
+//! A site export: the served generation with its timestamp, as a folder laid out like the signer's repository, or as
+//! one file in the bundle's form (with the timestamp among its metadata). It changes no byte of what is served.
+
+use crate::blobs::{Blobs, digest_of};
+use crate::disk::{self, DiskError};
+use crate::generation::Generation;
+use perennial_schemas::Timestamp;
+use perennial_schemas::bundle::{BundleFile, BundleHeader};
+use perennial_schemas::document::FormatError;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+/// Why nothing could be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The folder holds something.
+    #[error("{0} exists and isn't an empty folder")]
+    NotEmpty(PathBuf),
+    /// A file operation failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The bundle's form can't hold it.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+}
+
+/// Writes the folder: first beside its final place, then renamed, so that it is there whole or not at all. The number
+/// of bytes written.
+///
+/// # Errors
+/// [`ExportError::NotEmpty`] when something is there, [`ExportError::Disk`] when the disk fails.
+pub fn folder(
+    generation: &Generation,
+    timestamp: &[u8],
+    blobs: &Blobs,
+    to: &Path,
+) -> Result<u64, ExportError> {
+    if disk::exists(to) && disk::count_entries(to).unwrap_or(1) > 0 {
+        return Err(ExportError::NotEmpty(to.into()));
+    }
+    let beside = beside(to);
+    disk::remove_folder(&beside)?;
+    let written = fill(generation, timestamp, blobs, &beside).and_then(|bytes| {
+        disk::rename(&beside, to)?;
+        disk::sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+        Ok(bytes)
+    });
+    if written.is_err() {
+        let _ = disk::remove_folder(&beside);
+    }
+    written
+}
+
+/// Writes one file in the bundle's form. The number of bytes of its contents.
+///
+/// # Errors
+/// [`ExportError::Disk`] when the disk fails; whatever was at that place is still there then.
+pub fn file(
+    generation: &Generation,
+    timestamp: &[u8],
+    blobs: &Blobs,
+    to: &Path,
+    now: Timestamp,
+) -> Result<u64, ExportError> {
+    let mut files = vec![entry("metadata/timestamp.json", timestamp.len() as u64, digest_of(timestamp))?];
+    // Sorted by path, so that `metadata/` stands before `targets/`, as a bundle must have it.
+    for (path, file) in &generation.files {
+        files.push(entry(path, file.length, file.sha256)?);
+    }
+    let header = BundleHeader::new(now, files);
+    let beside = beside(to);
+    disk::remove(&beside)?;
+    let written = (|| {
+        let mut out = disk::create_public(&beside)?;
+        disk::at("write", &beside, out.write_all(&header.encode()?))?;
+        disk::at("write", &beside, out.write_all(timestamp))?;
+        for file in generation.files.values() {
+            copy(&blobs.path(&file.sha256), file.length, &mut out, &beside)?;
+        }
+        disk::at("sync", &beside, out.sync_all())?;
+        disk::rename(&beside, to)?;
+        disk::sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+        Ok(header.contents_length())
+    })();
+    if written.is_err() {
+        let _ = disk::remove(&beside);
+    }
+    written
+}
+
+fn fill(generation: &Generation, timestamp: &[u8], blobs: &Blobs, folder: &Path) -> Result<u64, ExportError> {
+    let mut bytes = timestamp.len() as u64;
+    let mut folders = std::collections::BTreeSet::from([folder.to_owned()]);
+    for (path, file) in &generation.files {
+        let place = folder.join(path);
+        let parent = place.parent().unwrap_or(folder).to_owned();
+        if folders.insert(parent.clone()) {
+            disk::create_public_folder(&parent)?;
+        }
+        let mut out = disk::create_public(&place)?;
+        copy(&blobs.path(&file.sha256), file.length, &mut out, &place)?;
+        disk::at("sync", &place, out.sync_all())?;
+        bytes += file.length;
+    }
+    disk::replace(&folder.join("metadata/timestamp.json"), timestamp, 0o644)?;
+    for folder in &folders {
+        disk::sync_folder(folder)?;
+    }
+    Ok(bytes)
+}
+
+fn copy(blob: &Path, length: u64, out: &mut File, place: &Path) -> Result<(), ExportError> {
+    let copied = disk::at("write", place, io::copy(&mut disk::open(blob)?.take(length + 1), out))?;
+    if copied != length {
+        let wrong = io::Error::other(format!("it has {copied} bytes in place of {length}"));
+        disk::at("copy", blob, Err(wrong))?;
+    }
+    Ok(())
+}
+
+fn entry(path: &str, length: u64, sha256: crate::blobs::Digest) -> Result<BundleFile, ExportError> {
+    let path = path.parse().map_err(|error| FormatError::shape("site export", format!("{error}")))?;
+    Ok(BundleFile { path, length, sha256 })
+}
+
+fn beside(to: &Path) -> PathBuf {
+    let mut name = to.file_name().unwrap_or_default().to_owned();
+    name.push(".part");
+    to.with_file_name(name)
+}

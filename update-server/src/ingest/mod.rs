@@ -1,0 +1,354 @@
+//! Taking a bundle in: read within limits, verified by the device's own core from the trusted root on, compared with
+//! what was promised before, and committed whole or not at all. It never repairs, and it never takes a part.
+//!
+//! The order makes a kill at any moment harmless: content goes into `STATE/incoming`, each file synced; when
+//! everything has been verified, all of it is moved among the blobs and the folder synced; then one durable commit
+//! makes the new generation, its timestamp, its trust state and its audit entry the current ones.
+
+pub(crate) mod accept;
+mod promises;
+mod receive;
+
+use crate::audit::{self, Event};
+use crate::blobs::{BlobError, Digest, Staging, digest_of};
+use crate::disk::DiskError;
+use crate::freshness::{self, FreshnessError, SnapshotRef};
+use crate::generation::{self, FileRef, Generation, Served};
+use crate::keys::OnlineKey;
+use crate::state::Held;
+use crate::store::StoreError;
+use accept::{Accepted, Judge};
+use perennial_schemas::Timestamp;
+use perennial_schemas::document::FormatError;
+use receive::Parcel;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why a bundle was refused. Nothing of it is served, and nothing of it is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The bundle isn't one, or breaks a limit.
+    #[error(transparent)]
+    Format(#[from] FormatError),
+    /// It ended early, or couldn't be read.
+    #[error("the bundle can't be read: {0}")]
+    Read(std::io::Error),
+    /// Something follows its contents.
+    #[error("the bundle goes on after its last file")]
+    Trailing,
+    /// It is larger than this server takes.
+    #[error("the bundle holds {length} bytes, more than limits.bundle allows ({limit} bytes)")]
+    TooLarge {
+        /// As its header says.
+        length: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// Target files come before the metadata that vouches for them.
+    #[error("{0} stands after a target file; metadata comes first in a bundle")]
+    Order(String),
+    /// A file isn't what the bundle's header says.
+    #[error("{path} in the bundle is damaged: {source}")]
+    Damaged {
+        /// Its path.
+        path: String,
+        /// What is wrong.
+        source: BlobError,
+    },
+    /// A file that no signed metadata vouches for.
+    #[error("{0} is in the bundle, but no signed metadata vouches for it as it is")]
+    Unvouched(String),
+    /// A file that signed metadata names is neither in the bundle nor here.
+    #[error(
+        "{path} is named by signed metadata, but is neither in the bundle nor on this server ({count} such)"
+    )]
+    Missing {
+        /// The first missing one.
+        path: String,
+        /// How many are missing.
+        count: usize,
+    },
+    /// No root was handed over yet.
+    #[error("this server trusts no root yet ({0} isn't there)")]
+    NoRoot(PathBuf),
+    /// Neither the server's key nor an offline timestamp can say that this is the latest.
+    #[error("the root doesn't name this server's timestamp key, and the bundle has no timestamp of its own")]
+    NoTimestamp,
+    /// The device's core refused it.
+    #[error("the device's own checks refuse it: {0}")]
+    Refused(String),
+    /// A promise would be broken.
+    #[error("{0}")]
+    Promise(String),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The timestamp couldn't be signed.
+    #[error(transparent)]
+    Freshness(#[from] FreshnessError),
+}
+
+impl IngestError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Format(_) | Self::Read(_) | Self::Trailing | Self::Damaged { .. } => {
+                "copy the bundle again, or make it anew with `perennial-signer bundle`"
+            }
+            Self::TooLarge { .. } => "raise limits.bundle in the configuration, or bundle fewer releases",
+            Self::Order(_) | Self::Unvouched(_) => "make the bundle with `perennial-signer bundle`",
+            Self::Missing { .. } => "make the bundle anew with every file that the server lacks",
+            Self::NoRoot(_) => "hand over the root: perennial-server init --state DIR --root 1.root.json",
+            Self::NoTimestamp => {
+                "add STATE/keys/timestamp.pub.json to the root's timestamp role, or bundle an offline timestamp"
+            }
+            Self::Refused(_) => {
+                "nothing was changed; `perennial-signer check` on the repository says more about its state"
+            }
+            Self::Promise(_) => "nothing was changed; publish what was promised, then bundle again",
+            Self::Disk(error) if error.is_full() => {
+                "make room on the disk; nothing was changed, the old state is served"
+            }
+            Self::Disk(_) => "nothing was changed; mend what the system says, then try again",
+            Self::Store(_) => "try again; if it persists, restart the server and look at its log",
+            Self::Freshness(_) => "mend the timestamp key, then try again; nothing was changed",
+        }
+    }
+
+    /// True when the bundle is at fault, and not this server.
+    pub fn is_bundles_fault(&self) -> bool {
+        !matches!(self, Self::Disk(_) | Self::Store(_) | Self::Freshness(_) | Self::NoRoot(_))
+    }
+}
+
+/// What taking a bundle in did.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// A new generation is served.
+    Published {
+        /// Its number.
+        generation: u64,
+        /// Version of its snapshot.
+        snapshot: u64,
+        /// Its files, metadata included.
+        files: usize,
+        /// Bytes that were new.
+        new_bytes: u64,
+    },
+    /// The bundle holds what is served already.
+    Unchanged {
+        /// The generation that is served.
+        generation: u64,
+    },
+}
+
+/// What taking a bundle in needs, apart from the bundle.
+pub(crate) struct Ingest<'a> {
+    pub(crate) held: &'a Held,
+    pub(crate) key: &'a dyn OnlineKey,
+    pub(crate) judge: &'a dyn Judge,
+    pub(crate) now: Timestamp,
+    pub(crate) validity: Duration,
+    pub(crate) limit: u64,
+    pub(crate) actor: &'a str,
+}
+
+impl Ingest<'_> {
+    /// Takes a bundle in.
+    pub(crate) fn run(&self, bundle: &mut dyn Read) -> Result<Outcome, IngestError> {
+        let served = generation::served(&self.held.store)?;
+        let mut parcel = Parcel::open(bundle, self.limit)?;
+        let metadata = parcel.metadata()?;
+        let source = Source { ingest: self, served: served.as_ref(), bundled: &metadata };
+
+        let (timestamp, offline) = source.timestamp(served.as_ref())?;
+        let accepted = source.judge(&timestamp)?;
+        if let Some(unchanged) = unchanged(served.as_ref(), &accepted) {
+            return Ok(unchanged);
+        }
+        let wanted = promises::wanted(&accepted)?;
+        let mut staging = self.held.state.staging()?;
+        let mut new_bytes = parcel.targets(&wanted, &self.held.state.blobs(), &mut staging)?;
+        self.all_there(&wanted, &staging)?;
+        let support = promises::check(self.held, served.as_ref(), &accepted, &wanted, &staging, self.now)?;
+
+        let mut files = wanted;
+        for (name, bytes) in source.published(&accepted) {
+            let (sha256, length) = (digest_of(&bytes), bytes.len() as u64);
+            if !self.held.state.blobs().has(&sha256, length)? && !staging.has(&sha256) {
+                new_bytes += length;
+                receive::stage(&mut staging, sha256, &name, &mut bytes.as_slice(), length)?;
+            }
+            files.insert(format!("metadata/{name}"), FileRef { length, sha256 });
+        }
+        let (_, snapshot) = freshness::read(&timestamp)?;
+        let number = served.as_ref().map_or(0, |served| served.generation.number) + 1;
+        let generation = Generation {
+            number,
+            created: self.now,
+            snapshot,
+            offline_timestamp: offline,
+            files,
+            expiries: accepted.roles.iter().map(|role| (role.name.clone(), role.expires)).collect(),
+            support,
+        };
+        staging.keep(&self.held.state.blobs())?;
+        self.commit(served.as_ref(), &generation, &timestamp, &accepted)?;
+        let snapshot = generation.snapshot.version;
+        Ok(Outcome::Published { generation: number, snapshot, files: generation.files.len(), new_bytes })
+    }
+
+    fn all_there(&self, wanted: &BTreeMap<String, FileRef>, staging: &Staging) -> Result<(), IngestError> {
+        let blobs = self.held.state.blobs();
+        let mut missing = Vec::new();
+        for (path, file) in wanted {
+            if !staging.has(&file.sha256) && !blobs.has(&file.sha256, file.length)? {
+                missing.push(path);
+            }
+        }
+        match missing.first() {
+            None => Ok(()),
+            Some(first) => Err(IngestError::Missing { path: (*first).clone(), count: missing.len() }),
+        }
+    }
+
+    fn commit(
+        &self,
+        served: Option<&Served>,
+        generation: &Generation,
+        timestamp: &[u8],
+        accepted: &Accepted,
+    ) -> Result<(), IngestError> {
+        let previous = served.map(|served| served.generation.number);
+        let batch = generation::publish(previous, generation, timestamp, &accepted.trust)?;
+        let detail = [
+            ("generation", generation.number.to_string()),
+            ("snapshot", generation.snapshot.version.to_string()),
+            ("snapshot_sha256", generation.snapshot.sha256.to_string()),
+            ("files", generation.files.len().to_string()),
+        ];
+        let event = Event::new(self.now, self.actor, "bundle.ingested", &detail);
+        let batch = audit::record(&self.held.store, batch, event)?;
+        crate::store::Store::commit(&self.held.store, batch)?;
+        Ok(())
+    }
+}
+
+fn unchanged(served: Option<&Served>, accepted: &Accepted) -> Option<Outcome> {
+    let generation = &served?.generation;
+    let same = accepted.roles.iter().chain(&accepted.roots).all(|role| {
+        let digest = digest_of(&role.bytes);
+        generation.files.get(&format!("metadata/{}", role.file)).is_some_and(|file| file.sha256 == digest)
+    });
+    same.then_some(Outcome::Unchanged { generation: generation.number })
+}
+
+/// Where metadata comes from while a bundle is judged: the bundle first, then what is served.
+struct Source<'a> {
+    ingest: &'a Ingest<'a>,
+    served: Option<&'a Served>,
+    bundled: &'a BTreeMap<String, Vec<u8>>,
+}
+
+impl Source<'_> {
+    /// A metadata file by its name, such as `2.root.json`.
+    fn fetch(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, String> {
+        if let Some(bytes) = self.bundled.get(name) {
+            return if bytes.len() as u64 > limit {
+                Err(format!("{name} is larger than its limit of {limit} bytes"))
+            } else {
+                Ok(Some(bytes.clone()))
+            };
+        }
+        let Some(served) = self.served else { return Ok(None) };
+        let Some(file) = served.generation.files.get(&format!("metadata/{name}")) else { return Ok(None) };
+        let blobs = self.ingest.held.state.blobs();
+        blobs.read(&file.sha256, limit).map(Some).map_err(|error| error.to_string())
+    }
+
+    /// The timestamp that is to go with the bundle, and whether an offline key signed it: ours where the newest root
+    /// names our key, else the one that the bundle brings.
+    fn timestamp(&self, served: Option<&Served>) -> Result<(Vec<u8>, bool), IngestError> {
+        if !accept::names_timestamp_key(self.newest_root()?.as_deref(), self.ingest.key.keyid()) {
+            let offline = self.bundled.get("timestamp.json").ok_or(IngestError::NoTimestamp)?;
+            return Ok((offline.clone(), true));
+        }
+        let last = match served {
+            Some(served) => freshness::read(&served.timestamp)?.0.version,
+            None => 0,
+        };
+        let snapshot = self.newest_snapshot()?;
+        let fresh = freshness::sign(self.ingest.key, &snapshot, last, self.ingest.now, self.ingest.validity)?;
+        Ok((fresh.bytes, false))
+    }
+
+    fn newest_root(&self) -> Result<Option<Vec<u8>>, IngestError> {
+        if let Some((_, bytes)) = newest(self.bundled, "root.json") {
+            return Ok(Some(bytes.clone()));
+        }
+        Ok(Some(self.trusted_root()?))
+    }
+
+    fn newest_snapshot(&self) -> Result<SnapshotRef, IngestError> {
+        let found = newest(self.bundled, "snapshot.json");
+        let Some((version, bytes)) = found else {
+            let served = self.served.map(|served| served.generation.snapshot.clone());
+            return served.ok_or_else(|| IngestError::Refused("the bundle has no snapshot".into()));
+        };
+        Ok(SnapshotRef { version, length: bytes.len() as u64, sha256: digest_of(bytes) })
+    }
+
+    fn trusted_root(&self) -> Result<Vec<u8>, IngestError> {
+        let path = self.ingest.held.state.root_file();
+        if !crate::disk::exists(&path) {
+            return Err(IngestError::NoRoot(path));
+        }
+        Ok(crate::disk::read(&path, perennial_schemas::limits::ROOT_LENGTH)?)
+    }
+
+    fn judge(&self, timestamp: &[u8]) -> Result<Accepted, IngestError> {
+        let trust = generation::trust(&self.ingest.held.store)?;
+        let root = self.trusted_root()?;
+        let fetch = |name: &str, limit: u64| match name {
+            "timestamp.json" => Ok(Some(timestamp.to_vec())),
+            _ => self.fetch(name, limit),
+        };
+        let judge = self.ingest.judge;
+        judge.accept(trust.as_deref(), &root, &fetch, self.ingest.now).map_err(IngestError::Refused)
+    }
+
+    /// The metadata files of the new generation: the accepted roles, and every root that there ever was.
+    fn published(&self, accepted: &Accepted) -> BTreeMap<String, Vec<u8>> {
+        let accepted_files = accepted.roles.iter().chain(&accepted.roots);
+        let mut files: BTreeMap<_, _> =
+            accepted_files.map(|role| (role.file.clone(), role.bytes.clone())).collect();
+        for name in self.served.iter().flat_map(|served| served.generation.files.keys()) {
+            let Some(name) = name.strip_prefix("metadata/").filter(|name| name.ends_with(".root.json"))
+            else {
+                continue;
+            };
+            if let Ok(Some(bytes)) = self.fetch(name, perennial_schemas::limits::ROOT_LENGTH) {
+                files.entry(name.to_owned()).or_insert(bytes);
+            }
+        }
+        files
+    }
+}
+
+/// The file of a role with the greatest version: `<version>.<role file>`.
+fn newest<'a>(files: &'a BTreeMap<String, Vec<u8>>, role: &str) -> Option<(u64, &'a Vec<u8>)> {
+    let version = |name: &str| name.strip_suffix(role)?.strip_suffix('.')?.parse::<u64>().ok();
+    files.iter().filter_map(|(name, bytes)| Some((version(name)?, bytes))).max_by_key(|(version, _)| *version)
+}
+
+/// A digest by its text, for messages about files that hold one.
+pub(crate) fn consistent(path: &str, sha256: &Digest) -> Option<String> {
+    let path: perennial_schemas::TargetPath = path.parse().ok()?;
+    Some(format!("targets/{}", path.consistent(&sha256.to_string())))
+}

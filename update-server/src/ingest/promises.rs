@@ -1,0 +1,135 @@
+//! What was promised when the last bundle was taken in, and must still hold: support dates that only get later, and
+//! files that stay until the day that their release names. It decides on documents that the core has vouched for.
+
+use super::accept::Accepted;
+use super::{IngestError, consistent};
+use crate::blobs::{Digest, Staging};
+use crate::generation::{FileRef, Served};
+use crate::state::Held;
+use perennial_schemas::release::Release;
+use perennial_schemas::support::Support;
+use perennial_schemas::{Document, TargetPath, Timestamp};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The target files that the accepted metadata names, by the path under which they are served.
+pub(super) fn wanted(accepted: &Accepted) -> Result<BTreeMap<String, FileRef>, IngestError> {
+    let mut wanted = BTreeMap::new();
+    for (path, file) in &accepted.targets {
+        let refused = |why: &str| IngestError::Refused(format!("the target {path} {why}"));
+        let served = consistent(path, &file.sha256).ok_or_else(|| refused("has no usable path"))?;
+        wanted.insert(served, *file);
+    }
+    Ok(wanted)
+}
+
+/// Checks every promise; the paths of the support records by product.
+pub(super) fn check(
+    held: &Held,
+    served: Option<&Served>,
+    accepted: &Accepted,
+    wanted: &BTreeMap<String, FileRef>,
+    staging: &Staging,
+    now: Timestamp,
+) -> Result<BTreeMap<String, String>, IngestError> {
+    let mut support = BTreeMap::new();
+    for (path, file) in &accepted.targets {
+        let Some((product, "support.json")) = path.split_once('/') else { continue };
+        let record: Support = document(held, staging, path, &file.sha256)?;
+        if record.product.as_str() != product {
+            return Err(IngestError::Promise(format!(
+                "{path} is the record of another product, {}",
+                record.product
+            )));
+        }
+        let before = served.and_then(|served| served.generation.support.get(product));
+        if let Some(before) = before.and_then(|path| served?.generation.files.get(path)) {
+            let published: Support = document(held, staging, path, &before.sha256)?;
+            record
+                .may_follow(&published)
+                .map_err(|error| IngestError::Promise(format!("{product}: {error}")))?;
+        }
+        let at = consistent(path, &file.sha256).unwrap_or_default();
+        support.insert(product.to_owned(), at);
+    }
+    if let Some(served) = served {
+        let gone = served.generation.support.keys().find(|product| !support.contains_key(*product));
+        if let Some(product) = gone {
+            let why = format!(
+                "the support record of {product} would vanish; a product that has ended keeps its page"
+            );
+            return Err(IngestError::Promise(why));
+        }
+        availability(held, served, wanted, staging, now)?;
+    }
+    Ok(support)
+}
+
+/// Every file of a release stays until its `available_until`, whatever became of its channel.
+fn availability(
+    held: &Held,
+    served: &Served,
+    wanted: &BTreeMap<String, FileRef>,
+    staging: &Staging,
+    now: Timestamp,
+) -> Result<(), IngestError> {
+    let targets = served.generation.files.iter().filter(|(path, _)| path.starts_with("targets/"));
+    let vanished: BTreeMap<String, &FileRef> = targets
+        .filter(|(path, _)| !wanted.contains_key(*path))
+        .filter_map(|(path, file)| Some((plain(path, &file.sha256)?, file)))
+        .collect();
+    if vanished.is_empty() {
+        return Ok(());
+    }
+    for (path, file) in &served.generation.files {
+        let Some(name) = plain(path, &file.sha256).filter(|name| name.ends_with(".release.json")) else {
+            continue;
+        };
+        let release: Release = document(held, staging, &name, &file.sha256)?;
+        if release.available_until.end() < now {
+            continue;
+        }
+        let parts: BTreeSet<String> = parts(&release).into_iter().map(|part| part.to_string()).collect();
+        let lost = vanished.keys().find(|lost| **lost == name || parts.contains(*lost));
+        if let Some(lost) = lost {
+            return Err(IngestError::Promise(format!(
+                "{lost} would vanish or change, but release {} of {} promised its files until {}",
+                release.version, release.product, release.available_until
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// The files that a release consists of, apart from its manifest.
+fn parts(release: &Release) -> Vec<&TargetPath> {
+    let mut parts: Vec<&TargetPath> = release.sbom.iter().collect();
+    for image in &release.images {
+        parts.push(&image.index.target);
+        for payload in &image.payloads {
+            parts.extend([&payload.target, &payload.index.target]);
+        }
+    }
+    parts
+}
+
+/// The target path of a served path: `targets/dir/<hash>.name` without folder and hash.
+fn plain(served: &str, sha256: &Digest) -> Option<String> {
+    let path = served.strip_prefix("targets/")?;
+    let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
+    let name = name.strip_prefix(&sha256.to_string())?.strip_prefix('.')?;
+    Some(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })
+}
+
+fn document<T: Document>(
+    held: &Held,
+    staging: &Staging,
+    path: &str,
+    sha256: &Digest,
+) -> Result<T, IngestError> {
+    let bytes = if staging.has(sha256) {
+        staging.read(sha256, T::MAX_LENGTH)?
+    } else {
+        held.state.blobs().read(sha256, T::MAX_LENGTH)?
+    };
+    T::parse(&bytes).map_err(|error| IngestError::Refused(format!("{path}: {error}")))
+}

@@ -1,0 +1,207 @@
+//! The one that keeps the state: takes bundles in, keeps the timestamp fresh, and shows the result to the static plane.
+//! One change at a time; a reader never waits for one. It serves nothing itself.
+
+use crate::config::Config;
+use crate::disk::DiskError;
+use crate::freshness::{self, FreshnessError};
+use crate::generation::{self, Served};
+use crate::ingest::accept::Judge;
+use crate::ingest::{Ingest, IngestError, Outcome};
+use crate::io::Now;
+use crate::keys::OnlineKey;
+use crate::metrics::Metrics;
+use crate::readiness::{Part, Readiness};
+use crate::site::{Caching, Site, build};
+use crate::state::Held;
+use crate::store::{Store, StoreError};
+use arc_swap::ArcSwap;
+use perennial_schemas::Timestamp;
+use std::io::Read;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// What can go wrong while the state is kept.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A blob can't be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// No timestamp could be signed.
+    #[error(transparent)]
+    Freshness(#[from] FreshnessError),
+}
+
+/// How the state is kept.
+pub(crate) struct Rules {
+    pub(crate) caching: Caching,
+    pub(crate) validity: Duration,
+    pub(crate) renew_after: Duration,
+    pub(crate) bundle: u64,
+}
+
+impl Rules {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            caching: Caching::new(config.cache.fresh.0, config.cache.missing.0),
+            validity: config.timestamp.validity.0,
+            renew_after: config.renew_after(),
+            bundle: config.limits.bundle.0,
+        }
+    }
+}
+
+/// See the module.
+pub(crate) struct Keeper {
+    held: Held,
+    key: Box<dyn OnlineKey>,
+    judge: Box<dyn Judge>,
+    rules: Rules,
+    now: Now,
+    /// What is served; held by whoever changes it.
+    served: Mutex<Option<Served>>,
+    pub(crate) site: Arc<ArcSwap<Site>>,
+    pub(crate) ready: Arc<Readiness>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Keeper {
+    /// Takes over a held state, and shows what it serves.
+    pub(crate) fn new(
+        held: Held,
+        key: Box<dyn OnlineKey>,
+        judge: Box<dyn Judge>,
+        rules: Rules,
+        now: Now,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, KeeperError> {
+        let site = Arc::new(ArcSwap::from_pointee(Site::empty(&rules.caching)));
+        let served = Mutex::new(None);
+        let keeper = Self { held, key, judge, rules, now, served, site, ready: Arc::default(), metrics };
+        keeper.show(&mut keeper.lock())?;
+        Ok(keeper)
+    }
+
+    /// Takes a bundle in, and serves it.
+    pub(crate) fn ingest(&self, bundle: &mut dyn Read, actor: &str) -> Result<Outcome, IngestError> {
+        let mut served = self.lock();
+        let ingest = Ingest {
+            held: &self.held,
+            key: self.key.as_ref(),
+            judge: self.judge.as_ref(),
+            now: (self.now)(),
+            validity: self.rules.validity,
+            limit: self.rules.bundle,
+            actor,
+        };
+        let outcome = ingest.run(bundle);
+        match &outcome {
+            Ok(outcome) => {
+                self.metrics.ingested.inc();
+                tracing::info!(?outcome, actor, "a bundle was taken in");
+                // It is committed: what is shown now is the new generation, or, should a blob be unreadable, the old.
+                self.show(&mut served).map_err(|error| match error {
+                    KeeperError::Store(error) => IngestError::Store(error),
+                    KeeperError::Disk(error) => IngestError::Disk(error),
+                    KeeperError::Freshness(error) => IngestError::Freshness(error),
+                })?;
+            }
+            Err(error) => {
+                self.metrics.refused.inc();
+                tracing::warn!(%error, actor, "a bundle was refused");
+            }
+        }
+        outcome
+    }
+
+    /// Looks after what time changes: renews the timestamp when it is due, and tells how long everything lasts.
+    pub(crate) fn tend(&self) {
+        let mut served = self.lock();
+        let now = (self.now)();
+        if let Some(current) = served.as_ref() {
+            self.note_expiries(current, now);
+            let renewed = self.renew(current, now);
+            match renewed {
+                Ok(None) => {}
+                Ok(Some(renewed)) => *served = Some(renewed),
+                Err(error) => {
+                    self.metrics.renewals_failed.inc();
+                    tracing::error!(%error, "the timestamp can't be renewed");
+                    self.ready.fails(Part::Timestamp, format!("the timestamp can't be renewed: {error}"));
+                    // Should the store have taken it and only the showing have failed, the store is right.
+                    let _ = self.show(&mut served);
+                }
+            }
+        }
+    }
+
+    /// What is served, for the admin listener and for exports.
+    pub(crate) fn served(&self) -> Option<Served> {
+        self.lock().clone()
+    }
+
+    /// The store, for reading.
+    pub(crate) fn store(&self) -> &dyn Store {
+        &self.held.store
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Served>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn show(&self, served: &mut Option<Served>) -> Result<(), KeeperError> {
+        *served = generation::served(&self.held.store)?;
+        let Some(current) = served.as_ref() else { return Ok(()) };
+        let number = current.generation.number;
+        let previous = if number > 1 { generation::numbered(&self.held.store, number - 1)? } else { None };
+        let now = (self.now)();
+        let blobs = self.held.state.blobs();
+        let site = build::site(current, previous.as_ref(), &blobs, &self.rules.caching, now)?;
+        self.site.store(Arc::new(site));
+        self.metrics.generation.set(number as i64);
+        self.note_expiries(current, now);
+        self.ready.works(Part::Generation);
+        Ok(())
+    }
+
+    /// The served state with a new timestamp, if one is due.
+    fn renew(&self, served: &Served, now: Timestamp) -> Result<Option<Served>, KeeperError> {
+        let (last, snapshot) = freshness::read(&served.timestamp)?;
+        let left = last.expires.unix() - now.unix();
+        if served.generation.offline_timestamp {
+            match left {
+                ..=0 => self.ready.fails(Part::Timestamp, "the offline timestamp has expired"),
+                _ => self.ready.works(Part::Timestamp),
+            }
+            return Ok(None);
+        }
+        let (validity, renew_after) =
+            (self.rules.validity.as_secs() as i64, self.rules.renew_after.as_secs() as i64);
+        let fresh_enough = validity - renew_after < left && left <= validity;
+        if fresh_enough {
+            self.ready.works(Part::Timestamp);
+            return Ok(None);
+        }
+        let fresh = freshness::sign(self.key.as_ref(), &snapshot, last.version, now, self.rules.validity)?;
+        self.held.store.commit(generation::refresh(served, &fresh.bytes))?;
+        let renewed = Served { generation: served.generation.clone(), timestamp: fresh.bytes };
+        let blobs = self.held.state.blobs();
+        let site = build::with_fresh(&self.site.load(), &renewed, &blobs, &self.rules.caching, now)?;
+        self.site.store(Arc::new(site));
+        self.ready.works(Part::Timestamp);
+        self.metrics.renewals.inc();
+        tracing::info!(version = fresh.version, expires = %fresh.expires, "the timestamp was renewed");
+        Ok(Some(renewed))
+    }
+
+    fn note_expiries(&self, served: &Served, now: Timestamp) {
+        let timestamp = freshness::read(&served.timestamp).map(|(fresh, _)| fresh.expires).ok();
+        let roles = served.generation.expiries.iter().map(|(role, expires)| (role.as_str(), *expires));
+        for (role, expires) in roles.chain(timestamp.map(|expires| ("timestamp", expires))) {
+            let days = (expires.unix() - now.unix()) as f64 / 86_400.0;
+            self.metrics.expiry_days.with_label_values(&[role]).set(days);
+        }
+    }
+}
