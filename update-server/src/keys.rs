@@ -1,13 +1,13 @@
 //! The online keys: made once, kept in files that only their owner can read, used to sign freshness (and, later,
 //! rollout status). They vouch for nothing else, and they never leave this module.
 
-use crate::blobs::Hasher;
 use crate::disk::{self, DiskError};
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::KeyId;
 use perennial_schemas::document::FormatError;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::signed::to_text;
 use perennial_schemas::tuf::Key;
-use perennial_schemas::{Digest, KeyId, Sha256Digest};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use std::io::Write;
@@ -66,7 +66,7 @@ impl FileKey {
     /// # Errors
     /// [`KeyError::Exposed`] where the file's mode lets others read it, else what is wrong with it.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let keyid = public(&pair(path)?, path)?.id(&Sha256)?;
+        let keyid = public(&pair(path)?, path)?.id(&Ring)?;
         Ok(Self { path: path.into(), keyid })
     }
 
@@ -85,7 +85,7 @@ impl FileKey {
         let key = Self::load(&path)?;
         let public_path = folder.join(format!("{name}.pub.json"));
         if !disk::exists(&public_path) {
-            let file = KeyFile::new(label, public(&pair(&path)?, &path)?, &Sha256)?;
+            let file = KeyFile::new(label, public(&pair(&path)?, &path)?, &Ring)?;
             disk::replace(&public_path, &to_text(&file)?, 0o644)?;
         }
         Ok(key)
@@ -115,29 +115,6 @@ fn pair(path: &Path) -> Result<Ed25519KeyPair, KeyError> {
 fn public(pair: &Ed25519KeyPair, path: &Path) -> Result<Key, KeyError> {
     let public = pair.public_key().as_ref().try_into().map_err(|_| KeyError::Malformed(path.into()))?;
     Ok(Key::ed25519(public))
-}
-
-/// SHA-256 for the formats.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Sha256;
-
-/// A SHA-256 in progress, for the formats.
-pub(crate) struct Running(Hasher);
-
-impl Digest for Sha256 {
-    type Running = Running;
-    fn start(&self) -> Running {
-        Running(Hasher::default())
-    }
-}
-
-impl perennial_schemas::crypto::RunningDigest for Running {
-    fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-    fn finish(self) -> Sha256Digest {
-        self.0.finish()
-    }
 }
 
 /// A fresh random token of 256 bits, as 64 hexadecimal digits, in a file for its owner only.
@@ -177,7 +154,7 @@ mod tests {
         let key = FileKey::create(folder.path(), "rollout", "rollout").unwrap();
         let text = disk::read(&folder.path().join("rollout.pub.json"), 4096).unwrap();
         let file = <KeyFile as perennial_schemas::Document>::parse(&text).unwrap();
-        assert!(file.id_fits(&Sha256));
+        assert!(file.id_fits(&Ring));
         assert_eq!(&file.keyid, key.keyid());
     }
 }

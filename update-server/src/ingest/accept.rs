@@ -2,9 +2,15 @@
 //! to every target. This module only hands it what it asks for, and notes what it took.
 
 use crate::generation::FileRef;
-use perennial_schemas::tuf::{Root, TopRole};
+use perennial_device_core::crypto::Ring;
+use perennial_device_core::trust::{
+    FetchError, Limits, MetadataSource, Request, RoleTargets, StoreError, TrustState, TrustStore, Walked,
+    walk_all,
+};
+use perennial_schemas::tuf::{Role, Root, Snapshot, TopRole};
 use perennial_schemas::{KeyId, Signed, Timestamp};
 use std::collections::BTreeMap;
+use std::error::Error;
 
 /// A metadata file that the core took.
 #[derive(Debug, Clone)]
@@ -60,7 +66,112 @@ pub(crate) fn names_timestamp_key(root: Option<&[u8]>, key: &KeyId) -> bool {
 pub(crate) struct CoreJudge;
 
 impl Judge for CoreJudge {
-    fn accept(&self, _: Option<&[u8]>, _: &[u8], _: Fetch<'_>, _: Timestamp) -> Result<Accepted, String> {
-        Err("the device core's checks are not part of this build yet".into())
+    fn accept(
+        &self,
+        trust: Option<&[u8]>,
+        root: &[u8],
+        fetch: Fetch<'_>,
+        now: Timestamp,
+    ) -> Result<Accepted, String> {
+        let state = start(trust, root).map_err(|error| chain(error.as_ref()))?;
+        let mut taken = Taken { fetch, files: BTreeMap::new() };
+        let walked = walk_all(state, &Ring, now, Limits::default(), &mut taken, &mut Unsaved)
+            .map_err(|error| chain(&error))?;
+        if !walked.state.root().consistent_snapshot {
+            return Err("the root doesn't ask for consistent snapshots, which this server needs".into());
+        }
+        for role in walked.roles.iter().filter(|role| !role.ignored.is_empty()) {
+            let first = role.ignored.first().map_or("", String::as_str);
+            tracing::warn!(role = %role.role, count = role.ignored.len(), first, "a role lists targets that aren't its own");
+        }
+        let (roles, roots) = files(&walked, taken.files)?;
+        Ok(Accepted { trust: walked.state.encode(), roles, roots, targets: targets(&walked.roles)? })
     }
+}
+
+/// The newest trusted root and the floors, without the files that were kept: everything is fetched and verified again,
+/// so that what is published is exactly what was looked at.
+fn start(trust: Option<&[u8]>, root: &[u8]) -> Result<TrustState, Box<dyn Error>> {
+    let Some(trust) = trust else { return Ok(TrustState::new(root, &Ring)?) };
+    let known = TrustState::decode(trust)?;
+    Ok(TrustState::recover(known.root_bytes(), &Ring, known.floors().clone())?)
+}
+
+/// Hands over files, and keeps what was taken.
+struct Taken<'a> {
+    fetch: Fetch<'a>,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+impl MetadataSource for Taken<'_> {
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, FetchError> {
+        let found = (self.fetch)(&request.path, request.max_length);
+        let found = found.map_err(|reason| FetchError::Failed(reason.into()))?;
+        if let Some(bytes) = &found {
+            self.files.insert(request.path.clone(), bytes.clone());
+        }
+        Ok(found)
+    }
+}
+
+/// The state is saved by the server's own commit, together with what it vouches for.
+struct Unsaved;
+
+impl TrustStore for Unsaved {
+    fn save(&mut self, _: &TrustState) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// The files that the walk took: the current set, and the roots on the way.
+fn files(
+    walked: &Walked,
+    mut taken: BTreeMap<String, Vec<u8>>,
+) -> Result<(Vec<AcceptedRole>, Vec<AcceptedRole>), String> {
+    let root = walked.state.root();
+    let expiry = |name: &str, expires| (name.to_owned(), expires);
+    let mut current =
+        BTreeMap::from([(format!("{}.root.json", root.version()), expiry("root", root.expires()))]);
+    taken.insert(format!("{}.root.json", root.version()), walked.state.root_bytes().to_vec());
+    for role in &walked.roles {
+        let file = format!("{}.{}.json", role.version, role.role.file_name());
+        current.insert(file, expiry(role.role.as_str(), role.expires));
+    }
+    let (mut roles, mut roots) = (Vec::new(), Vec::new());
+    for (file, bytes) in taken {
+        let known = match current.remove(&file) {
+            Some(known) => Some(known),
+            None if file.ends_with(".snapshot.json") => {
+                let snapshot = Signed::<Snapshot>::parse(&bytes).map_err(|error| error.to_string())?;
+                Some(expiry("snapshot", snapshot.unverified().expires()))
+            }
+            None => None,
+        };
+        match known {
+            Some((name, expires)) => roles.push(AcceptedRole { name, file, bytes, expires }),
+            None if file.ends_with(".root.json") => {
+                roots.push(AcceptedRole { name: "root".into(), file, bytes, expires: Timestamp::EPOCH });
+            }
+            None => {}
+        }
+    }
+    match current.pop_first() {
+        None => Ok((roles, roots)),
+        Some((file, _)) => Err(format!("{file} was verified, and can't be found again")),
+    }
+}
+
+/// Every target. Where several roles list a path, the first in a device's search order counts.
+fn targets(roles: &[RoleTargets]) -> Result<BTreeMap<String, FileRef>, String> {
+    let mut targets = BTreeMap::new();
+    for (path, file) in roles.iter().flat_map(|role| &role.targets) {
+        let sha256 = file.sha256().ok_or_else(|| format!("the target {path} has no SHA-256"))?;
+        targets.entry(path.to_string()).or_insert(FileRef { length: file.length, sha256 });
+    }
+    Ok(targets)
+}
+
+/// An error with its causes, each once.
+fn chain(error: &dyn Error) -> String {
+    crate::failure::Failure::of(error, "").what().to_owned()
 }

@@ -36,11 +36,6 @@ impl Tally {
         }
     }
 
-    /// The shared figures, for what is rare.
-    pub(crate) fn shared(&self) -> &Metrics {
-        &self.shared
-    }
-
     pub(crate) fn now(&self) -> Tick {
         self.tick.get()
     }
