@@ -7,5 +7,6 @@
 )]
 
 mod book;
+mod server;
 mod tidy;
 mod trust;

@@ -110,6 +110,7 @@ impl State {
         disk::create_folder(&self.keys())?;
         disk::create_folder(&self.root.join("blobs"))?;
         disk::create_folder(&self.root.join("store"))?;
+        disk::open_lock(&self.root.join("lock"))?;
         disk::sync_folder(&self.root)
     }
 

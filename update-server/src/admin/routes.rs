@@ -28,6 +28,19 @@ pub(crate) struct Problem {
     pub(crate) hint: String,
 }
 
+/// An answer that says no.
+struct Refusal(StatusCode, Problem);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut response = (self.0, Json(self.1)).into_response();
+        if self.0 == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
 /// What is served, for `GET /api/v1/status`.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Status {
@@ -77,7 +90,7 @@ async fn healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Response> {
+async fn readyz(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     probe(&desk, &headers)?;
     Ok(match desk.ready.check() {
         Ok(()) => (StatusCode::OK, "ready\n").into_response(),
@@ -85,13 +98,13 @@ async fn readyz(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
     })
 }
 
-async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Response> {
+async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     probe(&desk, &headers)?;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], desk.keeper.metrics.render()).into_response())
 }
 
-async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Response> {
+async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     let status = blocking(move || {
         let served = desk.keeper.served();
@@ -112,7 +125,7 @@ async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
     Ok(fresh(status))
 }
 
-async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Response> {
+async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     let served = blocking(move || Ok(desk.keeper.served())).await?;
     let Some(served) = served else {
@@ -130,18 +143,18 @@ async fn entries(
     State(desk): State<Desk>,
     Query(page): Query<Page>,
     headers: HeaderMap,
-) -> Result<Response, Response> {
+) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     let limit = page.limit.unwrap_or(100).min(1000);
     Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
 }
 
-async fn bundle(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Response> {
+async fn bundle(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Publisher)?;
     receive(&desk, actor, body).await.map(fresh).map_err(|error| refused(&error))
 }
 
-fn refused(error: &IngestError) -> Response {
+fn refused(error: &IngestError) -> Refusal {
     let status = match error {
         IngestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
         IngestError::Disk(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
@@ -152,14 +165,12 @@ fn refused(error: &IngestError) -> Response {
     problem(status, &error.to_string(), error.hint())
 }
 
-fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<String, Response> {
+fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<String, Refusal> {
     let field = headers.get(AUTHORIZATION).and_then(|field| field.to_str().ok());
     desk.access.actor(field, right).map_err(|barred| match barred {
         Barred::Unknown => {
             let hint = "send the token from admin.token: push --token-file F";
-            let mut answer = problem(StatusCode::UNAUTHORIZED, "no known token was given", hint);
-            answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            answer
+            problem(StatusCode::UNAUTHORIZED, "no known token was given", hint)
         }
         Barred::Role => {
             problem(StatusCode::FORBIDDEN, "this token's role doesn't allow that", "use a publisher's token")
@@ -167,13 +178,13 @@ fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<String, Respo
     })
 }
 
-fn probe(desk: &Desk, headers: &HeaderMap) -> Result<(), Response> {
+fn probe(desk: &Desk, headers: &HeaderMap) -> Result<(), Refusal> {
     if desk.access.probes_are_open() { Ok(()) } else { allow(desk, headers, Right::Viewer).map(drop) }
 }
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Response> {
+) -> Result<T, Refusal> {
     let failed = |error: &dyn std::fmt::Display| {
         problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), "look at the server's log")
     };
@@ -184,6 +195,6 @@ fn fresh<T: Serialize>(value: T) -> Response {
     ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(value)).into_response()
 }
 
-fn problem(status: StatusCode, error: &str, hint: &str) -> Response {
-    (status, Json(Problem { error: error.into(), hint: hint.into() })).into_response()
+fn problem(status: StatusCode, error: &str, hint: &str) -> Refusal {
+    Refusal(status, Problem { error: error.into(), hint: hint.into() })
 }

@@ -81,6 +81,10 @@ fn reload(running: &Running) {
     let _ = sd_notify::notify(&[NotifyState::Ready]);
 }
 
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the log outlives the command's Io: it goes to the process's stderr"
+)]
 fn log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|error| Failure::new(format!("log.level: {error}"), "write a level such as \"info\""))?;

@@ -171,6 +171,30 @@ fn targets(roles: &[RoleTargets]) -> Result<BTreeMap<String, FileRef>, String> {
     Ok(targets)
 }
 
+/// Bundled roots older than `oldest`, as far back as each is followed by the next as TUF 5.3.4 asks: they bring devices
+/// home that were off for years. Root `oldest` is trusted; none of these becomes so by being served.
+pub(crate) fn older_roots(
+    bundled: &BTreeMap<String, Vec<u8>>,
+    oldest: &AcceptedRole,
+) -> BTreeMap<String, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let Ok(mut next) = Signed::<Root>::parse(&oldest.bytes) else { return found };
+    loop {
+        let version = next.unverified().version() - 1;
+        let name = format!("{version}.root.json");
+        let Some(bytes) = bundled.get(&name) else { return found };
+        let Ok(root) = Signed::<Root>::parse(bytes) else { return found };
+        let linked = root.unverified().version() == version
+            && root.clone().verify_self(&Ring).is_ok()
+            && next.check(&root.unverified().authority(TopRole::Root), &Ring).is_ok();
+        if !linked {
+            return found;
+        }
+        found.insert(name, bytes.clone());
+        next = root;
+    }
+}
+
 /// An error with its causes, each once.
 fn chain(error: &dyn Error) -> String {
     crate::failure::Failure::of(error, "").what().to_owned()

@@ -288,16 +288,24 @@ impl Source<'_> {
         Ok((fresh.bytes, false))
     }
 
+    /// The newest root in the bundle or among what is served, else the one that was handed over.
     fn newest_root(&self) -> Result<Option<Vec<u8>>, IngestError> {
-        if let Some((_, bytes)) = newest(self.bundled, "root.json") {
-            return Ok(Some(bytes.clone()));
+        let served = self.served.iter().flat_map(|served| served.generation.files.keys());
+        let served = served.filter_map(|path| path.strip_prefix("metadata/"));
+        let names = self.bundled.keys().map(String::as_str).chain(served);
+        let newest = names.filter(|name| name.ends_with(".root.json")).max_by_key(|name| version_of(name));
+        match newest {
+            None => Ok(Some(self.trusted_root()?)),
+            Some(name) => {
+                self.fetch(name, perennial_schemas::limits::ROOT_LENGTH).map_err(IngestError::Refused)
+            }
         }
-        Ok(Some(self.trusted_root()?))
     }
 
     fn newest_snapshot(&self) -> Result<SnapshotRef, IngestError> {
-        let found = newest(self.bundled, "snapshot.json");
-        let Some((version, bytes)) = found else {
+        let snapshots = self.bundled.iter().filter(|(name, _)| name.ends_with(".snapshot.json"));
+        let found = snapshots.filter_map(|(name, bytes)| Some((version_of(name)?, bytes)));
+        let Some((version, bytes)) = found.max_by_key(|(version, _)| *version) else {
             let served = self.served.map(|served| served.generation.snapshot.clone());
             return served.ok_or_else(|| IngestError::Refused("the bundle has no snapshot".into()));
         };
@@ -325,9 +333,13 @@ impl Source<'_> {
 
     /// The metadata files of the new generation: the accepted roles, and every root that there ever was.
     fn published(&self, accepted: &Accepted) -> BTreeMap<String, Vec<u8>> {
-        let accepted_files = accepted.roles.iter().chain(&accepted.roots);
+        let accepted_files = || accepted.roles.iter().chain(&accepted.roots);
         let mut files: BTreeMap<_, _> =
-            accepted_files.map(|role| (role.file.clone(), role.bytes.clone())).collect();
+            accepted_files().map(|role| (role.file.clone(), role.bytes.clone())).collect();
+        let roots = accepted_files().filter(|role| role.name == "root");
+        if let Some(oldest) = roots.min_by_key(|role| version_of(&role.file)) {
+            files.extend(accept::older_roots(self.bundled, oldest));
+        }
         for name in self.served.iter().flat_map(|served| served.generation.files.keys()) {
             let Some(name) = name.strip_prefix("metadata/").filter(|name| name.ends_with(".root.json"))
             else {
@@ -341,10 +353,9 @@ impl Source<'_> {
     }
 }
 
-/// The file of a role with the greatest version: `<version>.<role file>`.
-fn newest<'a>(files: &'a BTreeMap<String, Vec<u8>>, role: &str) -> Option<(u64, &'a Vec<u8>)> {
-    let version = |name: &str| name.strip_suffix(role)?.strip_suffix('.')?.parse::<u64>().ok();
-    files.iter().filter_map(|(name, bytes)| Some((version(name)?, bytes))).max_by_key(|(version, _)| *version)
+/// The version that a metadata file's name begins with.
+fn version_of(file: &str) -> Option<u64> {
+    file.split('.').next()?.parse().ok()
 }
 
 /// A digest by its text, for messages about files that hold one.

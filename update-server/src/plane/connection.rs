@@ -16,13 +16,16 @@ use std::future::{Future, poll_fn, ready};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
 /// Plaintext that rustls may hold: four frames of the body's size would be waste, one 256 KiB frame keeps the socket fed.
 const TLS_BUFFER: usize = 256 << 10;
+
+/// Reads of 8 KiB after a refusal: 256 KiB at most.
+const LINGER: usize = 32;
 
 /// Serves a connection until its end.
 pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcceptor>, counted: Counted) {
@@ -75,14 +78,16 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             .initial_stream_window_size(65_535)
             .initial_connection_window_size(65_535)
             .max_frame_size(16_384);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
+        let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         run(&watch, connection, |connection| connection.graceful_shutdown()).await;
     } else {
         // Without a timer of hyper's: the sweep ends what is slow.
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(head_bytes).pipeline_flush(true);
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+        builder.max_buf_size(head_bytes);
+        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+        if run(&watch, Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await {
+            linger(&watch, connection.into_parts().io.into_inner()).await;
+        }
     }
 }
 
@@ -99,13 +104,12 @@ fn respond(core: &Core, watch: &Rc<Watch>, request: &Request<Incoming>) -> Respo
     response
 }
 
-/// Drives a connection to its end, ending it early when its watch says so.
-async fn run<C, E>(watch: &Watch, connection: C, finish: impl Fn(Pin<&mut C>))
+/// Drives a connection to its end, ending it early when its watch says so. True when the client was at fault.
+async fn run<C, E>(watch: &Watch, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> bool
 where
     C: Future<Output = Result<(), E>>,
     E: std::fmt::Display,
 {
-    let mut connection = pin!(connection);
     let mut finishing = false;
     let result = poll_fn(|cx: &mut Context<'_>| {
         match watch.ending(cx) {
@@ -119,9 +123,29 @@ where
         connection.as_mut().poll(cx).map(Some)
     })
     .await;
-    if let Some(Err(error)) = result {
-        tracing::debug!(%error, "a connection failed");
+    match result {
+        Some(Err(error)) => {
+            tracing::debug!(%error, "a connection failed");
+            true
+        }
+        _ => false,
     }
+}
+
+/// Closing a socket with unread bytes resets it, and the client may then never read why it was refused. So a little
+/// more is read and thrown away, as far as the watch allows.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(watch: &Watch, mut stream: S) {
+    let drain = async {
+        stream.shutdown().await?;
+        let mut waste = vec![0; 8 << 10];
+        for _ in 0..LINGER {
+            if stream.read(&mut waste).await? == 0 {
+                break;
+            }
+        }
+        Ok::<_, std::io::Error>(())
+    };
+    let _ = unless_ended(watch, drain).await;
 }
 
 /// The future's result, or `None` when the connection is to end before there is one.

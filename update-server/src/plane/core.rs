@@ -79,12 +79,12 @@ async fn serve(core: Rc<Core>, ends: Vec<End>, mut stop: watch::Receiver<bool>) 
 
 async fn accept(core: Rc<Core>, listener: TcpListener, tls: Option<TlsAcceptor>) {
     loop {
-        while core.shared.open.total() >= core.shared.limits.connections {
-            core.make_room();
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
         match listener.accept().await {
             Ok((socket, peer)) => {
+                while core.shared.open.total() >= core.shared.limits.connections {
+                    core.make_room();
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
                 let limit = core.shared.limits.connections_per_address;
                 let Some(counted) = core.shared.open.enter(peer.ip(), limit) else {
                     core.shared.metrics.closed(Closed::Address);
@@ -138,8 +138,8 @@ impl Core {
     /// Ends the connection of this core that has rested longest, so that idle ones can't keep others out.
     fn make_room(&self) {
         let watches = self.watches.borrow();
-        let idlest = watches.values().filter(|watch| watch.is_idle()).min_by_key(|watch| watch.idle_since());
-        if let Some(watch) = idlest {
+        let idle = watches.iter().filter(|(_, watch)| watch.is_idle());
+        if let Some((_, watch)) = idle.min_by_key(|(id, watch)| (watch.idle_since(), **id)) {
             self.shared.metrics.closed(Closed::Evicted);
             watch.end(Ending::Now);
         }

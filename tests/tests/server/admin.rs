@@ -1,0 +1,122 @@
+//! The admin plane: who gets in, what is shown, pushes.
+
+use super::kit::{Answer, Kit, Wire, get};
+use perennial_server::server::Running;
+
+fn kit_with_bundle() -> (Kit, std::path::PathBuf) {
+    let mut kit = Kit::new();
+    kit.target("cam/a", "a");
+    let bundle = kit.publish("first.bundle");
+    (kit, bundle)
+}
+
+fn ask(server: &Running, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let field = token.map(|token| format!("Bearer {token}"));
+    let fields: Vec<(&str, &str)> = field.iter().map(|field| ("Authorization", field.as_str())).collect();
+    Wire::to(server.admin.unwrap()).ask(method, path, &fields)
+}
+
+#[test]
+fn a_push_with_the_wrong_token_is_refused_and_with_the_right_one_is_served() {
+    let (kit, bundle) = kit_with_bundle();
+    let server = kit.serve("");
+    let url = format!("http://{}", server.admin.unwrap());
+    let push = |token: &std::path::Path| {
+        let (bundle, token) = (bundle.to_str().unwrap(), token.to_str().unwrap());
+        kit.command(["push", bundle, "--to", &url, "--token-file", token])
+    };
+    let wrong = kit.path("wrong.token");
+    std::fs::write(&wrong, "0".repeat(64)).unwrap();
+    let (what, hint) = push(&wrong).refused();
+    assert_eq!(what, "no known token was given");
+    assert!(hint.contains("admin.token"), "{hint}");
+    assert_eq!(get(server.plain[0], "/metadata/timestamp.json").status, 404);
+
+    let said = push(&kit.state().join("admin.token")).ok();
+    assert!(said.starts_with("Generation 1 is served"), "{said}");
+    assert_eq!(get(server.plain[0], "/metadata/timestamp.json").status, 200);
+    assert_eq!(get(server.plain[0], "/readyz").status, 200);
+}
+
+#[test]
+fn a_refused_push_says_the_two_lines_of_the_command() {
+    let (mut kit, first) = kit_with_bundle();
+    let server = kit.serve("");
+    kit.ingest(&first).ok();
+    kit.target("cam/b", vec![7; 3_000_000]);
+    kit.repository.publish();
+    let mut files = kit.files();
+    files.retain(|(path, _)| !path.ends_with("3.cam.json"));
+    let bundle = kit.write("second.bundle", &files);
+    let (url, token) = (format!("http://{}", server.admin.unwrap()), kit.state().join("admin.token"));
+    let pushed = kit.command([
+        "push",
+        bundle.to_str().unwrap(),
+        "--to",
+        &url,
+        "--token-file",
+        token.to_str().unwrap(),
+    ]);
+    let (what, _) = pushed.refused();
+    assert!(what.contains("the repository has no 3.cam.json"), "{what}");
+    let by_command = kit.ingest(&bundle).refused().0;
+    assert_eq!(what, by_command);
+}
+
+#[test]
+fn while_the_server_runs_commands_go_through_its_socket() {
+    let (kit, bundle) = kit_with_bundle();
+    let server = kit.serve("");
+    let socket = kit.state().join("admin.sock");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&socket).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    kit.ingest(&bundle).ok();
+    assert_eq!(get(server.plain[0], "/metadata/timestamp.json").status, 200);
+    server.stop();
+    assert!(!socket.exists());
+    assert!(kit.ingest(&bundle).ok().contains("holds that already"));
+}
+
+#[test]
+fn nothing_is_shown_without_a_token_but_probes_on_loopback() {
+    let (kit, bundle) = kit_with_bundle();
+    let server = kit.serve("");
+    kit.ingest(&bundle).ok();
+    for path in ["/api/v1/status", "/api/v1/generation", "/api/v1/audit"] {
+        assert_eq!(ask(&server, "GET", path, None).status, 401, "{path}");
+        // The static plane knows none of it.
+        assert_eq!(get(server.plain[0], path).status, 404, "{path}");
+    }
+    assert_eq!(ask(&server, "POST", "/api/v1/bundles", None).status, 401);
+    assert_eq!(get(server.plain[0], "/metrics").status, 404);
+    let metrics = ask(&server, "GET", "/metrics", None);
+    assert!(metrics.text().contains("perennial_generation 1\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("perennial_expiry_days{role=\"cam\"} 89\n"), "{}", metrics.text());
+    assert!(metrics.text().contains("perennial_expiry_days{role=\"timestamp\"} 1\n"), "{}", metrics.text());
+}
+
+#[test]
+fn status_and_audit_tell_what_happened() {
+    let (kit, bundle) = kit_with_bundle();
+    let server = kit.serve("");
+    kit.ingest(&bundle).ok();
+    let token = std::fs::read_to_string(kit.state().join("admin.token")).unwrap();
+    let status = ask(&server, "GET", "/api/v1/status", Some(token.trim()));
+    let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
+    assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &true.into()));
+    let audit = ask(&server, "GET", "/api/v1/audit", Some(token.trim()));
+    let audit: serde_json::Value = serde_json::from_slice(&audit.body).unwrap();
+    assert_eq!(audit[0]["action"], "bundle.ingested");
+    assert_eq!(audit[0]["actor"], "command");
+    assert_eq!(audit[0]["previous"], "0".repeat(64));
+    assert_eq!(status["audit"]["sequence"], 1);
+}
+
+#[test]
+fn a_token_is_never_sent_over_plain_http_to_another_machine() {
+    let (kit, bundle) = kit_with_bundle();
+    let token = kit.state().join("admin.token");
+    let arguments = ["--to", "http://updates.example.com", "--token-file", token.to_str().unwrap()];
+    let (what, _) = kit.command(["push", bundle.to_str().unwrap()].iter().chain(&arguments)).refused();
+    assert!(what.contains("plain HTTP to another machine"), "{what}");
+}

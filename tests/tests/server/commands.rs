@@ -1,0 +1,186 @@
+//! The server's commands: what they print, and how they fail.
+
+use super::kit::{Kit, get};
+use perennial_device_core::trust::{FetchError, MetadataSource, Request};
+use perennial_server::server::start;
+use perennial_tests::simulator::{Device, day};
+use std::path::PathBuf;
+
+fn published() -> Kit {
+    let mut kit = Kit::new();
+    kit.target("cam/a", "a");
+    kit.target("cam/b", vec![1; 100_000]);
+    let bundle = kit.publish("first.bundle");
+    kit.ingest(&bundle).ok();
+    kit
+}
+
+#[test]
+fn init_keeps_what_is_there() {
+    let kit = Kit::new();
+    let state = kit.state();
+    let files = ["keys/timestamp.key", "keys/rollout.key", "admin.token", "tokens.json", "root.json"];
+    let read = || files.map(|file| std::fs::read(state.join(file)).unwrap());
+    let before = read();
+    kit.command(["init", "--state", state.to_str().unwrap()]).ok();
+    assert!(before == read());
+    for file in &files[..4] {
+        let mode = std::os::unix::fs::PermissionsExt::mode(
+            &std::fs::metadata(state.join(file)).unwrap().permissions(),
+        );
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    // Tokens are kept hashed.
+    let token = std::fs::read_to_string(state.join("admin.token")).unwrap();
+    assert!(!std::fs::read_to_string(state.join("tokens.json")).unwrap().contains(token.trim()));
+}
+
+#[test]
+fn another_root_is_refused() {
+    let kit = Kit::new();
+    let other = kit.path("other.json");
+    std::fs::write(&other, perennial_tests::simulator::Repository::of_somebody_else().first_root()).unwrap();
+    let (what, hint) = kit
+        .command(["init", "--state", kit.state().to_str().unwrap(), "--root", other.to_str().unwrap()])
+        .refused();
+    assert_eq!(what, "this server trusts another root already");
+    assert!(hint.contains("signed rotation"), "{hint}");
+}
+
+#[test]
+fn init_writes_a_configuration_that_check_config_takes() {
+    let kit = Kit::new();
+    let (state, config) = (kit.state(), kit.path("server.toml"));
+    let (state, config) = (state.to_str().unwrap(), config.to_str().unwrap());
+    kit.command(["init", "--state", state, "--config", config]).ok();
+    assert!(kit.command(["check-config", "--config", config]).ok().ends_with("server.toml is in order.\n"));
+    let reference = kit.command(["check-config", "--reference"]).ok();
+    assert!(reference.contains("# Time that a connection may rest between requests.\n#idle = \"75s\""));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_the_nearest_right_name() {
+    let kit = Kit::new();
+    let config = kit.path("server.toml");
+    std::fs::write(&config, "state = \"x\"\n\n[limits]\nconections = 4\n").unwrap();
+    let (what, hint) = kit.command(["check-config", "--config", config.to_str().unwrap()]).refused();
+    assert!(what.ends_with("server.toml, line 4: unknown key `limits.conections`"), "{what}");
+    assert!(hint.starts_with("did you mean `limits.connections`?"), "{hint}");
+}
+
+#[test]
+fn a_taken_port_is_two_lines() {
+    let kit = published();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let config = kit.path("server.toml");
+    let text = format!(
+        "state = {:?}\n[serve]\nplain = [\"{}\"]\n[admin]\nlisten = \"\"\n[log]\nlevel = \"off\"\n",
+        kit.state().to_str().unwrap(),
+        taken.local_addr().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let (what, hint) = kit.command(["serve", "--config", config.to_str().unwrap()]).refused();
+    assert!(
+        what.starts_with(&format!("can't listen on {}: Address already in use", taken.local_addr().unwrap())),
+        "{what}"
+    );
+    assert_eq!(hint, "another program listens there: stop it, or configure another port");
+}
+
+#[test]
+fn a_second_server_on_the_same_port_or_state_is_refused() {
+    let kit = published();
+    let first = kit.serve("");
+    let refused = start(&kit.config(""), kit.clock.now()).unwrap_err();
+    assert!(refused.to_string().contains("is in use by another process"), "{refused}");
+    let other = published();
+    let mut config = other.config("");
+    config.serve.plain = first.plain.clone();
+    let refused = start(&config, other.clock.now()).unwrap_err();
+    assert!(refused.to_string().contains("can't listen on"), "{refused}");
+}
+
+#[test]
+fn commands_without_a_state_folder_say_how_to_make_one() {
+    let kit = published();
+    for command in ["ingest", "export-site"] {
+        let (what, hint) = kit.command([command, "x", "--state", "/nonexistent"]).refused();
+        assert_eq!(what, "/nonexistent is not a state folder of perennial-server");
+        assert_eq!(hint, "make it first: perennial-server init --state /nonexistent");
+    }
+    let (what, hint) = kit.command(["ingest"]).refused();
+    assert!(what.contains("required arguments were not provided"), "{what}");
+    assert!(hint.contains("--help"), "{hint}");
+    let (what, hint) = kit.command(["inges"]).refused();
+    assert!(what.contains("unrecognized subcommand 'inges'"), "{what}");
+    assert!(hint.contains("ingest"), "{hint}");
+}
+
+/// A device's view of an exported folder.
+struct Folder(PathBuf);
+
+impl MetadataSource for Folder {
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, FetchError> {
+        Ok(std::fs::read(self.0.join("metadata").join(&request.path)).ok())
+    }
+}
+
+#[test]
+fn an_exported_folder_holds_what_is_served_and_a_device_takes_it() {
+    let kit = published();
+    let to = kit.path("site");
+    let export =
+        || kit.command(["export-site", to.to_str().unwrap(), "--state", kit.state().to_str().unwrap()]);
+    let said = export().ok();
+    assert!(said.starts_with("Generation 1 is in "), "{said}");
+    let mut device = Device::born_with(kit.repository.first_root());
+    let found = device.find(&mut Folder(to.clone()), "cam/b").unwrap().unwrap();
+    let hash = found.hashes["sha256"].clone();
+    let server = kit.serve("");
+    for name in
+        [format!("targets/cam/{hash}.b"), "metadata/timestamp.json".into(), "metadata/2.root.json".into()]
+    {
+        let served = get(server.plain[0], &format!("/{name}"));
+        assert!(served.status == 200 && std::fs::read(to.join(&name)).unwrap() == served.body, "{name}");
+    }
+    // Never over something that is there.
+    let (what, _) = export().refused();
+    assert!(what.ends_with("exists and isn't an empty folder"), "{what}");
+}
+
+#[test]
+fn a_site_file_holds_the_same_and_is_written_while_the_server_runs() {
+    let kit = published();
+    let server = kit.serve("");
+    let to = kit.path("cam.site");
+    let state = kit.state();
+    kit.command(["export-site", to.to_str().unwrap(), "--state", state.to_str().unwrap()]).ok();
+    let bytes = std::fs::read(&to).unwrap();
+    let timestamp = get(server.plain[0], "/metadata/timestamp.json").body;
+    assert!(bytes.windows(timestamp.len()).any(|window| window == timestamp));
+    server.stop();
+    // Another server takes it as a bundle: it has the same form.
+    let said = kit.command(["ingest", to.to_str().unwrap(), "--state", state.to_str().unwrap()]).ok();
+    assert!(said.contains("holds that already"), "{said}");
+}
+
+#[test]
+fn json_is_printed_where_it_is_asked_for() {
+    let kit = published();
+    let state = kit.state();
+    let json = |args: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&kit.command(args.iter().copied()).ok()).unwrap()
+    };
+    let state = state.to_str().unwrap();
+    assert_eq!(json(&["init", "--state", state, "--json"])["token_file"], serde_json::Value::Null);
+    let bundle = kit.path("first.bundle");
+    assert_eq!(
+        json(&["ingest", bundle.to_str().unwrap(), "--state", state, "--json"])["outcome"],
+        "unchanged"
+    );
+    let to = kit.path("site");
+    let exported = json(&["export-site", to.to_str().unwrap(), "--state", state, "--json"]);
+    assert_eq!(exported["generation"], 1);
+    assert_eq!(exported["timestamp_expires"], day(2).to_string());
+    assert_eq!(json(&["check-config", "--reference", "--json"])[0]["key"], "state");
+}

@@ -1,0 +1,306 @@
+//! Bundles that are taken in, and bundles that are refused whole.
+
+use super::kit::{Kit, bundle, get};
+use perennial_schemas::tuf::TopRole;
+use perennial_tests::simulator::day;
+
+const SUPPORT: &str = r#"{"format":"perennial.support/1","requires":[],"product":"cam","promises":[PROMISES],
+"contact":{"contacts":["mailto:security@example.com"],"acknowledgement_days":5,"status_update_days":14}}"#;
+
+fn support(dates: &[&str]) -> String {
+    let promise = |date: &&str| {
+        format!(
+            r#"{{"made":"2026-11-01T00:00:00Z","guaranteed_until":"{date}","reason":"Five years from launch."}}"#
+        )
+    };
+    SUPPORT.replace("PROMISES", &dates.iter().map(promise).collect::<Vec<_>>().join(","))
+}
+
+/// A release whose image is `cam/<version>.a.image.zst`.
+fn release(version: &str, until: &str) -> String {
+    let index =
+        |name: &str| format!(r#"{{"target":"cam/{version}.a.image.{name}","root":"{}"}}"#, "0".repeat(64));
+    format!(
+        r#"{{"format":"perennial.release/1","requires":[],"product":"cam","version":"{version}","security_version":1,
+        "class":{{"kind":"security"}},"created":"2026-11-01T00:00:00Z","notes":{{"what":"Fixes a bug."}},
+        "available_until":"{until}","images":[{{"hardware":["a"],"length":4,"sha256":"{}","index":{},
+        "payloads":[{{"encoding":"zstd","target":"cam/{version}.a.image.zst","length":4,"index":{}}}]}}]}}"#,
+        "0".repeat(64),
+        index("index"),
+        index("zst.index"),
+    )
+}
+
+fn add_release(kit: &mut Kit, version: &str, until: &str) {
+    kit.target(&format!("cam/{version}.release.json"), release(version, until));
+    kit.target(&format!("cam/{version}.a.image.zst"), format!("image {version}"));
+    kit.target(&format!("cam/{version}.a.image.index"), format!("index {version}"));
+    kit.target(&format!("cam/{version}.a.image.zst.index"), format!("payload index {version}"));
+}
+
+/// A kit with one release and one support date, taken in.
+fn published() -> Kit {
+    let mut kit = Kit::new();
+    kit.target("cam/support.json", support(&["2031-06-30"]));
+    add_release(&mut kit, "1.0.0", "2036-11-01");
+    let bundle = kit.publish("first.bundle");
+    let said = kit.ingest(&bundle).ok();
+    assert!(said.starts_with("Generation 1 is served: snapshot 2, "), "{said}");
+    kit
+}
+
+/// The bundle is refused with these words, and nothing on the disk has changed.
+fn refused(kit: &Kit, bundle: &std::path::Path, words: &str) {
+    let before = kit.everything();
+    let (what, hint) = kit.ingest(bundle).refused();
+    assert!(what.contains(words), "{what}");
+    assert!(!hint.is_empty());
+    assert!(kit.everything() == before, "a refused bundle changed the state folder");
+}
+
+#[test]
+fn a_bundle_is_taken_in_once() {
+    let kit = published();
+    let said = kit.ingest(&kit.path("first.bundle")).ok();
+    assert_eq!(said, "Generation 1 holds that already; nothing was changed.\n");
+}
+
+#[test]
+fn a_second_bundle_needs_only_what_is_new() {
+    let mut kit = published();
+    let old = kit.files();
+    add_release(&mut kit, "2.0.0", "2036-11-01");
+    kit.repository.publish();
+    let new: Vec<_> = kit.files().into_iter().filter(|file| !old.contains(file)).collect();
+    assert!(new.iter().all(|(path, _)| !path.contains("1.0.0") && !path.contains("root")));
+    let said = kit.ingest(&kit.write("second.bundle", &new)).ok();
+    assert!(said.starts_with("Generation 2 is served"), "{said}");
+}
+
+#[test]
+fn lower_versions_are_refused() {
+    let mut kit = published();
+    let first = kit.path("first.bundle");
+    kit.target("cam/more", "more");
+    let second = kit.publish("second.bundle");
+    kit.ingest(&second).ok();
+    refused(&kit, &first, "snapshot.json is version 2, older than version 3");
+
+    // The snapshot goes forward, a role goes back.
+    kit.repository.role("cam").common.version -= 2;
+    let third = kit.publish("third.bundle");
+    refused(&kit, &third, "cam.json is version 2, older than version 3");
+}
+
+#[test]
+fn a_missing_target_is_refused() {
+    let mut kit = published();
+    kit.target("cam/more", "more");
+    kit.repository.publish();
+    let mut files = kit.files();
+    files.retain(|(path, _)| !path.ends_with(".more"));
+    refused(&kit, &kit.write("b", &files), "cam/");
+    let mut files = kit.files();
+    files.retain(|(path, _)| path != "metadata/3.cam.json");
+    refused(&kit, &kit.write("b", &files), "3.cam.json");
+}
+
+#[test]
+fn a_file_with_another_digest_is_refused() {
+    let mut kit = published();
+    kit.target("cam/more", "more");
+    kit.repository.publish();
+    // The header tells the truth about bytes that nobody vouches for.
+    let mut files = kit.files();
+    files.iter_mut().find(|(path, _)| path.ends_with(".more")).unwrap().1 = b"less".to_vec();
+    refused(&kit, &kit.write("b", &files), "no signed metadata vouches for it");
+    // The header lies.
+    let mut bytes = bundle(&kit.files());
+    let at = bytes.len() - "payload index 1.0.0".len() - 1;
+    let damaged = bytes.windows(4).rposition(|window| window == b"more").unwrap();
+    bytes[damaged] = b'M';
+    let path = kit.path("b");
+    std::fs::write(&path, &bytes).unwrap();
+    refused(&kit, &path, "is damaged: its content has the SHA-256");
+    // Cut off, and too long.
+    std::fs::write(&path, &bundle(&kit.files())[..at]).unwrap();
+    refused(&kit, &path, "can't be read");
+    std::fs::write(&path, [bundle(&kit.files()), vec![0]].concat()).unwrap();
+    refused(&kit, &path, "goes on after its last file");
+    std::fs::write(&path, b"PK\x03\x04 this is another kind of archive").unwrap();
+    refused(&kit, &path, "does not begin with");
+}
+
+#[test]
+fn metadata_comes_before_targets() {
+    let mut kit = published();
+    kit.target("cam/more", "more");
+    kit.repository.publish();
+    let mut files = kit.files();
+    files.rotate_left(1);
+    refused(&kit, &kit.write("b", &files), "metadata comes first");
+}
+
+#[test]
+fn a_file_that_nobody_signed_is_refused() {
+    let mut kit = published();
+    kit.repository.publish();
+    let mut files = kit.files();
+    files.push(("targets/cam/extra".into(), b"extra".to_vec()));
+    refused(&kit, &kit.write("b", &files), "no signed metadata vouches for it");
+}
+
+#[test]
+fn a_support_date_never_moves_earlier() {
+    let mut kit = published();
+    kit.target("cam/support.json", support(&["2030-06-30"]));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "can get later, never earlier");
+    kit.target("cam/support.json", support(&["2031-06-30", "2033-06-30"]));
+    let bundle = kit.publish_next();
+    kit.ingest(&bundle).ok();
+    kit.target("cam/support.json", support(&["2033-06-30"]));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "promises are only ever added");
+    kit.remove("cam/support.json");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "the support record of cam would vanish");
+}
+
+#[test]
+fn a_release_stays_as_it_was_until_the_day_it_names() {
+    let mut kit = published();
+    kit.remove("cam/1.0.0.a.image.zst");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/1.0.0.a.image.zst would vanish or change");
+    kit.target("cam/1.0.0.a.image.zst", "another image");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/1.0.0.a.image.zst would vanish or change");
+    kit.target("cam/1.0.0.a.image.zst", "image 1.0.0");
+    kit.remove("cam/1.0.0.release.json");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/1.0.0.release.json would vanish or change");
+}
+
+#[test]
+fn after_that_day_a_release_may_go() {
+    let mut kit = Kit::new();
+    add_release(&mut kit, "1.0.0", "2026-11-03");
+    let bundle = kit.publish("first.bundle");
+    kit.ingest(&bundle).ok();
+    kit.remove("cam/1.0.0.a.image.zst");
+    let bundle = kit.publish("second.bundle");
+    kit.clock.set(day(2));
+    refused(&kit, &bundle, "would vanish");
+    kit.clock.set(day(3));
+    kit.ingest(&bundle).ok();
+}
+
+#[test]
+fn signatures_below_the_threshold_and_other_makers_are_refused() {
+    let mut kit = published();
+    let thief = kit.repository.new_signer();
+    kit.repository.signers.insert("cam".into(), vec![thief]);
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam.json is not signed as it must be");
+
+    let mut other = Kit::new();
+    other.repository = perennial_tests::simulator::Repository::of_somebody_else();
+    other.repository.publish();
+    let foreign = kit.write("foreign", &other.files());
+    refused(&kit, &foreign, "is not signed as it must be");
+}
+
+#[test]
+fn an_expired_role_is_refused() {
+    let mut kit = published();
+    kit.repository.role("cam").common.expires = day(1);
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam.json expired at");
+}
+
+#[test]
+fn without_a_root_nothing_is_taken() {
+    let mut kit = Kit::new();
+    std::fs::remove_file(kit.state().join("root.json")).unwrap();
+    let bundle = kit.publish("b");
+    let (what, hint) = kit.ingest(&bundle).refused();
+    assert!(what.contains("trusts no root yet"), "{what}");
+    assert!(hint.contains("init --state DIR --root"), "{hint}");
+}
+
+#[test]
+fn a_root_without_the_servers_key_needs_an_offline_timestamp() {
+    let mut kit = Kit::new();
+    kit.repository.rotate(TopRole::Timestamp);
+    kit.repository.publish_root();
+    kit.target("cam/a", "a");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "doesn't name this server's timestamp key");
+
+    let mut files = kit.files();
+    let timestamp = kit.repository.files["timestamp.json"].clone();
+    files.insert(0, ("metadata/timestamp.json".into(), timestamp.clone()));
+    kit.ingest(&kit.write("b", &files)).ok();
+    let server = kit.serve("");
+    assert_eq!(get(server.plain[0], "/metadata/timestamp.json").body, timestamp);
+    assert_eq!(server.ready(), Ok(()));
+    // It can't be renewed here: once it has expired, the server says so.
+    server.stop();
+    kit.clock.set(day(30));
+    let server = kit.serve("");
+    assert_eq!(server.ready(), Err("the offline timestamp has expired".into()));
+}
+
+#[test]
+fn every_root_there_ever_was_is_served() {
+    let mut kit = published();
+    kit.repository.rotate(TopRole::Root);
+    kit.repository.publish_root();
+    kit.repository.publish();
+    // The bundle brings the newest root alone.
+    let mut files = kit.files();
+    files.retain(|(path, _)| !path.ends_with("root.json") || path.ends_with("/3.root.json"));
+    kit.ingest(&kit.write("b", &files)).ok();
+    let server = kit.serve("");
+    for version in 1..=3 {
+        let answer = get(server.plain[0], &format!("/metadata/{version}.root.json"));
+        assert_eq!(answer.body, kit.repository.files[&format!("{version}.root.json")], "{version}");
+    }
+    assert_eq!(get(server.plain[0], "/metadata/4.root.json").status, 404);
+}
+
+#[test]
+fn a_server_that_joins_late_serves_the_roots_before_its_own() {
+    let mut kit = Kit::new();
+    kit.repository.rotate(TopRole::Root);
+    kit.repository.publish_root();
+    // This server was handed root 3, and devices were born with root 1.
+    std::fs::write(kit.state().join("root.json"), &kit.repository.files["3.root.json"]).unwrap();
+    let bundle = kit.publish("b");
+    kit.ingest(&bundle).ok();
+    let server = kit.serve("");
+    for version in 1..=3 {
+        assert_eq!(get(server.plain[0], &format!("/metadata/{version}.root.json")).status, 200, "{version}");
+    }
+}
+
+#[test]
+fn too_large_a_bundle_is_refused_by_its_header() {
+    let mut kit = Kit::new();
+    kit.target("cam/large", vec![0; 4000]);
+    let bundle = kit.publish("b");
+    let config = kit.path("server.toml");
+    let text = format!("state = {:?}\n[limits]\nbundle = \"4KiB\"\n", kit.state().to_str().unwrap());
+    std::fs::write(&config, text).unwrap();
+    let ran = kit.command(["ingest", bundle.to_str().unwrap(), "--config", config.to_str().unwrap()]);
+    let (what, hint) = ran.refused();
+    assert!(what.contains("more than limits.bundle allows (4096 bytes)"), "{what}");
+    assert!(hint.contains("limits.bundle"), "{hint}");
+}
+
+impl Kit {
+    fn publish_next(&mut self) -> std::path::PathBuf {
+        self.publish("next.bundle")
+    }
+}

@@ -1,0 +1,7 @@
+//! The update server: what it answers, what it refuses, what survives a kill.
+
+mod admin;
+mod commands;
+mod ingest;
+mod kit;
+mod plane;
