@@ -1,7 +1,7 @@
 //! `channel show|create|offer`, and `withdraw`
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::{Args, Subcommand};
 use perennial_schemas::channel::Channel;
@@ -9,8 +9,8 @@ use perennial_schemas::ident::{ChannelName, ProductName};
 use perennial_schemas::{ReleaseVersion, Sha256Digest};
 use serde::Serialize;
 
+use super::proposal::Made;
 use super::{CliError, Io};
-use crate::proposal::Proposal;
 use crate::release::{Standing, offer};
 use crate::repository::Repository;
 
@@ -79,12 +79,12 @@ pub(super) fn run(command: ChannelCommand, repo: &Path, io: &mut Io<'_>) -> Resu
         ChannelCommand::Create { product, channel, json } => {
             let standing = Standing::read(&repository, &product)?;
             let proposal = offer::create(&repository, &standing, &channel, now)?;
-            io.report(json, &ProposedReport::new(proposal))
+            io.report(json, &Made::new(repo, &proposal)?)
         }
         ChannelCommand::Offer { product, version, channel, json } => {
             let standing = Standing::read(&repository, &product)?;
             let proposal = offer::offer(&repository, &standing, &version, &channel, now)?;
-            io.report(json, &ProposedReport::new(proposal))
+            io.report(json, &Made::new(repo, &proposal)?)
         }
     }
 }
@@ -97,28 +97,7 @@ pub(super) fn withdraw(args: &WithdrawArgs, repo: &Path, io: &mut Io<'_>) -> Res
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
     let proposal = offer::withdraw(&repository, &standing, &args.version, &args.reason, io.now())?;
-    io.report(args.json, &ProposedReport::new(proposal))
-}
-
-/// A proposal that was made.
-#[derive(Debug, Serialize)]
-pub(super) struct ProposedReport {
-    proposal: String,
-    summary: String,
-    folder: PathBuf,
-}
-
-impl ProposedReport {
-    pub(super) fn new(proposal: Proposal) -> Self {
-        Self { proposal: proposal.id, summary: proposal.about.summary, folder: proposal.dir }
-    }
-}
-
-impl fmt::Display for ProposedReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Proposed: {}.", self.summary)?;
-        writeln!(f, "Next: perennial-signer review {}", self.proposal)
-    }
+    io.report(args.json, &Made::new(repo, &proposal)?)
 }
 
 #[derive(Debug, Serialize)]

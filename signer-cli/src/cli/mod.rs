@@ -13,6 +13,7 @@ mod product;
 mod progress;
 mod proposal;
 mod release;
+mod renew;
 mod repository;
 mod root;
 
@@ -47,6 +48,10 @@ enum Command {
     Channel(channel::ChannelCommand),
     /// Propose to withdraw a release: devices refuse it for good.
     Withdraw(channel::WithdrawArgs),
+    /// Propose a new snapshot of what is published, before the old one expires.
+    Snapshot(renew::SnapshotArgs),
+    /// Propose signatures for the years after a product's end, so that it keeps its last release.
+    Archive(renew::ArchiveArgs),
     /// Write what is published into one file for a server.
     Bundle(bundle::BundleArgs),
     /// Check what is published with the device's own core and with tough.
@@ -103,6 +108,8 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Release(command) => release::run(command, &cli.repo, io),
         Command::Channel(command) => channel::run(command, &cli.repo, io),
         Command::Withdraw(args) => channel::withdraw(&args, &cli.repo, io),
+        Command::Snapshot(args) => renew::snapshot(&args, &cli.repo, io),
+        Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
         Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Key(command) => key::run(command, io),

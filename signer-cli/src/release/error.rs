@@ -112,6 +112,14 @@ pub enum ReleaseError {
         /// The release.
         version: ReleaseVersion,
     },
+    /// The product's support has not ended.
+    #[error("{product} is supported until {until}: its releases should not be signed for years yet")]
+    StillSupported {
+        /// The product.
+        product: ProductName,
+        /// The last day of support.
+        until: Date,
+    },
     /// Nothing would change.
     #[error("{0}")]
     Nothing(String),
@@ -153,6 +161,7 @@ impl Advise for ReleaseError {
                 format!("offer releases on it: perennial-signer channel offer {product} VERSION --channel {channel}")
             }
             Self::Withdrawn { .. } => "propose its content as a new version".into(),
+            Self::StillSupported { .. } => "wait for that day; where no release will come, add --before-support-ends".into(),
             Self::Nothing(_) => "nothing has to be done".into(),
         }
     }

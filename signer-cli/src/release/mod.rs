@@ -8,12 +8,14 @@
 //! | [`standing`] | what is published of a product: its promise, releases, channels |
 //! | [`draft`] | what a maker says of a release, and the manifest made from it |
 //! | [`propose`] | images measured and compressed, and the whole proposal |
+//! | [`renew`] | the same content signed anew: snapshots, archives |
 //! | [`offer`] | channels made, releases offered and withdrawn |
 
 pub mod draft;
 mod error;
 pub mod offer;
 pub mod propose;
+pub mod renew;
 pub mod standing;
 #[cfg(test)]
 mod tests;

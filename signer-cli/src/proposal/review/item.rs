@@ -5,6 +5,8 @@ use std::fmt;
 use perennial_schemas::{Date, RoleName};
 use serde::Serialize;
 
+use crate::plain::grouped;
+
 /// A target file as it stands or would stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TargetState {
@@ -161,26 +163,4 @@ fn target(
         writeln!(f, "      {} bytes  sha256 {} ({word})", grouped(before.length), before.sha256)?;
     }
     Ok(())
-}
-
-/// `52,428,800`
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_are_grouped_by_three() {
-        assert_eq!(super::grouped(7), "7");
-        assert_eq!(super::grouped(52_428_800), "52,428,800");
-    }
 }

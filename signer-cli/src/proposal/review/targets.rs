@@ -1,17 +1,20 @@
 //! What would change in a targets role: targets, delegations, and what the small files among them say.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use perennial_schemas::RoleName;
-use perennial_schemas::document::Document as _;
+use perennial_schemas::channel::Channel;
+use perennial_schemas::document::Document;
+use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
 use perennial_schemas::tuf::{Delegation, Delegations, TargetFile, Targets};
 
 use super::{Item, TargetState};
-use crate::files;
 use crate::keys::Labels;
 use crate::proposal::rules::{consistent, published_support};
 use crate::proposal::{ProposalError, Standing};
+use crate::{files, plain};
 
 pub(super) fn items(
     standing: &Standing<'_>,
@@ -52,7 +55,27 @@ fn meaning(
         let before = published_support(standing.repository, role)?;
         return Ok(vec![support(&Support::parse(&bytes)?, before.as_ref())]);
     }
-    Ok(Vec::new())
+    let lines = if path.ends_with(".release.json") {
+        read::<Release>(&file)?.map(|release| plain::release(&release))
+    } else if path.ends_with(".channel.json") {
+        let published = published_file(standing, role, path);
+        let before = published.map(|file| read::<Channel>(&file)).transpose()?.flatten();
+        read::<Channel>(&file)?.map(|channel| plain::channel(before.as_ref(), &channel))
+    } else {
+        None
+    };
+    Ok(lines.into_iter().map(|lines| Item::Note { text: lines.join("\n") }).collect())
+}
+
+fn read<T: Document>(file: &Path) -> Result<Option<T>, ProposalError> {
+    let bytes = files::read_if_there(file, T::MAX_LENGTH)?;
+    Ok(bytes.map(|bytes| T::parse(&bytes)).transpose()?)
+}
+
+/// Where the published file of a target lies.
+fn published_file(standing: &Standing<'_>, role: &RoleName, path: &str) -> Option<PathBuf> {
+    let target = standing.published()?.role(role)?.value().targets.get(path)?;
+    Some(standing.repository.targets_dir().join(consistent(path, target)?))
 }
 
 fn support(record: &Support, before: Option<&Support>) -> Item {

@@ -1,0 +1,55 @@
+//! The same content signed anew: a snapshot for the next weeks, or everything for the years after a product's end.
+
+use perennial_schemas::ident::ProductName;
+use perennial_schemas::tuf::TopRole;
+use perennial_schemas::{Date, RoleName, Timestamp};
+
+use super::{ReleaseError, Standing};
+use crate::proposal::{Kind, Proposal, ProposalBuilder};
+use crate::repository::{Repository, top};
+
+/// The longest that signatures last, in days: the proposals' own limit of about ten years.
+pub const LONGEST_DAYS: u16 = 3660;
+
+/// Proposes a new snapshot of what is published.
+///
+/// # Errors
+/// [`ReleaseError::Proposal`]
+pub fn snapshot(repository: &Repository, now: Timestamp) -> Result<Proposal, ReleaseError> {
+    // Nothing to renew before the first publication.
+    repository.published()?;
+    let mut builder =
+        ProposalBuilder::new(repository, Kind::Snapshot, "", "The same content, signed anew", now);
+    builder.renew_snapshot();
+    Ok(builder.write()?)
+}
+
+/// Proposes root, targets, the product's role, snapshot and an offline timestamp that last for `days`, so that a product
+/// past its end keeps its last release without a server's key.
+///
+/// # Errors
+/// [`ReleaseError::StillSupported`] unless `before_support_ends`: while releases come, short expiry is what stops a stolen
+/// server from holding devices back.
+pub fn archive(
+    repository: &Repository,
+    product: &ProductName,
+    days: u16,
+    before_support_ends: bool,
+    now: Timestamp,
+) -> Result<Proposal, ReleaseError> {
+    let standing = Standing::read(repository, product)?;
+    let until: Option<Date> = standing.support.as_ref().map(|support| support.guaranteed_until());
+    if let Some(until) = until.filter(|until| *until >= now.date() && !before_support_ends) {
+        return Err(ReleaseError::StillSupported { product: product.clone(), until });
+    }
+    let expires = now.plus_days(days.into());
+    let summary = format!("{product}: archived until {}", expires.date());
+    let mut builder = ProposalBuilder::new(repository, Kind::Archive, product.as_str(), &summary, now);
+    builder.edit_root(|root| root.common.expires = expires)?;
+    for role in [top(TopRole::Targets), RoleName::from(product)] {
+        builder.edit_role(&role, |targets| targets.common.expires = expires)?;
+    }
+    builder.renew_snapshot();
+    builder.lasting(days, days);
+    Ok(builder.write()?)
+}
