@@ -1,6 +1,7 @@
 //! The trust state in a folder, in two copies, and the plain files beside it that others read.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use perennial_device::files::{FileError, read_if_there, write_durably};
@@ -70,11 +71,23 @@ impl FolderStore {
         }
         for (name, file) in state.files() {
             if self.written.get(&name).is_none_or(|written| written != file) {
-                write_durably(&self.folder.join(&name), file)?;
+                self.show(&name, file)?;
                 self.written.insert(name, file.to_vec());
             }
         }
         Ok(())
+    }
+}
+
+impl FolderStore {
+    /// A plain file for others to look at: whole or not there, and without fsync, as nothing is read back from it.
+    fn show(&self, name: &str, file: &[u8]) -> Result<(), FileError> {
+        let path = self.folder.join(name);
+        let written = tempfile::NamedTempFile::new_in(&self.folder).and_then(|mut temporary| {
+            temporary.write_all(file)?;
+            temporary.persist(&path).map_err(std::io::Error::from).map(drop)
+        });
+        written.map_err(|source| FileError::Io { path, source })
     }
 }
 
