@@ -15,6 +15,7 @@
 //! | [`release`] | releases and channels of one product, as proposals |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
+//! | [`inspect`] | any file of ours in plain words |
 //! | [`plain`] | what a product's documents say, in plain words |
 //! | [`files`], [`scratch`] | every reading and writing of files |
 //! | [`crypto`] | the provider of signatures and digests |
@@ -33,6 +34,7 @@ pub mod files;
 #[cfg(test)]
 mod fixture;
 pub mod image;
+pub mod inspect;
 pub mod keys;
 pub mod plain;
 pub mod proposal;

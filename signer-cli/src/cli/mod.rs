@@ -7,6 +7,7 @@ mod channel;
 mod check;
 mod common;
 mod error;
+mod inspect;
 mod io;
 mod key;
 mod product;
@@ -54,6 +55,8 @@ enum Command {
     Archive(renew::ArchiveArgs),
     /// Write what is published into one file for a server.
     Bundle(bundle::BundleArgs),
+    /// Show any file of ours, or a published target, in plain words.
+    Inspect(inspect::InspectArgs),
     /// Check what is published with the device's own core and with tough.
     Check(check::CheckArgs),
     /// Make, show, import and back up keys.
@@ -111,6 +114,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Snapshot(args) => renew::snapshot(&args, &cli.repo, io),
         Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
+        Command::Inspect(args) => inspect::run(&args, &cli.repo, io),
         Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Key(command) => key::run(command, io),
         Command::Repository(command) => repository::run(command, &cli.repo, io),

@@ -1,0 +1,86 @@
+//! Documents of ours in plain words.
+
+use perennial_schemas::FormatError;
+use perennial_schemas::channel::Channel;
+use perennial_schemas::document::Document;
+use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::release::Release;
+use perennial_schemas::support::Support;
+
+use crate::crypto::Ring;
+use crate::plain;
+use crate::proposal::{ProposalFile, SignatureFile};
+
+/// What kind of document it is, and what it says; `None` for a format that isn't ours.
+pub(super) fn says(format: &str, bytes: &[u8]) -> Result<Option<(String, Vec<String>)>, FormatError> {
+    let (kind, lines) = match format {
+        Release::FORMAT => (Release::WHAT, plain::release(&Release::parse(bytes)?)),
+        Channel::FORMAT => (Channel::WHAT, channel(&Channel::parse(bytes)?)),
+        Support::FORMAT => (Support::WHAT, support(&Support::parse(bytes)?)),
+        KeyFile::FORMAT => (KeyFile::WHAT, key(&KeyFile::parse(bytes)?)),
+        ProposalFile::FORMAT => (ProposalFile::WHAT, proposal(&ProposalFile::parse(bytes)?)),
+        SignatureFile::FORMAT => (SignatureFile::WHAT, signature(&SignatureFile::parse(bytes)?)),
+        _ => return Ok(None),
+    };
+    Ok(Some((kind.into(), lines)))
+}
+
+fn channel(channel: &Channel) -> Vec<String> {
+    let mut lines = vec![format!("Channel {} of {}.", channel.channel, channel.product)];
+    lines.extend(
+        channel
+            .releases
+            .iter()
+            .map(|offered| format!("Offers {}, manifest {}", offered.version, offered.manifest)),
+    );
+    lines.extend(channel.withdrawn.iter().map(|gone| {
+        format!("Has withdrawn {} at {}: {} (manifest {})", gone.version, gone.at, gone.reason, gone.manifest)
+    }));
+    lines
+}
+
+fn support(record: &Support) -> Vec<String> {
+    let mut lines = vec![crate::ceremony::support_sentence(record)];
+    lines.extend(record.promises.iter().map(|promise| {
+        format!(
+            "Promised at {}: until {}. Reason: {}",
+            promise.made, promise.guaranteed_until, promise.reason
+        )
+    }));
+    let contact = &record.contact;
+    lines.push(format!(
+        "Report security problems to {}; acknowledged within {} days, news every {} days.",
+        contact.contacts.join(", "),
+        contact.acknowledgement_days,
+        contact.status_update_days
+    ));
+    lines.extend(contact.policy.iter().map(|policy| format!("Disclosure policy: {policy}")));
+    lines
+}
+
+fn key(file: &KeyFile) -> Vec<String> {
+    let fits = if file.id_fits(&Ring) {
+        "its id is that of the key"
+    } else {
+        "WRONG: its id is not that of the key"
+    };
+    vec![
+        format!("The key of {}.", file.label),
+        format!("{} {}, {fits}.", file.key.keytype, file.key.public()),
+        format!("Key id {}", file.keyid),
+    ]
+}
+
+fn proposal(file: &ProposalFile) -> Vec<String> {
+    vec![
+        format!("{}: {}, made {}.", file.kind, file.summary, file.created),
+        "A label for people; perennial-signer review shows what would be signed.".into(),
+    ]
+}
+
+fn signature(file: &SignatureFile) -> Vec<String> {
+    vec![format!(
+        "By key {} over {} version {}, at {} (not verified here).",
+        file.keyid, file.role, file.version, file.signed_at
+    )]
+}
