@@ -3,6 +3,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`agent`] | the adapters assembled around the core, driven and told of |
 //! | [`cli`], [`config`] | the commands and the configuration |
 //! | [`http`] | `GET` with ranges, TLS, proxies, limits |
 //! | [`fetch`] | servers, folders and bundles as sources |
@@ -20,6 +21,7 @@
     allow(clippy::disallowed_methods, clippy::disallowed_macros, reason = "tests use real files and print")
 )]
 
+pub mod agent;
 pub mod boot;
 mod checked;
 pub mod cli;

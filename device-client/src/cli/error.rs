@@ -38,6 +38,16 @@ impl CliError {
         Self::new(chain(error), hint)
     }
 
+    /// What happened.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
     /// With another exit status.
     #[must_use]
     pub fn status(self, status: u8) -> Self {

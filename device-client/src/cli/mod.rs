@@ -2,10 +2,14 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
+mod check;
+mod common;
 mod error;
 mod init;
 mod io;
 mod simulate;
+mod status;
+mod update;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,6 +49,22 @@ pub struct Cli {
 enum Command {
     /// Set this device up: write its configuration and an empty state.
     Init(Box<init::Arguments>),
+    /// Look for an update, and install nothing.
+    Check(check::Arguments),
+    /// Look for an update and install it; finish what is under way.
+    Update(update::UpdateArguments),
+    /// Look for updates and install them until a signal comes.
+    Run,
+    /// Show what runs here, what is known, and until when security updates are promised.
+    Status(status::Arguments),
+    /// Say that the release on trial works.
+    Confirm(update::Arguments),
+    /// Go back to the release in the other slot.
+    Revert(update::Arguments),
+    /// Show what happened to releases on this device.
+    History(status::Arguments),
+    /// Begin again what was lost of the state, without going below anything known here.
+    Recover,
     /// Play the boot loader: choose the slot that the next start of the agent runs from.
     SimulateBoot(simulate::Arguments),
     /// Print a script that completes commands in a shell.
@@ -81,6 +101,14 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
     };
     match command {
         Command::Init(arguments) => init::run(*arguments, &config, state.as_deref(), io).map(|()| 0),
+        Command::Check(arguments) => check::run(&arguments, &load()?, io),
+        Command::Update(arguments) => update::update(&arguments, &load()?, io),
+        Command::Run => update::run(&load()?, io),
+        Command::Status(arguments) => status::status(&arguments, &load()?, io),
+        Command::Confirm(arguments) => update::confirm(&arguments, &load()?, io),
+        Command::Revert(arguments) => update::revert(&arguments, &load()?, io),
+        Command::History(arguments) => status::history(&arguments, &load()?, io),
+        Command::Recover => status::recover(&load()?, io),
         Command::SimulateBoot(arguments) => simulate::run(&arguments, &load()?, io),
         Command::Completions { shell } => completions(shell, io).map(|()| 0),
     }

@@ -27,6 +27,7 @@ const MARKER_LENGTH: u64 = 1024;
 pub struct FileStore {
     folder: PathBuf,
     marker: PathBuf,
+    read_only: bool,
     /// The sequence of each whole copy, once looked up.
     copies: BTreeMap<Record, [Option<u64>; 2]>,
 }
@@ -39,7 +40,13 @@ impl FileStore {
     /// [`PortError`] where the folder can't be made.
     pub fn open(folder: &Path, marker: &Path) -> Result<Self, PortError> {
         create_folder(folder).map_err(|error| failed("opening the store", &error))?;
-        Ok(Self { folder: folder.to_owned(), marker: marker.to_owned(), copies: BTreeMap::new() })
+        Ok(Self { read_only: false, ..Self::read_only(folder, marker) })
+    }
+
+    /// The same store for looking only: nothing is made or repaired, so that nobody has to hold the lock.
+    pub fn read_only(folder: &Path, marker: &Path) -> Self {
+        let (folder, marker) = (folder.to_owned(), marker.to_owned());
+        Self { folder, marker, read_only: true, copies: BTreeMap::new() }
     }
 
     fn path(&self, record: Record, copy: usize) -> PathBuf {
@@ -109,7 +116,9 @@ impl Store for FileStore {
         let (found, any) = self.look(record)?;
         match found {
             Some(bytes) => {
-                self.mark(record)?;
+                if !self.read_only {
+                    self.mark(record)?;
+                }
                 Ok(Loaded::Found(bytes))
             }
             None if any || self.marked()?.contains(&record) => Ok(Loaded::Lost),
@@ -119,6 +128,13 @@ impl Store for FileStore {
 
     fn save(&mut self, record: Record, bytes: &[u8]) -> Result<(), PortError> {
         let operation = format!("saving the {record} record");
+        if self.read_only {
+            return Err(PortError::new(
+                FailureCode::Internal,
+                operation,
+                "the store was opened for looking only",
+            ));
+        }
         if bytes.len() as u64 > record.max_length() {
             let detail = format!("longer than its limit of {} bytes", record.max_length());
             return Err(PortError::new(FailureCode::Storage, operation, detail));

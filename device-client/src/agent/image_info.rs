@@ -1,0 +1,81 @@
+//! What the running image says of itself: a small JSON file in the image, `{"version": "1.0.0", "security_version": 1}`,
+//! perhaps with the SHA-256 of its `manifest`.
+
+use std::path::Path;
+
+use perennial_device_core::port::RunningImage;
+use perennial_schemas::{ReleaseVersion, Sha256Digest};
+use serde::Deserialize;
+
+use crate::files::{FileError, read_if_there};
+
+/// Bytes of the file.
+const LENGTH: u64 = 4096;
+
+/// What the running image says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageInfo {
+    version: ReleaseVersion,
+    security_version: u32,
+    #[serde(default)]
+    manifest: Option<Sha256Digest>,
+}
+
+/// The file can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageInfoError {
+    /// It can't be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// It says something else.
+    #[error("{path} does not say what image is running: {why}")]
+    Shape {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl ImageInfo {
+    /// Reads the file; `None` where the image has none.
+    ///
+    /// # Errors
+    /// [`ImageInfoError`].
+    pub fn read(path: &Path) -> Result<Option<Self>, ImageInfoError> {
+        let Some(text) = read_if_there(path, LENGTH)? else { return Ok(None) };
+        let wrong = |error: serde_json::Error| ImageInfoError::Shape {
+            path: path.display().to_string(),
+            why: error.to_string(),
+        };
+        serde_json::from_slice(&text).map(Some).map_err(wrong)
+    }
+
+    /// As the core takes it.
+    pub fn into_running(self) -> RunningImage {
+        let Self { version, security_version, manifest } = self;
+        RunningImage { version, security_version, manifest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("image.json");
+        assert_eq!(ImageInfo::read(&path).unwrap(), None);
+        std::fs::write(&path, r#"{"version": "1.0.0", "security_version": 3}"#).unwrap();
+        let running = ImageInfo::read(&path).unwrap().unwrap().into_running();
+        assert_eq!((running.version.as_str(), running.security_version), ("1.0.0", 3));
+        for bad in
+            ["", "{}", r#"{"version": "one", "security_version": 3}"#, r#"{"version": "1", "security": 3}"#]
+        {
+            std::fs::write(&path, bad).unwrap();
+            assert!(ImageInfo::read(&path).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The agent at work: steps of the core, one after the other, with the pauses that it asks for.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use perennial_device_core::crypto::Ring;
+use perennial_device_core::machine::{Settings, Why};
+use perennial_device_core::report::Entry;
+use perennial_device_core::run::{Notice, RunError, Runner, Step};
+use perennial_schemas::Timestamp;
+
+use super::Adapters;
+use super::tell::Teller;
+use crate::config::Config;
+use crate::http::{Interrupt, jittered};
+
+/// Restarts that are simulated in one go: an installation needs two, and falling back one more.
+const RESTARTS: u32 = 16;
+/// The longest sleep: a clock that jumps is noticed by then.
+const NAP: Duration = Duration::from_secs(600);
+/// Before the next attempt when the journal can't be saved.
+const JOURNAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// What the owner wants before the first step.
+pub type Wish<'w> = Box<dyn FnOnce(&mut Runner<'_, Ring>, Timestamp) -> Result<(), RunError> + 'w>;
+
+/// What to work on, and how.
+pub struct Job<'j> {
+    /// The configuration.
+    pub config: &'j Config,
+    /// The clock.
+    pub now: &'j dyn Fn() -> Timestamp,
+    /// Ends the work.
+    pub interrupt: &'j Interrupt,
+    /// Goes on for ever, through every pause; otherwise only a trial is waited for.
+    pub for_ever: bool,
+    /// What the owner wants first.
+    pub wish: Option<Wish<'j>>,
+}
+
+/// How the work ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// Nothing is to be done before this time.
+    Waiting(Option<(Timestamp, Why)>),
+    /// The device restarts, or somebody has to restart it.
+    Restarting,
+    /// Somebody asked for an end.
+    Interrupted,
+}
+
+/// What happened, and where the device stands.
+#[derive(Debug)]
+pub struct Outcome {
+    /// How the work ended.
+    pub end: End,
+    /// What happened to releases since the work began, oldest first.
+    pub events: Vec<Entry>,
+    /// The release that runs now, where it is known.
+    pub running: Option<perennial_device_core::journal::Content>,
+}
+
+/// Works until there is nothing to do now.
+///
+/// # Errors
+/// [`RunError`].
+pub fn work(
+    adapters: &mut Adapters,
+    job: Job<'_>,
+    teller: &RefCell<Teller<'_>>,
+) -> Result<Outcome, RunError> {
+    let Job { config, now, interrupt, for_ever, mut wish } = job;
+    let client = adapters.client();
+    let mut seen = None;
+    let mut restarts = 0;
+    loop {
+        let mut notice = |notice: Notice<'_>| teller.borrow_mut().hear(&notice);
+        let mut runner = adapters.runner(settings(config), &mut notice)?;
+        let seen = *seen.get_or_insert_with(|| last_sequence(&runner));
+        if let Some(wish) = wish.take() {
+            wish(&mut runner, now())?;
+        }
+        let end = loop {
+            teller.borrow_mut().look(runner.client());
+            if interrupt.is_on() {
+                break End::Interrupted;
+            }
+            match runner.step(now()) {
+                Ok(Step::Worked) => {}
+                Ok(Step::Restarting) => break End::Restarting,
+                Ok(Step::Waiting(Some((until, why)))) if for_ever || why == Why::Health => {
+                    let seconds = until.unix().saturating_sub(now().unix()).max(1);
+                    client.sleep(Duration::from_secs(seconds.unsigned_abs()).min(NAP));
+                }
+                Ok(Step::Waiting(why)) => break End::Waiting(why),
+                Err(RunError::Journal(error)) if for_ever => {
+                    tracing::error!(%error, "the journal can't be saved");
+                    client.sleep(JOURNAL_PAUSE);
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        restarts += 1;
+        if end == End::Restarting && config.boot.simulate && (for_ever || restarts < RESTARTS) {
+            continue; // the simulator has chosen a slot: as if the device had started
+        }
+        return Ok(outcome(&runner, end, seen));
+    }
+}
+
+/// A pause by chance before the first check of a device that has just started, so that a fleet whose power came back
+/// together does not come together: up to a tenth of the interval, at most five minutes.
+pub fn first_pause(config: &Config) -> Duration {
+    jittered(Duration::from_secs(u64::from(config.check_seconds / 10).min(300)))
+}
+
+fn settings(config: &Config) -> Settings {
+    let spread = Duration::from_secs(u64::from(config.check_seconds) / 5);
+    Settings {
+        tries: config.boot.tries,
+        check_seconds: config.check_seconds.into(),
+        jitter_seconds: i64::try_from(jittered(spread).as_secs()).unwrap_or(0),
+    }
+}
+
+fn last_sequence(runner: &Runner<'_, Ring>) -> u64 {
+    runner.client().journal().reports.history().last().map_or(0, |entry| entry.sequence)
+}
+
+fn outcome(runner: &Runner<'_, Ring>, end: End, seen: u64) -> Outcome {
+    let journal = runner.client().journal();
+    let events = journal.reports.history().iter().filter(|entry| entry.sequence > seen).cloned().collect();
+    let running = runner.client().booted().and_then(|slot| journal.content(slot)).cloned();
+    Outcome { end, events, running }
+}

@@ -1,0 +1,181 @@
+//! `check`: what would be done, without doing it.
+
+use std::fmt;
+
+use perennial_device_core::decide::{Decision, Reason};
+use perennial_device_core::session::Checked;
+use perennial_schemas::release::{Class, FixedVulnerability, Notes};
+use perennial_schemas::{Date, ReleaseVersion, Timestamp};
+use serde::Serialize;
+
+use super::{AVAILABLE, CliError, HELD, Io, REFUSED, common};
+use crate::agent::tell::bytes;
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a check came to.
+#[derive(Debug, Serialize)]
+pub(super) struct CheckReport {
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<ReleaseVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<ReleaseVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offer: Option<Offer>,
+    passed_over: Vec<PassedOver>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata_valid_until: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_updates_until: Option<Date>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support_refused: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Offer {
+    class: Class,
+    notes: Notes,
+    fixes: Vec<FixedVulnerability>,
+    download_bytes: u64,
+    image_bytes: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct PassedOver {
+    version: Option<ReleaseVersion>,
+    reason: String,
+}
+
+pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut adapters = common::open(config, io)?;
+    let now = io.now();
+    let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
+    let settings = perennial_device_core::machine::Settings::default();
+    let mut runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
+    let checked = runner.check(now).map_err(|error| common::session(&error))?;
+    let floors = runner.session().map_err(|error| common::session(&error))?.floors();
+    let promised = floors.guaranteed_until();
+    let mut report = CheckReport::of(&checked);
+    report.security_updates_until = promised;
+    let journal = runner.client().journal();
+    let booted = config.booted().slot().map_err(|error| common::port(&error))?;
+    report.running = journal.content(booted).map(|content| content.version.clone());
+    io.report(arguments.json, &report)?;
+    Ok(match checked.decision {
+        Decision::UpToDate => 0,
+        Decision::Update { .. } => AVAILABLE,
+        Decision::Held(_) => HELD,
+        Decision::Refused(_) => REFUSED,
+    })
+}
+
+impl CheckReport {
+    fn of(checked: &Checked) -> Self {
+        let mut report = Self {
+            decision: "current",
+            running: None,
+            version: None,
+            reason: None,
+            code: None,
+            until: None,
+            offer: None,
+            passed_over: Vec::new(),
+            metadata_valid_until: checked.validity.earliest().map(|(_, until)| until),
+            security_updates_until: None,
+            support_refused: checked.support_refused.as_ref().map(ToString::to_string),
+        };
+        match &checked.decision {
+            Decision::UpToDate => {}
+            Decision::Update { version, passed_over, .. } => {
+                report.decision = "update";
+                report.version = Some(version.clone());
+                report.passed_over = passed_over
+                    .iter()
+                    .map(|passed| PassedOver {
+                        version: passed.version.clone(),
+                        reason: passed.reason.to_string(),
+                    })
+                    .collect();
+            }
+            Decision::Held(passed) | Decision::Refused(passed) => {
+                report.version = passed.version.clone();
+                report.reason = Some(passed.reason.to_string());
+                match &passed.reason {
+                    Reason::Held { until, .. } => (report.decision, report.until) = ("held", *until),
+                    Reason::Refused(refusal) => {
+                        (report.decision, report.code) = ("refused", Some(refusal.code().number()));
+                    }
+                }
+            }
+        }
+        if let (Some(release), Some(plan)) = (&checked.release, &checked.plan) {
+            report.offer = Some(Offer {
+                class: release.class.clone(),
+                notes: release.notes.clone(),
+                fixes: release.fixes.clone(),
+                download_bytes: plan.source.as_ref().map_or(0, |source| source.payload_length),
+                image_bytes: plan.length,
+            });
+        }
+        report
+    }
+}
+
+impl fmt::Display for CheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = self.version.as_ref().map_or("what is offered", ReleaseVersion::as_str);
+        match &self.running {
+            Some(running) => writeln!(f, "Running:  {running}")?,
+            None => writeln!(f, "Running:  unknown, as it came from the factory")?,
+        }
+        match (self.decision, &self.reason) {
+            ("update", _) => writeln!(f, "Update:   {version} can be installed")?,
+            ("current", _) => writeln!(f, "Update:   none; this device is up to date")?,
+            (_, reason) => writeln!(f, "Update:   {version} {}", reason.as_deref().unwrap_or_default())?,
+        }
+        if let Some(offer) = &self.offer {
+            writeln!(f, "What:     {}", offer.notes.what)?;
+            if !offer.notes.why.is_empty() {
+                writeln!(f, "Why:      {}", offer.notes.why)?;
+            }
+            let fixes: Vec<&str> = offer.fixes.iter().map(|fix| fix.id.as_str()).collect();
+            if !fixes.is_empty() {
+                writeln!(f, "Fixes:    {}", fixes.join(", "))?;
+            }
+            writeln!(
+                f,
+                "Size:     {} to download, {} installed",
+                bytes(offer.download_bytes),
+                bytes(offer.image_bytes)
+            )?;
+            match offer.notes.interruption_seconds {
+                0 => writeln!(f, "Use:      can go on until the restart")?,
+                seconds => writeln!(f, "Use:      is interrupted for {seconds} seconds")?,
+            }
+        }
+        for passed in &self.passed_over {
+            let version = passed.version.as_ref().map_or("the channel", ReleaseVersion::as_str);
+            writeln!(f, "Skipped:  {version} {}", passed.reason)?;
+        }
+        if let Some(refused) = &self.support_refused {
+            writeln!(f, "Refused:  a support record: {refused}")?;
+        }
+        match self.security_updates_until {
+            Some(until) => writeln!(f, "Support:  security updates are promised until {until}"),
+            None => writeln!(f, "Support:  the maker has promised nothing yet"),
+        }
+    }
+}

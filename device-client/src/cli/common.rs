@@ -1,0 +1,90 @@
+//! What the commands share: opening the device, and saying failures with their numbers' advice.
+
+use perennial_device_core::port::{FetchError, PortError};
+use perennial_device_core::run::RunError;
+use perennial_device_core::session::SessionError;
+use perennial_schemas::report::FailureCode;
+
+use super::{CliError, FAILED, Io, REFUSED};
+use crate::agent::{Adapters, OpenError, advice, is_refusal};
+use crate::config::Config;
+use crate::error::chain;
+use crate::http::{HttpError, Proxies};
+use crate::store::LockError;
+
+/// This device, for this command alone.
+pub(super) fn open(config: &Config, io: &Io<'_>) -> Result<Adapters, CliError> {
+    let proxies = Proxies::from_variables(|name| (io.variable)(name)).map_err(|error| http(&error))?;
+    Adapters::open(config, proxies, io.interrupt.clone()).map_err(|error| match &error {
+        OpenError::Lock(LockError::Taken { .. }) => {
+            let hint = "it does the same by itself; perennial-device status shows what it does";
+            CliError::with_hint(&error, hint)
+        }
+        OpenError::Lock(LockError::Io { .. }) => {
+            let hint =
+                "run it as the user that owns the state, or set the device up with perennial-device init";
+            CliError::with_hint(&error, hint)
+        }
+        OpenError::Http(error) => http(error),
+        OpenError::Server(_) => CliError::with_hint(&error, "mend `server` in the configuration"),
+        OpenError::Root(_) => CliError::with_hint(
+            &error,
+            "put the maker's root back, to where `root` in the configuration says",
+        ),
+        OpenError::Image(_) => {
+            CliError::with_hint(&error, "mend the file that `image_info` names, or leave it out")
+        }
+        OpenError::Store(error) => port(error),
+        OpenError::Source(error) => fetch(error),
+    })
+}
+
+fn http(error: &HttpError) -> CliError {
+    let hint = match error {
+        HttpError::Proxy { .. } => "set the variable to http://host:port, or leave it out",
+        HttpError::Roots(_) => "name a PEM file with certificates as `ca` in the configuration",
+        _ => advice(FailureCode::Internal),
+    };
+    CliError::with_hint(error, hint)
+}
+
+fn fetch(error: &FetchError) -> CliError {
+    CliError::with_hint(error, advice(error.code()))
+}
+
+pub(super) fn port(error: &PortError) -> CliError {
+    CliError::with_hint(error, advice(error.code)).status(status(error.code))
+}
+
+pub(super) fn session(error: &SessionError) -> CliError {
+    CliError::with_hint(error, advice(error.code())).status(session_status(error))
+}
+
+pub(super) fn run_error(error: &RunError) -> CliError {
+    match error {
+        RunError::Journal(inner) | RunError::Slots(inner) => {
+            CliError::new(chain(error), advice(inner.code)).status(FAILED)
+        }
+        RunError::Lost(_) => CliError::with_hint(error, advice(FailureCode::TrustStateLost)),
+        RunError::Session(inner) => session(inner),
+        RunError::Revert(inner) => {
+            CliError::with_hint(inner, "nothing was changed; perennial-device status shows both slots")
+                .status(REFUSED)
+        }
+        RunError::Illegal(_) => CliError::with_hint(error, advice(FailureCode::Internal)),
+    }
+}
+
+/// A target that is another one than its role vouches for is refused, though the number says that the server answered
+/// wrongly.
+fn session_status(error: &SessionError) -> u8 {
+    match error {
+        SessionError::Digest { .. } => REFUSED,
+        error => status(error.code()),
+    }
+}
+
+/// The exit status of a failure with this number.
+pub(super) fn status(code: FailureCode) -> u8 {
+    if is_refusal(code) { REFUSED } else { FAILED }
+}

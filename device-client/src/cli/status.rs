@@ -1,0 +1,266 @@
+//! `status` and `history`: what this device knows of itself. They only read, so they work while the agent does.
+
+use std::fmt;
+
+use perennial_device_core::journal::{Content, FailedRelease, Journal, Said};
+use perennial_device_core::port::{BootControl, BootStatus, Counter, Loaded, Record, Slot, Store};
+use perennial_device_core::report::Entry;
+use perennial_device_core::support::Floors;
+use perennial_device_core::trust::TrustState;
+use perennial_schemas::report::Outcome;
+use perennial_schemas::{Date, ReleaseVersion, Timestamp};
+use serde::Serialize;
+
+use super::{CliError, Io, common};
+use crate::boot::FileBoot;
+use crate::config::Config;
+use crate::counter::FileCounter;
+use crate::store::FileStore;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What this device knows of itself.
+#[derive(Debug, Serialize)]
+struct Status {
+    device: String,
+    product: String,
+    hardware: String,
+    channel: String,
+    server: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    update: Option<Update>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<Release>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other: Option<Release>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    booted: Option<Slot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_boot: Option<Slot>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    anti_rollback_counter: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    security_updates_until: Option<Date>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    vulnerability_contacts: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_decision: Option<Said>,
+    failed: Vec<FailedRelease>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trusted_root: Option<u64>,
+    problems: Vec<String>,
+    #[serde(skip)]
+    now: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Update {
+    version: ReleaseVersion,
+    slot: Slot,
+}
+
+#[derive(Debug, Serialize)]
+struct Release {
+    version: ReleaseVersion,
+    security_version: u32,
+    slot: Slot,
+}
+
+pub(super) fn status(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let status = look(config, io.now());
+    io.report(arguments.json, &status)?;
+    Ok(0)
+}
+
+pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut store = FileStore::read_only(&config.state, &config.marker);
+    let mut problems = Vec::new();
+    let journal = journal(&mut store, &mut problems);
+    if let Some(problem) = problems.first() {
+        let code = perennial_schemas::report::FailureCode::TrustStateLost;
+        return Err(CliError::new(problem, crate::agent::advice(code)));
+    }
+    let entries = journal.map(|journal| journal.reports.history().to_vec()).unwrap_or_default();
+    io.report(arguments.json, &History(entries))?;
+    Ok(0)
+}
+
+/// `recover`: begins again what was lost of the state.
+pub(super) fn recover(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut adapters = common::open(config, io)?;
+    let mut problems = Vec::new();
+    let no_journal = journal(&mut adapters.store, &mut problems).is_none() && !problems.is_empty();
+    let before = problems.len();
+    let _ = (trust(&mut adapters.store, &mut problems), floors(&mut adapters.store, &mut problems));
+    let no_trust = problems.len() > before;
+    if !no_journal && !no_trust {
+        io.print("Nothing is lost: the journal, the trust state and the floors can be read.\n")?;
+        return Ok(0);
+    }
+    adapters.recover(no_journal, no_trust).map_err(|error| common::run_error(&error))?;
+    for problem in problems {
+        io.print(&format!("Begun again: {problem}.\n"))?;
+    }
+    io.print("The next check refreshes everything from the factory root on.\n")?;
+    Ok(0)
+}
+
+fn look(config: &Config, now: Timestamp) -> Status {
+    let mut problems = Vec::new();
+    let mut store = FileStore::read_only(&config.state, &config.marker);
+    let journal = journal(&mut store, &mut problems);
+    let floors = floors(&mut store, &mut problems);
+    let trusted_root = trust(&mut store, &mut problems).map(|trust| trust.floors().root);
+    let booted = note(config.booted().slot(), &mut problems);
+    let boot: Option<BootStatus> = note(FileBoot::new(&config.boot.control).status(), &mut problems);
+    let counter = note(FileCounter::new(&config.boot.counter).read(), &mut problems);
+    let release = |slot: Slot| {
+        let Content { version, security_version, .. } = journal.as_ref()?.content(slot)?.clone();
+        Some(Release { version, security_version, slot })
+    };
+    let plan = journal.as_ref().and_then(|journal| journal.plan.as_ref());
+    let support = floors.as_ref().and_then(Floors::support);
+    Status {
+        device: config.id.to_string(),
+        product: config.product.to_string(),
+        hardware: config.hardware.to_string(),
+        channel: config.channel.to_string(),
+        server: config.server.clone(),
+        state: journal.as_ref().map_or("idle", |journal| journal.state.name()),
+        update: plan.map(|plan| Update { version: plan.version.clone(), slot: plan.slot }),
+        running: booted.and_then(release),
+        other: booted.and_then(|slot| release(slot.other())),
+        booted,
+        next_boot: boot.map(|boot| boot.next),
+        anti_rollback_counter: counter,
+        security_updates_until: floors.as_ref().and_then(Floors::guaranteed_until),
+        vulnerability_contacts: support.map(|support| support.contact.contacts.clone()).unwrap_or_default(),
+        last_decision: journal.as_ref().and_then(|journal| journal.said.clone()),
+        failed: journal.map(|journal| journal.failed).unwrap_or_default(),
+        trusted_root,
+        problems,
+        now,
+    }
+}
+
+fn note<T, E: fmt::Display>(result: Result<T, E>, problems: &mut Vec<String>) -> Option<T> {
+    result.map_err(|error| problems.push(error.to_string())).ok()
+}
+
+/// The record's bytes; `None` where there never was one, or where it is lost and that was noted.
+fn record(store: &mut FileStore, record: Record, problems: &mut Vec<String>) -> Option<Vec<u8>> {
+    match note(store.load(record), problems)? {
+        Loaded::Found(bytes) => Some(bytes),
+        Loaded::New => None,
+        Loaded::Lost => {
+            problems.push(format!("the {record} record is lost"));
+            None
+        }
+    }
+}
+
+fn journal(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Journal> {
+    let bytes = record(store, Record::Journal, problems)?;
+    note(Journal::decode(&bytes), problems)
+}
+
+fn floors(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Floors> {
+    let bytes = record(store, Record::Floors, problems)?;
+    note(Floors::decode(&bytes), problems)
+}
+
+fn trust(store: &mut FileStore, problems: &mut Vec<String>) -> Option<TrustState> {
+    let bytes = record(store, Record::Trust, problems)?;
+    note(TrustState::decode(&bytes), problems)
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, product, hardware, channel, .. } = self;
+        writeln!(f, "Device:    {device}, a {product} {hardware}, channel {channel}")?;
+        match (&self.running, self.booted) {
+            (Some(running), _) => writeln!(f, "Running:   {running}")?,
+            (None, Some(slot)) => writeln!(f, "Running:   an image from the factory, in slot {slot}")?,
+            (None, None) => writeln!(f, "Running:   unknown")?,
+        }
+        match &self.other {
+            Some(other) => writeln!(f, "Fallback:  {other}")?,
+            None => writeln!(f, "Fallback:  none that this agent installed")?,
+        }
+        match self.security_updates_until {
+            Some(until) if until < self.now.date() => {
+                writeln!(f, "Support:   ended on {until}: no more security updates are promised")?;
+            }
+            Some(until) => writeln!(f, "Support:   security updates are promised until {until}")?,
+            None => writeln!(f, "Support:   nothing is known yet; perennial-device check asks")?,
+        }
+        if !self.vulnerability_contacts.is_empty() {
+            writeln!(f, "Security:  report problems to {}", self.vulnerability_contacts.join(", "))?;
+        }
+        match (&self.update, &self.last_decision) {
+            (Some(update), _) => {
+                writeln!(f, "Update:    {} is {} (slot {})", update.version, self.state, update.slot)?
+            }
+            (None, Some(said)) => writeln!(f, "Update:    {} (since {})", said.text, said.since)?,
+            (None, None) => writeln!(f, "Update:    not looked for yet")?,
+        }
+        for failed in &self.failed {
+            write!(f, "Failed:    {}", failed.version)?;
+            if let Some(code) = failed.code {
+                write!(f, " (code {})", code.number())?;
+            }
+            match failed.again {
+                Some(again) => writeln!(f, ", not again before {again}")?,
+                None => writeln!(f, ", not again unless you say so (update --retry-failed)")?,
+            }
+        }
+        writeln!(f, "Server:    {}", self.server)?;
+        for problem in &self.problems {
+            writeln!(f, "Problem:   {problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Release {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in slot {}, security version {}", self.version, self.slot, self.security_version)
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct History(Vec<Entry>);
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return writeln!(f, "Nothing has happened yet.");
+        }
+        for entry in &self.0 {
+            let what = match entry.outcome {
+                Outcome::Started => "begun",
+                Outcome::Installed => "installed",
+                Outcome::Confirmed => "confirmed",
+                Outcome::Failed => "not installed",
+                Outcome::RolledBack => "fell back",
+                Outcome::Unknown => "unknown",
+            };
+            write!(f, "{}  {:<12} {what}", entry.at, entry.version.as_str())?;
+            if let Some(code) = entry.failure {
+                write!(f, " (code {})", code.number())?;
+            }
+            if !entry.detail.is_empty() {
+                write!(f, ": {}", entry.detail)?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! `update`, `confirm`, `revert` and `run`: the agent at work, and what came of it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::Write;
+
+use perennial_device_core::decide::Decision;
+use perennial_device_core::machine::{State, Why, Wish};
+use perennial_device_core::report::Entry;
+use perennial_schemas::ReleaseVersion;
+use perennial_schemas::report::Outcome as Happened;
+use serde::Serialize;
+
+use super::{CliError, FAILED, FELL_BACK, HELD, Io, REFUSED, common};
+use crate::agent::tell::Teller;
+use crate::agent::work::{self, End, Job, Outcome, first_pause, work};
+use crate::agent::{Adapters, advice};
+use crate::config::Config;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UpdateArguments {
+    /// Print JSON at the end, and nothing before.
+    #[arg(long)]
+    json: bool,
+    /// Try releases again that failed here or wait.
+    #[arg(long)]
+    retry_failed: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON at the end, and nothing before.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of an update.
+#[derive(Debug, Serialize)]
+struct UpdateReport {
+    result: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    running: Option<ReleaseVersion>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    events: Vec<Entry>,
+    #[serde(skip)]
+    status: u8,
+}
+
+pub(super) fn update(arguments: &UpdateArguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let wish: Option<work::Wish<'_>> = arguments.retry_failed.then(|| {
+        let wish: work::Wish<'_> = Box::new(|runner, now| runner.wish(Wish::Retry, now));
+        wish
+    });
+    let mut adapters = common::open(config, io)?;
+    act(&mut adapters, config, wish, arguments.json, io)
+}
+
+pub(super) fn revert(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut adapters = common::open(config, io)?;
+    act(&mut adapters, config, Some(Box::new(|runner, now| runner.revert(now))), arguments.json, io)
+}
+
+pub(super) fn confirm(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut adapters = common::open(config, io)?;
+    let state = {
+        let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
+        let settings = perennial_device_core::machine::Settings::default();
+        let runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
+        runner.client().state()
+    };
+    if !matches!(state, State::Trying | State::Installed | State::Activated { .. }) {
+        let hint =
+            "only a release that was just installed and booted is confirmed; see perennial-device status";
+        return Err(CliError::new("no release is on trial here", hint));
+    }
+    let wish: work::Wish<'_> = Box::new(|runner, now| runner.wish(Wish::Confirm, now));
+    act(&mut adapters, config, Some(wish), arguments.json, io).map_err(|error| {
+        if state == State::Trying {
+            error
+        } else {
+            error.or_hint("restart the device first, so that the release runs")
+        }
+    })
+}
+
+/// Looks for updates and installs them for ever, until a signal comes.
+pub(super) fn run(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut adapters = common::open(config, io)?;
+    let teller = RefCell::new(Teller::new(None, None));
+    tracing::info!(device = %config.id, server = %config.server, "looking for updates");
+    let pause = first_pause(config);
+    adapters.client().sleep(pause);
+    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: true, wish: None };
+    let outcome = work(&mut adapters, job, &teller).map_err(|error| common::run_error(&error))?;
+    tracing::info!(end = ?outcome.end, "ended");
+    Ok(0)
+}
+
+fn act(
+    adapters: &mut Adapters,
+    config: &Config,
+    wish: Option<work::Wish<'_>>,
+    json: bool,
+    io: &mut Io<'_>,
+) -> Result<u8, CliError> {
+    let terminal = io.terminal && !json;
+    let words: Option<&mut dyn Write> = if json { None } else { Some(&mut *io.stdout) };
+    let bar: Option<&mut dyn Write> = if terminal { Some(&mut *io.stderr) } else { None };
+    let teller = RefCell::new(Teller::new(words, bar));
+    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: false, wish };
+    let outcome = work(adapters, job, &teller).map_err(|error| common::run_error(&error))?;
+    let Teller { last, failure, .. } = teller.into_inner();
+    let report = match (&outcome.end, failure) {
+        (End::Waiting(Some((_, Why::Retry))) | End::Interrupted, Some(error))
+            if outcome.events.is_empty() =>
+        {
+            return Err(common::port(&error));
+        }
+        (_, failure) => UpdateReport::of(outcome, last.map(|last| last.decision), failure, config),
+    };
+    io.report(json, &report)?;
+    if matches!(report.result, "refused" | "failed") && !json {
+        let code = report.events.last().and_then(|event| event.failure);
+        let what = report.reason.clone().unwrap_or_default();
+        let hint = code.map_or("perennial-device history says what happened", advice);
+        return Err(CliError::new(what, hint).status(report.status));
+    }
+    Ok(report.status)
+}
+
+impl UpdateReport {
+    fn of(
+        outcome: Outcome,
+        decision: Option<Decision>,
+        failure: Option<perennial_device_core::port::PortError>,
+        config: &Config,
+    ) -> Self {
+        let Outcome { end, events, running } = outcome;
+        let running = running.map(|content| content.version);
+        let last = events.iter().rev().find(|event| event.outcome != Happened::Started);
+        let (result, reason, status) = match (&end, last) {
+            (End::Interrupted, _) => {
+                ("interrupted", Some("it goes on where it was, next time".into()), FAILED)
+            }
+            (End::Restarting, _) => {
+                let why = if config.hooks.reboot.is_empty() {
+                    "restart the device to go on"
+                } else {
+                    "the device restarts"
+                };
+                ("restarting", Some(why.into()), 0)
+            }
+            (_, Some(entry)) => of_entry(entry),
+            _ => of_decision(decision.as_ref(), failure.map(|failure| failure.to_string())),
+        };
+        Self { result, running, reason, events, status }
+    }
+}
+
+fn of_entry(entry: &Entry) -> (&'static str, Option<String>, u8) {
+    let code = entry.failure.map_or(String::new(), |code| format!(" (code {})", code.number()));
+    let detail = if entry.detail.is_empty() { String::new() } else { format!(": {}", entry.detail) };
+    match entry.outcome {
+        Happened::Confirmed => ("confirmed", Some(format!("{} is confirmed", entry.version)), 0),
+        Happened::RolledBack => {
+            ("fell-back", Some(format!("{} failed its trial{code}{detail}", entry.version)), FELL_BACK)
+        }
+        Happened::Failed => {
+            let status = entry.failure.map_or(FAILED, common::status);
+            let result = if status == REFUSED { "refused" } else { "failed" };
+            (result, Some(format!("{} was not installed{code}{detail}", entry.version)), status)
+        }
+        _ => ("working", None, 0),
+    }
+}
+
+fn of_decision(decision: Option<&Decision>, failure: Option<String>) -> (&'static str, Option<String>, u8) {
+    match decision {
+        Some(Decision::Held(passed)) => ("held", Some(passed.to_string()), HELD),
+        Some(Decision::Refused(passed)) => ("refused", Some(passed.to_string()), REFUSED),
+        Some(Decision::UpToDate) => ("current", None, 0),
+        _ => match failure {
+            Some(failure) => ("failed", Some(failure), FAILED),
+            None => ("working", None, 0),
+        },
+    }
+}
+
+impl fmt::Display for UpdateReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let running = self.running.as_ref().map_or("an image from the factory", ReleaseVersion::as_str);
+        match (self.result, &self.reason) {
+            ("current", _) => writeln!(f, "Up to date: {running} is running."),
+            ("confirmed", _) => writeln!(f, "Done: {running} is running."),
+            ("fell-back", Some(reason)) => writeln!(f, "Fell back: {reason}. {running} is running."),
+            ("held", Some(reason)) => writeln!(f, "Held: {reason}. {running} is running."),
+            ("restarting", Some(reason)) => writeln!(f, "Installed: {reason}."),
+            ("interrupted", Some(reason)) => writeln!(f, "Interrupted: {reason}."),
+            // The two lines of the error say it.
+            ("refused" | "failed", _) => Ok(()),
+            _ => writeln!(f, "{running} is running."),
+        }
+    }
+}
+
+/// Used by [`confirm`] alone: `Illegal` there means that the release has not been booted.
+impl CliError {
+    fn or_hint(self, hint: &str) -> Self {
+        Self::new(self.what().to_owned(), hint)
+    }
+}
