@@ -1,10 +1,8 @@
 //! The server's commands: what they print, and how they fail.
 
-use super::kit::{Kit, get};
-use perennial_device_core::trust::{FetchError, MetadataSource, Request};
+use super::kit::{Folder, Kit, get};
 use perennial_server::server::start;
 use perennial_tests::simulator::{Device, day};
-use std::path::PathBuf;
 
 fn published() -> Kit {
     let mut kit = Kit::new();
@@ -114,15 +112,6 @@ fn commands_without_a_state_folder_say_how_to_make_one() {
     let (what, hint) = kit.command(["inges"]).refused();
     assert!(what.contains("unrecognized subcommand 'inges'"), "{what}");
     assert!(hint.contains("ingest"), "{hint}");
-}
-
-/// A device's view of an exported folder.
-struct Folder(PathBuf);
-
-impl MetadataSource for Folder {
-    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, FetchError> {
-        Ok(std::fs::read(self.0.join("metadata").join(&request.path)).ok())
-    }
 }
 
 #[test]

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use perennial_device_core::crypto::Ring;
+use perennial_device_core::trust::{FetchError, MetadataSource, Request};
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::tuf::TopRole;
 use perennial_schemas::{Document, TargetPath, Timestamp};
 use perennial_server::config::Config;
-use perennial_server::io::{Io, Now};
+use perennial_server::io::{Io, Now, system_clock};
 use perennial_server::server::{Running, start};
 use perennial_tests::simulator::{Repository, day};
 use tempfile::TempDir;
@@ -108,6 +109,20 @@ impl Kit {
         kit
     }
 
+    /// The same at the time that it is now: for tests that run processes, which ask the system for the time.
+    pub(super) fn live() -> Self {
+        let now = (system_clock())();
+        let mut kit = Self::new();
+        kit.clock.set(now);
+        kit.repository.root.common.expires = now.plus_days(365);
+        kit.repository.publish_root();
+        for role in kit.repository.roles.values_mut() {
+            (role.common.expires, role.common.signed_at) = (now.plus_days(30), Some(now));
+        }
+        kit.repository.snapshot.common.expires = now.plus_days(30);
+        kit
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -194,6 +209,15 @@ impl Kit {
 
     pub(super) fn serve(&self, more: &str) -> Running {
         start(&self.config(more), self.clock.now()).unwrap()
+    }
+}
+
+/// A device's view of an exported folder.
+pub(super) struct Folder(pub(super) PathBuf);
+
+impl MetadataSource for Folder {
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, FetchError> {
+        Ok(std::fs::read(self.0.join("metadata").join(&request.path)).ok())
     }
 }
 

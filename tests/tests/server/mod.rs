@@ -3,5 +3,6 @@
 mod admin;
 mod commands;
 mod ingest;
+mod kill;
 mod kit;
 mod plane;

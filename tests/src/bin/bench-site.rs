@@ -1,0 +1,61 @@
+//! `bench-site STATE ROOT BUNDLE MIB`: a small repository for a benchmark of the server, signed with throwaway keys, as a
+//! bundle whose largest target has that many MiB. The root names the timestamp key of the server in STATE.
+#![forbid(unsafe_code)]
+#![allow(clippy::expect_used, reason = "a tool for benchmarks: whatever fails ends it")]
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::bundle::{BundleFile, BundleHeader};
+use perennial_schemas::crypto::Digest;
+use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::tuf::TopRole;
+use perennial_schemas::{Document, TargetPath, Timestamp};
+use perennial_tests::simulator::Repository;
+
+fn main() {
+    let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
+    let [state, root, bundle, mib] = &args[..] else { panic!("usage: bench-site STATE ROOT BUNDLE MIB") };
+    let mib: usize = mib.to_str().and_then(|text| text.parse().ok()).expect("a number of MiB");
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
+    let now = Timestamp::from_unix(since.as_secs() as i64);
+
+    let key = std::fs::read(state.join("keys/timestamp.pub.json")).expect("the state's public key");
+    let key = KeyFile::parse(&key).expect("a public key file");
+    let mut repository = Repository::new();
+    repository.root.keys.insert(key.keyid.clone(), key.key);
+    repository.top(TopRole::Timestamp).keyids.push(key.keyid);
+    repository.root.common.expires = now.plus_days(365);
+    repository.root.common.signed_at = Some(now);
+    repository.publish_root();
+    std::fs::write(root, &repository.files["2.root.json"]).expect("the root is written");
+
+    repository.delegate("targets", "bench", &["bench/*"], true);
+    let contents = [("bench/stream", vec![0x5a; mib << 20]), ("bench/small", vec![0x5a; 4096])];
+    for (path, content) in &contents {
+        repository.add_target("bench", path, content);
+    }
+    for role in repository.roles.values_mut() {
+        (role.common.expires, role.common.signed_at) = (now.plus_days(30), Some(now));
+    }
+    (repository.snapshot.common.expires, repository.snapshot.common.signed_at) =
+        (now.plus_days(30), Some(now));
+    repository.publish();
+
+    let metadata = repository.files.iter().filter(|(name, _)| *name != "timestamp.json");
+    let mut files: Vec<(String, &[u8])> =
+        metadata.map(|(name, bytes)| (format!("metadata/{name}"), bytes.as_slice())).collect();
+    for (path, content) in &contents {
+        let path: TargetPath = path.parse().expect("a target path");
+        files.push((format!("targets/{}", path.consistent(&Ring.sha256(content).to_string())), content));
+    }
+    let listed = files.iter().map(|(path, bytes)| BundleFile {
+        path: path.parse().expect("a path of a bundle"),
+        length: bytes.len() as u64,
+        sha256: Ring.sha256(bytes),
+    });
+    let mut out = BundleHeader::new(now, listed.collect()).encode().expect("a bundle's header");
+    files.iter().for_each(|(_, bytes)| out.extend_from_slice(bytes));
+    std::fs::write(bundle, out).expect("the bundle is written");
+}
