@@ -79,12 +79,12 @@ pub(super) fn run(command: ChannelCommand, repo: &Path, io: &mut Io<'_>) -> Resu
         ChannelCommand::Create { product, channel, json } => {
             let standing = Standing::read(&repository, &product)?;
             let proposal = offer::create(&repository, &standing, &channel, now)?;
-            io.report(json, &Made::new(repo, &proposal)?)
+            io.report(json, &Made::new(repo, &proposal, io)?)
         }
         ChannelCommand::Offer { product, version, channel, json } => {
             let standing = Standing::read(&repository, &product)?;
             let proposal = offer::offer(&repository, &standing, &version, &channel, now)?;
-            io.report(json, &Made::new(repo, &proposal)?)
+            io.report(json, &Made::new(repo, &proposal, io)?)
         }
     }
 }
@@ -97,7 +97,7 @@ pub(super) fn withdraw(args: &WithdrawArgs, repo: &Path, io: &mut Io<'_>) -> Res
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
     let proposal = offer::withdraw(&repository, &standing, &args.version, &args.reason, io.now())?;
-    io.report(args.json, &Made::new(repo, &proposal)?)
+    io.report(args.json, &Made::new(repo, &proposal, io)?)
 }
 
 #[derive(Debug, Serialize)]

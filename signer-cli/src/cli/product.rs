@@ -90,7 +90,10 @@ pub(super) fn run(command: ProductCommand, repo: &Path, io: &mut Io<'_>) -> Resu
             (product::team(&repository, &name, &team.holders(&repository)?, now)?, output)
         }
     };
-    io.report(output.json, &Made::new(repo, &proposal)?)
+    {
+        let made = Made::new(repo, &proposal, io)?;
+        io.report(output.json, &made)
+    }
 }
 
 impl TermsArgs {

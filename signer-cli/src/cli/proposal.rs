@@ -8,8 +8,9 @@ use clap::Args;
 use serde::Serialize;
 
 use super::common::{Output, PassphraseOptions, open_repository};
+use super::progress::Progress;
 use super::{CliError, Io};
-use crate::check::{self, Checked, Extent};
+use crate::check::{self, CheckError, Checked, Extent};
 use crate::keys::{Labels, SecretKey};
 use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing, Status};
 use crate::repository::Repository;
@@ -66,7 +67,7 @@ pub(super) fn rebase(args: &RebaseArgs, repo: &Path, io: &mut Io<'_>) -> Result<
     let (repository, _) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
     let renewed = proposal::rebase(&proposal, &repository, io.now())?;
-    io.report(args.output.json, &Made::new(repo, &renewed)?)
+    io.report(args.output.json, &Made::new(repo, &renewed, io)?)
 }
 
 pub(super) fn status(args: &StatusArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
@@ -82,14 +83,14 @@ pub(super) fn status(args: &StatusArgs, repo: &Path, io: &mut Io<'_>) -> Result<
 pub(super) fn review(args: &ReviewArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let (repository, labels) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
-    let review = reviewed(&proposal, &repository, &labels)?;
+    let review = reviewed(&proposal, &repository, &labels, io)?;
     io.report(args.output.json, &review)
 }
 
 pub(super) fn sign(args: &SignArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let (repository, labels) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
-    let review = reviewed(&proposal, &repository, &labels)?;
+    let review = reviewed(&proposal, &repository, &labels, io)?;
     if !args.output.json {
         io.report(false, &review)?;
     }
@@ -108,13 +109,35 @@ pub(super) fn publish(args: &PublishArgs, repo: &Path, io: &mut Io<'_>) -> Resul
     io.report(args.output.json, &report)
 }
 
-/// Everything that is checked before anybody is shown or signs anything.
-fn reviewed(proposal: &Proposal, repository: &Repository, labels: &Labels) -> Result<Review, CliError> {
+/// Everything that is checked before anybody is shown or signs anything: what is published, by the device's own core;
+/// the proposal's rules; that nobody changed it; that it fits what is published; and every byte of its files.
+fn reviewed(
+    proposal: &Proposal,
+    repository: &Repository,
+    labels: &Labels,
+    io: &Io<'_>,
+) -> Result<Review, CliError> {
     let standing = Standing::new(proposal, repository);
+    accept_published(repository, io)?;
     proposal::check_rules(proposal, repository)?;
     standing.check_unchanged()?;
     standing.check_base()?;
+    let progress = Progress::new(io, "reading files", 0);
+    proposal::check_files(proposal, &mut |bytes| progress.more(bytes))?;
     Ok(Review::new(&standing, labels)?)
+}
+
+/// What is published must be what a device accepts, but for its expiry: signing is how that is mended.
+fn accept_published(repository: &Repository, io: &Io<'_>) -> Result<(), CliError> {
+    if repository.published.as_ref().is_none_or(|published| published.snapshot.is_none()) {
+        return Ok(());
+    }
+    let preview = proposal::published(repository)?;
+    let nothing_new = Extent::Only(std::collections::BTreeSet::new());
+    match check::before_publish(&preview, &nothing_new, io.now(), &mut |_| ()) {
+        Ok(_) | Err(CheckError::Expired { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// Adds the signatures of a key.
@@ -135,7 +158,10 @@ pub(super) fn publish_now(
 ) -> Result<PublishReport, CliError> {
     let sealed = proposal::seal_proposal(proposal, repository)?;
     let extent = Extent::Only(sealed.new_paths());
-    let checked = check::before_publish(&sealed.preview()?, &extent, io.now(), &mut |_| ())?;
+    let progress = Progress::new(io, "checking", 0);
+    let checked =
+        check::before_publish(&sealed.preview()?, &extent, io.now(), &mut |bytes| progress.more(bytes))?;
+    drop(progress);
     let files = proposal::publish(&sealed)?;
     Ok(PublishReport { files, checked })
 }
@@ -167,9 +193,9 @@ pub(super) struct Made {
 
 impl Made {
     /// Reads it back as a signer will see it.
-    pub(super) fn new(repo: &Path, proposal: &Proposal) -> Result<Self, CliError> {
+    pub(super) fn new(repo: &Path, proposal: &Proposal, io: &Io<'_>) -> Result<Self, CliError> {
         let (repository, labels) = open_repository(repo)?;
-        let review = reviewed(proposal, &repository, &labels)?;
+        let review = reviewed(proposal, &repository, &labels, io)?;
         Ok(Self { review, folder: proposal.dir.clone() })
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct ArchiveArgs {
 /// [`CliError`]
 pub(super) fn snapshot(args: &SnapshotArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let proposal = renew::snapshot(&Repository::open(repo)?, io.now())?;
-    io.report(args.output.json, &Made::new(repo, &proposal)?)
+    io.report(args.output.json, &Made::new(repo, &proposal, io)?)
 }
 
 /// Proposes signatures for the years after a product's end.
@@ -47,5 +47,5 @@ pub(super) fn snapshot(args: &SnapshotArgs, repo: &Path, io: &mut Io<'_>) -> Res
 pub(super) fn archive(args: &ArchiveArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let repository = Repository::open(repo)?;
     let proposal = renew::archive(&repository, &args.product, args.days, args.before_support_ends, io.now())?;
-    io.report(args.output.json, &Made::new(repo, &proposal)?)
+    io.report(args.output.json, &Made::new(repo, &proposal, io)?)
 }

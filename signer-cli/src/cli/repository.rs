@@ -87,7 +87,10 @@ fn init(args: &InitArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let roles = roles(args, own.as_ref())?;
     let proposal = init::propose(repo, &roles, io.now())?;
     let Some(secret) = secret else {
-        return io.report(args.output.json, &Made::new(repo, &proposal)?);
+        return {
+            let made = Made::new(repo, &proposal, io)?;
+            io.report(args.output.json, &made)
+        };
     };
     let (repository, _) = open_repository(repo)?;
     sign_now(&proposal, &repository, &secret, io)?;
@@ -97,7 +100,10 @@ fn init(args: &InitArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
         let published = publish_now(&proposal, &repository, io)?;
         return io.report(args.output.json, &published);
     }
-    io.report(args.output.json, &Made::new(repo, &proposal)?)
+    {
+        let made = Made::new(repo, &proposal, io)?;
+        io.report(args.output.json, &made)
+    }
 }
 
 fn roles(args: &InitArgs, own: Option<&KeyFile>) -> Result<Roles, CliError> {

@@ -88,7 +88,10 @@ pub(super) fn run(command: RootCommand, repo: &Path, io: &mut Io<'_>) -> Result<
         }
     };
     let proposal = root::propose(&repository, &change, &labels, io.now())?;
-    io.report(output.json, &Made::new(repo, &proposal)?)
+    {
+        let made = Made::new(repo, &proposal, io)?;
+        io.report(output.json, &made)
+    }
 }
 
 #[derive(Serialize)]

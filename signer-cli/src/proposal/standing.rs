@@ -193,7 +193,7 @@ impl<'p> Standing<'p> {
     }
 
     /// Whether the body of `role` is what is published already: then a publication was cut short.
-    fn is_published(&self, role: &RoleName) -> bool {
+    pub(super) fn is_published(&self, role: &RoleName) -> bool {
         let Some(canonical) = self.proposal.canonical(role) else { return false };
         self.published().is_some_and(|published| match role.as_str() {
             "root" => published.root.signed.canonical() == canonical,

@@ -1,20 +1,18 @@
 //! What would change in a targets role: targets, delegations, and what the small files among them say.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use perennial_schemas::RoleName;
 use perennial_schemas::channel::Channel;
-use perennial_schemas::document::Document;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
 use perennial_schemas::tuf::{Delegation, Delegations, TargetFile, Targets};
 
 use super::{Item, TargetState};
 use crate::keys::Labels;
-use crate::proposal::rules::{consistent, published_support};
+use crate::plain;
+use crate::proposal::rules::{published_support, read};
 use crate::proposal::{ProposalError, Standing};
-use crate::{files, plain};
 
 pub(super) fn items(
     standing: &Standing<'_>,
@@ -32,7 +30,7 @@ pub(super) fn items(
         }
         let (before, after) = (old.get(path).map(state), Some(state(target)));
         items.push(Item::Target { path: path.clone(), before, after });
-        items.extend(meaning(standing, role, path, target)?);
+        items.extend(meaning(standing, role, path, old.get(path), target)?);
     }
     for (path, target) in old.iter().filter(|(path, _)| !after.targets.contains_key(*path)) {
         items.push(Item::Target { path: path.clone(), before: Some(state(target)), after: None });
@@ -45,37 +43,23 @@ fn meaning(
     standing: &Standing<'_>,
     role: &RoleName,
     path: &str,
+    before: Option<&TargetFile>,
     target: &TargetFile,
 ) -> Result<Vec<Item>, ProposalError> {
-    let Some(file) = consistent(path, target).map(|at| standing.proposal.target_file(&at)) else {
-        return Ok(Vec::new());
-    };
     if path == format!("{role}/support.json") {
-        let Some(bytes) = files::read_if_there(&file, Support::MAX_LENGTH)? else { return Ok(Vec::new()) };
         let before = published_support(standing.repository, role)?;
-        return Ok(vec![support(&Support::parse(&bytes)?, before.as_ref())]);
+        let record = read::<Support>(standing, path, target)?;
+        return Ok(record.map(|record| support(&record, before.as_ref())).into_iter().collect());
     }
     let lines = if path.ends_with(".release.json") {
-        read::<Release>(&file)?.map(|release| plain::release(&release))
+        read::<Release>(standing, path, target)?.map(|release| plain::release(&release))
     } else if path.ends_with(".channel.json") {
-        let published = published_file(standing, role, path);
-        let before = published.map(|file| read::<Channel>(&file)).transpose()?.flatten();
-        read::<Channel>(&file)?.map(|channel| plain::channel(before.as_ref(), &channel))
+        let before = before.map(|before| read::<Channel>(standing, path, before)).transpose()?.flatten();
+        read::<Channel>(standing, path, target)?.map(|channel| plain::channel(before.as_ref(), &channel))
     } else {
         None
     };
     Ok(lines.into_iter().map(|lines| Item::Note { text: lines.join("\n") }).collect())
-}
-
-fn read<T: Document>(file: &Path) -> Result<Option<T>, ProposalError> {
-    let bytes = files::read_if_there(file, T::MAX_LENGTH)?;
-    Ok(bytes.map(|bytes| T::parse(&bytes)).transpose()?)
-}
-
-/// Where the published file of a target lies.
-fn published_file(standing: &Standing<'_>, role: &RoleName, path: &str) -> Option<PathBuf> {
-    let target = standing.published()?.role(role)?.value().targets.get(path)?;
-    Some(standing.repository.targets_dir().join(consistent(path, target)?))
 }
 
 fn support(record: &Support, before: Option<&Support>) -> Item {

@@ -1,0 +1,104 @@
+//! What was promised stays promised: support dates, withdrawals, published releases.
+
+use perennial_schemas::RoleName;
+use perennial_schemas::channel::Channel;
+use perennial_schemas::document::Document;
+use perennial_schemas::support::{Support, SupportError};
+use perennial_schemas::tuf::{TargetFile, Targets};
+
+use super::consistent;
+use crate::files;
+use crate::proposal::{ProposalError, Standing};
+use crate::repository::Repository;
+
+/// Checks them for one role.
+pub(super) fn check(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
+    support(standing, role, after)?;
+    let before = standing.published().and_then(|published| published.role(role)).map(|file| file.value());
+    let Some(before) = before else { return Ok(()) };
+    for (path, old) in &before.targets {
+        let new = after.targets.get(path);
+        if new == Some(old) {
+            continue;
+        }
+        if path.ends_with(".release.json") && new.is_some() {
+            return Err(ProposalError::refused(
+                format!("{path} is published and would change"),
+                "a published release never changes: propose one with another version",
+            ));
+        }
+        if path.ends_with(".channel.json") {
+            withdrawals(standing, path, old, new)?;
+        }
+    }
+    Ok(())
+}
+
+/// A support promise is only ever extended.
+fn support(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
+    let path = format!("{role}/support.json");
+    let before = published_support(standing.repository, role)?;
+    let failed = |source| ProposalError::Support { product: role.to_string(), source };
+    match (before, after.targets.get(&path)) {
+        (None, None) => Ok(()),
+        (Some(_), None) => Err(ProposalError::refused(
+            format!("{role} would lose its support record"),
+            "what was promised stays published; keep support.json",
+        )),
+        (before, Some(target)) => {
+            let Some(record) = read::<Support>(standing, &path, target)? else { return Ok(()) };
+            if record.product.as_str() != role.as_str() {
+                return Err(failed(SupportError::OtherProduct));
+            }
+            before.map_or(Ok(()), |before| record.may_follow(&before).map_err(failed))
+        }
+    }
+}
+
+/// What devices were told to refuse they are told for ever.
+fn withdrawals(
+    standing: &Standing<'_>,
+    path: &str,
+    old: &TargetFile,
+    new: Option<&TargetFile>,
+) -> Result<(), ProposalError> {
+    let Some(old) = read::<Channel>(standing, path, old)? else { return Ok(()) };
+    let new = new.map(|new| read::<Channel>(standing, path, new)).transpose()?.flatten();
+    let kept =
+        |digest| new.as_ref().is_some_and(|new| new.withdrawn.iter().any(|entry| entry.manifest == digest));
+    match old.withdrawn.iter().find(|entry| !kept(entry.manifest)) {
+        None => Ok(()),
+        Some(entry) => Err(ProposalError::refused(
+            format!("{path} would forget that {} was withdrawn", entry.version),
+            "a withdrawn release stays withdrawn: propose a new version instead",
+        )),
+    }
+}
+
+/// The support record of a product as it is published.
+///
+/// # Errors
+/// [`ProposalError`] where it can't be read.
+pub fn published_support(repository: &Repository, role: &RoleName) -> Result<Option<Support>, ProposalError> {
+    let path = format!("{role}/support.json");
+    let file = repository.published.as_ref().and_then(|published| published.role(role));
+    let target = file.and_then(|file| file.value().targets.get(&path));
+    let Some(consistent) = target.and_then(|target| consistent(&path, target)) else { return Ok(None) };
+    let bytes = files::read(&repository.targets_dir().join(consistent), Support::MAX_LENGTH)?;
+    Ok(Some(Support::parse(&bytes)?))
+}
+
+/// A small target file of the proposal, or else of what is published.
+pub(in crate::proposal) fn read<T: Document>(
+    standing: &Standing<'_>,
+    path: &str,
+    target: &TargetFile,
+) -> Result<Option<T>, ProposalError> {
+    let Some(at) = consistent(path, target) else { return Ok(None) };
+    let own = standing.proposal.target_file(&at);
+    let bytes = match files::read_if_there(&own, T::MAX_LENGTH)? {
+        Some(bytes) => Some(bytes),
+        None => files::read_if_there(&standing.repository.targets_dir().join(&at), T::MAX_LENGTH)?,
+    };
+    Ok(bytes.map(|bytes| T::parse(&bytes)).transpose()?)
+}
