@@ -1,6 +1,6 @@
 //! A check: refresh the trusted metadata, read the documents that it vouches for, decide, and make the plan.
 //!
-//! Everything that a decision is made upon passes through [`Session::read`]: a role vouches for the path, and the bytes
+//! Everything that a decision is made upon passes through `read`: a role vouches for the path, and the bytes
 //! have the length and digest that it gives. What is learnt is saved before anything is decided. Never writes a slot.
 
 mod error;

@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | [`standing`] | what is published of a product: its promise, releases, channels |
 //! | [`draft`] | what a maker says of a release, and the manifest made from it |
-//! | [`propose`] | images measured and compressed, and the whole proposal |
+//! | [`mod@propose`] | images measured and compressed, and the whole proposal |
 //! | [`renew`] | the same content signed anew: snapshots, archives |
 //! | [`offer`] | channels made, releases offered and withdrawn |
 

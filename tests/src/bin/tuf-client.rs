@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use perennial_schemas::Timestamp;
 use perennial_tests::tuf_client::{Io, run};
 
+#[expect(clippy::disallowed_methods, reason = "here the process's own streams are taken")]
 fn main() -> ExitCode {
     let mut io = Io { stdout: &mut std::io::stdout(), stderr: &mut std::io::stderr(), now: &now };
     run(std::env::args_os(), &mut io)

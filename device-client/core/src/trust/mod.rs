@@ -1,7 +1,7 @@
 //! Which metadata and which targets count: the client workflow of TUF 1.0.34 (section 5), clause by clause.
 //!
 //! Bytes come in, a verdict goes out. This module never fetches, never stores, never reads a clock: [`Refresh`] says
-//! what it needs next ([`Step`]) and takes it ([`Answer`]); [`drive`] does that against a [`MetadataSource`] and a
+//! what it needs next ([`Step`]) and takes it ([`Answer`]); [`drive()`] does that against a [`MetadataSource`] and a
 //! [`TrustStore`]. Every accepted file is saved before anything is decided upon it.
 //!
 //! | file | holds |
