@@ -6,6 +6,7 @@
     reason = "in a test a panic is the verdict; clippy's own exception leaves out the helpers"
 )]
 
+mod agent;
 mod book;
 mod server;
 mod tidy;

@@ -1,0 +1,155 @@
+//! A device in a folder, run in this process: what the agent's tests stand on.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use perennial_device::Io;
+use perennial_schemas::Timestamp;
+use perennial_tests::maker::Maker;
+use perennial_tests::simulator::day;
+use tempfile::TempDir;
+
+/// A device with the simulated boot loader. Its health script says no to images that begin with `BAD`.
+pub(super) struct Device {
+    folder: TempDir,
+    pub(super) clock: Timestamp,
+}
+
+/// What a command printed and how it ended.
+pub(super) struct Ran {
+    pub(super) code: u8,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+impl Device {
+    /// A device that was born with the maker's first root and updates from `server`. It is day 1.
+    pub(super) fn new(maker: &Maker, server: &str) -> Self {
+        let device = Self { folder: tempfile::tempdir().unwrap(), clock: day(1) };
+        let root = device.path("factory-root.json");
+        std::fs::write(&root, maker.repository.first_root()).unwrap();
+        let health = device.path("health");
+        std::fs::write(
+            &health,
+            "#!/bin/sh\ncase $(head -c 3 $PERENNIAL_SLOT_PATH) in BAD) echo it hurts; exit 1;; esac\n",
+        )
+        .unwrap();
+        std::process::Command::new("chmod").arg("+x").arg(&health).status().unwrap();
+        let [root, health] = [root, health].map(|path| path.to_str().unwrap().to_owned());
+        #[rustfmt::skip]
+        device.run(&[
+            "init", "--root", &root, "--server", server, "--product", "thermostat", "--hardware", "revC",
+            "--id", "d1", "--health", &health, "--simulate-boot",
+        ]).ok();
+        device
+    }
+
+    /// A device that updates from a folder that the maker has written, which is given back.
+    pub(super) fn with_folder(maker: &Maker) -> (Self, PathBuf) {
+        let device = Self::new(maker, "/nowhere");
+        let folder = device.path("repository");
+        maker.write(&folder);
+        device.serve_from(folder.to_str().unwrap());
+        (device, folder)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.path("device.toml")
+    }
+
+    /// Changes the place that updates come from.
+    pub(super) fn serve_from(&self, server: &str) {
+        self.configure(|text| {
+            let lines = text.lines().map(|line| {
+                if line.starts_with("server = ") { format!("server = {server:?}") } else { line.into() }
+            });
+            lines.collect::<Vec<String>>().join("\n")
+        });
+    }
+
+    pub(super) fn configure(&self, change: impl FnOnce(String) -> String) {
+        let text = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), change(text)).unwrap();
+    }
+
+    /// The arguments of a command on this device.
+    pub(super) fn arguments(&self, args: &[&str]) -> Vec<OsString> {
+        let (config, state) = (self.config(), self.path("state"));
+        let mut all: Vec<OsString> = vec!["--config".into(), config.into(), "--state".into(), state.into()];
+        all.extend(args.iter().map(OsString::from));
+        all
+    }
+
+    /// Runs a command in this process.
+    pub(super) fn run(&self, args: &[&str]) -> Ran {
+        run(std::iter::once("perennial-device".into()).chain(self.arguments(args)), self.clock)
+    }
+
+    /// The slot's file.
+    pub(super) fn slot(&self, slot: &str) -> Vec<u8> {
+        std::fs::read(self.path(&format!("state/slots/{slot}.img"))).unwrap_or_default()
+    }
+
+    /// What `status --json` says.
+    pub(super) fn status(&self) -> serde_json::Value {
+        serde_json::from_str(&self.run(&["status", "--json"]).ok()).unwrap()
+    }
+
+    /// The version that runs; empty while nothing is known.
+    pub(super) fn running(&self) -> String {
+        self.status()["running"]["version"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Every file that counts, to compare before and after: what an attack must not change.
+    pub(super) fn durable(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut files = Vec::new();
+        for name in ["a.img", "b.img"] {
+            let path = self.path("state/slots").join(name);
+            files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+        }
+        for name in ["boot", "booted", "counter", "floors.1", "floors.2"] {
+            let path = self.path("state").join(name);
+            files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+        }
+        files
+    }
+}
+
+/// Runs a command of the agent in this process.
+pub(super) fn run(args: impl IntoIterator<Item = OsString>, clock: Timestamp) -> Ran {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = perennial_device::run(args, &mut Io::new(&mut out, &mut err, move || clock));
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: number(code), out: text(out), err: text(err) }
+}
+
+/// An exit status as a number, which [`ExitCode`] shows in its debugging form alone.
+fn number(code: ExitCode) -> u8 {
+    let shown = format!("{code:?}");
+    shown.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+impl Ran {
+    pub(super) fn ok(self) -> String {
+        self.ends(0)
+    }
+
+    pub(super) fn ends(self, code: u8) -> String {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        self.out
+    }
+
+    /// The two lines of an error with this exit status: what happened, what to do.
+    pub(super) fn refused(self, code: u8) -> (String, String) {
+        assert_eq!(self.code, code, "{}{}", self.out, self.err);
+        let lines: Vec<&str> = self.err.lines().collect();
+        let [what, hint] = lines[..] else { panic!("an error has two lines: {:?}", self.err) };
+        let what = what.strip_prefix("error: ").expect(what);
+        (what.into(), hint.strip_prefix("hint: ").expect(hint).into())
+    }
+}

@@ -1,0 +1,64 @@
+//! A device's life: installed, updated, fallen back, refused, gone back.
+
+use perennial_tests::maker::{Maker, image};
+
+use super::kit::Device;
+
+const LENGTH: usize = 1_500_000;
+
+fn images() -> [Vec<u8>; 3] {
+    [image("GOOD 1", LENGTH), image("GOOD 2", LENGTH + 5), image("BAD 3", LENGTH / 2)]
+}
+
+#[test]
+fn a_device_takes_two_releases_falls_back_from_the_third_and_refuses_a_forged_one() {
+    let images = images();
+    let mut maker = Maker::of(&images[..1]);
+    let (device, folder) = Device::with_folder(&maker);
+
+    let said = device.run(&["check"]).ends(10);
+    assert!(said.contains("Update:   1.0.0 can be installed"), "{said}");
+    let said = device.run(&["update"]).ok();
+    assert!(said.contains("1.0.0 works: confirmed."), "{said}");
+    assert_eq!(device.running(), "1.0.0");
+    assert_eq!(device.slot("b"), images[0]);
+
+    maker.release("2.0.0", 2, &images[1]);
+    maker.write(&folder);
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "2.0.0");
+    assert_eq!(device.slot("a"), images[1]);
+    let status = device.status();
+    assert_eq!(status["anti_rollback_counter"], 2);
+    assert_eq!(status["security_updates_until"], "2036-12-31");
+
+    maker.release("3.0.0", 3, &images[2]);
+    maker.write(&folder);
+    let said = device.run(&["update"]).ends(30);
+    assert!(said.contains("Fell back: 3.0.0 failed its trial (code 501)"), "{said}");
+    assert_eq!(device.running(), "2.0.0");
+    assert_eq!(device.status()["anti_rollback_counter"], 2);
+    let said = device.run(&["update"]).ends(11);
+    assert!(said.starts_with("Held: 3.0.0 waits until"), "{said}");
+
+    let mut forger = Maker::forger();
+    forger.release("4.0.0", 4, &image("EVIL", LENGTH));
+    forger.repository.timestamp.common.version = 99;
+    forger.repository.serve_timestamp();
+    forger.write(&folder);
+    let before = device.durable();
+    let (what, hint) = device.run(&["update"]).refused(20);
+    assert!(what.contains("timestamp.json"), "{what}");
+    assert!(hint.starts_with("nothing was installed"), "{hint}");
+    assert_eq!(device.durable(), before);
+
+    let history = device.run(&["history"]).ok();
+    let words: Vec<&str> = history.lines().map(|line| line[22..].trim()).collect();
+    #[rustfmt::skip]
+    assert_eq!(words, [
+        "1.0.0        begun", "1.0.0        installed", "1.0.0        confirmed",
+        "2.0.0        begun", "2.0.0        installed", "2.0.0        confirmed",
+        "3.0.0        begun", "3.0.0        installed",
+        "3.0.0        fell back (code 501): it ended with status 1: it hurts",
+    ]);
+}
