@@ -9,5 +9,6 @@
 mod agent;
 mod book;
 mod server;
+mod signer;
 mod tidy;
 mod trust;

@@ -53,8 +53,13 @@ impl CliError {
         if what.starts_with("Signs software") || what.starts_with("Usage") {
             what = "no command was given".into();
         }
-        let tip = lines.find(|line| line.starts_with("tip:")).map(|tip| tip.trim_start_matches("tip: "));
-        let hint = tip.map_or("perennial-signer --help shows the commands".into(), String::from);
+        let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+        let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
+        // `perennial-signer product add --reason <TEXT> …` → the command alone.
+        let command = usage.into_iter().flat_map(str::split_whitespace);
+        let command: Vec<&str> = command.take_while(|word| !word.starts_with(['-', '<', '['])).collect();
+        let command = if command.is_empty() { "perennial-signer".into() } else { command.join(" ") };
+        let hint = tip.map_or_else(|| format!("{command} --help shows how"), String::from);
         Self { what, hint, status: 2 }
     }
 

@@ -70,6 +70,9 @@ fn three_way<T: Role + Serialize + Clone>(
         Some(base) => Some(read_base::<T>(repository, role, base)?),
         None => None,
     };
+    if theirs.is_none() {
+        return Ok(ours.clone());
+    }
     let (base, theirs, ours) =
         (base.as_ref().map(json).transpose()?, theirs.map(json).transpose()?, json(ours)?);
     if base.is_none() {
