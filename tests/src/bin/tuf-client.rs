@@ -1,6 +1,7 @@
 //! `tuf-client`: the device's trust core and HTTP adapter behind the command line that the public TUF conformance suite
 //! asks for. Everything is in `perennial_tests::tuf_client`.
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "the program's own streams are handed in here")]
 
 use std::process::ExitCode;
 use std::time::SystemTime;

@@ -2,7 +2,8 @@
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::trust::{
-    DriveError, FoundTarget, Limits, MetadataSource, Refresh, StoreError, TrustState, TrustStore, drive,
+    DriveError, FoundTarget, Limits, MetadataSource, Refresh, StoreError, TrustState, TrustStore, Validity,
+    drive,
 };
 use perennial_schemas::{TargetPath, Timestamp};
 
@@ -12,6 +13,7 @@ use super::day;
 pub type Verdict<T> = Result<T, DriveError>;
 
 /// A device. What it has saved is what it trusts: the state is read back from the saved bytes before each refresh.
+#[derive(Clone)]
 pub struct Device {
     /// What its clock says.
     pub clock: Timestamp,
@@ -72,12 +74,24 @@ impl Device {
     /// # Errors
     /// The verdict.
     pub fn find(&mut self, source: &mut dyn MetadataSource, path: &str) -> Verdict<Option<FoundTarget>> {
+        self.find_valid(source, path).map(|(found, _)| found)
+    }
+
+    /// Refreshes and looks for a target, and says until when the answer holds.
+    ///
+    /// # Errors
+    /// The verdict.
+    pub fn find_valid(
+        &mut self,
+        source: &mut dyn MetadataSource,
+        path: &str,
+    ) -> Verdict<(Option<FoundTarget>, Validity)> {
         let path: TargetPath = path.parse().expect("a target path");
         let mut refresh = Refresh::new(self.state(), &Ring, self.clock, self.limits.clone());
         drive(&mut refresh, source, &mut self.store)?;
         refresh.find(&path)?;
         drive(&mut refresh, source, &mut self.store)?;
-        Ok(refresh.found().cloned())
+        Ok((refresh.found().cloned(), refresh.validity()))
     }
 
     /// The version of a trusted file, such as `snapshot.json`; 0 where there is none.

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{Signer, day};
 
 /// A repository. Change its fields, publish, and let a device refresh.
+#[derive(Clone)]
 pub struct Repository {
     /// The root to be published next.
     pub root: Root,
@@ -199,9 +200,14 @@ impl Repository {
     /// Signs and serves the snapshot as it is, and lists it in the timestamp.
     pub fn serve_snapshot(&mut self) {
         let text = self.sign("snapshot", &self.snapshot);
+        self.list_snapshot(&text);
+    }
+
+    /// Serves a snapshot file as it is, whoever signed it, and lists it in the timestamp.
+    pub fn list_snapshot(&mut self, text: &[u8]) {
         let version = self.snapshot.common.version;
-        self.timestamp.meta.insert("snapshot.json".into(), listed(version, &text));
-        self.files.insert(format!("{version}.snapshot.json"), text);
+        self.timestamp.meta.insert("snapshot.json".into(), listed(version, text));
+        self.files.insert(format!("{version}.snapshot.json"), text.into());
     }
 
     /// Signs and serves the timestamp as it is.

@@ -1,0 +1,185 @@
+//! Delegatees: what one team does never harms another's devices.
+
+use perennial_device_core::crypto::Ring;
+use perennial_device_core::trust::{DriveError, Limits, TrustError, walk_all};
+use perennial_tests::simulator::{Device, MemoryStore, Repository, day};
+
+use super::{trust_error, versions};
+
+fn two_teams() -> (Repository, Device) {
+    let mut repository = Repository::new();
+    repository.delegate("targets", "thermostat", &["thermostat/*"], true);
+    repository.delegate("targets", "kettle", &["kettle/*"], true);
+    repository.add_target("thermostat", "thermostat/app", b"warm");
+    repository.add_target("kettle", "kettle/app", b"hot");
+    repository.publish();
+    let device = Device::born_with(repository.first_root());
+    (repository, device)
+}
+
+#[test]
+fn a_delegatee_reaching_outside_its_path_is_ignored_and_others_are_unharmed() {
+    let (mut repository, mut device) = two_teams();
+    repository.add_target("kettle", "thermostat/app", b"mine now");
+    repository.add_target("kettle", "elsewhere", b"mine too");
+    repository.publish();
+    let found = device.find(&mut repository, "thermostat/app").unwrap().unwrap();
+    assert_eq!((found.role.as_str(), found.length), ("thermostat", 4));
+    assert_eq!(device.find(&mut repository, "elsewhere").unwrap(), None);
+    assert!(device.find(&mut repository, "kettle/app").unwrap().is_some());
+}
+
+#[test]
+fn a_pattern_does_not_reach_into_folders() {
+    let (mut repository, mut device) = two_teams();
+    repository.add_target("kettle", "kettle/deep/app", b"deep");
+    repository.publish();
+    assert_eq!(device.find(&mut repository, "kettle/deep/app").unwrap(), None);
+}
+
+#[test]
+fn an_unrelated_role_that_expired_harms_nobody_else() {
+    let (mut repository, mut device) = two_teams();
+    repository.role("kettle").common.expires = day(0);
+    repository.publish();
+    assert!(device.find(&mut repository, "thermostat/app").unwrap().is_some());
+    let before = device.store.clone();
+    let error = trust_error(device.find(&mut repository, "kettle/app").unwrap_err());
+    assert!(matches!(error, TrustError::Expired { file, .. } if file == "kettle.json"));
+    assert_eq!(device.store, before);
+}
+
+#[test]
+fn an_unrelated_role_that_is_missing_harms_nobody_else() {
+    let (mut repository, mut device) = two_teams();
+    repository.files.remove("2.kettle.json");
+    assert!(device.find(&mut repository, "thermostat/app").unwrap().is_some());
+    let before = device.store.clone();
+    let error = trust_error(device.find(&mut repository, "kettle/app").unwrap_err());
+    assert_eq!(error, TrustError::Missing { file: "2.kettle.json".into() });
+    assert_eq!(device.store, before);
+}
+
+#[test]
+fn a_role_that_the_snapshot_does_not_list_is_not_asked_for() {
+    let (mut repository, mut device) = two_teams();
+    repository.snapshot.meta.remove("kettle.json");
+    repository.snapshot.common.version += 1;
+    repository.serve_snapshot();
+    repository.publish_timestamp();
+    let error = trust_error(device.find(&mut repository, "kettle/app").unwrap_err());
+    assert_eq!(error, TrustError::NotListed { file: "kettle.json".into() });
+    assert!(!repository.take_requests().iter().any(|name| name.contains("kettle")));
+}
+
+#[test]
+fn extraneous_delegations_end_at_a_limit() {
+    let mut repository = Repository::new();
+    for i in 0..70 {
+        repository.delegate("targets", &format!("role-{i:02}"), &["*"], false);
+    }
+    repository.add_target("role-69", "app", b"last");
+    repository.publish();
+    let mut device = Device::born_with(repository.first_root());
+    let error = trust_error(device.find(&mut repository, "app").unwrap_err());
+    assert_eq!(error, TrustError::TooManyRoles { path: "app".into(), limit: 64 });
+    assert_eq!(repository.take_requests().len(), 4 + 64);
+    // Nothing of it hinders a search that needs fewer.
+    repository.add_target("targets", "other", b"first");
+    repository.publish();
+    assert!(device.find(&mut repository, "other").unwrap().is_some());
+}
+
+#[test]
+fn extraneous_dependencies_come_only_from_roles_that_may_vouch_for_them() {
+    let (mut repository, mut device) = two_teams();
+    // A team adds a delegation inside its role, for another team's paths.
+    repository.delegate("kettle", "accomplice", &["thermostat/*", "kettle/*"], false);
+    repository.add_target("accomplice", "thermostat/extra", b"not wanted");
+    repository.add_target("accomplice", "kettle/extra", b"its own business");
+    repository.publish();
+    assert_eq!(device.find(&mut repository, "thermostat/extra").unwrap(), None);
+    let found = device.find(&mut repository, "kettle/extra").unwrap().unwrap();
+    assert_eq!(found.role.as_str(), "accomplice");
+}
+
+#[test]
+fn a_role_is_verified_again_for_each_role_that_delegates_to_it() {
+    let mut repository = Repository::new();
+    repository.delegate("targets", "a", &["x/*"], true);
+    repository.delegate("targets", "b", &["y/*"], true);
+    repository.delegate("a", "shared", &["x/*"], false);
+    let honest = repository.signers["shared"].clone();
+    // The other team names the same role with a key of its own, which signs nothing here.
+    repository.delegate("b", "shared", &["y/*"], false);
+    repository.signers.insert("shared".into(), honest);
+    repository.add_target("shared", "x/file", b"of a");
+    repository.add_target("shared", "y/file", b"not of b");
+    repository.publish();
+    let mut device = Device::born_with(repository.first_root());
+    assert!(device.find(&mut repository, "x/file").unwrap().is_some());
+    let error = trust_error(device.find(&mut repository, "y/file").unwrap_err());
+    assert!(matches!(error, TrustError::Signature { file, .. } if file == "shared.json"));
+}
+
+#[test]
+fn names_with_paths_in_them_stay_in_their_folder() {
+    let mut repository = Repository::new();
+    for name in ["../../etc/passwd", "/etc/passwd", "..", "a/../../b"] {
+        repository.delegate("targets", name, &["*"], false);
+    }
+    repository.publish();
+    let mut device = Device::born_with(repository.first_root());
+    device.find(&mut repository, "app").unwrap();
+    for name in repository.take_requests() {
+        assert!(!name.contains('/'), "{name}");
+    }
+    for (name, _) in device.state().files() {
+        assert!(!name.contains('/') && name != "..", "{name}");
+    }
+}
+
+#[test]
+fn target_paths_that_leave_their_folder_are_never_found() {
+    let (mut repository, mut device) = two_teams();
+    for path in ["../boot/loader", "/etc/passwd", "kettle/../thermostat/app", "kettle\\app", "kettle//app"] {
+        repository.add_target("targets", path, b"evil");
+        assert!(path.parse::<perennial_schemas::TargetPath>().is_err(), "{path}");
+    }
+    repository.publish();
+    // Those beside it are found as ever.
+    assert!(device.find(&mut repository, "thermostat/app").unwrap().is_some());
+}
+
+#[test]
+fn a_walk_reads_every_role_and_names_what_it_ignores() {
+    let (mut repository, device) = two_teams();
+    repository.delegate("kettle", "below", &["kettle/*", "other/*"], false);
+    repository.add_target("below", "kettle/b", b"b");
+    repository.add_target("below", "other/b", b"b");
+    repository.add_target("kettle", "../up", b"up");
+    repository.publish();
+    let mut store = MemoryStore::default();
+    let walked =
+        walk_all(device.state(), &Ring, day(1), Limits::default(), &mut repository, &mut store).unwrap();
+    let names: Vec<_> = walked.roles.iter().map(|role| role.role.as_str()).collect();
+    assert_eq!(names, ["targets", "thermostat", "kettle", "below"]);
+    let of = |i: usize| walked.roles[i].targets.keys().map(|path| path.as_str()).collect::<Vec<_>>();
+    assert_eq!((of(1), of(2), of(3)), (vec!["thermostat/app"], vec!["kettle/app"], vec!["kettle/b"]));
+    assert_eq!(
+        (&walked.roles[2].ignored, &walked.roles[3].ignored),
+        (&vec!["../up".into()], &vec!["other/b".into()])
+    );
+    assert_eq!(walked.state.files().count(), 7);
+}
+
+#[test]
+fn a_walk_misses_nothing_that_is_missing() {
+    let (mut repository, device) = two_teams();
+    repository.files.remove("2.kettle.json");
+    let mut store = MemoryStore::default();
+    let walked = walk_all(device.state(), &Ring, day(1), Limits::default(), &mut repository, &mut store);
+    let Err(DriveError::Trust(error)) = walked else { panic!() };
+    assert_eq!(error, TrustError::Missing { file: "2.kettle.json".into() });
+    assert_eq!(versions(&device), [1, 0, 0, 0]);
+}
