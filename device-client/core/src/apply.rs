@@ -13,9 +13,7 @@ use perennial_schemas::Digest;
 use perennial_schemas::index::Index;
 use perennial_schemas::report::FailureCode;
 
-use crate::download::{
-    CHECKPOINT, Checkpoint, Chunks, fetch_index, payload_from_network, payload_from_staging,
-};
+use crate::download::{Checkpoint, Chunks, fetch_index, payload_from_network, payload_from_staging};
 use crate::plan::{Coding, Plan, Source};
 use crate::port::{Decompress, DecompressError, Fetch, PortError, Slot, Slots, Staging, Stop};
 use crate::vouch::Vouched;
@@ -51,6 +49,8 @@ pub fn install(
         Coding::Plain => from / payload.shape().chunk_size() * payload.shape().chunk_size(),
         Coding::Zstd => 0,
     };
+    let Checkpoint { every, save } = checkpoint;
+    let checkpoint = Checkpoint { every, save };
     let mut writer = Writer::new(slots, plan.slot, &image, start, from, crypto, checkpoint);
     if source.coding == Coding::Zstd {
         decompress.start().map_err(broken)?;
@@ -140,7 +140,7 @@ impl<'w, C: Digest> Writer<'w, C> {
             }
             slots.write(*slot, chunk)?;
             progress.done = end;
-            if end - progress.synced >= CHECKPOINT {
+            if end - progress.synced >= progress.checkpoint.every {
                 progress.commit(*slots, *slot)?;
             }
             Ok(())
@@ -160,7 +160,7 @@ impl<'w, C: Digest> Writer<'w, C> {
 impl Progress<'_> {
     fn commit(&mut self, slots: &mut dyn Slots, slot: Slot) -> Result<(), PortError> {
         slots.sync(slot)?;
-        (self.checkpoint)(self.done)?;
+        (self.checkpoint.save)(self.done)?;
         self.synced = self.done;
         Ok(())
     }

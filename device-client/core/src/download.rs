@@ -21,8 +21,13 @@ pub const CHECKPOINT: u64 = 16 * 1024 * 1024;
 /// The longest index: 262,144 chunks, 2,048 pages and the header.
 const INDEX_LENGTH: u64 = 32 + 32 * (INDEX_CHUNKS + INDEX_CHUNKS / 128);
 
-/// Takes the offset up to which everything is durable, and journals it.
-pub type Checkpoint<'p> = &'p mut dyn FnMut(u64) -> Result<(), PortError>;
+/// Where progress is kept.
+pub struct Checkpoint<'p> {
+    /// Bytes between two points.
+    pub every: u64,
+    /// Journals the offset up to which everything is durable.
+    pub save: &'p mut dyn FnMut(u64) -> Result<(), PortError>,
+}
 
 /// Cuts a stream into chunks and verifies each.
 pub struct Chunks<'i, C> {
@@ -133,9 +138,9 @@ pub fn stage(
     let outcome = payload_from_network(fetch, source, &index, from, crypto, &mut |chunk| {
         staging.write(chunk)?;
         done = chunk.offset() + chunk.bytes().len() as u64;
-        if done - synced >= CHECKPOINT {
+        if done - synced >= checkpoint.every {
             staging.sync()?;
-            checkpoint(done)?;
+            (checkpoint.save)(done)?;
             synced = done;
         }
         Ok(())
@@ -143,7 +148,7 @@ pub fn stage(
     // A broken connection costs nothing that has arrived.
     if done > synced {
         staging.sync()?;
-        checkpoint(done)?;
+        (checkpoint.save)(done)?;
     }
     outcome
 }

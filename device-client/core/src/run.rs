@@ -11,7 +11,7 @@ use perennial_schemas::crypto::Crypto;
 use perennial_schemas::report::FailureCode;
 
 use crate::apply::{Tools, install};
-use crate::download::stage;
+use crate::download::{Checkpoint, stage};
 use crate::journal::{Content, Journal};
 use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, Why, Wish};
 use crate::plan::{Plan, Source};
@@ -274,7 +274,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Effect::Check => {
                 let checked = self.check(now).map_err(|error| error.to_port_error())?;
                 (self.ports.notice)(Notice::Checked(&checked));
-                return Ok(Some(Input::Checked(checked.decision, checked.plan)));
+                return Ok(Some(Input::Checked(checked.decision, checked.plan.map(Box::new))));
             }
             Effect::AskHealth => return self.ports.health.check().map(|verdict| Some(Input::Said(verdict))),
             Effect::Prepare => self.prepare()?,
@@ -343,11 +343,14 @@ impl<'r, C: Crypto> Runner<'r, C> {
             return Err(PortError::new(FailureCode::NoRoom, "downloading", detail));
         };
         let (client, total) = (&mut self.client, source.payload_length);
-        stage(*fetch, *staging, &source, from, self.crypto, &mut |offset| {
+        let every = client.settings().checkpoint_bytes;
+        let mut save = |offset| {
             progress(client, *store, offset, now)?;
             notice(Notice::Progress { done: offset, total });
             Ok(())
-        })?;
+        };
+        let checkpoint = Checkpoint { every, save: &mut save };
+        stage(*fetch, *staging, &source, from, self.crypto, checkpoint)?;
         Ok(Event::Arrived)
     }
 
@@ -359,11 +362,14 @@ impl<'r, C: Crypto> Runner<'r, C> {
             let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
             let tools = Tools { fetch: *fetch, staging, decompress: *decompress, slots: *slots };
             let (client, total) = (&mut self.client, plan.length);
-            install(tools, &plan, &source, from, self.crypto, &mut |offset| {
+            let every = client.settings().checkpoint_bytes;
+            let mut save = |offset| {
                 progress(client, *store, offset, now)?;
                 notice(Notice::Progress { done: offset, total });
                 Ok(())
-            })?;
+            };
+            let checkpoint = Checkpoint { every, save: &mut save };
+            install(tools, &plan, &source, from, self.crypto, checkpoint)?;
         }
         self.written = Some(self.read_back(&plan)?);
         Ok(Event::Installed)

@@ -20,6 +20,7 @@ use perennial_schemas::Timestamp;
 use perennial_schemas::report::FailureCode;
 
 use crate::decide::{Decision, HoldReason, PassedOver, Reason};
+use crate::download::CHECKPOINT;
 use crate::journal::Journal;
 use crate::plan::Plan;
 use crate::port::{BootStatus, PortError, Slot, Verdict};
@@ -37,11 +38,13 @@ pub struct Settings {
     pub check_seconds: i64,
     /// Seconds by which this device comes later than others, so that a fleet is no stampede. Drawn by the driver.
     pub jitter_seconds: i64,
+    /// Bytes between two points that a download or an installation goes on from.
+    pub checkpoint_bytes: u64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tries: trial::TRIES, check_seconds: 4 * 3600, jitter_seconds: 0 }
+        Self { tries: trial::TRIES, check_seconds: 4 * 3600, jitter_seconds: 0, checkpoint_bytes: CHECKPOINT }
     }
 }
 
@@ -61,7 +64,7 @@ pub enum Input {
     /// Answers [`Effect::Save`].
     Saved,
     /// Answers [`Effect::Check`]; the plan belongs to [`Decision::Update`].
-    Checked(Decision, Option<Plan>),
+    Checked(Decision, Option<Box<Plan>>),
     /// Answers [`Effect::AskHealth`].
     Said(Verdict),
     /// Answers any other effect; [`Event::Progress`] may come while it goes on.
@@ -193,6 +196,11 @@ impl Client {
         self.journal.state
     }
 
+    /// What was set.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// The slot that runs, once it is known.
     pub fn booted(&self) -> Option<Slot> {
         self.booted
@@ -221,7 +229,7 @@ impl Client {
             Input::Tick => {}
             Input::Saved => self.unsaved = false,
             Input::Started { booted, status } => return self.on_start(booted, status, now),
-            Input::Checked(decision, plan) => return self.on_checked(&decision, plan, now),
+            Input::Checked(decision, plan) => return self.on_checked(&decision, plan.map(|plan| *plan), now),
             Input::Said(verdict) => return self.on_verdict(&verdict, now),
             Input::Happened(event) => {
                 self.happen(event, now)?;

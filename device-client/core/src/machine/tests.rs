@@ -131,7 +131,7 @@ fn chosen() -> Client {
     client.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
     assert_eq!(client.poll_effect(NOW), Some(Effect::Check));
     assert_eq!(client.poll_effect(NOW), None, "one effect at a time");
-    client.handle(Input::Checked(update(&plan(1)), Some(plan(1))), NOW).unwrap();
+    client.handle(Input::Checked(update(&plan(1)), Some(Box::new(plan(1)))), NOW).unwrap();
     client
 }
 
@@ -191,7 +191,7 @@ fn metadata_that_expired_since_is_refreshed_before_activation() {
     assert_eq!(effect(&mut client, again), Some(Effect::Check), "never activated on expired metadata");
     let mut renewed = plan(1);
     renewed.source.as_mut().unwrap().expires = late.plus_days(7);
-    client.handle(Input::Checked(update(&renewed), Some(renewed)), again).unwrap();
+    client.handle(Input::Checked(update(&renewed), Some(Box::new(renewed))), again).unwrap();
     assert_eq!(effect(&mut client, again), Some(Effect::Activate { tries: 3 }));
 }
 
@@ -214,7 +214,7 @@ fn a_better_release_replaces_the_one_under_way() {
     happen(&mut client, &TO_INSTALLED[..3]);
     let later = NOW.plus_seconds(5 * 3600);
     assert_eq!(effect(&mut client, later), Some(Effect::Check));
-    client.handle(Input::Checked(update(&plan(2)), Some(plan(2))), later).unwrap();
+    client.handle(Input::Checked(update(&plan(2)), Some(Box::new(plan(2)))), later).unwrap();
     assert_eq!(client.state(), State::Verified);
     assert_eq!(client.journal().plan, Some(plan(2)));
 }
