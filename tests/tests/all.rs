@@ -8,6 +8,7 @@
 
 mod agent;
 mod book;
+mod device;
 mod server;
 mod signer;
 mod tidy;

@@ -223,7 +223,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             return Ok(Step::Waiting(self.client.poll_timeout()));
         };
         if effect == Effect::Save {
-            save(&mut self.client, self.ports.store).map_err(RunError::Journal)?;
+            save(&mut self.client, self.ports.store, now).map_err(RunError::Journal)?;
             return Ok(Step::Worked);
         }
         (self.ports.notice)(Notice::Begins(effect));
@@ -267,7 +267,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
     fn carry_out(&mut self, effect: Effect, now: Timestamp) -> Result<Option<Input>, PortError> {
         let event = match effect {
             Effect::Save => {
-                save(&mut self.client, self.ports.store)?;
+                save(&mut self.client, self.ports.store, now)?;
                 return Ok(Some(Input::Tick));
             }
             Effect::LookAround => return self.started().map(Some),
@@ -441,15 +441,15 @@ fn progress(
     client
         .handle(event, now)
         .map_err(|error| PortError::new(FailureCode::Internal, "journalling progress", error.to_string()))?;
-    save(client, store)
+    save(client, store, now)
 }
 
-fn save(client: &mut Client, store: &mut dyn Store) -> Result<(), PortError> {
+fn save(client: &mut Client, store: &mut dyn Store, now: Timestamp) -> Result<(), PortError> {
     let bytes = client
         .journal()
         .encode()
         .map_err(|error| PortError::new(FailureCode::Internal, "encoding the journal", error.to_string()))?;
     store.save(Record::Journal, &bytes)?;
-    let saved = client.handle(Input::Saved, Timestamp::EPOCH);
+    let saved = client.handle(Input::Saved, now);
     saved.map_err(|error| PortError::new(FailureCode::Internal, "saving the journal", error.to_string()))
 }

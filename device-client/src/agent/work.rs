@@ -120,6 +120,7 @@ fn settings(config: &Config) -> Settings {
         tries: config.boot.tries,
         check_seconds: config.check_seconds.into(),
         jitter_seconds: i64::try_from(jittered(spread).as_secs()).unwrap_or(0),
+        ..Settings::default()
     }
 }
 

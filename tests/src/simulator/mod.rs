@@ -4,12 +4,16 @@
 //! The repository decides nothing: it signs whatever it is told to. Nothing here touches a disk, a network or a clock.
 
 mod device;
+mod product;
 mod repository;
 mod signers;
+mod unit;
 
 pub use device::{Device, MemoryStore, Verdict};
+pub use product::{PRODUCT, Product, image, support_until};
 pub use repository::Repository;
 pub use signers::Signer;
+pub use unit::{Conduct, FromOpen, Unit};
 
 use perennial_schemas::Timestamp;
 

@@ -23,10 +23,12 @@ use perennial_schemas::release::{Encoding, Image, Payload, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 
-use crate::journal::{Content, FailedRelease};
+use crate::journal::{Content, FAILURE_WAITS, FailedRelease};
 
 /// Manifests looked at in one decision. A maker with more barriers in a row than this withdraws old releases.
 pub const MANIFESTS: usize = 64;
+
+const LONGEST_WAIT: i64 = FAILURE_WAITS[FAILURE_WAITS.len() - 1];
 
 /// What is known of the device.
 #[derive(Debug, Clone, Copy)]
@@ -162,7 +164,8 @@ fn before_manifest(facts: &Facts<'_>, offered: &Offered, now: Timestamp) -> Opti
             let why = HoldReason::FailedTooOften { code, tries: failed.tries };
             Some(Reason::Held { until: None, why })
         }
-        (Some(code), Some(again)) if again > now => {
+        // A time further away than any wait was noted by a clock that ran ahead: it holds nobody up for years.
+        (Some(code), Some(again)) if again > now && again <= now.plus_seconds(LONGEST_WAIT) => {
             Some(Reason::Held { until: Some(again), why: HoldReason::FailedBefore { code } })
         }
         _ => None,

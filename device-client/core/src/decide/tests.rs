@@ -153,6 +153,7 @@ fn each_reason_passes_a_release_over_or_holds_it() {
         (w().change("3.0.0", |r| r.version = version("9.0.0")).says(), "2.0.0 is to be installed".into()),
         (w().fail("3.0.0", Some(FailureCode::Unhealthy), 3, None).says(), "2.0.0 is to be installed".into()),
         (w().fail("3.0.0", Some(FailureCode::Unhealthy), 1, Some(0)).says(), "3.0.0 is to be installed".into()),
+        (w().fail("3.0.0", Some(FailureCode::Unhealthy), 1, Some(1 << 33)).says(), "3.0.0 is to be installed".into()),
         (all(w(), |r| r.minimum_version = Some(version("1.5"))),
             third("is refused: 1.5 or a later release has to be installed first")),
         (all(w(), |r| r.security_version = 4),

@@ -222,9 +222,7 @@ impl Client {
     /// # Errors
     /// [`Illegal`] for what can't happen now; nothing has changed then.
     pub fn handle(&mut self, input: Input, now: Timestamp) -> Result<(), Illegal> {
-        if self.pause.is_some_and(|(until, _)| until <= now) {
-            self.pause = None;
-        }
+        self.forget_elapsed(now);
         match input {
             Input::Tick => {}
             Input::Saved => self.unsaved = false,
@@ -266,6 +264,25 @@ impl Client {
         self.under_way = Some(effect);
         self.restarting = matches!(effect, Effect::Reboot | Effect::Reinstate | Effect::FallBack);
         Some(effect)
+    }
+
+    /// Drops waits that are over, and those that only a clock that ran ahead can have set: a clock that is put back
+    /// must not stop a device for years.
+    fn forget_elapsed(&mut self, now: Timestamp) {
+        let longest = |why| match why {
+            Why::Health => trial::QUESTION_SECONDS,
+            Why::Retry => *RETRY_SECONDS.end(),
+            Why::Check | Why::Postponed => i64::MAX,
+        };
+        let is_over = |(until, why): (Timestamp, Why)| until <= now || until > now.plus_seconds(longest(why));
+        self.pause = self.pause.filter(|pause| !is_over(*pause));
+        if self.next_check > now.plus_seconds(self.check_seconds()) {
+            self.next_check = now;
+        }
+    }
+
+    fn check_seconds(&self) -> i64 {
+        self.settings.check_seconds.saturating_add(self.settings.jitter_seconds)
     }
 
     /// When to come back at the latest, with [`Input::Tick`], and why.
@@ -319,7 +336,7 @@ impl Client {
     fn on_checked(&mut self, decision: &Decision, plan: Option<Plan>, now: Timestamp) -> Result<(), Illegal> {
         self.under_way = None;
         self.retries = 0;
-        self.next_check = now.plus_seconds(self.settings.check_seconds + self.settings.jitter_seconds);
+        self.next_check = now.plus_seconds(self.check_seconds());
         self.note_said(alloc::format!("{decision}"), now);
         let before = self.journal.state.is_before_activation() && self.is_update();
         match (plan, &mut self.journal.plan) {

@@ -282,6 +282,25 @@ fn a_product_that_never_answers_falls_back_in_the_end() {
 }
 
 #[test]
+fn a_clock_that_is_put_back_stops_nothing() {
+    let mut client = chosen();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Prepare));
+    let ahead = NOW.plus_days(3650);
+    client
+        .handle(Input::Failed(PortError::new(FailureCode::Storage, "asking for room", "gone")), ahead)
+        .unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Prepare));
+    client
+        .handle(Input::Failed(PortError::new(FailureCode::NoRoom, "asking for room", "full")), ahead)
+        .unwrap();
+    assert_eq!(client.state(), State::Idle);
+    assert_eq!(effect(&mut client, ahead), Some(Effect::Check));
+    client.handle(Input::Checked(Decision::UpToDate, None), ahead).unwrap();
+    assert_eq!(effect(&mut client, ahead), None);
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check), "the next check lies too far ahead");
+}
+
+#[test]
 fn an_event_out_of_place_is_an_error_and_changes_nothing() {
     let mut client = chosen();
     let before = client.journal().clone();
