@@ -10,7 +10,7 @@ use perennial_device_core::trust::{StateError, StoreError, TrustState, TrustStor
 /// The copies of the state, written one after the other: whatever is torn, the other one is whole.
 const COPIES: [&str; 2] = ["trust.a", "trust.b"];
 /// All files of a state at their limits.
-const STATE_LENGTH: u64 = 64 * 1024 * 1024;
+const STATE_LENGTH: u64 = 32 * 1024 * 1024;
 
 /// Why there is no state.
 #[derive(Debug, thiserror::Error)]

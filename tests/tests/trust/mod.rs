@@ -3,6 +3,7 @@
 
 mod bytes;
 mod clock;
+mod crypto;
 mod delegations;
 mod keys;
 

@@ -41,6 +41,9 @@ pub struct Floors {
 
 /// Delegated files kept for the next refresh. A device needs one or two; with hashed bins each search may bring another.
 pub(super) const DELEGATED_KEPT: usize = 64;
+/// Bytes of all of them: one file at its limit. Keeps the whole record under 32 MiB: root 0.5, snapshot 4, targets 8,
+/// delegated 8, and the snapshot's names and versions once more as floors, at most 6.
+const DELEGATED_BYTES: usize = perennial_schemas::limits::TARGETS_LENGTH as usize;
 
 impl TrustState {
     /// From the root that the device was born with.
@@ -121,11 +124,14 @@ impl TrustState {
         self.sequence = self.sequence.saturating_add(1);
     }
 
-    /// Keeps a delegated file, within [`DELEGATED_KEPT`]. Floors are apart, so that a file dropped here costs a fetch
-    /// and nothing else.
+    /// Keeps a delegated file, within [`DELEGATED_KEPT`] and [`DELEGATED_BYTES`]. Floors are apart, so that a file
+    /// dropped here costs a fetch and nothing else.
     pub(super) fn keep_delegated(&mut self, role: &RoleName, bytes: Vec<u8>) {
-        if self.delegated.len() >= DELEGATED_KEPT && !self.delegated.contains_key(role) {
-            self.delegated.pop_first();
+        self.delegated.remove(role);
+        let mut sum: usize = bytes.len() + self.delegated.values().map(Vec::len).sum::<usize>();
+        while sum > DELEGATED_BYTES || self.delegated.len() >= DELEGATED_KEPT {
+            let Some((_, dropped)) = self.delegated.pop_first() else { break };
+            sum -= dropped.len();
         }
         self.delegated.insert(role.clone(), bytes);
     }
