@@ -12,6 +12,22 @@ use perennial_schemas::index::Index;
 /// use perennial_device_core::vouch::Vouched;
 /// let forged = Vouched { offset: 0, bytes: b"anything" };
 /// ```
+///
+/// Plain bytes reach neither a slot nor a decompressor:
+///
+/// ```compile_fail
+/// use perennial_device_core::port::{Slot, Slots};
+/// fn write(slots: &mut dyn Slots) {
+///     let _ = slots.write(Slot::B, b"anything");
+/// }
+/// ```
+///
+/// ```compile_fail
+/// use perennial_device_core::port::Decompress;
+/// fn unpack(decompress: &mut dyn Decompress) {
+///     let _ = decompress.push(b"anything", &mut |_| Ok(()));
+/// }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Vouched<'b> {
     offset: u64,

@@ -1,7 +1,7 @@
 //! The life of an update as it should go.
 
 use perennial_device_core::machine::{State, Wish};
-use perennial_device_core::port::memory::MemoryStaging;
+use perennial_device_core::port::memory::{Fault, MemoryStaging, RunLength};
 use perennial_device_core::port::{BootFlag, Slot};
 use perennial_schemas::release::Encoding;
 use perennial_schemas::report::{FailureCode, Outcome};
@@ -137,8 +137,7 @@ fn a_staged_download_goes_on_where_the_connection_broke() {
     unit.fetch = product.serve();
     unit.knows(&new, "2.0.0", Conduct::Healthy);
     unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
-    unit.fetch.faults =
-        vec![("image.zst".into(), perennial_device_core::port::memory::Fault::Truncate(20_000))];
+    unit.fetch.faults = vec![("image.zst".into(), Fault::Truncate(20_000))];
     let _ = unit.work().unwrap();
     assert_eq!(unit.journal().state, State::Downloading { offset: 16_384 });
     assert_eq!(unit.boot.status.b, BootFlag::Unbootable);
@@ -147,4 +146,69 @@ fn a_staged_download_goes_on_where_the_connection_broke() {
     unit.live().unwrap();
     assert_eq!(unit.runs(), "2.0.0");
     assert_eq!(unit.failures.len(), 1);
+}
+
+/// Breaks the connection in the middle of a streamed update, lets it come back, and tells what was written and what was
+/// asked for the second time.
+fn broken_stream(encoding: Encoding) -> (Unit, Vec<u64>) {
+    let (mut product, mut unit) = fresh();
+    let new: Vec<u8> = (0..32_768).map(|i| (i / 3) as u8).collect();
+    let payload = match encoding {
+        Encoding::Plain => new.clone(),
+        _ => RunLength::encode(&new),
+    };
+    product.offer_payload("2.0.0", &new, &payload, encoding, |_| {});
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    unit.fetch.faults = vec![("image.zst".into(), Fault::Truncate(20_000))];
+    let _ = unit.work().unwrap();
+    unit.fetch.faults.clear();
+    unit.now = unit.now.plus_seconds(60);
+    unit.live().unwrap();
+    assert_eq!((unit.runs(), unit.failures.len()), ("2.0.0", 1));
+    let writes = unit.slots.writes.iter().map(|(_, offset)| *offset).collect();
+    (unit, writes)
+}
+
+#[test]
+fn a_streamed_update_writes_no_chunk_twice_after_the_connection_broke() {
+    let all: Vec<u64> = (0..8).map(|chunk| chunk * 4096).collect();
+    for encoding in [Encoding::Plain, Encoding::Zstd] {
+        let (_, writes) = broken_stream(encoding);
+        assert_eq!(writes, all);
+    }
+}
+
+#[test]
+fn a_plain_payload_is_not_fetched_twice_after_the_connection_broke() {
+    let (unit, _) = broken_stream(Encoding::Plain);
+    let ranges: Vec<&str> = unit.fetch.ranges.iter().map(String::as_str).collect();
+    assert_eq!(ranges, ["0..32768", "16384..32768"]);
+}
+
+#[test]
+fn metadata_that_expires_during_the_download_is_renewed_before_anything_is_activated() {
+    let (mut product, mut unit) = fresh();
+    let new = image(2, 8);
+    product.offer("2.0.0", &new, |_| {});
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    unit.now = product.repository.timestamp.common.expires.plus_seconds(-1);
+    unit.fetch.faults = vec![("image.zst".into(), Fault::Truncate(0))];
+    let _ = unit.work().unwrap();
+    assert_eq!(unit.journal().state, State::Installing { offset: 0 });
+    unit.fetch.faults.clear();
+    unit.now = unit.now.plus_seconds(60);
+    let _ = unit.work().unwrap();
+    assert_eq!(unit.failures.last().map(|failure| failure.code), Some(FailureCode::Expired));
+    assert!(unit.slots.writes.is_empty() && unit.boots.is_empty());
+    product.repository.timestamp.common.expires = unit.now.plus_days(30);
+    product.repository.snapshot.common.expires = unit.now.plus_days(30);
+    product.publish();
+    unit.fetch = product.serve();
+    unit.now = unit.now.plus_seconds(3600);
+    unit.live().unwrap();
+    assert_eq!(unit.runs(), "2.0.0");
 }

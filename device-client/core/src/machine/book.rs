@@ -13,6 +13,10 @@ impl Client {
     /// A release was chosen, by the decision or by the owner.
     pub(super) fn begin(&mut self, event: Event, plan: Plan, now: Timestamp) -> Result<(), Illegal> {
         let state = next(self.journal.state, event)?;
+        // Whoever made the plan has seen to that. A plan for the running slot would destroy what runs.
+        if self.booted.is_none_or(|booted| booted == plan.slot) {
+            return Err(Illegal { state: self.journal.state, event });
+        }
         if event == Event::Reverting {
             let running = self.booted.and_then(|slot| self.journal.content(slot)).cloned();
             if let Some(Content { version, manifest: Some(manifest), .. }) = running {

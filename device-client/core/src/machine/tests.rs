@@ -6,6 +6,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::report::Outcome;
+use proptest::prelude::*;
 
 const CODE: FailureCode = FailureCode::Unhealthy;
 
@@ -298,6 +299,77 @@ fn a_clock_that_is_put_back_stops_nothing() {
     client.handle(Input::Checked(Decision::UpToDate, None), ahead).unwrap();
     assert_eq!(effect(&mut client, ahead), None);
     assert_eq!(effect(&mut client, NOW), Some(Effect::Check), "the next check lies too far ahead");
+}
+
+#[test]
+fn a_plan_for_the_running_slot_is_refused() {
+    let mut client = Client::new(Journal::new(Slot::B, None), Settings::default());
+    let input = || Input::Checked(update(&plan(1)), Some(Box::new(plan(1))));
+    assert!(client.handle(input(), NOW).is_err(), "which slot runs is not known yet");
+    client.handle(started(Slot::B, BootFlag::Good), NOW).unwrap();
+    assert!(client.handle(input(), NOW).is_err());
+    assert_eq!(client.state(), State::Idle);
+}
+
+/// What a driver could ever say, in any order: most of it is out of place.
+fn any_input() -> impl Strategy<Value = fn() -> Input> {
+    let inputs: Vec<fn() -> Input> = vec![
+        || Input::Tick,
+        || Input::Saved,
+        || started(Slot::A, BootFlag::Unbootable),
+        || started(Slot::A, BootFlag::Trying(0)),
+        || started(Slot::A, BootFlag::Trying(2)),
+        || started(Slot::B, BootFlag::Trying(1)),
+        || started(Slot::B, BootFlag::Good),
+        || Input::Checked(update(&plan(1)), Some(Box::new(plan(1)))),
+        || Input::Checked(update(&plan(2)), Some(Box::new(plan(2)))),
+        || Input::Checked(Decision::UpToDate, None),
+        || Input::Said(Verdict::Healthy),
+        || Input::Said(Verdict::NotYet),
+        || Input::Said(Verdict::Unhealthy("no".into())),
+        || Input::Failed(PortError::new(FailureCode::Unreachable, "fetching", "gone")),
+        || Input::Failed(PortError::new(FailureCode::NoRoom, "writing", "full")),
+        || Input::Owner(Wish::CheckNow),
+        || Input::Owner(Wish::Retry),
+        || Input::Owner(Wish::PostponeUntil(NOW.plus_days(1))),
+        || Input::Owner(Wish::Confirm),
+        || Input::Owner(Wish::Revert(Box::new(Plan { source: None, ..plan(3) }))),
+        || Input::Happened(Event::Streams),
+        || Input::Happened(Event::Stages),
+        || Input::Happened(Event::Progress { offset: 4096 }),
+        || Input::Happened(Event::Arrived),
+        || Input::Happened(Event::Claimed),
+        || Input::Happened(Event::Begun),
+        || Input::Happened(Event::Installed),
+        || Input::Happened(Event::Activated { tries: 3 }),
+        || Input::Happened(Event::Retired),
+        || Input::Happened(Event::Settled),
+    ];
+    proptest::sample::select(inputs)
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_said_the_journal_holds_together_and_the_running_slot_is_not_written(
+        inputs in proptest::collection::vec(any_input(), 0..60),
+    ) {
+        let mut client = Client::new(Journal::new(Slot::A, None), Settings::default());
+        let mut now = NOW;
+        for input in inputs {
+            now = now.plus_seconds(40);
+            let _ = client.handle(input(), now);
+            let journal = client.journal();
+            prop_assert_eq!(journal.state == State::Idle, journal.plan.is_none());
+            let read_back = Journal::decode(&journal.encode().unwrap());
+            prop_assert_eq!(read_back.as_ref(), Ok(journal));
+            let target = journal.plan.as_ref().map(|plan| plan.slot);
+            let booted = client.booted();
+            let effect = client.poll_effect(now);
+            if matches!(effect, Some(Effect::Claim | Effect::Begin | Effect::Install { .. })) {
+                prop_assert_ne!(target, booted, "{:?}", effect);
+            }
+        }
+    }
 }
 
 #[test]

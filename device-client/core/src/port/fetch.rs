@@ -123,8 +123,10 @@ mod memory {
         pub faults: Vec<(String, Fault)>,
         /// Bytes of a piece that the sink gets; 0 means 1,000.
         pub piece: usize,
-        /// Every file asked for, in order, ranges with their beginning.
+        /// Every file asked for, in order.
         pub log: Vec<String>,
+        /// Every range asked for, as `begin..end`.
+        pub ranges: Vec<String>,
     }
 
     impl MemoryFetch {
@@ -176,6 +178,7 @@ mod memory {
         }
 
         fn target_range(&mut self, path: &str, range: Range<u64>, sink: Sink<'_>) -> Result<(), FetchError> {
+            self.ranges.push(alloc::format!("{}..{}", range.start, range.end));
             let bytes = self.whole(path)?;
             let piece = if self.piece == 0 { 1000 } else { self.piece };
             let end = bytes.len().min(range.end as usize);
