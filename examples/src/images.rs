@@ -71,16 +71,21 @@ fn regular_files(folder: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
     Ok(())
 }
 
-/// The first files that come to [`CONTENTS`] bytes, and those after them.
-fn take_contents(mut files: Vec<PathBuf>) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let mut sum = 0;
-    let mut end = 0;
-    while end < files.len() && sum < CONTENTS {
-        sum += fs::metadata(&files[end])?.len();
-        end += 1;
+/// The files that come to [`CONTENTS`] bytes, taken in order, and those that are left: one that would go past it is
+/// left, and smaller ones behind it are taken.
+fn take_contents(files: Vec<PathBuf>) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let mut room = CONTENTS;
+    let (mut chosen, mut rest) = (Vec::new(), Vec::new());
+    for file in files {
+        let length = fs::metadata(&file)?.len();
+        if length <= room {
+            room -= length;
+            chosen.push(file);
+        } else {
+            rest.push(file);
+        }
     }
-    let rest = files.split_off(end);
-    Ok((files, rest))
+    Ok((chosen, rest))
 }
 
 /// Each entry's name and where its contents come from: every tenth from a file that is not in the image yet.
@@ -142,6 +147,19 @@ mod tests {
         let broken = fs::read(&images.files[2]).unwrap();
         assert_eq!(broken, [b"new", BROKEN].concat());
         assert!(of_the_user(folder.path(), Path::new("/nowhere"), Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_file_too_large_for_the_room_is_left_and_smaller_ones_behind_it_are_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, length: u64| {
+            let path = folder.path().join(name);
+            File::create(&path).unwrap().set_len(length).unwrap();
+            path
+        };
+        let (a, large, b) = (file("a", CONTENTS - 10), file("large", 11), file("b", 10));
+        let taken = take_contents(vec![a.clone(), large.clone(), b.clone()]).unwrap();
+        assert_eq!(taken, (vec![a, b], vec![large]));
     }
 
     #[test]
