@@ -71,13 +71,14 @@ pub fn before_publish(
     now: Timestamp,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Checked, CheckError> {
+    // First, so that nothing else is blamed for it.
+    let expired = verify_expiry(preview, extent, now)?;
     device::walks_roots(preview, now)?;
     let rehearsal = preview.rehearse(now)?;
     let described = preview.targets()?;
     let wanted = |path: &String| extent.covers(path);
     let new =
         described.iter().filter(|(path, _)| wanted(path)).map(|(path, file)| (path.clone(), file.clone()));
-    let expired = verify_expiry(preview, extent, now)?;
     // All are looked up, since a release may name a file that an earlier one brought along.
     let mut places = BTreeMap::new();
     for (path, target) in &described {

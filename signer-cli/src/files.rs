@@ -212,6 +212,34 @@ pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
     Ok(names)
 }
 
+/// Waits until nobody else has this folder locked, and locks it until the result is dropped. The folder is created if need
+/// be; the lock leaves no file.
+///
+/// # Errors
+/// [`FileError`]
+pub fn lock_folder(folder: &Path) -> Result<File, FileError> {
+    create_folder(folder)?;
+    let guard = File::open(folder).map_err(FileError::io("lock", folder))?;
+    let locked = rustix::fs::flock(&guard, rustix::fs::FlockOperation::LockExclusive);
+    locked.map_err(|e| FileError::io("lock", folder)(e.into()))?;
+    Ok(guard)
+}
+
+/// Removes the folders that a command in [`lock_folder`] was making when it was cut short.
+///
+/// # Errors
+/// [`FileError`]
+pub fn remove_unfinished(folder: &Path) -> Result<(), FileError> {
+    for entry in fs::read_dir(folder).map_err(FileError::io("list", folder))? {
+        let entry = entry.map_err(FileError::io("list", folder))?;
+        let unfinished = entry.file_name().to_string_lossy().starts_with(".new-");
+        if unfinished && entry.path().is_dir() {
+            remove_folder(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// Every file under a folder, by its path relative to it with `/` between, sorted.
 ///
 /// # Errors

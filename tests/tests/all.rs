@@ -9,6 +9,7 @@
 mod agent;
 mod book;
 mod device;
+mod release;
 mod server;
 mod signer;
 mod tidy;

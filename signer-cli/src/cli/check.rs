@@ -46,8 +46,11 @@ impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Checked { roots, roles, targets, files, releases, expired } = &self.checked;
         writeln!(f, "A device and tough both accept what is published.")?;
-        writeln!(f, "  {roots} roots in the chain, {roles} roles, {targets} targets")?;
-        writeln!(f, "  {files} files read and compared, {releases} releases made from their payloads")?;
+        let many = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+        let (roots, roles, targets) = (many(*roots, "root"), many(*roles, "role"), many(*targets, "target"));
+        writeln!(f, "  {roots} in the chain, {roles}, {targets}")?;
+        let (files, releases) = (many(*files, "file"), many(*releases, "release"));
+        writeln!(f, "  {files} read and compared, {releases} made from payloads")?;
         for role in expired {
             writeln!(f, "  warning: {role} has expired, and its devices stand still: renew it")?;
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use perennial_schemas::document::Document as _;
-use perennial_schemas::limits::JSON_VALUES;
+use perennial_schemas::limits::TARGETS_IN_A_ROLE;
 use perennial_schemas::signed::Envelope;
 use perennial_schemas::tuf::{Common, Extra, Root, TargetFile, Targets, TopRole};
 use perennial_schemas::{Digest as _, RoleName, Sha256Digest, TargetPath, Timestamp};
@@ -231,8 +231,10 @@ impl<'r> ProposalBuilder<'r> {
         let id = self.id(&bodies);
         let proposals = self.repository.proposals_dir();
         let folder = proposals.join(&id);
+        // Held until the folder has its name: whatever else is unfinished there was left by a command that was cut short.
+        let _alone = files::lock_folder(&proposals)?;
+        files::remove_unfinished(&proposals)?;
         let temporary = proposals.join(format!(".new-{id}"));
-        files::remove_folder(&temporary)?;
         files::write(&temporary.join("proposal.json"), &perennial_schemas::signed::to_text(&about)?)?;
         for (name, text) in &bodies {
             files::write(&temporary.join("metadata").join(name), text)?;
@@ -305,11 +307,13 @@ impl<'r> ProposalBuilder<'r> {
             bodies.insert("root.json".to_owned(), unsigned(root)?);
         }
         for (role, targets) in &self.roles {
-            let values = targets.targets.len().saturating_mul(5);
-            if values > JSON_VALUES {
-                let what =
-                    format!("{role} would have {} targets: too many for one file", targets.targets.len());
-                return Err(ProposalError::refused(what, "split the product's targets into bins"));
+            if targets.targets.len() > TARGETS_IN_A_ROLE {
+                let what = format!(
+                    "{role} would list {} targets, more than the limit of {TARGETS_IN_A_ROLE}",
+                    targets.targets.len()
+                );
+                let hint = "devices load the whole list: make the next model a product of its own";
+                return Err(ProposalError::refused(what, hint));
             }
             bodies.insert(format!("{}.json", role.file_name()), unsigned(targets)?);
         }

@@ -12,7 +12,7 @@ use perennial_signer::Io;
 
 /// 2026-11-21T09:00:00Z
 const NOW: i64 = 1_795_251_600;
-pub(super) const DAY: i64 = 86_400;
+pub(crate) const DAY: i64 = 86_400;
 
 /// RFC 8410's version 1 of an ed25519 key: everything before its 32 bytes. Plain keys, since what a passphrase costs is
 /// paid once, in `transcripts`.
@@ -20,32 +20,32 @@ const PREFIX: [u8; 16] =
     [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// Somebody's place of work.
-pub(super) struct Desk {
+pub(crate) struct Desk {
     folder: tempfile::TempDir,
     now: Cell<i64>,
 }
 
 /// What a command did.
 #[derive(Debug)]
-pub(super) struct Ran {
-    pub(super) ok: bool,
-    pub(super) stdout: String,
-    pub(super) stderr: String,
+pub(crate) struct Ran {
+    pub(crate) ok: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), now: Cell::new(NOW) }
     }
 
     /// A desk with the private and public halves of these people's keys, each made of its name: the same every time.
-    pub(super) fn with_keys(people: &[&str]) -> Self {
+    pub(crate) fn with_keys(people: &[&str]) -> Self {
         let desk = Self::new();
         people.iter().for_each(|person| desk.add_key(person));
         desk
     }
 
-    pub(super) fn add_key(&self, person: &str) {
+    pub(crate) fn add_key(&self, person: &str) {
         let mut seed = [0; 32];
         seed[..person.len()].copy_from_slice(person.as_bytes());
         let path = self.path(&format!("{person}.key"));
@@ -57,21 +57,21 @@ impl Desk {
         perennial_signer::keys::write_public(&self.path(&format!("{person}.pub.json")), person, key).unwrap();
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(super) fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
         fs::write(self.path(name), text).unwrap();
     }
 
-    pub(super) fn wait_days(&self, days: i64) {
+    pub(crate) fn wait_days(&self, days: i64) {
         self.now.set(self.now.get() + days * DAY);
     }
 
     /// Runs `perennial-signer --repo <desk>/repo …`; an argument that names a file of the desk stands for its path.
-    pub(super) fn run(&self, line: &str) -> Ran {
+    pub(crate) fn run(&self, line: &str) -> Ran {
         let words = split(line);
         let place = |name: &str| -> String {
             let path = self.path(name);
@@ -105,14 +105,14 @@ impl Desk {
     }
 
     /// Runs a command that must succeed; its report.
-    pub(super) fn ok(&self, line: &str) -> String {
+    pub(crate) fn ok(&self, line: &str) -> String {
         let ran = self.run(line);
         assert!(ran.ok, "{line}\n{}{}", ran.stdout, ran.stderr);
         ran.stdout
     }
 
     /// Runs a command that must fail with two lines, and change nothing; what they say.
-    pub(super) fn refused(&self, line: &str) -> String {
+    pub(crate) fn refused(&self, line: &str) -> String {
         let before = self.repository();
         let ran = self.run(line);
         assert!(!ran.ok, "{line}\n{}", ran.stdout);
@@ -124,7 +124,7 @@ impl Desk {
     }
 
     /// Every file of the repository, with its bytes.
-    pub(super) fn repository(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn repository(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files = Vec::new();
         collect(&self.path("repo"), &mut files);
         files.sort();
@@ -133,18 +133,18 @@ impl Desk {
 
     /// Carries the whole repository to another desk, as a USB stick would: files that are there stay or are replaced,
     /// none is removed.
-    pub(super) fn carry_to(&self, other: &Desk) {
+    pub(crate) fn carry_to(&self, other: &Desk) {
         copy(&self.path("repo"), &other.path("repo"));
     }
 
     /// As [`Desk::carry_to`], where the repository here is all that counts.
-    pub(super) fn mirror_to(&self, other: &Desk) {
+    pub(crate) fn mirror_to(&self, other: &Desk) {
         let _ = fs::remove_dir_all(other.path("repo"));
         self.carry_to(other);
     }
 
     /// The folder of the only open proposal.
-    pub(super) fn proposal(&self) -> PathBuf {
+    pub(crate) fn proposal(&self) -> PathBuf {
         let mut all: Vec<_> =
             fs::read_dir(self.path("repo/proposals")).unwrap().map(|e| e.unwrap().path()).collect();
         assert_eq!(all.len(), 1, "{all:?}");
@@ -188,13 +188,13 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-pub(super) const CONTACT: &str = "contacts = [\"mailto:security@example.com\"]\n\
+pub(crate) const CONTACT: &str = "contacts = [\"mailto:security@example.com\"]\n\
                            acknowledgement_days = 3\n\
                            status_update_days = 14\n";
 
 /// A repository with a root of 2 of 3 (alice, bob, carol), a snapshot key (dora) and a timestamp key (tess), made with
 /// everybody at one desk, and the product thermostat of the team erin, frank (2 of 2).
-pub(super) fn established() -> Desk {
+pub(crate) fn established() -> Desk {
     static MADE: std::sync::OnceLock<Vec<(PathBuf, Vec<u8>)>> = std::sync::OnceLock::new();
     let desk = Desk::with_keys(&["alice", "bob", "carol", "dora", "tess", "erin", "frank"]);
     desk.write("contact.toml", CONTACT);
@@ -223,7 +223,7 @@ fn establish(desk: &Desk) {
 }
 
 /// Has these people sign the only open proposal, in this order, and publishes it.
-pub(super) fn publish(desk: &Desk, people: &[&str]) {
+pub(crate) fn publish(desk: &Desk, people: &[&str]) {
     for person in people {
         desk.ok(&format!("sign --key {person}.key"));
     }

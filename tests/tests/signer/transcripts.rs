@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::desk::{Desk, established};
 
-fn golden(name: &str, text: &str) {
+pub(crate) fn golden(name: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/signer").join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -15,7 +15,7 @@ fn golden(name: &str, text: &str) {
     assert_eq!(text, expected, "{} differs; UPDATE_GOLDEN=1 writes it anew", path.display());
 }
 
-fn transcript(desk: &Desk, commands: &[&str]) -> String {
+pub(crate) fn transcript(desk: &Desk, commands: &[&str]) -> String {
     let mut text = String::new();
     for command in commands {
         let ran = desk.run(command);
