@@ -204,7 +204,7 @@ impl fmt::Display for UpdateReport {
     }
 }
 
-/// Used by [`confirm`] alone: `Illegal` there means that the release has not been booted.
+/// Used by `confirm` alone: `Illegal` there means that the release has not been booted.
 impl CliError {
     fn or_hint(self, hint: &str) -> Self {
         Self::new(self.what().to_owned(), hint)

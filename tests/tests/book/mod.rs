@@ -14,7 +14,7 @@ use std::process::{Command, Stdio};
 use parse::{Block, blocks, first_line_missing};
 
 /// Seconds that one document's commands may take.
-const PATIENCE: &str = "300";
+const PATIENCE: &str = "600";
 
 /// What a reader has installed.
 const TOOLS: &[(&str, &str)] = &[
