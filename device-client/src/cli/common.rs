@@ -57,7 +57,7 @@ pub(super) fn port(error: &PortError) -> CliError {
 }
 
 pub(super) fn session(error: &SessionError) -> CliError {
-    CliError::with_hint(error, advice(error.code())).status(session_status(error))
+    CliError::with_hint(error, advice(error.code())).status(status(error.code()))
 }
 
 pub(super) fn run_error(error: &RunError) -> CliError {
@@ -72,15 +72,6 @@ pub(super) fn run_error(error: &RunError) -> CliError {
                 .status(REFUSED)
         }
         RunError::Illegal(_) => CliError::with_hint(error, advice(FailureCode::Internal)),
-    }
-}
-
-/// A target that is another one than its role vouches for is refused, though the number says that the server answered
-/// wrongly.
-fn session_status(error: &SessionError) -> u8 {
-    match error {
-        SessionError::Digest { .. } => REFUSED,
-        error => status(error.code()),
     }
 }
 

@@ -12,7 +12,7 @@ use perennial_schemas::report::Outcome as Happened;
 use serde::Serialize;
 
 use super::{CliError, FAILED, FELL_BACK, HELD, Io, REFUSED, common};
-use crate::agent::tell::Teller;
+use crate::agent::tell::{Last, Teller};
 use crate::agent::work::{self, End, Job, Outcome, first_pause, work};
 use crate::agent::{Adapters, advice};
 use crate::config::Config;
@@ -111,17 +111,16 @@ fn act(
     let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: false, wish };
     let outcome = work(adapters, job, &teller).map_err(|error| common::run_error(&error))?;
     let Teller { last, failure, .. } = teller.into_inner();
-    let report = match (&outcome.end, failure) {
-        (End::Waiting(Some((_, Why::Retry))) | End::Interrupted, Some(error))
-            if outcome.events.is_empty() =>
-        {
-            return Err(common::port(&error));
-        }
-        (_, failure) => UpdateReport::of(outcome, last.map(|last| last.decision), failure, config),
-    };
+    if let (End::Waiting(Some((_, Why::Retry))), Some(error), None) =
+        (&outcome.end, &failure, outcome.events.iter().find(|event| is_final(event)))
+    {
+        return Err(common::port(error));
+    }
+    let refusal = last.as_ref().and_then(Last::refusal);
+    let report = UpdateReport::of(outcome, last.map(|last| last.decision), failure, config);
     io.report(json, &report)?;
     if matches!(report.result, "refused" | "failed") && !json {
-        let code = report.events.last().and_then(|event| event.failure);
+        let code = report.events.last().and_then(|event| event.failure).or(refusal);
         let what = report.reason.clone().unwrap_or_default();
         let hint = code.map_or("perennial-device history says what happened", advice);
         return Err(CliError::new(what, hint).status(report.status));
@@ -138,7 +137,7 @@ impl UpdateReport {
     ) -> Self {
         let Outcome { end, events, running } = outcome;
         let running = running.map(|content| content.version);
-        let last = events.iter().rev().find(|event| event.outcome != Happened::Started);
+        let last = events.iter().rev().find(|event| is_final(event));
         let (result, reason, status) = match (&end, last) {
             (End::Interrupted, _) => {
                 ("interrupted", Some("it goes on where it was, next time".into()), FAILED)
@@ -156,6 +155,11 @@ impl UpdateReport {
         };
         Self { result, running, reason, events, status }
     }
+}
+
+/// Whether it is how an update ended, and no step on the way.
+fn is_final(entry: &Entry) -> bool {
+    matches!(entry.outcome, Happened::Confirmed | Happened::RolledBack | Happened::Failed)
 }
 
 fn of_entry(entry: &Entry) -> (&'static str, Option<String>, u8) {

@@ -1,4 +1,9 @@
 //! The agent as its owner sees it: commands, exit statuses, files. The core's own tests stand beside it.
 
+mod attacks;
+mod commands;
 mod kit;
+mod network;
+mod power;
+mod state;
 mod story;

@@ -254,10 +254,10 @@ impl Client {
             return Some(Effect::Save);
         } else if self.under_way.is_some() {
             return None;
-        } else if self.booted.is_none() {
-            Effect::LookAround
         } else if self.pause.is_some_and(|(until, _)| until > now) {
             return None;
+        } else if self.booted.is_none() {
+            Effect::LookAround
         } else {
             self.wanted(now)?
         };

@@ -80,9 +80,8 @@ impl SessionError {
         match self {
             Self::Trust(error) => drive_code(error),
             Self::Fetch(error) => error.code(),
-            Self::NotVouchedFor { .. } | Self::NoDigest { .. } => FailureCode::Inconsistent,
+            Self::NotVouchedFor { .. } | Self::NoDigest { .. } | Self::Digest { .. } => FailureCode::Inconsistent,
             Self::TooLong { .. } => FailureCode::Malformed,
-            Self::Digest { .. } => FailureCode::BadAnswer,
             Self::Document { source, .. } => code_of(source),
             Self::Lost { .. } => FailureCode::TrustStateLost,
             Self::Store(error) => error.code,
