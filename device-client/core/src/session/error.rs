@@ -80,7 +80,9 @@ impl SessionError {
         match self {
             Self::Trust(error) => drive_code(error),
             Self::Fetch(error) => error.code(),
-            Self::NotVouchedFor { .. } | Self::NoDigest { .. } | Self::Digest { .. } => FailureCode::Inconsistent,
+            Self::NotVouchedFor { .. } | Self::NoDigest { .. } | Self::Digest { .. } => {
+                FailureCode::Inconsistent
+            }
             Self::TooLong { .. } => FailureCode::Malformed,
             Self::Document { source, .. } => code_of(source),
             Self::Lost { .. } => FailureCode::TrustStateLost,
