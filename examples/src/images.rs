@@ -168,7 +168,7 @@ mod tests {
         let other = folder.path().join("other");
         fs::write(&other, "x").unwrap();
         let chosen = paths(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
-        let updated = replace_a_tenth(&chosen, &[other.clone()]);
+        let updated = replace_a_tenth(&chosen, std::slice::from_ref(&other));
         assert_eq!(updated[9], other);
         assert_eq!((&updated[..9], &updated[10..]), (&chosen[..9], &chosen[10..]));
     }
