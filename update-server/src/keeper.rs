@@ -1,12 +1,13 @@
 //! The one that keeps the state: takes bundles in, keeps the timestamp fresh, and shows the result to the static plane.
 //! One change at a time; a reader never waits for one. It serves nothing itself.
 
+use crate::audit;
 use crate::config::Config;
 use crate::disk::DiskError;
 use crate::freshness::{self, FreshnessError};
 use crate::generation::{self, Served};
 use crate::ingest::accept::Judge;
-use crate::ingest::{Ingest, IngestError, Outcome};
+use crate::ingest::{Ingest, IngestError, Outcome, Prepared};
 use crate::io::Now;
 use crate::keys::OnlineKey;
 use crate::metrics::Metrics;
@@ -60,7 +61,9 @@ pub(crate) struct Keeper {
     judge: Box<dyn Judge>,
     rules: Rules,
     now: Now,
-    /// What is served; held by whoever changes it.
+    /// Held while a bundle is taken in, which lasts as long as its sender takes.
+    ingesting: Mutex<()>,
+    /// What is served; held by whoever changes it, for as long as a commit takes.
     served: Mutex<Option<Served>>,
     pub(crate) site: Arc<ArcSwap<Site>>,
     pub(crate) ready: Arc<Readiness>,
@@ -79,14 +82,35 @@ impl Keeper {
     ) -> Result<Self, KeeperError> {
         let site = Arc::new(ArcSwap::from_pointee(Site::empty(&rules.caching)));
         let served = Mutex::new(None);
-        let keeper = Self { held, key, judge, rules, now, served, site, ready: Arc::default(), metrics };
+        let ingesting = Mutex::new(());
+        let keeper =
+            Self { held, key, judge, rules, now, ingesting, served, site, ready: Arc::default(), metrics };
         keeper.show(&mut keeper.lock())?;
+        if let Err(error) = audit::verify(&keeper.held.store) {
+            // Updates go on; whoever looks at the audit must know.
+            tracing::error!(%error, "the audit chain is broken");
+        }
         Ok(keeper)
     }
 
-    /// Takes a bundle in, and serves it.
+    /// Takes a bundle in, and serves it. The timestamp of what is served is renewed meanwhile.
     pub(crate) fn ingest(&self, bundle: &mut dyn Read, actor: &str) -> Result<Outcome, IngestError> {
-        let mut served = self.lock();
+        let _one = self.ingesting.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.take_in(bundle, actor);
+        match &outcome {
+            Ok(outcome) => {
+                self.metrics.ingested.inc();
+                tracing::info!(?outcome, actor, "a bundle was taken in");
+            }
+            Err(error) => {
+                self.metrics.refused.inc();
+                tracing::warn!(%error, actor, "a bundle was refused");
+            }
+        }
+        outcome
+    }
+
+    fn take_in(&self, bundle: &mut dyn Read, actor: &str) -> Result<Outcome, IngestError> {
         let ingest = Ingest {
             held: &self.held,
             key: self.key.as_ref(),
@@ -96,24 +120,19 @@ impl Keeper {
             limit: self.rules.bundle,
             actor,
         };
-        let outcome = ingest.run(bundle);
-        match &outcome {
-            Ok(outcome) => {
-                self.metrics.ingested.inc();
-                tracing::info!(?outcome, actor, "a bundle was taken in");
-                // It is committed: what is shown now is the new generation, or, should a blob be unreadable, the old.
-                self.show(&mut served).map_err(|error| match error {
-                    KeeperError::Store(error) => IngestError::Store(error),
-                    KeeperError::Disk(error) => IngestError::Disk(error),
-                    KeeperError::Freshness(error) => IngestError::Freshness(error),
-                })?;
-            }
-            Err(error) => {
-                self.metrics.refused.inc();
-                tracing::warn!(%error, actor, "a bundle was refused");
-            }
-        }
-        outcome
+        let prepared = match ingest.prepare(bundle)? {
+            Prepared::Unchanged(outcome) => return Ok(outcome),
+            Prepared::New(prepared) => prepared,
+        };
+        let mut served = self.lock();
+        let outcome = ingest.commit(*prepared, (self.now)())?;
+        // It is committed: what is shown now is the new generation, or, should a blob be unreadable, the old.
+        self.show(&mut served).map_err(|error| match error {
+            KeeperError::Store(error) => IngestError::Store(error),
+            KeeperError::Disk(error) => IngestError::Disk(error),
+            KeeperError::Freshness(error) => IngestError::Freshness(error),
+        })?;
+        Ok(outcome)
     }
 
     /// Looks after what time changes: renews the timestamp when it is due, and tells how long everything lasts.

@@ -173,3 +173,11 @@ fn json_is_printed_where_it_is_asked_for() {
     assert_eq!(exported["timestamp_expires"], day(2).to_string());
     assert_eq!(json(&["check-config", "--reference", "--json"])[0]["key"], "state");
 }
+
+#[test]
+fn the_example_configuration_is_one() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server/server.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let config = perennial_server::config::Config::parse("server.toml", &text).unwrap();
+    assert_eq!(config.serve.tls.len(), 1);
+}

@@ -304,3 +304,32 @@ impl Kit {
         self.publish("next.bundle")
     }
 }
+
+#[test]
+fn a_renewal_while_a_bundle_is_taken_in_never_makes_the_timestamp_go_back() {
+    let mut kit = published();
+    let server = kit.serve("");
+    let version = || -> u64 {
+        let text = get(server.plain[0], "/metadata/timestamp.json").body;
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["signed"]["version"].as_u64().unwrap()
+    };
+    let mut before = version();
+    for number in 0..3 {
+        // The clock stands still, or goes back: versions rise all the same.
+        kit.clock.set(day(1).plus_seconds(-number));
+        kit.target("cam/number", number.to_string());
+        let bundle = kit.publish("next.bundle");
+        kit.ingest(&bundle).ok();
+        assert!(version() > before);
+        before = version();
+    }
+}
+
+#[test]
+fn ten_thousand_targets_are_taken_in() {
+    let mut kit = Kit::new();
+    (0..10_000).for_each(|number| kit.target(&format!("cam/{number}.bin"), number.to_string()));
+    let bundle = kit.publish("large.bundle");
+    let said = kit.ingest(&bundle).ok();
+    assert!(said.starts_with("Generation 1 is served: snapshot 2, 10005 files"), "{said}");
+}

@@ -6,6 +6,7 @@ use crate::config::{Log, LogFormat};
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::server::{Running, start};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -33,6 +34,7 @@ struct Addresses {
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = load_config(&arguments.config)?;
     log(&config.log)?;
+    raise_descriptor_limit(config.limits.connections);
     let running = start(&config, io.now.clone()).map_err(|error| Failure::of(&error, error.hint()))?;
     let addresses =
         Addresses { plain: running.plain.clone(), tls: running.tls.clone(), admin: running.admin };
@@ -96,6 +98,19 @@ fn log(log: &Log) -> Result<(), Failure> {
         LogFormat::Text => builder.try_init(),
     };
     Ok(())
+}
+
+/// A connection takes a descriptor, and systems begin with 1024 of them: the limit is raised as far as it may be.
+fn raise_descriptor_limit(connections: usize) {
+    let wanted = connections as u64 + 512;
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |maximum| maximum.min(wanted)));
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    if let Some(current) = getrlimit(Resource::Nofile).current.filter(|current| *current < wanted) {
+        tracing::warn!(current, wanted, "few file descriptors: limits.connections can't be reached");
+    }
 }
 
 fn words(addresses: &Addresses) -> String {

@@ -159,9 +159,27 @@ pub(crate) struct Ingest<'a> {
     pub(crate) actor: &'a str,
 }
 
+/// A bundle that has passed every check, and lies beside the blobs.
+pub(crate) struct Ready {
+    staging: Staging,
+    generation: Generation,
+    timestamp: Vec<u8>,
+    trust: Vec<u8>,
+    previous: Option<u64>,
+    new_bytes: u64,
+}
+
+/// What reading a bundle comes to.
+pub(crate) enum Prepared {
+    /// There is nothing to do.
+    Unchanged(Outcome),
+    /// There is a new generation to commit.
+    New(Box<Ready>),
+}
+
 impl Ingest<'_> {
-    /// Takes a bundle in.
-    pub(crate) fn run(&self, bundle: &mut dyn Read) -> Result<Outcome, IngestError> {
+    /// Reads and checks a bundle. Nothing that is served changes.
+    pub(crate) fn prepare(&self, bundle: &mut dyn Read) -> Result<Prepared, IngestError> {
         let served = generation::served(&self.held.store)?;
         let mut parcel = Parcel::open(bundle, self.limit)?;
         let metadata = parcel.metadata()?;
@@ -170,7 +188,7 @@ impl Ingest<'_> {
         let (timestamp, offline) = source.timestamp(served.as_ref())?;
         let accepted = source.judge(&timestamp)?;
         if let Some(unchanged) = unchanged(served.as_ref(), &accepted) {
-            return Ok(unchanged);
+            return Ok(Prepared::Unchanged(unchanged));
         }
         let wanted = promises::wanted(&accepted)?;
         let mut staging = self.held.state.staging()?;
@@ -187,21 +205,46 @@ impl Ingest<'_> {
             }
             files.insert(format!("metadata/{name}"), FileRef { length, sha256 });
         }
-        let (_, snapshot) = freshness::read(&timestamp)?;
-        let number = served.as_ref().map_or(0, |served| served.generation.number) + 1;
+        let previous = served.as_ref().map(|served| served.generation.number);
         let generation = Generation {
-            number,
+            number: previous.unwrap_or(0) + 1,
             created: self.now,
-            snapshot,
+            snapshot: freshness::read(&timestamp)?.1,
             offline_timestamp: offline,
             files,
             expiries: accepted.roles.iter().map(|role| (role.name.clone(), role.expires)).collect(),
             support,
         };
+        let ready = Ready { staging, generation, timestamp, trust: accepted.trust, previous, new_bytes };
+        Ok(Prepared::New(Box::new(ready)))
+    }
+
+    /// Makes a prepared bundle the served generation: durable when this returns.
+    pub(crate) fn commit(&self, ready: Ready, now: Timestamp) -> Result<Outcome, IngestError> {
+        let Ready { staging, generation, mut timestamp, trust, previous, new_bytes } = ready;
+        // The served timestamp may have been renewed since; the new one must be later than that.
+        if let Some(served) = generation::served(&self.held.store)?.filter(|_| !generation.offline_timestamp)
+        {
+            let last = freshness::read(&served.timestamp)?.0.version;
+            timestamp = freshness::sign(self.key, &generation.snapshot, last, now, self.validity)?.bytes;
+        }
         staging.keep(&self.held.state.blobs())?;
-        self.commit(served.as_ref(), &generation, &timestamp, &accepted)?;
-        let snapshot = generation.snapshot.version;
-        Ok(Outcome::Published { generation: number, snapshot, files: generation.files.len(), new_bytes })
+        let batch = generation::publish(previous, &generation, &timestamp, &trust)?;
+        let detail = [
+            ("generation", generation.number.to_string()),
+            ("snapshot", generation.snapshot.version.to_string()),
+            ("snapshot_sha256", generation.snapshot.sha256.to_string()),
+            ("files", generation.files.len().to_string()),
+        ];
+        let event = Event::new(now, self.actor, "bundle.ingested", &detail);
+        let batch = audit::record(&self.held.store, batch, event)?;
+        crate::store::Store::commit(&self.held.store, batch)?;
+        Ok(Outcome::Published {
+            generation: generation.number,
+            snapshot: generation.snapshot.version,
+            files: generation.files.len(),
+            new_bytes,
+        })
     }
 
     fn all_there(&self, wanted: &BTreeMap<String, FileRef>, staging: &Staging) -> Result<(), IngestError> {
@@ -216,27 +259,6 @@ impl Ingest<'_> {
             None => Ok(()),
             Some(first) => Err(IngestError::Missing { path: (*first).clone(), count: missing.len() }),
         }
-    }
-
-    fn commit(
-        &self,
-        served: Option<&Served>,
-        generation: &Generation,
-        timestamp: &[u8],
-        accepted: &Accepted,
-    ) -> Result<(), IngestError> {
-        let previous = served.map(|served| served.generation.number);
-        let batch = generation::publish(previous, generation, timestamp, &accepted.trust)?;
-        let detail = [
-            ("generation", generation.number.to_string()),
-            ("snapshot", generation.snapshot.version.to_string()),
-            ("snapshot_sha256", generation.snapshot.sha256.to_string()),
-            ("files", generation.files.len().to_string()),
-        ];
-        let event = Event::new(self.now, self.actor, "bundle.ingested", &detail);
-        let batch = audit::record(&self.held.store, batch, event)?;
-        crate::store::Store::commit(&self.held.store, batch)?;
-        Ok(())
     }
 }
 
