@@ -177,6 +177,29 @@ pub fn sync_folder(path: &Path) -> Result<()> {
     at("sync", path, folder.sync_all())
 }
 
+/// Makes the content of a file durable that another handle has written.
+///
+/// # Errors
+/// When the system says that it isn't.
+pub fn sync_file(path: &Path) -> Result<()> {
+    let file = at("open", path, File::open(path))?;
+    at("sync", path, file.sync_data())
+}
+
+/// Makes everything on the filesystem of a folder durable; false where the system can't do that and say whether it
+/// worked (Linux can, since 5.8).
+///
+/// # Errors
+/// When the system says that something isn't durable.
+pub fn sync_filesystem(path: &Path) -> Result<bool> {
+    if !cfg!(target_os = "linux") {
+        return Ok(false);
+    }
+    let folder = at("open", path, File::open(path))?;
+    at("sync", path, rustix::fs::syncfs(&folder).map_err(io::Error::from))?;
+    Ok(true)
+}
+
 /// The length of a file in bytes, `None` when it isn't there.
 ///
 /// # Errors

@@ -326,10 +326,10 @@ fn a_renewal_while_a_bundle_is_taken_in_never_makes_the_timestamp_go_back() {
 }
 
 #[test]
-fn ten_thousand_targets_are_taken_in() {
+fn two_thousand_targets_are_taken_in() {
     let mut kit = Kit::new();
-    (0..10_000).for_each(|number| kit.target(&format!("cam/{number}.bin"), number.to_string()));
+    (0..2_000).for_each(|number| kit.target(&format!("cam/{number}.bin"), number.to_string()));
     let bundle = kit.publish("large.bundle");
     let said = kit.ingest(&bundle).ok();
-    assert!(said.starts_with("Generation 1 is served: snapshot 2, 10005 files"), "{said}");
+    assert!(said.starts_with("Generation 1 is served: snapshot 2, 2005 files"), "{said}");
 }
