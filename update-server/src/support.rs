@@ -11,13 +11,13 @@ const STYLE: &str = "
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);font:1.0625rem/1.6 system-ui,-apple-system,'Segoe UI',Roboto,'Liberation Sans',sans-serif}
 main{max-width:40rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
-.name{margin:0;color:var(--soft);font-size:1rem}
+.name{margin:0;font-weight:600;font-size:1.15rem;overflow-wrap:anywhere}
 h1{margin:.25rem 0 .75rem;font-size:clamp(1.6rem,5.5vw,2.25rem);line-height:1.2;letter-spacing:-.01em;text-wrap:balance}
 .state{margin:0;font-weight:600}.on{color:var(--on)}.soon{color:var(--soon)}.over{color:var(--over)}
 h2{margin:2.25rem 0 .5rem;padding-top:1.5rem;border-top:1px solid var(--line);font-size:1.2rem}
 p,ul{margin:.5rem 0}ul{padding-left:1.25rem}a{color:var(--link);overflow-wrap:anywhere}
 table{width:100%;border-collapse:collapse;margin:.5rem 0}th,td{padding:.5rem .75rem .5rem 0;text-align:left;vertical-align:top;border-bottom:1px solid var(--line)}th{font-weight:600;color:var(--soft);white-space:nowrap}
-.reason{white-space:pre-line}footer{margin-top:2.5rem;color:var(--soft);font-size:.9rem}
+.day{white-space:nowrap}.reason{white-space:pre-line}footer{margin-top:2.5rem;color:var(--soft);font-size:.9rem}
 ";
 
 /// 182 days: half a year before the end, a reader should begin to look for a replacement.
@@ -48,7 +48,9 @@ pub fn page(record: &Support, now: Timestamp) -> String {
                 (answer(&status, until, today))
                 h2 { "Why this date" }
                 p.reason { (record.promises.iter().rfind(|promise| promise.guaranteed_until == until).map_or("", |promise| &promise.reason)) }
-                p { "This date can get later, never earlier." }
+                @if !matches!(status, Status::Ended) {
+                    p { "This date can get later, never earlier." }
+                }
                 (contact(record))
                 @if record.promises.len() > 1 { (history(record)) }
                 footer {
@@ -109,7 +111,7 @@ fn history(record: &Support) -> Markup {
             thead { tr { th scope="col" { "Promised on" } th scope="col" { "Until" } th scope="col" { "Because" } } }
             tbody {
                 @for promise in &record.promises {
-                    tr { td { (words(promise.made.date())) } td { (words(promise.guaranteed_until)) } td.reason { (promise.reason) } }
+                    tr { td.day { (words(promise.made.date())) } td.day { (words(promise.guaranteed_until)) } td.reason { (promise.reason) } }
                 }
             }
         }

@@ -183,11 +183,30 @@ fn a_release_stays_as_it_was_until_the_day_it_names() {
 }
 
 #[test]
+fn what_a_device_could_not_read_is_refused() {
+    let mut kit = published();
+    kit.target("cam/2.0.0.release.json", release("2.0.0", "2036-11-01"));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "it needs cam/2.0.0.a.image.index, which no role vouches for");
+    kit.target("cam/2.0.0.release.json", release("2.0.0", "2036-11-01").replace("cam", "cup"));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "it is a release of another product, cup");
+    kit.target("cam/2.0.0.release.json", "{\"format\":\"perennial.release/2\"}");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/2.0.0.release.json: not a release");
+    kit.remove("cam/2.0.0.release.json");
+    kit.target("cam/stable.channel.json", "[]");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/stable.channel.json: not a channel");
+}
+
+#[test]
 fn after_that_day_a_release_may_go() {
     let mut kit = Kit::new();
     add_release(&mut kit, "1.0.0", "2026-11-03");
     let bundle = kit.publish("first.bundle");
     kit.ingest(&bundle).ok();
+    kit.remove("cam/1.0.0.release.json");
     kit.remove("cam/1.0.0.a.image.zst");
     let bundle = kit.publish("second.bundle");
     kit.clock.set(day(2));

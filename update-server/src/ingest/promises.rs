@@ -6,6 +6,7 @@ use super::{IngestError, consistent};
 use crate::blobs::{Digest, Staging};
 use crate::generation::{FileRef, Served};
 use crate::state::Held;
+use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
 use perennial_schemas::{Document, TargetPath, Timestamp};
@@ -51,6 +52,7 @@ pub(super) fn check(
         let at = consistent(path, &file.sha256).unwrap_or_default();
         support.insert(product.to_owned(), at);
     }
+    documents(held, served, accepted, staging)?;
     if let Some(served) = served {
         let gone = served.generation.support.keys().find(|product| !support.contains_key(*product));
         if let Some(product) = gone {
@@ -62,6 +64,41 @@ pub(super) fn check(
         availability(held, served, wanted, staging, now)?;
     }
     Ok(support)
+}
+
+/// Reads every new release and channel as a device will, and sees that each release's files are there: what a device
+/// would refuse isn't published.
+fn documents(
+    held: &Held,
+    served: Option<&Served>,
+    accepted: &Accepted,
+    staging: &Staging,
+) -> Result<(), IngestError> {
+    for (path, file) in &accepted.targets {
+        let known = consistent(path, &file.sha256);
+        let known = known
+            .is_some_and(|path| served.is_some_and(|served| served.generation.files.contains_key(&path)));
+        let Some((product, name)) = path.split_once('/').filter(|_| !known) else { continue };
+        let refused = |why: String| Err(IngestError::Refused(format!("{path}: {why}")));
+        if name.ends_with(".channel.json") {
+            let channel: Channel = document(held, staging, path, &file.sha256)?;
+            if channel.product.as_str() != product {
+                return refused(format!("it is a channel of another product, {}", channel.product));
+            }
+        }
+        if name.ends_with(".release.json") {
+            let release: Release = document(held, staging, path, &file.sha256)?;
+            if release.product.as_str() != product {
+                return refused(format!("it is a release of another product, {}", release.product));
+            }
+            if let Some(part) =
+                parts(&release).into_iter().find(|part| !accepted.targets.contains_key(part.as_str()))
+            {
+                return refused(format!("it needs {part}, which no role vouches for"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Every file of a release stays until its `available_until`, whatever became of its channel.

@@ -30,9 +30,9 @@ pub(crate) struct Source<'a> {
     pub(crate) ready: &'a dyn Fn() -> Result<(), String>,
 }
 
-/// Answers a request.
+/// Answers a request. Its header map is used again for the answer, so that a poll needs no other.
 pub(crate) fn answer<B>(
-    request: &Request<B>,
+    request: &mut Request<B>,
     source: &Source<'_>,
     watch: Rc<Watch>,
     began: Instant,
@@ -46,7 +46,7 @@ pub(crate) fn answer<B>(
 
 type Decided = (StatusCode, HeaderMap, Payload);
 
-fn decide<B>(request: &Request<B>, source: &Source<'_>) -> Decided {
+fn decide<B>(request: &mut Request<B>, source: &Source<'_>) -> Decided {
     let head = request.method() == Method::HEAD;
     if request.method() != Method::GET && !head {
         let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are answered here\n", head);
@@ -60,7 +60,7 @@ fn decide<B>(request: &Request<B>, source: &Source<'_>) -> Decided {
     }
     let path = request.uri().path();
     match source.site.find(path) {
-        Some(entry) => found(entry, request.headers(), head, source.maps),
+        Some(entry) => found(entry, std::mem::take(request.headers_mut()), head, source.maps),
         None => match path {
             "/healthz" => probe(StatusCode::OK, "ok\n", head),
             "/readyz" => match (source.ready)() {
@@ -77,10 +77,10 @@ fn decide<B>(request: &Request<B>, source: &Source<'_>) -> Decided {
     }
 }
 
-fn found(entry: &Entry, request: &HeaderMap, head: bool, maps: &Maps) -> Decided {
+fn found(entry: &Entry, mut headers: HeaderMap, head: bool, maps: &Maps) -> Decided {
     // A HEAD shows what a GET without a range would send.
-    let wanted = part(request, entry.etag.as_bytes(), entry.length, !head);
-    let mut headers = HeaderMap::with_capacity(8);
+    let wanted = part(&headers, entry.etag.as_bytes(), entry.length, !head);
+    headers.clear();
     headers.insert(ETAG, entry.etag.clone());
     headers.insert(CACHE_CONTROL, entry.cache.clone());
     if wanted == Part::NotModified {

@@ -21,8 +21,8 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-/// Plaintext that rustls may hold: four frames of the body's size would be waste, one 256 KiB frame keeps the socket fed.
-const TLS_BUFFER: usize = 256 << 10;
+/// Bytes that rustls may hold for a reader that is slower than this side. With 16,384 such readers that is 1 GiB.
+const TLS_BUFFER: usize = 64 << 10;
 
 /// Reads of 8 KiB after a refusal: 256 KiB at most.
 const LINGER: usize = 32;
@@ -66,7 +66,7 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let limits = &core.shared.limits;
     let service = {
         let (core, watch) = (Rc::clone(&core), Rc::clone(&watch));
-        service_fn(move |request| ready(Ok::<_, Infallible>(respond(&core, &watch, &request))))
+        service_fn(move |request| ready(Ok::<_, Infallible>(respond(&core, &watch, request))))
     };
     let head_bytes = limits.head_bytes.0 as usize;
     if http2 {
@@ -91,12 +91,12 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     }
 }
 
-fn respond(core: &Core, watch: &Rc<Watch>, request: &Request<Incoming>) -> Response<AnswerBody> {
+fn respond(core: &Core, watch: &Rc<Watch>, mut request: Request<Incoming>) -> Response<AnswerBody> {
     let began = Instant::now();
     watch.asked();
     let mut site = core.site.borrow_mut();
     let source = Source { site: site.load(), maps: &core.maps, ready: &|| core.shared.ready.check() };
-    let response = answer(request, &source, Rc::clone(watch), began);
+    let response = answer(&mut request, &source, Rc::clone(watch), began);
     core.tally.answered(response.status().as_u16());
     if core.shared.access {
         tracing::info!(method = %request.method(), path = request.uri().path(), status = response.status().as_u16(), "answered");

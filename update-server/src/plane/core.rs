@@ -16,8 +16,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
 
@@ -33,7 +34,8 @@ pub(super) struct Core {
 
 /// Runs a core until it is told to stop and its answers are given, or their time is over.
 pub(super) fn run(shared: &Arc<Shared>, ends: Vec<End>, stop: watch::Receiver<bool>) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let core = Rc::new(Core {
         site: RefCell::new(Cache::new(Arc::clone(&shared.site))),
         maps: Maps::new(shared.blobs.clone()),
@@ -42,10 +44,9 @@ pub(super) fn run(shared: &Arc<Shared>, ends: Vec<End>, stop: watch::Receiver<bo
         next: Cell::default(),
         shared: Arc::clone(shared),
     });
-    let local = LocalSet::new();
-    let result = local.block_on(&runtime, serve(Rc::clone(&core), ends, stop));
+    let result = runtime.block_on(serve(Rc::clone(&core), ends, stop));
     // Whatever is still open ends here; its counts are taken last.
-    drop(local);
+    drop(runtime);
     core.tally.flush();
     result
 }
