@@ -201,6 +201,30 @@ fn what_a_device_could_not_read_is_refused() {
 }
 
 #[test]
+fn what_is_withdrawn_stays_withdrawn() {
+    let channel = |withdrawn: &str| {
+        format!(
+            r#"{{"format":"perennial.channel/1","requires":[],"product":"cam","channel":"stable","releases":[],
+            "withdrawn":[{withdrawn}]}}"#
+        )
+    };
+    let entry = format!(
+        r#"{{"version":"1.0.0","manifest":"{}","reason":"It overheats.","at":"2026-11-01T00:00:00Z"}}"#,
+        "1".repeat(64)
+    );
+    let mut kit = published();
+    kit.target("cam/stable.channel.json", channel(&entry));
+    let bundle = kit.publish("b");
+    kit.ingest(&bundle).ok();
+    kit.target("cam/stable.channel.json", channel(""));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/stable.channel.json would forget that 1.0.0 was withdrawn");
+    kit.remove("cam/stable.channel.json");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "would forget that 1.0.0 was withdrawn");
+}
+
+#[test]
 fn after_that_day_a_release_may_go() {
     let mut kit = Kit::new();
     add_release(&mut kit, "1.0.0", "2026-11-03");

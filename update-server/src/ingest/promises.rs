@@ -9,7 +9,7 @@ use crate::state::Held;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Document, TargetPath, Timestamp};
+use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The target files that the accepted metadata names, by the path under which they are served.
@@ -61,6 +61,7 @@ pub(super) fn check(
             );
             return Err(IngestError::Promise(why));
         }
+        withdrawn(held, served, accepted, staging)?;
         availability(held, served, wanted, staging, now)?;
     }
     Ok(support)
@@ -96,6 +97,37 @@ fn documents(
             {
                 return refused(format!("it needs {part}, which no role vouches for"));
             }
+        }
+    }
+    Ok(())
+}
+
+/// What a channel has withdrawn stays withdrawn.
+fn withdrawn(
+    held: &Held,
+    served: &Served,
+    accepted: &Accepted,
+    staging: &Staging,
+) -> Result<(), IngestError> {
+    for (path, file) in &served.generation.files {
+        let Some(name) = plain(path, &file.sha256).filter(|name| name.ends_with(".channel.json")) else {
+            continue;
+        };
+        let after = accepted.targets.get(&name);
+        if after.is_some_and(|after| after.sha256 == file.sha256) {
+            continue;
+        }
+        let before: Channel = document(held, staging, &name, &file.sha256)?;
+        let after: Option<Channel> =
+            after.map(|after| document(held, staging, &name, &after.sha256)).transpose()?;
+        let kept = |gone: &Sha256Digest| {
+            after.iter().flat_map(|after| &after.withdrawn).any(|withdrawn| withdrawn.manifest == *gone)
+        };
+        if let Some(gone) = before.withdrawn.iter().find(|gone| !kept(&gone.manifest)) {
+            return Err(IngestError::Promise(format!(
+                "{name} would forget that {} was withdrawn; what is withdrawn stays so",
+                gone.version
+            )));
         }
     }
     Ok(())
