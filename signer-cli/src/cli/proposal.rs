@@ -241,10 +241,14 @@ impl fmt::Display for PublishReport {
         for path in &self.files.targets {
             writeln!(f, "  target    {path}")?;
         }
+        let count =
+            |number: u64, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
         writeln!(
             f,
-            "Before that, the device's own code and tough accepted {} role(s) with {} target(s); {} file(s) were read.",
-            checked.roles, checked.targets, checked.files
+            "The device's own code and tough accepted it first: {}, {}, {} read.",
+            count(checked.roles, "role"),
+            count(checked.targets, "target"),
+            count(checked.files, "file")
         )
     }
 }

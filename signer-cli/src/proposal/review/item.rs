@@ -20,6 +20,15 @@ pub struct TargetState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum Item {
+    /// Whose keys hold a role of a first root.
+    RoleKeys {
+        /// The role.
+        role: String,
+        /// How many must sign.
+        threshold: u32,
+        /// Its keys, for people.
+        keys: Vec<String>,
+    },
     /// A key comes to a role of the root.
     KeyAdded {
         /// The role.
@@ -90,6 +99,8 @@ pub enum Item {
         /// The words.
         text: String,
     },
+    /// A new role that vouches for nothing yet.
+    NothingYet,
     /// Only version, date and expiry change.
     SameContent,
     /// The snapshot is made when the roles are signed.
@@ -102,6 +113,12 @@ pub enum Item {
 impl fmt::Display for Item {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Item::RoleKeys { role, threshold, keys } => {
+                let of =
+                    format!("{threshold} of {} {}", keys.len(), if keys.len() == 1 { "key" } else { "keys" });
+                writeln!(f, "  + {role} needs {of}: {}", keys.join(", "))
+            }
+            Item::NothingYet => writeln!(f, "  vouches for nothing yet"),
             Item::KeyAdded { role, key } => writeln!(f, "  + {key} may sign for {role}"),
             Item::KeyRemoved { role, key } => writeln!(f, "  - {key} may no longer sign for {role}"),
             Item::Threshold { role, from: None, to, keys } => {

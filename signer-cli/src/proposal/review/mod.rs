@@ -81,7 +81,7 @@ fn change<T: Role>(
     mut items: Vec<Item>,
 ) -> Result<Change, ProposalError> {
     if items.is_empty() {
-        items.push(Item::SameContent);
+        items.push(if from.is_some() { Item::SameContent } else { Item::NothingYet });
     }
     let value = body.unverified();
     Ok(Change {

@@ -12,6 +12,14 @@ pub(super) fn items(before: Option<&Root>, after: &Root, labels: &Labels) -> Vec
     let mut items = Vec::new();
     for (role, keys) in &after.roles {
         let old = before.and_then(|before| before.roles.get(role));
+        if old.is_none() {
+            items.push(Item::RoleKeys {
+                role: role.clone(),
+                threshold: keys.threshold,
+                keys: keys.keyids.iter().map(|id| labels.name(id)).collect(),
+            });
+            continue;
+        }
         let (now, then) = (ids(Some(keys)), ids(old));
         for id in now.difference(&then) {
             items.push(Item::KeyAdded { role: role.clone(), key: labels.name(id) });
