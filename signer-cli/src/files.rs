@@ -131,6 +131,30 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
 /// # Errors
 /// [`FileError`]
 pub fn put(path: &Path, from: &mut dyn Read) -> Result<u64, FileError> {
+    let length = place(path, from, true)?;
+    sync_folder(folder_of(path))?;
+    Ok(length)
+}
+
+/// As [`put`], for one of very many files: a power cut may leave it empty until [`flush`] was called, which must be
+/// before anything that names it is written.
+///
+/// # Errors
+/// [`FileError`]
+pub fn put_unflushed(path: &Path, from: &mut dyn Read) -> Result<u64, FileError> {
+    place(path, from, false)
+}
+
+/// Flushes everything that was written on the file system of `folder`: one wait in place of one for each file.
+///
+/// # Errors
+/// [`FileError`]
+pub fn flush(folder: &Path) -> Result<(), FileError> {
+    let file = File::open(folder).map_err(FileError::io("write", folder))?;
+    rustix::fs::syncfs(&file).map_err(|e| FileError::io("write", folder)(e.into()))
+}
+
+fn place(path: &Path, from: &mut dyn Read, flushed: bool) -> Result<u64, FileError> {
     let folder = folder_of(path);
     create_folder(folder)?;
     let mut temporary =
@@ -138,13 +162,14 @@ pub fn put(path: &Path, from: &mut dyn Read) -> Result<u64, FileError> {
     let length = io::copy(from, &mut temporary).map_err(FileError::io("write", path))?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     temporary.as_file().set_permissions(readable).map_err(FileError::io("write", path))?;
-    temporary.as_file().sync_all().map_err(FileError::io("write", path))?;
+    if flushed {
+        temporary.as_file().sync_all().map_err(FileError::io("write", path))?;
+    }
     temporary.persist(path).map_err(|e| FileError::io("write", path)(e.error))?;
-    sync_folder(folder)?;
     Ok(length)
 }
 
-/// Copies a file, whole, by a hard link where the file system can: for target files, which never change.
+/// Copies a file, whole.
 ///
 /// # Errors
 /// [`FileError`]

@@ -242,11 +242,14 @@ impl<'r> ProposalBuilder<'r> {
         for (path, content) in std::mem::take(&mut self.files) {
             let to = temporary.join("targets").join(path);
             match content {
-                Content::Bytes(bytes) => files::write(&to, &bytes)?,
-                Content::File { path, .. } => files::copy(&path, &to).map(drop)?,
+                Content::Bytes(bytes) => files::put_unflushed(&to, &mut bytes.as_slice()).map(drop)?,
+                Content::File { path, .. } => {
+                    files::put_unflushed(&to, &mut files::open(&path)?.into_inner()).map(drop)?;
+                }
                 Content::Made { file, .. } => file.keep_as(&to)?,
             }
         }
+        files::flush(&temporary)?;
         let proposal = Proposal::open(&temporary).and_then(|proposal| {
             super::rules::check(&proposal, self.repository)?;
             Ok(proposal)

@@ -121,10 +121,14 @@ pub fn publish(sealed: &Sealed<'_>) -> Result<PublishedFiles, ProposalError> {
     for path in targets {
         let to = repository.targets_dir().join(path);
         let from = proposal.target_file(path);
-        // Named by its digest: what lies there with the same length is the same file.
-        if files::length(&to)? != files::length(&from)? {
-            files::copy(&from, &to)?;
+        // An earlier attempt may have been cut short while it was written: its name alone proves nothing.
+        let there = files::exists(&to) && files::measure(&to)? == files::measure(&from)?;
+        if !there {
+            files::put_unflushed(&to, &mut files::open(&from)?.into_inner())?;
         }
+    }
+    if !targets.is_empty() {
+        files::flush(repository.dir())?;
     }
     for (_, name, bytes) in metadata {
         files::write(&repository.metadata_dir().join(name), bytes)?;
