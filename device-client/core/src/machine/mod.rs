@@ -50,7 +50,6 @@ impl Default for Settings {
 
 /// What the driver tells.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "one input exists at a time, and is taken apart at once")]
 pub enum Input {
     /// Time has passed.
     Tick,
