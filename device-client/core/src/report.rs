@@ -10,7 +10,6 @@ use perennial_schemas::report::{FailureCode, Outcome, Report};
 use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp, document::Document};
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Plan;
 use crate::port::Identity;
 
 /// Entries kept. At about 600 bytes each the journal stays under 128 KiB. Acknowledged ones go first.
@@ -50,17 +49,17 @@ pub struct Entry {
 }
 
 impl Reports {
-    /// Adds an outcome of the planned release.
+    /// Adds an outcome of a release, named by its version and its manifest's digest.
     pub(crate) fn add(
         &mut self,
         at: Timestamp,
-        plan: &Plan,
+        (version, manifest): (&ReleaseVersion, &Sha256Digest),
         outcome: Outcome,
         failure: Option<FailureCode>,
         detail: &str,
     ) {
         self.last += 1;
-        let (sequence, version, manifest) = (self.last, plan.version.clone(), plan.manifest);
+        let (sequence, version, manifest) = (self.last, version.clone(), *manifest);
         let detail = cut(detail).to_string();
         self.entries.push(Entry { sequence, at, version, manifest, outcome, failure, detail });
         // The oldest goes first, and so an acknowledged one wherever there is one.
@@ -114,30 +113,21 @@ fn cut(detail: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn plan() -> Plan {
-        Plan {
-            version: "1.0.0".parse().unwrap(),
-            manifest: Sha256Digest([1; 32]),
-            security_version: 1,
-            slot: crate::port::Slot::B,
-            length: 1,
-            sha256: Sha256Digest([2; 32]),
-            source: None,
-        }
-    }
+    const MANIFEST: Sha256Digest = Sha256Digest([1; 32]);
 
     #[test]
     fn reports_are_kept_until_they_are_acknowledged_and_then_as_history() {
         let mut reports = Reports::default();
+        let version: ReleaseVersion = "1.0.0".parse().unwrap();
         for _ in 0..3 {
-            reports.add(Timestamp::EPOCH, &plan(), Outcome::Started, None, "");
+            reports.add(Timestamp::EPOCH, (&version, &MANIFEST), Outcome::Started, None, "");
         }
         reports.acknowledge(2);
         assert_eq!(reports.pending().map(|entry| entry.sequence).collect::<Vec<_>>(), [3]);
         reports.acknowledge(1);
         assert_eq!(reports.pending().count(), 1, "an older acknowledgement takes nothing back");
         reports.acknowledge(99);
-        reports.add(Timestamp::EPOCH, &plan(), Outcome::Confirmed, None, "");
+        reports.add(Timestamp::EPOCH, (&version, &MANIFEST), Outcome::Confirmed, None, "");
         assert_eq!(reports.pending().map(|entry| entry.sequence).collect::<Vec<_>>(), [4]);
         assert_eq!(reports.history().len(), 4);
     }
@@ -145,9 +135,16 @@ mod tests {
     #[test]
     fn the_number_and_length_of_reports_are_bounded() {
         let mut reports = Reports::default();
+        let version: ReleaseVersion = "1.0.0".parse().unwrap();
         let long = "é".repeat(DETAIL_LENGTH);
         for _ in 0..2 * REPORTS {
-            reports.add(Timestamp::EPOCH, &plan(), Outcome::Failed, Some(FailureCode::NoRoom), &long);
+            reports.add(
+                Timestamp::EPOCH,
+                (&version, &MANIFEST),
+                Outcome::Failed,
+                Some(FailureCode::NoRoom),
+                &long,
+            );
         }
         assert_eq!(reports.history().len(), REPORTS);
         assert!(reports.history().iter().all(|entry| entry.detail.len() <= DETAIL_LENGTH));

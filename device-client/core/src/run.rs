@@ -8,7 +8,7 @@ use alloc::string::ToString;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::crypto::Crypto;
-use perennial_schemas::report::FailureCode;
+use perennial_schemas::report::{FailureCode, Outcome};
 
 use crate::apply::{Tools, install};
 use crate::download::{Checkpoint, stage};
@@ -17,7 +17,7 @@ use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, Why, Wish}
 use crate::plan::{Plan, Source};
 use crate::port::{
     BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, Loaded, PortError, Reboot,
-    Record, Slots, Staging, Store,
+    Record, RunningImage, Slots, Staging, Store,
 };
 use crate::revert::{self, RevertError};
 use crate::session::{Checked, Device, Session, SessionError};
@@ -137,7 +137,8 @@ impl<'r, C: Crypto> Runner<'r, C> {
     }
 
     /// Begins the journal again after it was lost, with what the running image says of itself. The counter and the
-    /// trust state are apart and keep their floors; what failed here before is forgotten.
+    /// trust state are apart and keep their floors; what failed here before is forgotten. The loss is reported, where the
+    /// image knows which release it is.
     ///
     /// # Errors
     /// [`RunError::Journal`], [`RunError::Slots`].
@@ -145,8 +146,13 @@ impl<'r, C: Crypto> Runner<'r, C> {
         store: &mut dyn Store,
         slots: &mut dyn Slots,
         identity: &Identity,
+        now: Timestamp,
     ) -> Result<(), RunError> {
-        let journal = fresh_journal(slots, identity)?;
+        let mut journal = fresh_journal(slots, identity)?;
+        if let Some(RunningImage { version, manifest: Some(manifest), .. }) = &identity.running {
+            let (release, code) = ((version, manifest), Some(FailureCode::TrustStateLost));
+            journal.reports.add(now, release, Outcome::Failed, code, "the journal was lost, and begun again");
+        }
         let bytes = journal.encode().map_err(|error| RunError::Lost(error.to_string()))?;
         store.save(Record::Journal, &bytes).map_err(RunError::Journal)
     }

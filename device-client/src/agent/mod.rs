@@ -13,6 +13,7 @@ use perennial_device_core::crypto::Ring;
 use perennial_device_core::machine::Settings;
 use perennial_device_core::port::{FetchError, Identity, PortError, Staging};
 use perennial_device_core::run::{Notice, Ports, RunError, Runner};
+use perennial_schemas::Timestamp;
 use perennial_schemas::limits::ROOT_LENGTH;
 
 pub use advice::{advice, is_refusal};
@@ -142,9 +143,9 @@ impl Adapters {
     ///
     /// # Errors
     /// [`RunError`].
-    pub fn recover(&mut self, journal: bool, trust: bool) -> Result<(), RunError> {
+    pub fn recover(&mut self, journal: bool, trust: bool, now: Timestamp) -> Result<(), RunError> {
         if journal {
-            Runner::<Ring>::recover_journal(&mut self.store, &mut self.slots, &self.identity)?;
+            Runner::<Ring>::recover_journal(&mut self.store, &mut self.slots, &self.identity, now)?;
         }
         if trust {
             let floors = perennial_device_core::trust::Floors::default();

@@ -103,7 +103,7 @@ pub(super) fn recover(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> 
         io.print("Nothing is lost: the journal, the trust state and the floors can be read.\n")?;
         return Ok(0);
     }
-    adapters.recover(no_journal, no_trust).map_err(|error| common::run_error(&error))?;
+    adapters.recover(no_journal, no_trust, io.now()).map_err(|error| common::run_error(&error))?;
     for problem in problems {
         io.print(&format!("Begun again: {problem}.\n"))?;
     }

@@ -14,8 +14,8 @@ use perennial_tests::simulator::{Conduct, Unit, image};
 use super::fresh;
 
 /// How many operations into the recovery from cut number `first` the second cut comes.
-fn second_cuts(first: u64) -> [u64; 2] {
-    [first % 3, 3 + first % 7]
+fn second_cuts(first: u64) -> [u64; 4] {
+    [first % 3, 3 + first % 4, 7 + first % 5, 12 + first % 9]
 }
 
 struct Story {

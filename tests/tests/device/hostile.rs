@@ -293,3 +293,37 @@ fn lost_records_fail_closed_until_they_are_recovered() {
     assert_eq!(unit.failures.pop().map(|failure| failure.code), Some(FailureCode::TrustStateLost));
     assert_unharmed(&unit);
 }
+
+#[test]
+fn a_recovered_device_updates_again_and_reports_what_it_lost() {
+    use perennial_device_core::crypto::Ring;
+    use perennial_device_core::port::Record;
+    use perennial_device_core::run::Runner;
+    use perennial_device_core::session::Session;
+    use perennial_device_core::trust::Floors;
+    let (mut product, mut unit) = fresh();
+    let _ = unit.work().unwrap();
+    product.offer("2.0.0", &image(2, 6), |_| {});
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&image(2, 6), "2.0.0", Conduct::Healthy);
+    unit.store.lost.extend(Record::ALL);
+    let mut running = unit.identity.running.clone().unwrap();
+    running.manifest = Some(Sha256Digest([1; 32]));
+    unit.identity.running = Some(running);
+    Runner::<Ring>::recover_journal(&mut unit.store, &mut unit.slots, &unit.identity, unit.now).unwrap();
+    // The image remembers that it was made when the snapshot had version 9: an older one is refused.
+    let versions = Floors { snapshot: 9, ..Floors::default() };
+    let root = product.repository.first_root().to_vec();
+    Session::recover(&mut unit.store, &root, versions, &Ring).unwrap();
+    let _ = unit.work().unwrap();
+    assert_eq!(codes(&unit), [FailureCode::Rollback]);
+    product.repository.snapshot.common.version = 9;
+    product.publish();
+    unit.fetch = product.serve();
+    unit.now = unit.now.plus_days(1);
+    unit.live().unwrap();
+    assert_eq!(unit.runs(), "2.0.0");
+    let journal = unit.journal();
+    assert_eq!(journal.reports.history()[0].failure, Some(FailureCode::TrustStateLost));
+}

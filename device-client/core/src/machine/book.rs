@@ -24,7 +24,9 @@ impl Client {
             }
         }
         self.journal.plan = Some(plan);
-        self.report(Outcome::Started, None, now);
+        if event == Event::Reverting {
+            self.report(Outcome::Started, None, now);
+        }
         (self.journal.state, self.unsaved) = (state, true);
         Ok(())
     }
@@ -42,6 +44,7 @@ impl Client {
                 if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {
                     source.staged = event == Event::Stages;
                 }
+                self.report(Outcome::Started, None, now);
             }
             Event::Claimed => self.give_target_up(),
             Event::Installed => self.report(Outcome::Installed, None, now),
@@ -108,7 +111,7 @@ impl Client {
     fn report(&mut self, outcome: Outcome, failure: Option<FailureCode>, now: Timestamp) {
         let Some(plan) = &self.journal.plan else { return };
         let detail = if failure.is_some() { self.journal.trouble.to_string() } else { String::new() };
-        self.journal.reports.add(now, plan, outcome, failure, &detail);
+        self.journal.reports.add(now, (&plan.version, &plan.manifest), outcome, failure, &detail);
         self.journal.trouble.clear();
     }
 }
