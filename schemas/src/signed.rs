@@ -121,7 +121,7 @@ impl<T: Role> Signed<T> {
                 decode_hex(&signature.sig)
                     .is_some_and(|sig| crypto.verify(key, &self.canonical, &sig).is_ok())
             });
-            if signed && public_keys.insert(key.public()) {
+            if signed && public_keys.insert(key.identity()) {
                 good.push(id);
             }
         }

@@ -50,6 +50,13 @@ impl Key {
         self.keyval.get("public").and_then(Json::as_str).unwrap_or("")
     }
 
+    /// What makes two keys the same, however they are spelt: the public text without white space, and in lower case
+    /// where it is hexadecimal.
+    pub fn identity(&self) -> String {
+        let public: String = self.public().split_ascii_whitespace().collect();
+        if self.keytype == "ed25519" { public.to_ascii_lowercase() } else { public }
+    }
+
     /// The id that the specification gives this key: SHA-256 of its canonical form, in hexadecimal digits.
     ///
     /// # Errors

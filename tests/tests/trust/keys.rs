@@ -93,10 +93,13 @@ fn duplicate_signatures_are_refused() {
 #[test]
 fn one_key_under_two_ids_counts_once() {
     let (mut repository, mut device) = settled();
-    // The same public key under another id, as a role's second key, to reach a threshold of two alone.
+    // The same public key under another id and in other letters, to reach a threshold of two alone.
     let signer: Signer = repository.signers["snapshot"][0];
     let alias: perennial_schemas::KeyId = "alias".parse().unwrap();
-    repository.root.keys.insert(alias.clone(), signer.key());
+    let mut key = signer.key();
+    let shouted = key.public().to_ascii_uppercase();
+    key.keyval.insert("public".into(), perennial_schemas::Json::String(shouted));
+    repository.root.keys.insert(alias.clone(), key);
     repository.top(TopRole::Snapshot).keyids.push(alias.clone());
     repository.top(TopRole::Snapshot).threshold = 2;
     repository.publish_root();

@@ -89,5 +89,7 @@ impl<C: Crypto> Refresh<'_, C> {
 /// held the old keys could still sign, and the floors that they signed stand.
 fn is_rotated(old: &Root, new: &Root, role: TopRole) -> bool {
     let still = new.authority(role);
-    old.authority(role).keys().any(|(_, key)| !still.keys().any(|(_, kept)| kept.public() == key.public()))
+    old.authority(role)
+        .keys()
+        .any(|(_, key)| !still.keys().any(|(_, kept)| kept.identity() == key.identity()))
 }
