@@ -14,6 +14,7 @@
 //! one go. Nothing in `proposal.json` is trusted or signed; reviews are made from what is signed.
 
 mod builder;
+mod channels;
 mod format;
 mod merge;
 mod open;

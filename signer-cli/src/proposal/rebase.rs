@@ -1,10 +1,13 @@
 //! Renews a proposal upon what is published now. Its signatures are dropped: what they said is no longer so.
 
+use std::collections::BTreeSet;
+
 use perennial_schemas::tuf::{Role, Root, Targets, TopRole};
 use perennial_schemas::{Json, RoleName, Timestamp};
 use serde::Serialize;
 
 use super::builder::{Content, ProposalBuilder};
+use super::channels::{self, MergedChannel};
 use super::merge::{Conflict, merge};
 use super::{Base, Proposal, ProposalError};
 use crate::files;
@@ -34,10 +37,13 @@ pub fn rebase(
             None => builder.first_root(merged),
         }
     }
+    let mut replaced = BTreeSet::new();
     for (role, body) in &proposal.roles {
         let theirs = repository.published.as_ref().and_then(|published| published.role(role));
         let theirs = theirs.map(RoleFile::value);
-        let merged = three_way(proposal, repository, role, theirs, body.unverified())?;
+        let mut ours = body.unverified().clone();
+        let channels = channels_of(proposal, repository, role, theirs, &mut ours)?;
+        let merged = three_way(proposal, repository, role, theirs, &ours)?;
         if theirs.is_none() {
             builder.new_role(role);
         }
@@ -45,8 +51,13 @@ pub fn rebase(
             let common = targets.common.clone();
             *targets = Targets { common, ..merged };
         })?;
+        for channel in channels {
+            builder.put_target(role, &channel.path, Content::Bytes(channel.text))?;
+            replaced.insert(channel.replaces);
+        }
     }
-    for path in files::list_all(&proposal.dir.join("targets"))? {
+    let files = files::list_all(&proposal.dir.join("targets"))?;
+    for path in files.into_iter().filter(|path| !replaced.contains(path)) {
         builder.bring(&path, Content::file(proposal.target_file(&path))?);
     }
     let renewed = builder.write()?;
@@ -56,6 +67,25 @@ pub fn rebase(
 
 fn keep_common(merged: Root, renewed: &Root) -> Root {
     Root { common: renewed.common.clone(), ..merged }
+}
+
+/// Channels that both sides changed are merged by what they say, not as files; in `ours` they then stand as published.
+fn channels_of(
+    proposal: &Proposal,
+    repository: &Repository,
+    role: &RoleName,
+    theirs: Option<&Targets>,
+    ours: &mut Targets,
+) -> Result<Vec<MergedChannel>, ProposalError> {
+    let base = proposal.about.base.get(role).and_then(Option::as_ref);
+    let (Some(base), Some(theirs)) = (base, theirs) else { return Ok(Vec::new()) };
+    let base = read_base::<Targets>(repository, role, base)?;
+    let merged = channels::merge(proposal, repository, &base, theirs, ours)?;
+    for channel in &merged {
+        let published = theirs.targets.get(channel.path.as_str()).cloned();
+        ours.targets.extend(published.map(|published| (channel.path.as_str().to_owned(), published)));
+    }
+    Ok(merged)
 }
 
 /// What the proposal changed in a role since its base, applied to what is published now.

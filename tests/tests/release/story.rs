@@ -151,3 +151,23 @@ fn a_withdrawn_release_is_gone_from_every_channel() {
         desk.refused("channel offer thermostat 1.1.0 --channel beta").contains("devices refuse it for good")
     );
 }
+
+/// Two releases in the making at the same time: the second is rebased, and its images are not read anew.
+#[test]
+fn two_releases_at_once_meet_in_the_channel() {
+    let desk = with_images();
+    release(&desk, "1.0.0", "v1.bin");
+    desk.ok(&propose(&desk, "1.1.0", "v1.bin", ""));
+    desk.ok(&propose(&desk, "1.2.0", "v2.bin", ""));
+    for person in TEAM {
+        desk.ok(&format!("sign 1.1.0 --key {person}.key"));
+    }
+    desk.ok("publish 1.1.0");
+    assert!(desk.refused("sign 1.2.0 --key erin.key").contains("rebase"));
+    let review = desk.ok("rebase 1.2.0");
+    assert!(review.contains("Channel stable would offer 1.2.0."), "{review}");
+    publish(&desk, &TEAM);
+    let shown = desk.ok("channel show thermostat");
+    assert_eq!(shown.matches("on stable").count(), 3, "{shown}");
+    desk.ok("check --all");
+}
