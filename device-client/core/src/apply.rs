@@ -165,3 +165,6 @@ impl Progress<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -251,9 +251,7 @@ impl Client {
         let effect = if self.unsaved {
             // Saving interrupts nothing: the effect under way is handed out no second time.
             return Some(Effect::Save);
-        } else if self.under_way.is_some() {
-            return None;
-        } else if self.pause.is_some_and(|(until, _)| until > now) {
+        } else if self.under_way.is_some() || self.pause.is_some_and(|(until, _)| until > now) {
             return None;
         } else if self.booted.is_none() {
             Effect::LookAround
