@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use perennial_schemas::Timestamp;
+use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::tuf::{Common, Extra, KeyMap, Root, TopRole};
 
 use super::Holders;
@@ -50,9 +51,6 @@ pub fn propose(dir: &std::path::Path, roles: &Roles, now: Timestamp) -> Result<P
     let mut named = BTreeMap::new();
     for (role, holders) in holders {
         named.insert(role.as_str().to_owned(), holders.role_keys(&mut keys));
-        for file in &holders.keys {
-            remember(&repository, file)?;
-        }
     }
     let expires = now.plus_days(repository.expiry_days(&top(TopRole::Root)));
     let root = Root {
@@ -66,23 +64,26 @@ pub fn propose(dir: &std::path::Path, roles: &Roles, now: Timestamp) -> Result<P
         ProposalBuilder::new(&repository, Kind::RepositoryInit, "", "Make the repository's first root", now);
     builder.first_root(root);
     builder.new_role(&top(TopRole::Targets));
-    builder.write()
+    let proposal = builder.write()?;
+    for (_, holders) in holders {
+        remember(&repository, &holders.keys)?;
+    }
+    Ok(proposal)
 }
 
-/// Keeps a public half in `keys/`, so that later reviews can name the key.
+/// Keeps public halves in `keys/`, so that later reviews can name the keys.
 ///
 /// # Errors
-/// [`ProposalError`] where it can't be written.
-pub fn remember(
-    repository: &Repository,
-    file: &perennial_schemas::key_file::KeyFile,
-) -> Result<(), ProposalError> {
+/// [`ProposalError`] where they can't be written.
+pub fn remember(repository: &Repository, keys: &[KeyFile]) -> Result<(), ProposalError> {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = file.label.chars().map(plain).take(40).collect();
-    let short: String = file.keyid.as_str().chars().take(8).collect();
-    let path = repository.dir().join("keys").join(format!("{name}-{short}.pub.json"));
-    if !crate::files::exists(&path) {
-        write_public(&path, &file.label, file.key.clone())?;
+    for file in keys {
+        let name: String = file.label.chars().map(plain).take(40).collect();
+        let short: String = file.keyid.as_str().chars().take(8).collect();
+        let path = repository.dir().join("keys").join(format!("{name}-{short}.pub.json"));
+        if !crate::files::exists(&path) {
+            write_public(&path, &file.label, file.key.clone())?;
+        }
     }
     Ok(())
 }

@@ -75,8 +75,10 @@ pub fn add(
     let mut builder = ProposalBuilder::new(repository, Kind::ProductAdd, name.as_str(), &summary, now);
     builder.new_role(&role);
     put_support(&mut builder, &role, &record)?;
-    delegate(&mut builder, repository, &role, team)?;
-    builder.write()
+    delegate(&mut builder, &role, team)?;
+    let proposal = builder.write()?;
+    remember(repository, &team.keys)?;
+    Ok(proposal)
 }
 
 /// Proposes a longer promise for a product.
@@ -123,8 +125,10 @@ pub fn team(
     let role = known(repository, name)?;
     let summary = format!("Hand {name} over to another team");
     let mut builder = ProposalBuilder::new(repository, Kind::ProductTeam, name.as_str(), &summary, now);
-    delegate(&mut builder, repository, &role, team)?;
-    builder.write()
+    delegate(&mut builder, &role, team)?;
+    let proposal = builder.write()?;
+    remember(repository, &team.keys)?;
+    Ok(proposal)
 }
 
 /// The role of a product that is published.
@@ -163,15 +167,7 @@ fn put_support(
 }
 
 /// Delegates `NAME/*` to a team: terminating, and disjoint from every other product's by its name.
-fn delegate(
-    builder: &mut ProposalBuilder<'_>,
-    repository: &Repository,
-    role: &RoleName,
-    team: &Holders,
-) -> Result<(), ProposalError> {
-    for file in &team.keys {
-        remember(repository, file)?;
-    }
+fn delegate(builder: &mut ProposalBuilder<'_>, role: &RoleName, team: &Holders) -> Result<(), ProposalError> {
     let delegation = Delegation {
         name: role.clone(),
         keyids: team.keyids(),

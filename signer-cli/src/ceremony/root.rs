@@ -86,10 +86,9 @@ pub fn propose(
     if changed == 0 {
         return Err(nothing(change, published, labels));
     }
-    for key in new_keys {
-        remember(repository, key)?;
-    }
-    builder.write()
+    let proposal = builder.write()?;
+    remember(repository, new_keys)?;
+    Ok(proposal)
 }
 
 /// The key that a person means: a label, or the beginning of a key id of at least 6 characters.

@@ -48,12 +48,14 @@ fn file_of<T: Role + Serialize + Clone>(
             return Ok(sealed.bytes);
         }
     }
-    let wanted = |keyid| authorities.iter().any(|(_, authority)| authority.keys().any(|(id, _)| id == keyid));
-    let mut signatures: Vec<Signature> = standing
-        .signatures(role)
-        .filter(|signature| wanted(&signature.keyid))
-        .map(|signature| Signature { keyid: signature.keyid.clone(), sig: signature.sig.clone() })
-        .collect();
+    // Good ones alone, and each key id once: some clients refuse a file over a doubled or stray signature.
+    let mut signatures: Vec<Signature> = Vec::new();
+    for (id, key) in authorities.iter().flat_map(|(_, authority)| authority.keys()) {
+        let known = signatures.iter().any(|signature| signature.keyid == *id);
+        if let (false, Some(file)) = (known, standing.good_signature(role, id, key)) {
+            signatures.push(Signature { keyid: id.clone(), sig: file.sig.clone() });
+        }
+    }
     signatures.sort_by(|a, b| a.keyid.cmp(&b.keyid));
     let envelope = Envelope { signed: body.unverified(), signatures };
     // In one line: devices load it. `inspect` shows it to people.

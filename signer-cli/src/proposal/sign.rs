@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use perennial_schemas::document::Document as _;
 use perennial_schemas::signed::to_text;
 use perennial_schemas::tuf::Key;
-use perennial_schemas::{KeyId, RoleName, Timestamp};
+use perennial_schemas::{Digest as _, KeyId, RoleName, Timestamp};
 use serde::Serialize;
 
 use super::standing::top_names;
@@ -54,12 +54,10 @@ pub fn sign(
 
 /// Where the signature of a key over a role lies.
 pub(super) fn signature_path(proposal: &Proposal, role: &RoleName, keyid: &KeyId) -> PathBuf {
-    // Opaque key ids may hold what no file name can.
-    let id: RoleName = match keyid.as_str().parse() {
-        Ok(id) => id,
-        Err(_) => role.clone(),
-    };
-    proposal.dir.join("signatures").join(format!("{}.{}.json", role.file_name(), id.file_name()))
+    // Ids of other tools are opaque, and may hold what no file name can.
+    let plain = keyid.as_str().len() == 64 && keyid.as_str().bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if plain { keyid.to_string() } else { Ring.sha256(keyid.as_str().as_bytes()).to_string() };
+    proposal.dir.join("signatures").join(format!("{}.{id}.json", role.file_name()))
 }
 
 fn sign_role(
@@ -74,10 +72,10 @@ fn sign_role(
     for id in authorities
         .iter()
         .flat_map(|authority| authority.keys())
-        .filter(|(_, k)| *k == public)
+        .filter(|(_, k)| same_key(k, public))
         .map(|(id, _)| id)
     {
-        let there = standing.signatures(role).any(|signature| signature.keyid == *id);
+        let there = standing.good_signature(role, id, public).is_some();
         let (Some(bytes), Some(sha256), false) =
             (standing.proposal.canonical(role), standing.proposal.digest(role), there)
         else {
@@ -109,8 +107,10 @@ fn sign_snapshot(
     let standing = Standing::new(proposal, repository);
     let role = &top_names().snapshot;
     let public = key.public();
-    let may =
-        standing.authorities_of(role)?.iter().any(|authority| authority.keys().any(|(_, k)| *k == public));
+    let may = standing
+        .authorities_of(role)?
+        .iter()
+        .any(|authority| authority.keys().any(|(_, k)| same_key(k, &public)));
     if !may || !proposal.about.snapshot || !standing.roles_are_signed()? {
         return Ok(None);
     }
@@ -132,8 +132,10 @@ fn sign_timestamp(
     let standing = Standing::new(proposal, repository);
     let role = &top_names().timestamp;
     let public = key.public();
-    let may =
-        standing.authorities_of(role)?.iter().any(|authority| authority.keys().any(|(_, k)| *k == public));
+    let may = standing
+        .authorities_of(role)?
+        .iter()
+        .any(|authority| authority.keys().any(|(_, k)| same_key(k, &public)));
     let needs = standing.needs()?;
     let others = needs.iter().filter(|need| need.role != *role).all(super::Need::is_met);
     if !may || !others || (proposal.about.snapshot && !standing.snapshot_fits()?) {
@@ -145,6 +147,12 @@ fn sign_timestamp(
     seal::make_timestamp(&standing, now)?;
     let proposal = proposal.again()?;
     sign_role(&Standing::new(&proposal, repository), role, key, &public, now)
+}
+
+/// Whether both are one key: other tools write further fields, or upper-case digits.
+fn same_key(one: &Key, other: &Key) -> bool {
+    (&one.keytype, &one.scheme) == (&other.keytype, &other.scheme)
+        && one.public().eq_ignore_ascii_case(other.public())
 }
 
 fn nothing_to_sign(
@@ -159,7 +167,8 @@ fn nothing_to_sign(
     roles.push(&top_names().timestamp);
     let mut named = false;
     for role in roles {
-        named |= standing.authorities_of(role)?.iter().any(|a| a.keys().any(|(_, key)| key == public));
+        named |=
+            standing.authorities_of(role)?.iter().any(|a| a.keys().any(|(_, key)| same_key(key, public)));
     }
     let id = &proposal.id;
     Ok(if named {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_schemas::digest::decode_hex;
-use perennial_schemas::tuf::{Authority, Root, Targets, TopRole};
+use perennial_schemas::tuf::{Authority, Key, Root, Targets, TopRole};
 use perennial_schemas::{Digest as _, KeyId, RoleName, Signed, VerifySignature as _};
 
 use super::{Proposal, ProposalError, SignatureFile, seal};
@@ -137,13 +137,7 @@ impl<'p> Standing<'p> {
         let mut open = Vec::new();
         let mut public_keys = BTreeSet::new();
         for (id, key) in authority.keys() {
-            let canonical = self.proposal.canonical(role);
-            let good = canonical.is_some_and(|bytes| {
-                self.signatures(role).any(|signature| {
-                    signature.keyid == *id
-                        && decode_hex(&signature.sig).is_some_and(|sig| Ring.verify(key, bytes, &sig).is_ok())
-                })
-            });
+            let good = self.good_signature(role, id, key).is_some();
             // A key counts once, under however many ids it is listed (TUF 5.3.4).
             if good && public_keys.insert(key.public()) {
                 signed.push(id.clone());
@@ -152,6 +146,17 @@ impl<'p> Standing<'p> {
             }
         }
         Need { role: role.clone(), by, threshold: authority.threshold(), signed, open }
+    }
+
+    /// The good signature of a key over a body, if it is there. A bad one in its name counts for nothing.
+    pub(super) fn good_signature(&self, role: &RoleName, id: &KeyId, key: &Key) -> Option<&'p SignatureFile> {
+        let proposal = self.proposal;
+        let bytes = proposal.canonical(role)?;
+        proposal
+            .signatures
+            .iter()
+            .filter(|file| file.role == *role && file.keyid == *id)
+            .find(|file| decode_hex(&file.sig).is_some_and(|sig| Ring.verify(key, bytes, &sig).is_ok()))
     }
 
     pub(super) fn signatures(&self, role: &'p RoleName) -> impl Iterator<Item = &'p SignatureFile> {

@@ -58,6 +58,36 @@ fn a_proposal_changed_after_somebody_signed_says_so() {
     assert!(desk.ok("status").contains("was changed after key"));
 }
 
+/// Somebody left a bad signature in Erin's name, and Frank's good one twice: neither stops anybody, and only good ones are
+/// published, each once.
+#[test]
+fn stray_signatures_stop_nobody() {
+    let desk = extension();
+    desk.ok("sign --key erin.key");
+    desk.ok("sign --key frank.key");
+    let signatures = desk.proposal().join("signatures");
+    let names: Vec<_> = fs::read_dir(&signatures).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let of = |keyid: &str| names.iter().find(|path| path.to_str().unwrap().contains(keyid)).unwrap();
+    let (erin, frank) = (of(".dee4516f"), of(".c3fde74f"));
+    fs::copy(frank, signatures.join("thermostat.again.json")).unwrap();
+    let text = fs::read_to_string(erin).unwrap();
+    let (before, sig) = text.split_once("\"sig\": \"").unwrap();
+    fs::write(erin, format!("{before}\"sig\": \"0000{}", &sig[4..])).unwrap();
+    let refused = desk.refused("publish");
+    assert!(refused.contains("thermostat needs 1 more"), "{refused}");
+    publish(&desk, &["erin", "dora", "tess"]);
+    let file = fs::read_to_string(desk.path("repo/metadata/2.thermostat.json")).unwrap();
+    assert_eq!(file.matches("\"keyid\"").count(), 2, "{file}");
+    desk.ok("check --all");
+}
+
+#[test]
+fn a_proposal_without_its_snapshot_is_refused() {
+    let desk = extension();
+    edit(desk.proposal().join("proposal.json"), "\"snapshot\": true", "\"snapshot\": false");
+    assert!(desk.refused("review").contains("brings no snapshot"));
+}
+
 #[test]
 fn a_changed_target_file_is_refused() {
     let desk = extension();

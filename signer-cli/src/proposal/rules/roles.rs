@@ -13,6 +13,13 @@ use crate::repository::top;
 
 /// Checks them all.
 pub(super) fn check(standing: &Standing<'_>) -> Result<(), ProposalError> {
+    if !standing.proposal.roles.is_empty() && !standing.proposal.about.snapshot {
+        let what = "the proposal changes roles, and brings no snapshot that would make them count";
+        return Err(ProposalError::refused(
+            what,
+            "take a copy of the proposal that you trust, or propose it again",
+        ));
+    }
     if let Some(root) = &standing.proposal.root {
         let before = standing.published().map(|published| published.root.value());
         version(standing, &top(TopRole::Root), before.map(Root::version), root.unverified().version())?;
