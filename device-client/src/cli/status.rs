@@ -3,7 +3,7 @@
 use std::fmt;
 
 use perennial_device_core::journal::{Content, FailedRelease, Journal, Said};
-use perennial_device_core::port::{BootControl, BootStatus, Counter, Loaded, Record, Slot, Store};
+use perennial_device_core::port::{BootControl, BootFlag, BootStatus, Counter, Loaded, Record, Slot, Store};
 use perennial_device_core::report::Entry;
 use perennial_device_core::support::Floors;
 use perennial_device_core::trust::TrustState;
@@ -39,6 +39,9 @@ struct Status {
     running: Option<Release>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<Release>,
+    /// The other slot, where the boot loader thinks it good and this agent didn't write it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    factory_fallback: Option<Slot>,
     #[serde(skip_serializing_if = "Option::is_none")]
     booted: Option<Slot>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +139,9 @@ fn look(config: &Config, now: Timestamp) -> Status {
         update: plan.map(|plan| Update { version: plan.version.clone(), slot: plan.slot }),
         running: booted.and_then(release),
         other: booted.and_then(|slot| release(slot.other())),
+        factory_fallback: booted.map(Slot::other).filter(|other| {
+            release(*other).is_none() && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
+        }),
         booted,
         next_boot: boot.map(|boot| boot.next),
         anti_rollback_counter: counter,
@@ -189,9 +195,10 @@ impl fmt::Display for Status {
             (None, Some(slot)) => writeln!(f, "Running:   an image from the factory, in slot {slot}")?,
             (None, None) => writeln!(f, "Running:   unknown")?,
         }
-        match &self.other {
-            Some(other) => writeln!(f, "Fallback:  {other}")?,
-            None => writeln!(f, "Fallback:  none that this agent installed")?,
+        match (&self.other, self.factory_fallback) {
+            (Some(other), _) => writeln!(f, "Fallback:  {other}")?,
+            (None, Some(slot)) => writeln!(f, "Fallback:  an image from the factory, in slot {slot}")?,
+            (None, None) => writeln!(f, "Fallback:  none yet")?,
         }
         match self.security_updates_until {
             Some(until) if until < self.now.date() => {

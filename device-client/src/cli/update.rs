@@ -87,7 +87,10 @@ pub(super) fn confirm(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
 /// Looks for updates and installs them for ever, until a signal comes.
 pub(super) fn run(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let mut adapters = common::open(config, io)?;
-    let teller = RefCell::new(Teller::new(None, None));
+    // On a terminal it says what it does, as `update` would; otherwise the log does.
+    let words: Option<&mut dyn Write> = if io.terminal { Some(&mut *io.stdout) } else { None };
+    let bar: Option<&mut dyn Write> = if io.terminal { Some(&mut *io.stderr) } else { None };
+    let teller = RefCell::new(Teller::new(words, bar));
     tracing::info!(device = %config.id, server = %config.server, "looking for updates");
     let pause = first_pause(config);
     adapters.client().sleep(pause);

@@ -346,6 +346,10 @@ mod over_tls {
 
         /// A server with a certificate for `name` that answers everything with one byte, and its port.
         fn server(&self, name: &str) -> u16 {
+            self.server_that_says(name, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx")
+        }
+
+        fn server_that_says(&self, name: &str, answer: &'static str) -> u16 {
             let key = KeyPair::generate().unwrap();
             let certificate =
                 CertificateParams::new(vec![name.to_owned()]).unwrap().signed_by(&key, &self.0).unwrap();
@@ -367,7 +371,7 @@ mod over_tls {
                     let mut tls = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
                     let mut stream = rustls::Stream::new(&mut tls, &mut stream);
                     while header(&mut stream).is_some() {
-                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx").unwrap();
+                        stream.write_all(answer.as_bytes()).unwrap();
                     }
                 }
             });
@@ -414,19 +418,22 @@ mod over_tls {
     }
 
     #[test]
-    fn tls_to_plain_text_is_not_followed() {
-        // The redirect itself is judged without a connection: see `follow`; here the other direction is allowed.
+    fn a_redirect_leads_to_tls_and_never_back_to_plain_text() {
         let authority = Authority::new();
         let port = authority.server("localhost");
         let (address, _) = server(move |_, stream| {
-            write!(
-                stream,
-                "HTTP/1.1 301 M\r\nLocation: https://localhost:{port}/\r\nContent-Length: 0\r\n\r\n"
-            )
-            .is_ok()
+            let to = format!("https://localhost:{port}/");
+            write!(stream, "HTTP/1.1 301 M\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n").is_ok()
         });
         let url = at(address).to_string();
         assert_eq!(get(authority.roots(), Proxies::default(), &url).unwrap().unwrap(), b"x");
+
+        let plain = always("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx");
+        let back = format!("HTTP/1.1 302 F\r\nLocation: {plain}\r\nContent-Length: 0\r\n\r\n");
+        let port = authority.server_that_says("localhost", back.leak());
+        let url = format!("https://localhost:{port}/");
+        let error = get(authority.roots(), Proxies::default(), &url).unwrap_err();
+        assert!(matches!(&error, HttpError::Redirect { why, .. } if why.contains("plain text")), "{error:?}");
     }
 
     #[test]

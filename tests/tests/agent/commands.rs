@@ -75,7 +75,7 @@ fn status_before_and_after() {
     let before = format!(
         "Device:    d1, a thermostat revC, channel stable\n\
          Running:   an image from the factory, in slot A\n\
-         Fallback:  none that this agent installed\n\
+         Fallback:  none yet\n\
          Support:   nothing is known yet; perennial-device check asks\n\
          Update:    not looked for yet\n\
          Server:    {folder}\n"
@@ -85,7 +85,7 @@ fn status_before_and_after() {
     let after = format!(
         "Device:    d1, a thermostat revC, channel stable\n\
          Running:   1.0.0 in slot B, security version 1\n\
-         Fallback:  none that this agent installed\n\
+         Fallback:  an image from the factory, in slot A\n\
          Support:   security updates are promised until 2036-12-31\n\
          Security:  report problems to mailto:security@thermostat.example\n\
          Update:    up to date (since 2026-11-02T00:00:00Z)\n\
