@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use perennial_schemas::crypto::Crypto;
-use perennial_schemas::tuf::{Delegations, Role, TargetFile};
+use perennial_schemas::tuf::{Delegation, Delegations, Role, SuccinctRoles, TargetFile};
 use perennial_schemas::{RoleName, Sha256Digest, TargetPath, Timestamp};
 
 use super::drive::{DriveError, MetadataSource, TrustStore, drive};
@@ -42,6 +42,13 @@ pub(super) struct Walk {
 /// A role to visit: the last of `trail`, reached along the roles before it.
 struct Visit {
     trail: Vec<RoleName>,
+}
+
+/// What one delegation covers.
+enum Cover<'a> {
+    Role(&'a Delegation),
+    Bin(&'a SuccinctRoles, &'a RoleName),
+    Nothing,
 }
 
 impl Visit {
@@ -134,9 +141,10 @@ impl<C: Crypto> Refresh<'_, C> {
             targets: BTreeMap::new(),
             ignored: Vec::new(),
         };
+        let covers = self.covers(&visit.trail);
         for (path, target) in &targets.targets {
             match path.parse::<TargetPath>() {
-                Ok(valid) if self.covered(&visit.trail, path) => {
+                Ok(valid) if self.all_cover(&covers, path) => {
                     read.targets.insert(valid, target.clone());
                 }
                 _ => read.ignored.push(path.to_string()),
@@ -155,14 +163,24 @@ impl<C: Crypto> Refresh<'_, C> {
         walk.roles.push(read);
     }
 
-    /// Every delegation along the trail covers the path.
-    fn covered(&self, trail: &[RoleName], path: &str) -> bool {
+    /// What each delegation along the trail covers, looked up once for all targets of the role at its end.
+    fn covers<'a>(&'a self, trail: &'a [RoleName]) -> Vec<Cover<'a>> {
+        let cover = |pair: &'a [RoleName]| {
+            let delegations = self.role(&pair[0])?.delegations.as_ref()?;
+            if let Some(bins) = &delegations.succinct_roles {
+                return Some(Cover::Bin(bins, &pair[1]));
+            }
+            delegations.roles.iter().flatten().find(|role| role.name == pair[1]).map(Cover::Role)
+        };
+        trail.windows(2).map(|pair| cover(pair).unwrap_or(Cover::Nothing)).collect()
+    }
+
+    fn all_cover(&self, covers: &[Cover<'_>], path: &str) -> bool {
         let digest: Sha256Digest = self.crypto.sha256(path.as_bytes());
-        trail.windows(2).all(|pair| {
-            let delegations = self.role(&pair[0]).and_then(|role| role.delegations.as_ref());
-            delegations.is_some_and(|delegations| {
-                delegations.candidates(path, &digest).iter().any(|(role, _)| *role == pair[1])
-            })
+        covers.iter().all(|cover| match cover {
+            Cover::Role(delegation) => delegation.covers(path, &digest),
+            Cover::Bin(bins, role) => bins.bin_for(&digest).is_ok_and(|bin| bin == **role),
+            Cover::Nothing => false,
         })
     }
 
