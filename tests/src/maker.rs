@@ -196,16 +196,7 @@ impl Maker {
 
     /// Everything in one file.
     pub fn bundle(&self) -> Vec<u8> {
-        let files = self.files();
-        let entry = |(path, bytes): (&String, &Vec<u8>)| BundleFile {
-            path: target_path(path),
-            length: bytes.len() as u64,
-            sha256: Ring.sha256(bytes),
-        };
-        let header = BundleHeader::new(day(0), files.iter().map(entry).collect());
-        let mut bundle = header.encode().expect("a header");
-        files.values().for_each(|bytes| bundle.extend_from_slice(bytes));
-        bundle
+        bundle(&self.files())
     }
 }
 
@@ -213,6 +204,19 @@ impl Default for Maker {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Files in one file.
+pub fn bundle(files: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+    let entry = |(path, bytes): (&String, &Vec<u8>)| BundleFile {
+        path: target_path(path),
+        length: bytes.len() as u64,
+        sha256: Ring.sha256(bytes),
+    };
+    let header = BundleHeader::new(day(0), files.iter().map(entry).collect());
+    let mut bundle = header.encode().expect("a header");
+    files.values().for_each(|bytes| bundle.extend_from_slice(bytes));
+    bundle
 }
 
 /// An image that begins with `mark`: `length` bytes that compress a little, with a hole in the middle.

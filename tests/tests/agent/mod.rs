@@ -5,5 +5,6 @@ mod commands;
 mod kit;
 mod network;
 mod power;
+mod served;
 mod state;
 mod story;
