@@ -176,7 +176,7 @@ fn json_is_printed_where_it_is_asked_for() {
 
 #[test]
 fn the_example_configuration_is_one() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server/server.toml");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server.toml");
     let text = std::fs::read_to_string(path).unwrap();
     let config = perennial_server::config::Config::parse("server.toml", &text).unwrap();
     assert_eq!(config.serve.tls.len(), 1);
