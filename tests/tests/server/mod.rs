@@ -6,3 +6,4 @@ mod ingest;
 mod kill;
 mod kit;
 mod plane;
+mod process;
