@@ -1,8 +1,8 @@
 //! The commands that the documents show, run as a reader would type them.
 //!
 //! A block that begins with ` ```sh ` is run; all of a document's blocks run in their order in one shell, in an empty
-//! folder, with the tools on the path. A ` ```text ` block right after one is what it prints: each of its lines must
-//! appear in that order, where `…` stands for anything. A block that can't be run says why:
+//! folder, with the tools on the path. A ` ```text ` block right after one is part of what it prints: each of its lines must
+//! appear in one of the printed lines, in that order; `…` stands for anything. A block that can't be run says why:
 //! ` ```sh ignore-reason="asks on the terminal" `. Nothing else is ever left out.
 
 mod parse;

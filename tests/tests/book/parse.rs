@@ -63,22 +63,15 @@ pub(super) fn first_line_missing<'e>(expected: &'e str, printed: &str) -> Option
         .find(|line| !printed.by_ref().any(|candidate| matches(line, candidate)))
 }
 
-/// Whether a printed line is the expected one, `…` standing for anything.
+/// Whether a printed line has the expected one in it, `…` standing for anything.
 fn matches(expected: &str, printed: &str) -> bool {
-    let printed = printed.trim_end();
-    let Some((start, rest)) = expected.trim_end().split_once('…') else {
-        return expected.trim_end() == printed;
-    };
-    let (middle, end) = rest.rsplit_once('…').unwrap_or(("", rest));
-    let Some(mut between) = printed.strip_prefix(start).and_then(|rest| rest.strip_suffix(end)) else {
-        return false;
-    };
-    middle.split('…').all(|part| match between.split_once(part) {
-        Some((_, rest)) => {
-            between = rest;
+    let mut rest = printed;
+    expected.trim().split('…').all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
             true
         }
-        None => part.is_empty(),
+        None => false,
     })
 }
 
@@ -102,13 +95,12 @@ mod tests {
     #[test]
     fn an_ellipsis_stands_for_anything() {
         for (expected, printed, same) in [
-            ("a", "a", true),
-            ("a", "ab", false),
-            ("a…", "ab", true),
+            ("a b", "x a b y", true),
+            ("  a b", "a b", true),
+            ("a b", "a x b", false),
             ("a … c", "a b b c", true),
             ("a … c", "a b b d", false),
-            ("… c", "a c", true),
-            ("a … b … c", "a x b y b z c", true),
+            ("a … b … c", "x a x b y b z c", true),
             ("a … c … b … d", "a x b y c z d", false),
             ("aba…aba", "aba", false),
         ] {
