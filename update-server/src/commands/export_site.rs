@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A folder that is empty or isn't there; or, ending in .site, one file
+    /// A folder that is empty or isn't there; or, ending in .bundle or .site, one file
     to: PathBuf,
     #[command(flatten)]
     place: Where,
@@ -53,10 +53,10 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
         Err(error) => return Err(state_failure(&error)),
     };
     let blobs = state.blobs();
-    let as_file = arguments.to.extension().is_some_and(|extension| extension == "site");
+    let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
     let bytes = write(&generation, &timestamp, &blobs, arguments, as_file, io).map_err(|error| {
         let hint = match &error {
-            ExportError::NotEmpty(_) => "name a new folder, or a file that ends in .site",
+            ExportError::NotEmpty(_) => "name a new folder, or a file that ends in .bundle or .site",
             ExportError::Disk(error) if error.is_full() => "make room, or export to another disk",
             _ => "mend what the system says, then export again",
         };
