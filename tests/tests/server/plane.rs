@@ -158,7 +158,7 @@ fn a_head_that_drips_is_cut_off() {
 #[test]
 fn a_silent_connection_is_closed_and_so_is_one_that_rests_too_long() {
     let (kit, ..) = with_target(10);
-    let server = kit.serve("[limits]\nidle = \"300ms\"\n");
+    let server = kit.serve("[limits]\nidle = \"1s\"\n");
     assert!(Wire::to(server.plain[0]).is_over());
     let mut wire = Wire::to(server.plain[0]);
     assert_eq!(wire.ask("GET", "/healthz", &[]).status, 200);
@@ -168,7 +168,7 @@ fn a_silent_connection_is_closed_and_so_is_one_that_rests_too_long() {
 #[test]
 fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_honest_one_is_not() {
     let (kit, path, content) = with_target(64 << 20);
-    let server = kit.serve("[limits]\nstall = \"1s\"\nstall_bytes = \"16KiB\"\n");
+    let server = kit.serve("[limits]\nstall = \"2s\"\nstall_bytes = \"16KiB\"\n");
     let mut stalled = Wire::to(server.plain[0]);
     stalled.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
     let mut honest = Wire::to(server.plain[0]);
@@ -428,7 +428,7 @@ fn http_2_is_spoken_by_prior_knowledge_and_by_alpn() {
 #[test]
 fn an_http_2_connection_that_rests_or_takes_nothing_is_closed() {
     let (kit, ..) = with_target(10);
-    let server = kit.serve("[limits]\nidle = \"300ms\"\n");
+    let server = kit.serve("[limits]\nidle = \"1s\"\n");
     let mut wire = Wire::to(server.plain[0]);
     wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     wire.0.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).unwrap();
