@@ -63,12 +63,7 @@ pub(super) fn revert(arguments: &Arguments, config: &Config, io: &mut Io<'_>) ->
 
 pub(super) fn confirm(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let mut adapters = common::open(config, io)?;
-    let state = {
-        let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
-        let settings = perennial_device_core::machine::Settings::default();
-        let runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
-        runner.client().state()
-    };
+    let state = state(&mut adapters)?;
     if !matches!(state, State::Trying | State::Installed | State::Activated { .. }) {
         let hint =
             "only a release that was just installed and booted is confirmed; see perennial-device status";
@@ -92,12 +87,22 @@ pub(super) fn run(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let bar: Option<&mut dyn Write> = if io.terminal { Some(&mut *io.stderr) } else { None };
     let teller = RefCell::new(Teller::new(words, bar));
     tracing::info!(device = %config.id, server = %config.server, "looking for updates");
-    let pause = first_pause(config);
-    adapters.client().sleep(pause);
+    // A trial waits for nobody.
+    if state(&mut adapters)? == State::Idle {
+        adapters.client().sleep(first_pause(config));
+    }
     let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: true, wish: None };
     let outcome = work(&mut adapters, job, &teller).map_err(|error| common::run_error(&error))?;
     tracing::info!(end = ?outcome.end, "ended");
     Ok(0)
+}
+
+/// How far the update under way has come.
+fn state(adapters: &mut Adapters) -> Result<State, CliError> {
+    let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
+    let settings = perennial_device_core::machine::Settings::default();
+    let runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
+    Ok(runner.client().state())
 }
 
 fn act(

@@ -11,7 +11,16 @@ use rustix::fs::{FlockOperation, flock};
 /// Held while an agent works; the system lets it go when the agent ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+}
+
+/// Let go by word, and not only by closing the file: a program that another thread is starting at this moment may hold
+/// a copy of it until it runs.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Where that fails, closing it does the same a little later.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// The lock can't be had.
@@ -59,6 +68,6 @@ impl Lock {
         }
         // For the message above alone: a full disk must not keep the agent from working.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 }
