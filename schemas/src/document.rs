@@ -47,8 +47,24 @@ pub enum FormatError {
 impl FormatError {
     /// A [`FormatError::Shape`].
     pub fn shape(what: &'static str, why: impl Into<String>) -> Self {
-        Self::Shape { what, why: why.into() }
+        Self::Shape { what, why: abridged(why.into()) }
     }
+}
+
+/// Messages quote what was received, which may be long and comes from anybody: the beginning and the end of it are
+/// enough for people, and whoever keeps a message keeps no more than this.
+const MESSAGE_LENGTH: usize = 400;
+/// Of which this much is its end, where parsers say the line and column.
+const MESSAGE_END: usize = 80;
+
+/// `text`, without its middle where it is longer than [`MESSAGE_LENGTH`].
+pub(crate) fn abridged(text: String) -> String {
+    if text.len() <= MESSAGE_LENGTH {
+        return text;
+    }
+    let begin = text.floor_char_boundary(MESSAGE_LENGTH - MESSAGE_END);
+    let end = text.ceil_char_boundary(text.len() - MESSAGE_END);
+    format!("{} … {}", &text[..begin], &text[end..])
 }
 
 /// A JSON document of ours: release manifest, channel, support record, …
@@ -109,7 +125,7 @@ fn check_requires<T: Document>(json: &Json) -> Result<(), FormatError> {
     for entry in list {
         let feature = entry.as_str().unwrap_or("(not a text)");
         if !KNOWN_REQUIREMENTS.contains(&feature) {
-            return Err(FormatError::Requires { what: T::WHAT, feature: feature.into() });
+            return Err(FormatError::Requires { what: T::WHAT, feature: abridged(feature.into()) });
         }
     }
     Ok(())
@@ -121,5 +137,5 @@ pub(crate) fn ensure(
     what: &'static str,
     why: impl FnOnce() -> String,
 ) -> Result<(), FormatError> {
-    if holds { Ok(()) } else { Err(FormatError::Shape { what, why: why() }) }
+    if holds { Ok(()) } else { Err(FormatError::shape(what, why())) }
 }

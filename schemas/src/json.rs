@@ -13,6 +13,7 @@ use core::fmt;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::document::abridged;
 use crate::limits::{JSON_DEPTH, JSON_VALUES};
 
 /// A JSON value without floats.
@@ -47,8 +48,8 @@ impl Json {
         let budget = Cell::new(JSON_VALUES);
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let seed = Seed { depth: JSON_DEPTH, budget: &budget };
-        let value = seed.deserialize(&mut deserializer).map_err(|e| JsonError(e.to_string()))?;
-        deserializer.end().map_err(|e| JsonError(e.to_string()))?;
+        let value = seed.deserialize(&mut deserializer).map_err(|e| JsonError(abridged(e.to_string())))?;
+        deserializer.end().map_err(|e| JsonError(abridged(e.to_string())))?;
         Ok(value)
     }
 

@@ -49,6 +49,9 @@ pub struct Journal {
     pub(crate) trouble: String,
 }
 
+/// The length of [`Said::text`], in bytes of UTF-8; a longer one is cut.
+pub const SAID_LENGTH: usize = 1024;
+
 /// The last decision, for people who ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -105,8 +105,7 @@ impl Entry {
 }
 
 fn cut(detail: &str) -> &str {
-    let end = (0..=DETAIL_LENGTH.min(detail.len())).rev().find(|end| detail.is_char_boundary(*end));
-    &detail[..end.unwrap_or(0)]
+    &detail[..detail.floor_char_boundary(DETAIL_LENGTH)]
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 mod error;
 
-pub use error::SessionError;
+pub use error::{SessionError, SupportRefused};
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -17,7 +17,7 @@ use perennial_schemas::channel::{Channel, Offered};
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::release::{Encoding, IndexRef, Release};
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::support::{Support, SupportError};
+use perennial_schemas::support::Support;
 use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
 
 use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
@@ -35,6 +35,8 @@ pub struct Session<'c, C> {
     floors: Floors,
     crypto: &'c C,
     limits: Limits,
+    /// `trust` could not be saved: nothing is decided upon it before it is.
+    unsaved: bool,
 }
 
 /// The device, as far as a check asks.
@@ -61,9 +63,11 @@ pub struct Checked {
     pub release: Option<Release>,
     /// The plan for it.
     pub plan: Option<Plan>,
-    /// A support record that was refused because it promised less than the one before
-    /// ([`FailureCode::SupportShorter`]). The device goes on with the better promise.
-    pub support_refused: Option<SupportError>,
+    /// A support record that was refused. The device goes on with the promise that it has.
+    pub support_refused: Option<SupportRefused>,
+    /// Withdrawn releases that found no room among those that are remembered for good. As long as the channel names
+    /// them, they are not installed either.
+    pub withdrawn_left_out: usize,
     /// Until when the metadata holds.
     pub validity: Validity,
 }
@@ -92,7 +96,7 @@ impl<'c, C: Crypto> Session<'c, C> {
             Loaded::New => Floors::default(),
             Loaded::Lost => return Err(SessionError::lost(Record::Floors, &"no whole copy is left")),
         };
-        Ok(Self { trust, floors, crypto, limits: Limits::default() })
+        Ok(Self { trust, floors, crypto, limits: Limits::default(), unsaved: false })
     }
 
     /// Begins again after the state was lost: from a root that came with the device or its image, never below
@@ -141,11 +145,17 @@ impl<'c, C: Crypto> Session<'c, C> {
         device: &Device<'_>,
         now: Timestamp,
     ) -> Result<Checked, SessionError> {
+        if self.unsaved {
+            store.save(Record::Trust, &self.trust.encode())?;
+            self.unsaved = false;
+        }
         let refresh = Refresh::new(self.trust.clone(), self.crypto, now, self.limits.clone());
         let mut check =
             Check { refresh, fetch, store, floors: &mut self.floors, device, crypto: self.crypto, now };
         let checked = check.run();
-        // What was accepted before an error is saved, and stays trusted.
+        // What was accepted before an error is saved, and stays trusted. Where saving it was the error, it is saved
+        // before anything else next time.
+        self.unsaved = check.refresh.next() == trust::Step::Persist;
         self.trust = check.refresh.into_state();
         checked
     }
@@ -168,13 +178,25 @@ impl<C: Crypto> Check<'_, '_, C> {
         let path = Channel::path(&identity.product, &identity.channel)
             .map_err(|source| SessionError::Document { path: identity.channel.to_string(), source })?;
         let channel: Channel = self.document(&path)?;
-        let support_refused = self.learn(&channel)?;
+        if channel.product != identity.product || channel.channel != identity.channel {
+            // Nothing is learnt from another's channel; the decision says so.
+            let (decision, _) = self.decide(&channel)?;
+            return Ok(self.checked(decision));
+        }
+        let withdrawn_left_out = self.learn_withdrawn(&channel)?;
+        let support_refused = self.learn_support()?;
         let (decision, chosen) = self.decide(&channel)?;
         let plan = match (&decision, &chosen) {
             (Decision::Update { manifest, .. }, Some(release)) => Some(self.plan(release, *manifest)?),
             _ => None,
         };
-        Ok(Checked { decision, release: chosen, plan, support_refused, validity: self.refresh.validity() })
+        Ok(Checked { release: chosen, plan, support_refused, withdrawn_left_out, ..self.checked(decision) })
+    }
+
+    fn checked(&self, decision: Decision) -> Checked {
+        let (release, plan, support_refused, withdrawn_left_out) = (None, None, None, 0);
+        let validity = self.refresh.validity();
+        Checked { decision, release, plan, support_refused, withdrawn_left_out, validity }
     }
 
     /// Refreshes, or carries out the search begun last.
@@ -214,24 +236,42 @@ impl<C: Crypto> Check<'_, '_, C> {
         T::parse(&bytes).map_err(|source| SessionError::Document { path: path.to_string(), source })
     }
 
-    /// Raises the floors, and saves them before anything is decided.
-    fn learn(&mut self, channel: &Channel) -> Result<Option<SupportError>, SessionError> {
-        let before = self.floors.clone();
-        self.floors.note_withdrawn(channel)?;
-        let path = Support::path(&channel.product)
+    /// Remembers what is withdrawn, durably, before anything else is fetched: whoever holds the next file back must not
+    /// undo it. Returns how many found no room.
+    fn learn_withdrawn(&mut self, channel: &Channel) -> Result<usize, SessionError> {
+        let mut floors = self.floors.clone();
+        let left_out = floors.note_withdrawn(channel);
+        self.keep(floors)?;
+        Ok(left_out)
+    }
+
+    /// Takes the support record. One that can't be read or may not follow is refused, and stops no update: the promise
+    /// that the device has stays.
+    fn learn_support(&mut self) -> Result<Option<SupportRefused>, SessionError> {
+        let product = &self.device.identity.product;
+        let path = Support::path(product)
             .map_err(|source| SessionError::Document { path: "support.json".into(), source })?;
-        let mut refused = None;
         // A product without a support record promises nothing; what was promised before stays.
-        if let Some(target) = self.find(&path)? {
-            let bytes = self.read(&target, Support::MAX_LENGTH)?;
-            let support = Support::parse(&bytes)
-                .map_err(|source| SessionError::Document { path: path.to_string(), source })?;
-            refused = self.floors.note_support(support).err();
+        let Some(target) = self.find(&path)? else { return Ok(None) };
+        let bytes = self.read(&target, Support::MAX_LENGTH)?;
+        let support = match Support::parse(&bytes) {
+            Ok(support) if support.product == *product => support,
+            Ok(support) => return Ok(Some(SupportRefused::OtherProduct(support.product))),
+            Err(error) => return Ok(Some(SupportRefused::Unreadable(error))),
+        };
+        let mut floors = self.floors.clone();
+        let refused = floors.note_support(support).err();
+        self.keep(floors)?;
+        Ok(refused.map(SupportRefused::Worse))
+    }
+
+    /// Saves the floors where they have changed, and only then goes by them.
+    fn keep(&mut self, floors: Floors) -> Result<(), SessionError> {
+        if *self.floors != floors {
+            self.store.save(Record::Floors, &floors.encode()?)?;
+            *self.floors = floors;
         }
-        if *self.floors != before {
-            self.store.save(Record::Floors, &self.floors.encode()?)?;
-        }
-        Ok(refused)
+        Ok(())
     }
 
     fn decide(&mut self, channel: &Channel) -> Result<(Decision, Option<Release>), SessionError> {

@@ -26,15 +26,12 @@ pub struct Floors {
     support: Option<Support>,
 }
 
-/// The floors can't be read, or can't take more.
+/// The floors can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FloorsError {
     /// The bytes are no floors of this version.
     #[error("the device's floors can't be read: {0}")]
     Unreadable(String),
-    /// A channel is full of withdrawn releases.
-    #[error("more than {CHANNEL_RELEASES} withdrawn releases")]
-    Full,
 }
 
 impl Default for Floors {
@@ -81,18 +78,18 @@ impl Floors {
         self.support.as_ref().map(Support::guaranteed_until)
     }
 
-    /// Remembers what a verified channel withdraws, for good.
-    ///
-    /// # Errors
-    /// [`FloorsError::Full`]; nothing was added then.
-    pub fn note_withdrawn(&mut self, channel: &Channel) -> Result<(), FloorsError> {
-        let new: Vec<Sha256Digest> = channel.withdrawn.iter().map(|withdrawn| withdrawn.manifest).collect();
-        let added = new.iter().filter(|digest| !self.withdrawn.contains(*digest)).count();
-        if self.withdrawn.len() + added > CHANNEL_RELEASES {
-            return Err(FloorsError::Full);
+    /// Remembers what a verified channel withdraws, for good, as far as there is room: at most 4,096 in a device's life.
+    /// Returns how many found none. That is no reason to refuse updates for ever.
+    pub fn note_withdrawn(&mut self, channel: &Channel) -> usize {
+        let mut left_out = 0;
+        for withdrawn in &channel.withdrawn {
+            if self.withdrawn.len() < CHANNEL_RELEASES {
+                self.withdrawn.insert(withdrawn.manifest);
+            } else if !self.withdrawn.contains(&withdrawn.manifest) {
+                left_out += 1;
+            }
         }
-        self.withdrawn.extend(new);
-        Ok(())
+        left_out
     }
 
     /// Takes a verified support record, if it may follow the one that counts.
@@ -164,8 +161,8 @@ mod tests {
     #[test]
     fn withdrawn_releases_stay_when_a_channel_forgets_them() {
         let mut floors = Floors::default();
-        floors.note_withdrawn(&channel(0..2)).unwrap();
-        floors.note_withdrawn(&channel(0..0)).unwrap();
+        floors.note_withdrawn(&channel(0..2));
+        floors.note_withdrawn(&channel(0..0));
         assert_eq!(floors.withdrawn().len(), 2);
     }
 
@@ -173,8 +170,9 @@ mod tests {
     fn the_number_of_withdrawn_releases_is_bounded_and_fits_the_record() {
         let mut floors = Floors::default();
         let limit = CHANNEL_RELEASES as u32;
-        floors.note_withdrawn(&channel(0..limit)).unwrap();
-        assert_eq!(floors.note_withdrawn(&channel(limit..limit + 1)), Err(FloorsError::Full));
+        assert_eq!(floors.note_withdrawn(&channel(0..limit - 1)), 0);
+        assert_eq!(floors.note_withdrawn(&channel(limit - 2..limit + 2)), 2, "what fits is added");
+        assert_eq!(floors.withdrawn().len(), CHANNEL_RELEASES);
         let length = floors.encode().unwrap().len() as u64;
         assert!(length < crate::port::Record::Floors.max_length() / 2, "{length}");
     }

@@ -109,6 +109,13 @@ impl<'t> Teller<'t> {
             tracing::warn!(%error, "a support record is refused");
             self.say(&format!("A support record is refused: {error}."));
         }
+        if checked.withdrawn_left_out > 0 {
+            let left_out = checked.withdrawn_left_out;
+            tracing::warn!(left_out, "no room to remember more withdrawn releases");
+            self.say(&format!(
+                "{left_out} withdrawn releases found no room among those that are remembered."
+            ));
+        }
         if let (Decision::Update { version, passed_over, .. }, Some(plan)) =
             (&checked.decision, &checked.plan)
         {

@@ -52,3 +52,11 @@ fn malformed_text_is_refused() {
         assert!(Json::parse(text).is_err(), "{text:?}");
     }
 }
+
+#[test]
+fn what_an_error_quotes_is_cut() {
+    let key = "é".repeat(100_000);
+    let error = Json::parse(format!("{{\"{key}\":1,\"{key}\":2}}").as_bytes()).unwrap_err().to_string();
+    assert!(error.len() < 600, "{}", error.len());
+    assert!(error.contains(" … ") && error.contains("line 1 column"), "{error}");
+}

@@ -59,9 +59,9 @@ fn truncated_corrupted_endless_missing_and_unreachable_files_harm_nothing_and_pa
         (("image.index", Fault::Flip(40)), FailureCode::BadAnswer),
         (("image.index", Fault::Endless), FailureCode::BadAnswer),
         (("zst.index", Fault::Flip(40)), FailureCode::BadAnswer),
-        (("release.json", Fault::Flip(40)), FailureCode::BadAnswer),
+        (("release.json", Fault::Flip(40)), FailureCode::Inconsistent),
         (("release.json", Fault::Endless), FailureCode::BadAnswer),
-        (("channel.json", Fault::Truncate(40)), FailureCode::BadAnswer),
+        (("channel.json", Fault::Truncate(40)), FailureCode::Inconsistent),
         (("support.json", Fault::Missing), FailureCode::BadAnswer),
         (("timestamp.json", Fault::Endless), FailureCode::BadAnswer),
         (("snapshot.json", Fault::Flip(60)), FailureCode::Inconsistent),
@@ -142,7 +142,7 @@ fn lengths_that_lie_are_found_out() {
     type Lie = fn(&mut Release);
     let lies: [(Lie, FailureCode); 4] = [
         (|release| release.images[0].length += 1, FailureCode::BadAnswer),
-        (|release| release.images[0].payloads[0].length += 1, FailureCode::BadAnswer),
+        (|release| release.images[0].payloads[0].length += 1, FailureCode::Inconsistent),
         (|release| release.images[0].index.root = Sha256Digest([0; 32]), FailureCode::BadAnswer),
         (|release| release.images[0].sha256 = Sha256Digest([0; 32]), FailureCode::ImageDigest),
     ];
@@ -200,6 +200,90 @@ fn a_shorter_support_date_is_refused_and_updates_go_on() {
     assert_eq!(until, Some("2036-12-31".parse().unwrap()), "the better promise stays");
     assert!(refused.unwrap().to_string().contains("never"));
     assert_eq!(decision.to_string(), "2.0.0 is to be installed");
+}
+
+#[test]
+fn a_root_that_quotes_without_end_stops_nothing() {
+    let (product, mut unit) = fresh();
+    let text = String::from_utf8(product.repository.first_root().to_vec()).unwrap();
+    let long = format!("\"spec_version\":\"{}\"", "9".repeat(400_000));
+    let at = text.find("\"spec_version\"").unwrap();
+    let end = at + text[at..].find(',').unwrap();
+    let bad = format!("{}{long}{}", &text[..at], &text[end..]);
+    unit.fetch.metadata.insert("2.root.json".into(), bad.into_bytes());
+    let _ = unit.work().unwrap();
+    assert_eq!(codes(&unit), [FailureCode::Malformed]);
+    assert!(unit.failures[0].detail.len() < 1000, "{}", unit.failures[0].detail.len());
+    unit.fetch.metadata.remove("2.root.json");
+    unit.now = unit.now.plus_seconds(60);
+    let _ = unit.work().unwrap();
+    assert_eq!(unit.journal().said.unwrap().text, "up to date");
+    assert_unharmed(&unit);
+}
+
+/// The device with a channel that has withdrawn 2.0.0, which it has not seen yet.
+fn withdrawing() -> (Product, Unit, Sha256Digest) {
+    let (mut product, mut unit) = fresh();
+    let digest = product.offer("2.0.0", &image(2, 6), |_| {});
+    product.withdraw("2.0.0");
+    product.publish();
+    unit.fetch = product.serve();
+    (product, unit, digest)
+}
+
+fn durably_withdrawn(unit: &Unit, digest: &Sha256Digest) -> bool {
+    use perennial_device_core::port::Record;
+    let floors = unit.store.records.get(&Record::Floors);
+    let floors = floors.map(|bytes| perennial_device_core::support::Floors::decode(bytes).unwrap());
+    floors.is_some_and(|floors| floors.withdrawn().contains(digest))
+}
+
+#[test]
+fn a_withdrawal_is_durable_although_the_support_record_is_held_back() {
+    let (_, mut unit, digest) = withdrawing();
+    unit.fetch.faults = vec![("support.json".into(), Fault::Unreachable)];
+    let _ = unit.work().unwrap();
+    assert_eq!(codes(&unit), [FailureCode::Unreachable]);
+    assert!(durably_withdrawn(&unit, &digest));
+}
+
+#[test]
+fn nothing_is_decided_upon_what_could_not_be_saved() {
+    use perennial_device_core::crypto::Ring;
+    use perennial_device_core::journal::Journal;
+    use perennial_device_core::port::Record;
+    use perennial_device_core::session::{Device, Session};
+    let (product, mut unit, digest) = withdrawing();
+    let (identity, journal) = (unit.identity.clone(), Journal::new(Slot::A, None));
+    let device =
+        Device { identity: &identity, journal: &journal, booted: Slot::A, counter: 0, capacity: 1 << 20 };
+    let root = product.repository.first_root();
+    let mut session = Session::open(&mut unit.store, root, &Ring).unwrap();
+    for record in [Record::Trust, Record::Floors] {
+        unit.store.full = [record].into();
+        for attempt in 0..8 {
+            let checked = session.check(&mut unit.fetch, &mut unit.store, &device, unit.now);
+            assert_eq!(checked.unwrap_err().code(), FailureCode::Storage, "{record}, attempt {attempt}");
+        }
+    }
+    unit.store.full.clear();
+    session.check(&mut unit.fetch, &mut unit.store, &device, unit.now).unwrap();
+    assert!(durably_withdrawn(&unit, &digest));
+    assert_eq!(unit.store.records[&Record::Trust], session.trust().encode());
+}
+
+#[test]
+fn a_support_record_that_this_version_cannot_read_stops_no_update() {
+    use perennial_device_core::session::SupportRefused;
+    let (mut product, mut unit) = fresh();
+    product.offer("2.0.0", &image(2, 6), |_| {});
+    product.support.requires = vec!["the-future".into()];
+    product.publish();
+    unit.fetch = product.serve();
+    let now = unit.now;
+    let checked = unit.with_runner(|runner| Ok(runner.check(now)?)).unwrap();
+    assert!(matches!(checked.support_refused, Some(SupportRefused::Unreadable(_))));
+    assert_eq!(checked.decision.to_string(), "2.0.0 is to be installed");
 }
 
 #[test]

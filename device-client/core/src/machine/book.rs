@@ -6,7 +6,7 @@ use perennial_schemas::Timestamp;
 use perennial_schemas::report::{FailureCode, Outcome};
 
 use super::{Client, Event, Illegal, State, next};
-use crate::journal::{Content, Said};
+use crate::journal::{Content, SAID_LENGTH, Said};
 use crate::plan::Plan;
 
 impl Client {
@@ -74,7 +74,9 @@ impl Client {
     }
 
     /// Keeps the last decision for `status`, and writes only when it has changed.
-    pub(super) fn note_said(&mut self, text: String, now: Timestamp) {
+    pub(super) fn note_said(&mut self, mut text: String, now: Timestamp) {
+        // It may quote what anybody sent. A journal longer than its record could never be saved again.
+        text.truncate(text.floor_char_boundary(SAID_LENGTH));
         if self.journal.said.as_ref().is_none_or(|said| said.text != text) {
             self.journal.said = Some(Said { since: now, text });
             self.unsaved = true;

@@ -166,6 +166,19 @@ fn nothing_is_handed_out_before_the_journal_is_saved() {
 }
 
 #[test]
+fn an_answer_of_any_length_leaves_a_journal_that_can_be_saved() {
+    let mut client = Client::new(Journal::new(Slot::A, None), Settings::default());
+    assert_eq!(client.poll_effect(NOW), Some(Effect::LookAround));
+    client.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    let error = PortError::new(FailureCode::Malformed, "checking for updates", "é".repeat(400_000));
+    client.handle(Input::Failed(error), NOW).unwrap();
+    assert!(client.journal().said.as_ref().unwrap().text.starts_with("could not check"));
+    let length = client.journal().encode().unwrap().len() as u64;
+    assert!(length < crate::port::Record::Journal.max_length() / 2, "{length}");
+}
+
+#[test]
 fn progress_is_saved_while_the_effect_goes_on() {
     let mut client = chosen();
     happen(&mut client, &TO_INSTALLED[..3]);

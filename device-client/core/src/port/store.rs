@@ -102,12 +102,19 @@ mod memory {
         pub records: BTreeMap<Record, Vec<u8>>,
         /// Records of which no whole copy is left.
         pub lost: BTreeSet<Record>,
+        /// Records that can't be saved: the disk is full.
+        pub full: BTreeSet<Record>,
     }
 
     impl MemoryStore {
         /// The store of a new device.
         pub fn new(power: &Power) -> Self {
-            Self { power: power.clone(), records: BTreeMap::new(), lost: BTreeSet::new() }
+            Self {
+                power: power.clone(),
+                records: BTreeMap::new(),
+                lost: BTreeSet::new(),
+                full: BTreeSet::new(),
+            }
         }
     }
 
@@ -125,6 +132,9 @@ mod memory {
             if bytes.len() as u64 > record.max_length() {
                 let detail = format!("longer than its limit of {} bytes", record.max_length());
                 return Err(PortError::new(FailureCode::Storage, "saving a record", detail));
+            }
+            if self.full.contains(&record) {
+                return Err(PortError::new(FailureCode::Storage, "saving a record", "no space left"));
             }
             self.lost.remove(&record);
             self.records.insert(record, bytes.to_vec());

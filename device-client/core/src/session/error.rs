@@ -3,8 +3,10 @@
 use alloc::string::{String, ToString};
 use core::fmt;
 
+use perennial_schemas::ProductName;
 use perennial_schemas::document::FormatError;
 use perennial_schemas::report::FailureCode;
+use perennial_schemas::support::SupportError;
 
 use crate::decide::code_of;
 use crate::port::{FetchError, PortError, Record};
@@ -65,9 +67,23 @@ pub enum SessionError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] PortError),
-    /// The floors can't take more.
+    /// The floors can't be encoded.
     #[error(transparent)]
     Floors(#[from] FloorsError),
+}
+
+/// Why a support record was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SupportRefused {
+    /// It promises less than the one before ([`FailureCode::SupportShorter`]).
+    #[error(transparent)]
+    Worse(#[from] SupportError),
+    /// It can't be read, or requires a newer reader.
+    #[error(transparent)]
+    Unreadable(FormatError),
+    /// It is another product's.
+    #[error("it is the support record of {0}")]
+    OtherProduct(ProductName),
 }
 
 impl SessionError {
