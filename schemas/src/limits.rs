@@ -20,10 +20,10 @@ pub const TARGETS_LENGTH: u64 = 8 * 1024 * 1024;
 /// refresh, so no device is stranded (TUF 5.3.3, Y = 2^10).
 pub const ROOT_ROTATIONS: u32 = 1024;
 
-/// Targets in one role that a signer writes. A release of one image has four, so this is 5,000 releases of a product; the
-/// file then has 3.1 MB (docs/decisions). Stops a product from growing past what its devices can load, while that can
-/// still be mended.
-pub const TARGETS_IN_A_ROLE: usize = 20_000;
+/// Targets in one role that a signer writes. A release of one image has four, so this is 3,000 releases of a product. The
+/// file then has 1.7 MB, and a device needs about 27 MB to read it (docs/decisions/0006). Stops a product from growing past
+/// what its devices can load, while that can still be mended.
+pub const TARGETS_IN_A_ROLE: usize = 12_000;
 
 /// Delegated roles visited while looking for one target. Stops a delegatee from sending devices around
 /// (TUF 5.6.7.1).
