@@ -123,7 +123,7 @@ fn reviewed(
     standing.check_unchanged()?;
     standing.check_base()?;
     let progress = Progress::new(io, "reading files", 0);
-    proposal::check_files(proposal, &mut |bytes| progress.more(bytes))?;
+    proposal::check_files(proposal, repository, &mut |bytes| progress.more(bytes))?;
     Ok(Review::new(&standing, labels)?)
 }
 

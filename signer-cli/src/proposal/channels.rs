@@ -6,11 +6,10 @@ use perennial_schemas::TargetPath;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::document::Document;
 use perennial_schemas::signed::to_text;
-use perennial_schemas::tuf::{TargetFile, Targets};
+use perennial_schemas::tuf::Targets;
 
-use super::rules::consistent;
+use super::rules::{consistent, read};
 use super::{Proposal, ProposalError};
-use crate::files;
 use crate::repository::Repository;
 
 /// A channel as it would stand with both sides' changes.
@@ -41,7 +40,7 @@ pub(super) fn merge(
         else {
             continue;
         };
-        let read = |target| read(proposal, repository, path, target);
+        let read = |target| read::<Channel>(Some(proposal), repository, path, target);
         let (Some(their), Some(ours)) = (read(their)?, read(our)?) else { continue };
         let was = was.map(read).transpose()?.flatten();
         let was = was.unwrap_or_else(|| Channel::new(ours.product.clone(), ours.channel.clone()));
@@ -66,22 +65,6 @@ fn both(was: &Channel, theirs: Channel, ours: &Channel) -> Channel {
     let gone: BTreeSet<_> = channel.withdrawn.iter().map(|entry| entry.manifest).collect();
     channel.releases.retain(|entry| !gone.contains(&entry.manifest));
     channel
-}
-
-/// The file of the proposal, or else the published one.
-fn read(
-    proposal: &Proposal,
-    repository: &Repository,
-    path: &str,
-    target: &TargetFile,
-) -> Result<Option<Channel>, ProposalError> {
-    let Some(at) = consistent(path, target) else { return Ok(None) };
-    let own = files::read_if_there(&proposal.target_file(&at), Channel::MAX_LENGTH)?;
-    let bytes = match own {
-        Some(bytes) => bytes,
-        None => files::read(&repository.targets_dir().join(&at), Channel::MAX_LENGTH)?,
-    };
-    Ok(Some(Channel::parse(&bytes)?))
 }
 
 #[cfg(test)]

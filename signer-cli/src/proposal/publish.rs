@@ -10,7 +10,6 @@ use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::tuf::TopRole;
 use serde::Serialize;
 
-use super::rules::consistent;
 use super::{Proposal, ProposalError, Standing, rules, seal};
 use crate::check::Preview;
 use crate::files;
@@ -83,13 +82,9 @@ impl Sealed<'_> {
         Ok(preview)
     }
 
-    /// The paths of the targets whose files the proposal brings along.
+    /// The paths of the targets that the proposal adds, changes, or brings files for.
     pub fn new_paths(&self) -> BTreeSet<String> {
-        let files: BTreeSet<&String> = self.targets.iter().collect();
-        let targets = self.proposal.roles.values().flat_map(|body| &body.unverified().targets);
-        let new =
-            targets.filter(|(path, target)| consistent(path, target).is_some_and(|at| files.contains(&at)));
-        new.map(|(path, _)| path.clone()).collect()
+        rules::new_targets(self.proposal, self.repository).map(|(path, _)| path.clone()).collect()
     }
 }
 

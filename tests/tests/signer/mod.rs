@@ -4,4 +4,5 @@ mod ceremonies;
 pub(crate) mod desk;
 mod import;
 mod proposals;
+mod tampering;
 pub(crate) mod transcripts;

@@ -96,7 +96,7 @@ fn a_changed_target_file_is_refused() {
     edit(file, "One more year.", "One more YEAR.");
     for command in ["review", "sign --key frank.key"] {
         let refused = desk.refused(command);
-        assert!(refused.contains("is not the one that it vouches for"), "{refused}");
+        assert!(refused.contains("is not the one that is vouched for"), "{refused}");
     }
 }
 

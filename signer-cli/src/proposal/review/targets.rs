@@ -48,14 +48,16 @@ fn meaning(
 ) -> Result<Vec<Item>, ProposalError> {
     if path == format!("{role}/support.json") {
         let before = published_support(standing.repository, role)?;
-        let record = read::<Support>(standing, path, target)?;
+        let record = read::<Support>(Some(standing.proposal), standing.repository, path, target)?;
         return Ok(record.map(|record| support(&record, before.as_ref())).into_iter().collect());
     }
+    let (proposal, repository) = (Some(standing.proposal), standing.repository);
+    let channel = |target| read::<Channel>(proposal, repository, path, target);
     let lines = if path.ends_with(".release.json") {
-        read::<Release>(standing, path, target)?.map(|release| plain::release(&release))
+        read::<Release>(proposal, repository, path, target)?.map(|release| plain::release(&release))
     } else if path.ends_with(".channel.json") {
-        let before = before.map(|before| read::<Channel>(standing, path, before)).transpose()?.flatten();
-        read::<Channel>(standing, path, target)?.map(|channel| plain::channel(before.as_ref(), &channel))
+        let before = before.map(channel).transpose()?.flatten();
+        channel(target)?.map(|channel| plain::channel(before.as_ref(), &channel))
     } else {
         None
     };

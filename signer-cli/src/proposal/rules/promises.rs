@@ -2,12 +2,10 @@
 
 use perennial_schemas::RoleName;
 use perennial_schemas::channel::Channel;
-use perennial_schemas::document::Document;
 use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::tuf::{TargetFile, Targets};
 
-use super::consistent;
-use crate::files;
+use super::read;
 use crate::proposal::{ProposalError, Standing};
 use crate::repository::Repository;
 
@@ -46,7 +44,10 @@ fn support(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<
             "what was promised stays published; keep support.json",
         )),
         (before, Some(target)) => {
-            let Some(record) = read::<Support>(standing, &path, target)? else { return Ok(()) };
+            let Some(record) = read::<Support>(Some(standing.proposal), standing.repository, &path, target)?
+            else {
+                return Ok(());
+            };
             if record.product.as_str() != role.as_str() {
                 return Err(failed(SupportError::OtherProduct));
             }
@@ -62,8 +63,14 @@ fn withdrawals(
     old: &TargetFile,
     new: Option<&TargetFile>,
 ) -> Result<(), ProposalError> {
-    let Some(old) = read::<Channel>(standing, path, old)? else { return Ok(()) };
-    let new = new.map(|new| read::<Channel>(standing, path, new)).transpose()?.flatten();
+    let read = |target| read::<Channel>(Some(standing.proposal), standing.repository, path, target);
+    let old = read(old)?.ok_or_else(|| {
+        ProposalError::refused(
+            format!("the published file of {path} is missing, and with it what was withdrawn"),
+            "restore the folder targets/ from a copy that you trust",
+        )
+    })?;
+    let new = new.map(read).transpose()?.flatten();
     let kept =
         |digest| new.as_ref().is_some_and(|new| new.withdrawn.iter().any(|entry| entry.manifest == digest));
     match old.withdrawn.iter().find(|entry| !kept(entry.manifest)) {
@@ -83,22 +90,12 @@ pub fn published_support(repository: &Repository, role: &RoleName) -> Result<Opt
     let path = format!("{role}/support.json");
     let file = repository.published.as_ref().and_then(|published| published.role(role));
     let target = file.and_then(|file| file.value().targets.get(&path));
-    let Some(consistent) = target.and_then(|target| consistent(&path, target)) else { return Ok(None) };
-    let bytes = files::read(&repository.targets_dir().join(consistent), Support::MAX_LENGTH)?;
-    Ok(Some(Support::parse(&bytes)?))
-}
-
-/// A small target file of the proposal, or else of what is published.
-pub(in crate::proposal) fn read<T: Document>(
-    standing: &Standing<'_>,
-    path: &str,
-    target: &TargetFile,
-) -> Result<Option<T>, ProposalError> {
-    let Some(at) = consistent(path, target) else { return Ok(None) };
-    let own = standing.proposal.target_file(&at);
-    let bytes = match files::read_if_there(&own, T::MAX_LENGTH)? {
-        Some(bytes) => Some(bytes),
-        None => files::read_if_there(&standing.repository.targets_dir().join(&at), T::MAX_LENGTH)?,
-    };
-    Ok(bytes.map(|bytes| T::parse(&bytes)).transpose()?)
+    let Some(target) = target else { return Ok(None) };
+    let record = read::<Support>(None, repository, &path, target)?;
+    record.map(Some).ok_or_else(|| {
+        ProposalError::refused(
+            format!("the published file of {path} is missing"),
+            "restore the folder targets/ from a copy that you trust",
+        )
+    })
 }
