@@ -114,3 +114,23 @@ fn a_changed_published_file_is_noticed() {
     let read = Standing::read(&fixture.repository(), &crate::fixture::thermostat());
     assert!(matches!(read, Err(ReleaseError::Published { .. })));
 }
+
+#[test]
+fn more_targets_than_a_device_can_load_are_refused() {
+    use perennial_schemas::limits::TARGETS_IN_A_ROLE;
+
+    use crate::proposal::{Content, Kind, ProposalBuilder};
+
+    let fixture = Fixture::new();
+    let repository = fixture.repository();
+    let mut builder = ProposalBuilder::new(&repository, Kind::Release, "many", "many", now());
+    let role = "thermostat".parse().unwrap();
+    // The support record is there already.
+    for number in 0..TARGETS_IN_A_ROLE {
+        let path = format!("thermostat/{number}.bin").parse().unwrap();
+        builder.put_target(&role, &path, Content::Bytes(vec![1])).unwrap();
+    }
+    let refused = builder.write().unwrap_err().to_string();
+    assert_eq!(refused, "thermostat would list 12001 targets, more than the limit of 12000");
+    assert_eq!(hidden_and_proposed(&fixture), 0);
+}
