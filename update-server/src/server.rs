@@ -137,6 +137,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
         limits: config.limits.clone(),
         metrics: Arc::clone(&metrics),
         ready: Arc::clone(&keeper.ready),
+        now: now.clone(),
         access: config.log.access,
         open: Arc::new(Count::default()),
     });

@@ -62,6 +62,54 @@ fn an_unchanged_file_is_answered_304() {
 }
 
 #[test]
+fn a_poll_is_answered_alike_by_the_short_way_and_the_general_one() {
+    let (kit, path, content) = with_target(10);
+    let server = kit.serve("");
+    let tag = get(server.plain[0], "/metadata/timestamp.json").header("etag").to_owned();
+    let poll = [("If-None-Match", tag.as_str())];
+    let mut short = Wire::to(server.plain[0]);
+    let one = short.ask("GET", "/metadata/timestamp.json", &poll);
+    let other =
+        Wire::to(server.plain[0]).ask("GET", "/metadata/timestamp.json", &[poll[0], ("X-Other", "1")]);
+    assert_eq!((one.status, other.status), (304, 304));
+    let names = |answer: &Answer| answer.headers.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other));
+    assert_eq!(one.header("date").len(), other.header("date").len());
+    for field in ["etag", "cache-control"] {
+        assert_eq!(one.header(field), other.header(field));
+    }
+    // A connection that has polled may ask for anything, and poll again.
+    assert_eq!(short.ask("GET", "/metadata/timestamp.json", &poll).status, 304);
+    assert_eq!(short.ask("GET", "/metadata/timestamp.json", &[("If-None-Match", "\"old\"")]).status, 200);
+    assert!(short.ask("GET", &path, &[]).body == content);
+    assert_eq!(short.ask("GET", "/metadata/timestamp.json", &poll).status, 304);
+    // Heads that come in pieces, or several at once, are read as well.
+    let head = format!("GET /metadata/timestamp.json HTTP/1.1\r\nHost: t\r\nIf-None-Match: {tag}\r\n\r\n");
+    let mut pieces = Wire::to(server.plain[0]);
+    assert_eq!(pieces.ask("GET", "/metadata/timestamp.json", &poll).status, 304);
+    pieces.send(&head[..30]);
+    std::thread::sleep(Duration::from_millis(50));
+    pieces.send(&head[30..]);
+    assert_eq!(pieces.read(false).status, 304);
+    let mut several = Wire::to(server.plain[0]);
+    several.send(&head.repeat(3));
+    (0..3).for_each(|_| assert_eq!(several.read(false).status, 304));
+}
+
+#[test]
+fn a_poll_sees_the_new_generation_at_once() {
+    let (mut kit, ..) = with_target(10);
+    let server = kit.serve("");
+    let mut wire = Wire::to(server.plain[0]);
+    let tag = get(server.plain[0], "/metadata/timestamp.json").header("etag").to_owned();
+    assert_eq!(wire.ask("GET", "/metadata/timestamp.json", &[("If-None-Match", &tag)]).status, 304);
+    kit.target("cam/more", "more");
+    let bundle = kit.publish("second.bundle");
+    kit.ingest(&bundle).ok();
+    assert_eq!(wire.ask("GET", "/metadata/timestamp.json", &[("If-None-Match", &tag)]).status, 200);
+}
+
+#[test]
 fn single_ranges_are_honoured_and_several_get_everything() {
     let (kit, path, content) = with_target(600_000);
     let server = kit.serve("");
@@ -240,12 +288,15 @@ fn a_server_ends_gracefully() {
     let address = server.plain[0];
     let mut idle = Wire::to(address);
     assert_eq!(idle.ask("GET", "/healthz", &[]).status, 200);
+    let mut polling = Wire::to(address);
+    let tag = get(address, "/metadata/timestamp.json").header("etag").to_owned();
+    assert_eq!(polling.ask("GET", "/metadata/timestamp.json", &[("If-None-Match", &tag)]).status, 304);
     let mut busy = Wire::to(address);
     busy.send(&format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n"));
     let mut first = vec![0; 100_000];
     busy.0.read_exact(&mut first).unwrap();
     let ending = std::thread::spawn(move || server.stop());
-    assert!(idle.is_over());
+    assert!(idle.is_over() && polling.is_over());
     let mut rest = Vec::new();
     busy.0.read_to_end(&mut rest).unwrap();
     assert!(rest.ends_with(&content[content.len() - 1000..]), "an answer under way was cut off");

@@ -6,9 +6,10 @@ use super::answer::{Source, answer};
 use super::body::AnswerBody;
 use super::core::Core;
 use super::guard::{Ending, Watch, Watched};
+use super::poll::{self, After};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
-use hyper::service::service_fn;
+use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
@@ -80,14 +81,29 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             .max_frame_size(16_384);
         let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
         run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+    } else if core.shared.access {
+        general(&core, &watch, stream, service).await;
     } else {
-        // Without a timer of hyper's: the sweep ends what is slow.
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(head_bytes);
-        let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-        if run(&watch, Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await {
-            linger(&watch, connection.into_parts().io.into_inner()).await;
+        match poll::serve(&core, &watch, stream).await {
+            After::Else(stream) => general(&core, &watch, stream, service).await,
+            After::Over => {}
         }
+    }
+}
+
+/// HTTP/1.1 by hyper, without a timer of its own: the sweep ends what is slow.
+async fn general<S, H>(core: &Core, watch: &Rc<Watch>, stream: S, service: H)
+where
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+    H: HttpService<Incoming, ResBody = AnswerBody> + Unpin,
+    H::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    H::Future: Unpin,
+{
+    let mut builder = http1::Builder::new();
+    builder.max_buf_size(core.shared.limits.head_bytes.0 as usize);
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    if run(watch, Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await {
+        linger(watch, connection.into_parts().io.into_inner()).await;
     }
 }
 
@@ -149,11 +165,21 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(watch: &Watch, mut stream: S)
 }
 
 /// The future's result, or `None` when the connection is to end before there is one.
-async fn unless_ended<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
+pub(super) async fn unless_ended<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(|cx| match watch.ending(cx) {
         Ending::No => future.as_mut().poll(cx).map(Some),
         Ending::Soon | Ending::Now => Poll::Ready(None),
+    })
+    .await
+}
+
+/// The same for an answer under way, which is finished unless the connection is to end at once.
+pub(super) async fn unless_ended_now<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match watch.ending(cx) {
+        Ending::No | Ending::Soon => future.as_mut().poll(cx).map(Some),
+        Ending::Now => Poll::Ready(None),
     })
     .await
 }

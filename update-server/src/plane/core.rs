@@ -9,6 +9,7 @@ use super::{End, Shared};
 use crate::metrics::Closed;
 use crate::site::Site;
 use arc_swap::{ArcSwap, Cache};
+use perennial_schemas::Timestamp;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
@@ -28,6 +29,8 @@ pub(super) struct Core {
     pub(super) site: RefCell<Cache<Arc<ArcSwap<Site>>, Arc<Site>>>,
     pub(super) maps: Maps,
     pub(super) tally: Rc<Tally>,
+    /// The time as HTTP writes it, as of the last sweep.
+    pub(super) date: RefCell<String>,
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
     next: Cell<u64>,
 }
@@ -40,6 +43,7 @@ pub(super) fn run(shared: &Arc<Shared>, ends: Vec<End>, stop: watch::Receiver<bo
         site: RefCell::new(Cache::new(Arc::clone(&shared.site))),
         maps: Maps::new(shared.blobs.clone()),
         tally: Rc::new(Tally::new(Arc::clone(&shared.metrics))),
+        date: RefCell::new(http_date((shared.now)())),
         watches: RefCell::default(),
         next: Cell::default(),
         shared: Arc::clone(shared),
@@ -133,6 +137,7 @@ impl Core {
                 watch.end(Ending::Now);
             }
         });
+        self.date.replace(http_date((self.shared.now)()));
         self.tally.flush();
     }
 
@@ -147,6 +152,18 @@ impl Core {
     }
 }
 
+/// RFC 9110 §5.6.7: `Sat, 21 Nov 2026 22:52:00 GMT`.
+fn http_date(now: Timestamp) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let ((year, month, day), since) = (now.date().parts(), now.unix() % 86_400);
+    let name = DAYS[(now.unix() / 86_400 % 7) as usize];
+    let month = MONTHS[usize::from(month - 1) % 12];
+    let (hour, minute, second) = (since / 3600, since / 60 % 60, since % 60);
+    format!("{name}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
 /// A watched connection.
 pub(super) struct Registered {
     core: Rc<Core>,
@@ -157,5 +174,18 @@ impl Drop for Registered {
     fn drop(&mut self) {
         self.core.watches.borrow_mut().remove(&self.id);
         self.core.shared.metrics.connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_http_wants_them() {
+        let date = |seconds| http_date(Timestamp::from_unix(seconds));
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(date(1_795_294_510), "Sat, 21 Nov 2026 20:55:10 GMT");
     }
 }

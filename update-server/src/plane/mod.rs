@@ -9,12 +9,15 @@ mod core;
 mod guard;
 mod listener;
 mod maps;
+mod poll;
+mod rewind;
 mod tally;
 
 pub(crate) use listener::open as open_listeners;
 
 use crate::blobs::Blobs;
 use crate::config::Limits;
+use crate::io::Now;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::site::Site;
@@ -28,7 +31,6 @@ use std::thread::JoinHandle;
 use tokio::sync::watch;
 
 /// What all cores share.
-#[derive(Debug)]
 pub(crate) struct Shared {
     /// What is served now.
     pub(crate) site: Arc<ArcSwap<Site>>,
@@ -40,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     /// Whether the server is ready.
     pub(crate) ready: Arc<Readiness>,
+    /// The time, for the `Date` of answers.
+    pub(crate) now: Now,
     /// Log each request.
     pub(crate) access: bool,
     /// Open connections in all.
