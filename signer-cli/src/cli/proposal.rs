@@ -11,6 +11,7 @@ use super::common::{Output, PassphraseOptions, open_repository};
 use super::progress::Progress;
 use super::{CliError, Io};
 use crate::check::{self, CheckError, Checked, Extent};
+use crate::files;
 use crate::keys::{Labels, SecretKey};
 use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing, Status};
 use crate::repository::Repository;
@@ -103,6 +104,8 @@ pub(super) fn sign(args: &SignArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), 
 }
 
 pub(super) fn publish(args: &PublishArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    // Held to the end, from before anything is read: of two who publish at once, the second sees what the first wrote.
+    let _alone = files::exists(repo).then(|| files::lock_folder(repo)).transpose()?;
     let (repository, _) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
     let report = publish_now(&proposal, &repository, io)?;
@@ -124,7 +127,7 @@ fn reviewed(
     standing.check_base()?;
     let progress = Progress::new(io, "reading files", 0);
     proposal::check_files(proposal, repository, &mut |bytes| progress.more(bytes))?;
-    Ok(Review::new(&standing, labels)?)
+    Ok(Review::new(&standing, labels, io.now())?)
 }
 
 /// What is published must be what a device accepts, but for its expiry: signing is how that is mended.

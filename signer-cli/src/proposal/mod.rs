@@ -13,6 +13,7 @@
 //! its threshold: those files are *sealed*, and the holder of a snapshot key signs last. The same key may do both in
 //! one go. Nothing in `proposal.json` is trusted or signed; reviews are made from what is signed.
 
+mod bounds;
 mod builder;
 mod channels;
 mod format;

@@ -95,7 +95,10 @@ pub(super) fn snapshot_meta(standing: &Standing<'_>) -> Result<BTreeMap<String, 
 }
 
 /// A new snapshot body, written into the proposal; signatures of an older one are dropped.
-pub(super) fn make_snapshot(standing: &Standing<'_>, now: Timestamp) -> Result<(), ProposalError> {
+pub(super) fn make_snapshot(
+    standing: &Standing<'_>,
+    now: Timestamp,
+) -> Result<Signed<Snapshot>, ProposalError> {
     let published = standing.published().and_then(|published| published.snapshot.as_ref());
     let version = published.map_or(0, RoleFile::version) + 1;
     let expires = now.plus_days(standing.proposal.about.snapshot_days.into());
@@ -109,9 +112,12 @@ pub(super) fn make_snapshot(standing: &Standing<'_>, now: Timestamp) -> Result<(
 
 /// A new timestamp body upon the snapshot that will count. Its version is max(last + 1, Unix seconds), so that several
 /// signers and restored backups never look like a rollback.
-pub(super) fn make_timestamp(standing: &Standing<'_>, now: Timestamp) -> Result<(), ProposalError> {
+pub(super) fn make_timestamp(
+    standing: &Standing<'_>,
+    now: Timestamp,
+) -> Result<Signed<TimestampRole>, ProposalError> {
     let published = standing.published();
-    let last = published.and_then(|published| published.timestamp.as_ref()).map_or(0, RoleFile::version);
+    let last = standing.last_timestamp();
     let version = (last + 1).max(now.unix().unsigned_abs());
     let expires = now.plus_days(standing.proposal.about.timestamp_days.into());
     let (snapshot, bytes) = match &standing.proposal.snapshot {
@@ -132,13 +138,18 @@ pub(super) fn make_timestamp(standing: &Standing<'_>, now: Timestamp) -> Result<
     place(standing, &top(TopRole::Timestamp), &timestamp)
 }
 
-fn place<T: Serialize>(standing: &Standing<'_>, role: &RoleName, body: &T) -> Result<(), ProposalError> {
+fn place<T: Role + Serialize>(
+    standing: &Standing<'_>,
+    role: &RoleName,
+    body: &T,
+) -> Result<Signed<T>, ProposalError> {
     for signature in standing.signatures(role) {
         files::remove(&super::sign::signature_path(standing.proposal, role, &signature.keyid))?;
     }
     let path = standing.proposal.dir.join("metadata").join(format!("{role}.json"));
-    files::write(&path, &unsigned(body)?)?;
-    Ok(())
+    let text = unsigned(body)?;
+    files::write(&path, &text)?;
+    Ok(Signed::parse(&text)?)
 }
 
 fn meta_file(version: u64, bytes: &[u8]) -> MetaFile {

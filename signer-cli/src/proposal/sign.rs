@@ -36,20 +36,44 @@ pub fn sign(
     key: &SecretKey,
     now: Timestamp,
 ) -> Result<Vec<Signed>, ProposalError> {
-    let standing = Standing::new(proposal, repository);
-    rules::check(proposal, repository)?;
+    let mut proposal = as_reviewed(proposal)?;
+    let standing = Standing::new(&proposal, repository);
+    rules::check(&proposal, repository)?;
     standing.check_unchanged()?;
     standing.check_base()?;
     let public = key.public();
-    let mut done = Vec::new();
+    let mut made = Vec::new();
     for role in
         standing.bodies().into_iter().filter(|role| !matches!(role.as_str(), "snapshot" | "timestamp"))
     {
-        done.extend(sign_role(&standing, role, key, &public, now)?);
+        made.extend(sign_role(&standing, role, key, &public, now)?);
     }
-    done.extend(sign_snapshot(&proposal.again()?, repository, key, now)?);
-    done.extend(sign_timestamp(&proposal.again()?, repository, key, now)?);
-    if done.is_empty() { Err(nothing_to_sign(&proposal.again()?, repository, &public)?) } else { Ok(done) }
+    proposal.signatures.extend(made.iter().cloned());
+    made.extend(sign_snapshot(&mut proposal, repository, key, now)?);
+    made.extend(sign_timestamp(&mut proposal, repository, key, now)?);
+    if made.is_empty() {
+        return Err(nothing_to_sign(&proposal, repository, &public)?);
+    }
+    let mut done: Vec<Signed> =
+        made.into_iter().map(|file| Signed { role: file.role, version: file.version }).collect();
+    done.dedup();
+    Ok(done)
+}
+
+/// The proposal as it lies there now, if it still says what was reviewed. From here on nothing of it is read again: what
+/// is signed is what is in memory, whoever writes in the folder meanwhile.
+fn as_reviewed(reviewed: &Proposal) -> Result<Proposal, ProposalError> {
+    let current = reviewed.again()?;
+    let names = top_names();
+    let top = [&names.root, &names.snapshot, &names.timestamp];
+    let same = |role: &RoleName| current.digest(role) == reviewed.digest(role);
+    if current.about == reviewed.about && current.roles.keys().chain(top).all(same) {
+        return Ok(current);
+    }
+    Err(ProposalError::refused(
+        format!("{} was changed since it was shown, and nothing was signed", reviewed.id),
+        "find out who changed it, and review it again",
+    ))
 }
 
 /// Where the signature of a key over a role lies.
@@ -66,8 +90,8 @@ fn sign_role(
     key: &SecretKey,
     public: &Key,
     now: Timestamp,
-) -> Result<Option<Signed>, ProposalError> {
-    let mut made = None;
+) -> Result<Vec<SignatureFile>, ProposalError> {
+    let mut made = Vec::new();
     let authorities = standing.authorities_of(role)?;
     for id in authorities
         .iter()
@@ -93,17 +117,17 @@ fn sign_role(
             signed_at: now,
         };
         files::write(&signature_path(standing.proposal, role, id), &to_text(&file)?)?;
-        made = Some(Signed { role: role.clone(), version });
+        made.push(file);
     }
     Ok(made)
 }
 
 fn sign_snapshot(
-    proposal: &Proposal,
+    proposal: &mut Proposal,
     repository: &Repository,
     key: &SecretKey,
     now: Timestamp,
-) -> Result<Option<Signed>, ProposalError> {
+) -> Result<Vec<SignatureFile>, ProposalError> {
     let standing = Standing::new(proposal, repository);
     let role = &top_names().snapshot;
     let public = key.public();
@@ -112,23 +136,25 @@ fn sign_snapshot(
         .iter()
         .any(|authority| authority.keys().any(|(_, k)| same_key(k, &public)));
     if !may || !proposal.about.snapshot || !standing.roles_are_signed()? {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    if standing.snapshot_fits()? {
-        return sign_role(&standing, role, key, &public, now);
+    if standing.snapshot_to_sign(now)?.is_none() {
+        seal::seal_roles(&standing)?;
+        let body = seal::make_snapshot(&standing, now)?;
+        proposal.signatures.retain(|file| file.role != *role);
+        proposal.snapshot = Some(body);
     }
-    seal::seal_roles(&standing)?;
-    seal::make_snapshot(&standing, now)?;
-    let proposal = proposal.again()?;
-    sign_role(&Standing::new(&proposal, repository), role, key, &public, now)
+    let made = sign_role(&Standing::new(proposal, repository), role, key, &public, now)?;
+    proposal.signatures.extend(made.iter().cloned());
+    Ok(made)
 }
 
 fn sign_timestamp(
-    proposal: &Proposal,
+    proposal: &mut Proposal,
     repository: &Repository,
     key: &SecretKey,
     now: Timestamp,
-) -> Result<Option<Signed>, ProposalError> {
+) -> Result<Vec<SignatureFile>, ProposalError> {
     let standing = Standing::new(proposal, repository);
     let role = &top_names().timestamp;
     let public = key.public();
@@ -139,14 +165,14 @@ fn sign_timestamp(
     let needs = standing.needs()?;
     let others = needs.iter().filter(|need| need.role != *role).all(super::Need::is_met);
     if !may || !others || (proposal.about.snapshot && !standing.snapshot_fits()?) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    if standing.timestamp_fits()? {
-        return sign_role(&standing, role, key, &public, now);
+    if standing.timestamp_to_sign(now)?.is_none() {
+        let body = seal::make_timestamp(&standing, now)?;
+        proposal.signatures.retain(|file| file.role != *role);
+        proposal.timestamp = Some(body);
     }
-    seal::make_timestamp(&standing, now)?;
-    let proposal = proposal.again()?;
-    sign_role(&Standing::new(&proposal, repository), role, key, &public, now)
+    sign_role(&Standing::new(proposal, repository), role, key, &public, now)
 }
 
 /// Whether both are one key: other tools write further fields, or upper-case digits.

@@ -163,24 +163,43 @@ impl<'p> Standing<'p> {
         self.proposal.signatures.iter().filter(move |signature| signature.role == *role)
     }
 
-    /// Refuses a proposal that was changed after somebody signed it.
+    /// Refuses a proposal that was changed after somebody signed it, by the digests in the signature files and by the
+    /// signatures themselves. That a signature was taken away leaves no trace.
     ///
     /// # Errors
     /// [`ProposalError::Refused`] that names the role and the key.
     pub fn check_unchanged(&self) -> Result<(), ProposalError> {
         for signature in &self.proposal.signatures {
             let role = &signature.role;
-            let digest = self.proposal.digest(role);
-            if digest == Some(signature.sha256) {
+            let short: String = signature.keyid.as_str().chars().take(8).collect();
+            if self.proposal.digest(role) == Some(signature.sha256) {
+                if self.is_false(signature)? {
+                    let id = &self.proposal.id;
+                    return Err(ProposalError::refused(
+                        format!("the signature of key {short} over {role} in {id} does not hold"),
+                        "find out who changed it or what it is for; then take a copy from before, or remove the \
+                         file in signatures/ and have that key sign again",
+                    ));
+                }
                 continue;
             }
-            let short: String = signature.keyid.as_str().chars().take(8).collect();
             return Err(ProposalError::refused(
                 format!("{role} of {} was changed after key {short} had signed it", self.proposal.id),
                 "find out who changed it; then take a copy from before, or rebase, which drops the signatures",
             ));
         }
         Ok(())
+    }
+
+    /// Whether a key that may sign the role is said to have signed, and has not signed this.
+    fn is_false(&self, signature: &'p SignatureFile) -> Result<bool, ProposalError> {
+        let Some(bytes) = self.proposal.canonical(&signature.role) else { return Ok(false) };
+        let sig = decode_hex(&signature.sig);
+        let authorities = self.authorities_of(&signature.role)?;
+        let mut keys = authorities.iter().flat_map(|authority| authority.keys());
+        Ok(keys.any(|(id, key)| {
+            *id == signature.keyid && sig.as_ref().is_none_or(|sig| Ring.verify(key, bytes, sig).is_err())
+        }))
     }
 
     /// The roles whose published file is another one than the proposal was built on.

@@ -84,3 +84,138 @@ fn a_published_promise_edited_on_disk_makes_no_shorter_one_pass() {
     let refused = desk.refused("product extend thermostat --support-until 2030-12 --reason less");
     assert!(refused.contains("support.json is not the one that is vouched for"), "{refused}");
 }
+
+fn signed_by(desk: &Desk, people: &[&str]) {
+    people.iter().for_each(|person| drop(desk.ok(&format!("sign --key {person}.key"))));
+}
+
+/// Leaves the body that a key has signed, takes its signature away, and changes the body.
+fn lay_unsigned(desk: &Desk, role: &str, change: impl Fn(&mut serde_json::Value)) {
+    for entry in fs::read_dir(desk.proposal().join("signatures")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_str().unwrap().starts_with(role) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    change_json(&desk.proposal().join(format!("metadata/{role}.json")), change);
+}
+
+fn change_json(path: &PathBuf, change: impl Fn(&mut serde_json::Value)) {
+    let mut json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    change(&mut json);
+    fs::write(path, serde_json::to_vec(&json).unwrap()).unwrap();
+}
+
+const FAR: u64 = 9_007_199_254_740_990;
+
+#[test]
+fn a_timestamp_laid_into_a_proposal_is_not_signed_unseen() {
+    let desk = extension();
+    signed_by(&desk, &["erin", "frank", "dora", "tess"]);
+    lay_unsigned(&desk, "timestamp", |json| {
+        json["signed"]["version"] = FAR.into();
+        json["signed"]["expires"] = "2999-01-01T00:00:00Z".into();
+    });
+    signed_by(&desk, &["tess"]);
+    desk.ok("publish");
+    let file = fs::read_to_string(desk.path("repo/metadata/timestamp.json")).unwrap();
+    assert!(!file.contains(&FAR.to_string()) && !file.contains("2999"), "{file}");
+}
+
+#[test]
+fn a_snapshot_laid_into_a_proposal_is_not_signed_unseen() {
+    let desk = extension();
+    signed_by(&desk, &["erin", "frank", "dora"]);
+    lay_unsigned(&desk, "snapshot", |json| {
+        json["signed"]["expires"] = "2999-01-01T00:00:00Z".into();
+        json["signed"]["x-unseen"] = 1.into();
+    });
+    assert!(!desk.ok("review").contains("2999"), "what will be made is shown, not what lies there");
+    signed_by(&desk, &["dora", "tess"]);
+    desk.ok("publish");
+    let file = fs::read_to_string(desk.path("repo/metadata/3.snapshot.json")).unwrap();
+    assert!(!file.contains("2999") && !file.contains("x-unseen"), "{file}");
+}
+
+#[test]
+fn a_published_timestamp_changed_on_disk_pushes_no_version_up() {
+    let desk = extension();
+    change_json(&desk.path("repo/metadata/timestamp.json"), |json| json["signed"]["version"] = FAR.into());
+    signed_by(&desk, &["erin", "frank", "dora", "tess"]);
+    let file = fs::read_to_string(desk.proposal().join("metadata/timestamp.json")).unwrap();
+    assert!(!file.contains("90071992547409"), "{file}");
+}
+
+#[test]
+fn a_proposal_changed_while_it_is_read_is_not_signed() {
+    let desk = extension();
+    let repository = perennial_signer::repository::Repository::open(&desk.path("repo")).unwrap();
+    let shown = perennial_signer::proposal::find(&repository, None).unwrap();
+    let key = perennial_signer::keys::open(&desk.path("erin.key"), |_| unreachable!()).unwrap();
+    let now = perennial_schemas::Timestamp::from_unix(1_795_251_600);
+    // While the passphrase is typed.
+    edit(&desk.proposal().join("metadata/thermostat.json"), "\"expires\": \"2027", "\"expires\": \"2029");
+    let before = desk.repository();
+    let refused = perennial_signer::proposal::sign(&shown, &repository, &key, now).unwrap_err().to_string();
+    assert!(refused.contains("was changed since it was shown"), "{refused}");
+    assert_eq!(before, desk.repository());
+}
+
+#[test]
+fn a_proposal_may_not_ask_for_more_days_than_are_configured() {
+    for (role, days) in [("snapshot", 30), ("timestamp", 7)] {
+        let desk = extension();
+        let file = desk.proposal().join("proposal.json");
+        edit(&file, &format!("\"{role}_days\": {days}"), &format!("\"{role}_days\": 3000"));
+        for command in ["review", "sign --key erin.key"] {
+            let refused = desk.refused(command);
+            assert!(refused.contains(&format!("the {role} would last 3000 days")), "{refused}");
+        }
+        // An archive may, and says so.
+        edit(&file, "\"product-extend\"", "\"archive\"");
+        assert!(desk.ok("review").contains("3000 days"), "{role}");
+    }
+}
+
+#[test]
+fn a_body_changed_together_with_the_digests_in_its_signature_files_is_refused() {
+    let desk = extension();
+    desk.ok("sign --key erin.key");
+    let folder = desk.proposal();
+    edit(&folder.join("metadata/thermostat.json"), "\"expires\": \"2027", "\"expires\": \"2029");
+    let changed = perennial_signer::proposal::Proposal::open(&folder).unwrap();
+    let digest = changed.digest(&"thermostat".parse().unwrap()).unwrap().to_string();
+    change_json(&only_file(folder.join("signatures")), |json| json["sha256"] = digest.clone().into());
+    for command in ["review", "sign --key frank.key"] {
+        let refused = desk.refused(command);
+        assert!(refused.contains("over thermostat") && refused.contains("does not hold"), "{refused}");
+    }
+}
+
+/// Two who publish at once would both build on what was published before. The clock is asked in the middle of it.
+#[test]
+fn a_publication_holds_the_repository_alone() {
+    let desk = extension();
+    signed_by(&desk, &["erin", "frank", "dora", "tess"]);
+    let repository = desk.path("repo");
+    let asked = std::cell::Cell::new(0);
+    let now = || {
+        let other = fs::File::open(&repository).unwrap();
+        assert!(matches!(other.try_lock(), Err(fs::TryLockError::WouldBlock)));
+        asked.set(asked.get() + 1);
+        perennial_schemas::Timestamp::from_unix(1_795_251_600)
+    };
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let mut io = perennial_signer::Io {
+        stdin: &mut std::io::empty(),
+        stdout: &mut stdout,
+        stderr: &mut stderr,
+        now: Box::new(now),
+        terminal: false,
+        ask: Box::new(|_| Err(std::io::Error::other("there is no terminal"))),
+    };
+    let args = ["perennial-signer", "--repo", repository.to_str().unwrap(), "publish"];
+    perennial_signer::run(args.map(Into::into), &mut io);
+    drop(io);
+    assert!(asked.get() > 0 && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
+}

@@ -108,6 +108,11 @@ pub enum Item {
         /// How long it lasts, in days.
         days: u16,
     },
+    /// An offline timestamp upon the snapshot would last longer than usual.
+    TimestampLater {
+        /// How long, in days.
+        days: u16,
+    },
 }
 
 impl fmt::Display for Item {
@@ -155,6 +160,9 @@ impl fmt::Display for Item {
             Item::SameContent => writeln!(f, "  = the same content, signed anew"),
             Item::SnapshotLater { days } => {
                 writeln!(f, "  made and signed when everything above is signed; it lasts {days} days")
+            }
+            Item::TimestampLater { days } => {
+                writeln!(f, "  an offline timestamp upon it, if its key signs one, lasts {days} days")
             }
         }
     }

@@ -15,6 +15,7 @@ pub use item::{Item, TargetState};
 
 use super::{Kind, ProposalError, Standing};
 use crate::keys::Labels;
+use crate::repository::Expiry;
 
 /// What a proposal would change.
 #[derive(Debug, Clone, Serialize)]
@@ -51,7 +52,7 @@ impl Review {
     ///
     /// # Errors
     /// [`ProposalError`] where a file that matters can't be read.
-    pub fn new(standing: &Standing<'_>, labels: &Labels) -> Result<Self, ProposalError> {
+    pub fn new(standing: &Standing<'_>, labels: &Labels, now: Timestamp) -> Result<Self, ProposalError> {
         let proposal = standing.proposal;
         let mut changes = Vec::new();
         if let Some(root) = &proposal.root {
@@ -66,7 +67,13 @@ impl Review {
             changes.push(change(role.as_str(), before.map(Role::version), body, items)?);
         }
         if proposal.about.snapshot {
-            changes.push(snapshot(standing)?);
+            changes.push(snapshot(standing, now)?);
+        }
+        if let Some(body) = standing.timestamp_to_sign(now)? {
+            let before = standing.published().and_then(|published| published.timestamp.as_ref());
+            let mut shown = change("timestamp", before.map(|file| file.version()), body, Vec::new())?;
+            shown.items.clear();
+            changes.push(shown);
         }
         let about = &proposal.about;
         let (id, summary) = (proposal.id.clone(), about.summary.clone());
@@ -93,13 +100,18 @@ fn change<T: Role>(
     })
 }
 
-fn snapshot(standing: &Standing<'_>) -> Result<Change, ProposalError> {
+fn snapshot(standing: &Standing<'_>, now: Timestamp) -> Result<Change, ProposalError> {
     let published = standing.published().and_then(|published| published.snapshot.as_ref());
-    let body = if standing.snapshot_fits()? { standing.proposal.snapshot.as_ref() } else { None };
-    let items = match body {
+    let body = standing.snapshot_to_sign(now)?;
+    let about = &standing.proposal.about;
+    let mut items = match body {
         Some(_) => Vec::new(),
-        None => vec![Item::SnapshotLater { days: standing.proposal.about.snapshot_days }],
+        None => vec![Item::SnapshotLater { days: about.snapshot_days }],
     };
+    // Measured by our own default: whoever can write in the folder can write in its configuration, too.
+    if about.timestamp_days > Expiry::default().timestamp {
+        items.push(Item::TimestampLater { days: about.timestamp_days });
+    }
     Ok(Change {
         role: role_name("snapshot")?,
         from: published.map(|file| file.version()),

@@ -20,6 +20,7 @@ use crate::repository::Repository;
 /// [`ProposalError`] with the first rule that is broken.
 pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), ProposalError> {
     let standing = Standing::new(proposal, repository);
+    standing.check_days()?;
     roles::check(&standing)?;
     for (role, body) in &proposal.roles {
         promises::check(&standing, role, body.unverified())?;
