@@ -299,9 +299,9 @@ impl<'r> ProposalBuilder<'r> {
         published: &'a Published,
     ) -> Option<perennial_schemas::tuf::Authority<'a>> {
         let root = self.root.as_ref().unwrap_or(published.root.value());
-        let kept = published.roles.iter().filter(|(name, _)| !self.roles.contains_key(*name));
-        let roles = self.roles.values().chain(kept.map(|(_, file)| file.value()));
-        authority_of(role, root, roles)
+        authority_of(role, root, |name| {
+            self.roles.get(name).or_else(|| published.role(name).map(|file| file.value()))
+        })
     }
 
     fn bodies(&self) -> Result<BTreeMap<String, Vec<u8>>, ProposalError> {

@@ -88,7 +88,8 @@ impl<'p> Standing<'p> {
         &self,
         role: &'p RoleName,
     ) -> Result<Vec<(Option<&'static str>, Authority<'p>)>, ProposalError> {
-        let authority = authority_of(role, self.root()?, self.roles().into_values());
+        let roles = self.roles();
+        let authority = authority_of(role, self.root()?, |name| roles.get(name).copied());
         let authority = authority.ok_or_else(|| {
             ProposalError::refused(
                 format!("nobody delegates to the role {role}"),

@@ -19,7 +19,7 @@ use perennial_schemas::RoleName;
 use perennial_schemas::tuf::TopRole;
 
 pub use config::{Config, Expiry};
-pub use published::{Published, RoleFile, authority_of};
+pub use published::{Published, RoleFile, authority_of, delegator_of};
 
 use crate::cli::Advise;
 use crate::files::{self, FileError};

@@ -3,11 +3,13 @@
 //! The newest snapshot that verifies with everything it names is what counts, so a publication that was cut short
 //! leaves the state before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use perennial_schemas::limits::ROOT_LENGTH;
-use perennial_schemas::tuf::{Authority, MetaFile, Role, Root, Snapshot, Targets, TimestampRole, TopRole};
+use perennial_schemas::tuf::{
+    Authority, Delegations, MetaFile, Role, Root, Snapshot, Targets, TimestampRole, TopRole,
+};
 use perennial_schemas::{Digest, RoleName, Sha256Digest, Signed};
 
 use super::{RepositoryError, file_name, top};
@@ -102,17 +104,40 @@ impl Published {
     }
 }
 
-/// Who may sign for `role`, by the given root and targets roles: root's four by the root, any other by the first role
-/// that delegates to it.
+/// Who may sign for `role`, by the given root and targets roles: root's four by the root, any other by the first role that
+/// delegates to it.
 pub fn authority_of<'a>(
     role: &'a RoleName,
     root: &'a Root,
-    roles: impl IntoIterator<Item = &'a Targets>,
+    role_of: impl Fn(&RoleName) -> Option<&'a Targets>,
 ) -> Option<Authority<'a>> {
     if let Some(top) = TopRole::ALL.into_iter().find(|top| top.as_str() == role.as_str()) {
         return Some(root.authority(top));
     }
-    roles.into_iter().filter_map(|targets| targets.delegations.as_ref()).find_map(|d| d.authority(role))
+    delegator_of(role, role_of)?.authority(role)
+}
+
+/// The first delegations that name `role`, in the order in which devices search: from targets on, each role before those
+/// that it delegates to. What no search reaches delegates to nobody.
+pub fn delegator_of<'a>(
+    role: &RoleName,
+    role_of: impl Fn(&RoleName) -> Option<&'a Targets>,
+) -> Option<&'a Delegations> {
+    let mut seen = BTreeSet::new();
+    let mut next = vec![top(TopRole::Targets)];
+    while let Some(name) = next.pop() {
+        let Some(delegations) = role_of(&name).and_then(|targets| targets.delegations.as_ref()) else {
+            continue;
+        };
+        if !seen.insert(name) {
+            continue;
+        }
+        if delegations.authority(role).is_some() {
+            return Some(delegations);
+        }
+        next.extend(delegations.roles.iter().flatten().rev().map(|delegation| delegation.name.clone()));
+    }
+    None
 }
 
 /// Versions of a role among file names `N.<role>.json`, ascending.
@@ -169,7 +194,7 @@ fn read_closure(dir: &Path, root: &RoleFile<Root>, version: u64) -> Result<Closu
         roles.insert(role, file);
     }
     for (role, file) in &roles {
-        let authority = authority_of(role, root.value(), roles.values().map(RoleFile::value));
+        let authority = authority_of(role, root.value(), |name| roles.get(name).map(RoleFile::value));
         // A role that nobody delegates to any more stays in the snapshot (TUF 5.5.5), and no device asks for it.
         if let Some(authority) = authority {
             let path = dir.join(file_name(role, file.version()));

@@ -4,5 +4,6 @@ mod ceremonies;
 pub(crate) mod desk;
 mod import;
 mod proposals;
+mod rules;
 mod tampering;
 pub(crate) mod transcripts;

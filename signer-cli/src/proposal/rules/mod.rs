@@ -3,6 +3,7 @@
 
 mod documents;
 mod promises;
+mod releases;
 mod roles;
 
 use perennial_schemas::TargetPath;
@@ -24,6 +25,7 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
     roles::check(&standing)?;
     for (role, body) in &proposal.roles {
         promises::check(&standing, role, body.unverified())?;
+        releases::check(&standing, role, body.unverified())?;
     }
     Ok(())
 }

@@ -1,0 +1,79 @@
+//! What a role says of releases: anti-rollback numbers that devices can follow, and files that stay as long as was
+//! promised. Compared with what is published, whatever command or hand has written the proposal.
+
+use perennial_schemas::RoleName;
+use perennial_schemas::limits::SECURITY_VERSION_STEP;
+use perennial_schemas::release::Release;
+use perennial_schemas::tuf::{TargetFile, Targets};
+
+use super::read;
+use crate::proposal::{ProposalError, Standing};
+
+const MANIFEST: &str = ".release.json";
+
+/// Checks them for one role.
+pub(super) fn check(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
+    let before = standing.published().and_then(|published| published.role(role)).map(|file| file.value());
+    for (path, target) in after.targets.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
+        if before.is_none_or(|before| before.targets.get(path) != Some(target)) {
+            security_version(standing, path, target)?;
+        }
+    }
+    before.map_or(Ok(()), |before| availability(standing, before, after))
+}
+
+/// A device refuses a lower number than it has confirmed, and a number that leaps would use up what later releases need.
+fn security_version(standing: &Standing<'_>, path: &str, target: &TargetFile) -> Result<(), ProposalError> {
+    let release = manifest(standing, path, target)?;
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let published = standing.published().into_iter().flat_map(|published| published.roles.values());
+    let published = published.flat_map(|file| &file.value().targets);
+    let mut highest = 0;
+    for (other, target) in published.filter(|(other, _)| other.ends_with(MANIFEST)) {
+        if other.rsplit_once('/').is_some_and(|(inside, _)| inside == folder) {
+            let other = manifest(standing, other, target)?;
+            highest = highest.max(other.security_version);
+        }
+    }
+    if release.security_version_may_follow(highest) {
+        return Ok(());
+    }
+    let asked = release.security_version;
+    let most = highest.saturating_add(SECURITY_VERSION_STEP);
+    Err(ProposalError::refused(
+        format!("{path} has security version {asked}, where {} to {most} may follow", highest.max(1)),
+        "propose the release again, upon what is published now",
+    ))
+}
+
+/// A release's files are served until the day that it names, so they stay listed until then. The day is compared with
+/// when the role says that it was made: a server compares it with its own clock once more.
+fn availability(standing: &Standing<'_>, before: &Targets, after: &Targets) -> Result<(), ProposalError> {
+    let kept = |path: &str| after.targets.get(path) == before.targets.get(path);
+    if before.targets.keys().all(|path| kept(path)) {
+        return Ok(());
+    }
+    let made = after.common.signed_at.map(|at| at.date());
+    for (path, target) in before.targets.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
+        let release = manifest(standing, path, target)?;
+        if made.is_some_and(|made| release.available_until < made) {
+            continue;
+        }
+        let names = release.targets();
+        let mut names = names.iter().map(|name| name.as_str()).chain([path.as_str()]);
+        if let Some(gone) = names.find(|name| before.targets.contains_key(*name) && !kept(name)) {
+            let what =
+                format!("{gone} would go or change, and was promised until {}", release.available_until);
+            return Err(ProposalError::refused(what, "leave it as it is published until that day"));
+        }
+    }
+    Ok(())
+}
+
+fn manifest(standing: &Standing<'_>, path: &str, target: &TargetFile) -> Result<Release, ProposalError> {
+    let release = read::<Release>(Some(standing.proposal), standing.repository, path, target)?;
+    release.ok_or_else(|| {
+        let hint = "take a whole copy of the repository and of the proposal, with their folders targets/";
+        ProposalError::refused(format!("the file of {path} is missing"), hint)
+    })
+}

@@ -1,0 +1,155 @@
+//! Proposals that somebody without a key has edited, and repositories with odd things in them: what people must never be
+//! brought to sign.
+
+use std::fs;
+use std::path::Path;
+
+use perennial_schemas::Digest as _;
+use perennial_signer::crypto::Ring;
+use serde_json::{Value, json};
+
+use super::desk::{Desk, established, publish};
+use crate::release::{propose, release, with_images};
+
+/// Changes what is to be signed for a role of the only proposal.
+fn rewrite(desk: &Desk, role: &str, edit: impl FnOnce(&mut Value)) {
+    let path = desk.proposal().join(format!("metadata/{role}.json"));
+    let mut body: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    edit(&mut body["signed"]);
+    fs::write(path, serde_json::to_vec_pretty(&body).unwrap()).unwrap();
+}
+
+/// Lays a target file into a proposal; what a role says of it.
+fn lay(proposal: &Path, path: &str, bytes: &[u8]) -> Value {
+    let digest = Ring.sha256(bytes).to_string();
+    let (folder, name) = path.split_once('/').unwrap();
+    let folder = proposal.join("targets").join(folder);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join(format!("{digest}.{name}")), bytes).unwrap();
+    json!({"length": bytes.len(), "hashes": {"sha256": digest}})
+}
+
+/// Changes a small target file of the only proposal, and lets the role vouch for it.
+fn retell(desk: &Desk, role: &str, path: &str, from: &str, to: &str) {
+    let proposal = desk.proposal();
+    rewrite(desk, role, |signed| {
+        let listed = &mut signed["targets"][path];
+        let digest = listed["hashes"]["sha256"].as_str().unwrap();
+        let (folder, name) = path.split_once('/').unwrap();
+        let old = proposal.join(format!("targets/{folder}/{digest}.{name}"));
+        let text = fs::read_to_string(&old).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::remove_file(old).unwrap();
+        *listed = lay(&proposal, path, text.replace(from, to).as_bytes());
+    });
+}
+
+const MANIFEST: &str = "thermostat/1.1.0.release.json";
+
+#[test]
+fn a_security_version_that_falls_or_leaps_is_refused() {
+    let desk = with_images();
+    desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--security-version 4"));
+    publish(&desk, &["erin", "frank", "dora", "tess"]);
+    desk.ok(&propose(&desk, "1.1.0", "v2.bin", "--security-version 5"));
+    for (from, to) in [("5", "3"), ("3", "21"), ("21", "4294967295")] {
+        let number = |number| format!("\"security_version\": {number}");
+        retell(&desk, "thermostat", MANIFEST, &number(from), &number(to));
+        for command in ["review", "sign --key erin.key"] {
+            let refused = desk.refused(command);
+            assert!(
+                refused.contains(&format!("has security version {to}, where 4 to 20 may follow")),
+                "{refused}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rebased_release_never_falls_below_what_was_published_meanwhile() {
+    let desk = with_images();
+    desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--security-version 7"));
+    desk.ok(&propose(&desk, "1.1.0", "v2.bin", ""));
+    for person in ["erin", "frank", "dora", "tess"] {
+        desk.ok(&format!("sign 1.0.0 --key {person}.key"));
+    }
+    desk.ok("publish 1.0.0");
+    let refused = desk.refused("rebase 1.1.0");
+    assert!(refused.contains("has security version 1, where 7 to 23 may follow"), "{refused}");
+}
+
+#[test]
+fn a_release_that_was_promised_for_longer_is_not_taken_out() {
+    let desk = with_images();
+    release(&desk, "1.0.0", "v1.bin");
+    let role = fs::read_dir(desk.path("repo/metadata")).unwrap().map(|entry| entry.unwrap().path());
+    let role: Value = serde_json::from_slice(
+        &fs::read(role.filter(|path| path.to_str().unwrap().ends_with(".thermostat.json")).max().unwrap())
+            .unwrap(),
+    )
+    .unwrap();
+    let paths: Vec<&String> = role["signed"]["targets"].as_object().unwrap().keys().collect();
+    let gone = paths.iter().filter(|path| path.contains("/1.0.0."));
+    assert_eq!(gone.clone().count(), 4, "{paths:?}");
+    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    let whole = fs::read(desk.proposal().join("metadata/thermostat.json")).unwrap();
+    for path in gone {
+        rewrite(&desk, "thermostat", |signed| {
+            signed["targets"].as_object_mut().unwrap().remove(path.as_str()).unwrap();
+        });
+        let refused = desk.refused("sign --key erin.key");
+        assert!(refused.contains(&format!("{path} would go or change, and was promised until")), "{refused}");
+        fs::write(desk.proposal().join("metadata/thermostat.json"), &whole).unwrap();
+    }
+    desk.ok("sign --key erin.key");
+}
+
+/// What targets lists itself is found first, so a date there would stand in the place of the product's.
+#[test]
+fn targets_never_lists_what_a_product_vouches_for() {
+    let desk = established();
+    desk.ok("product team thermostat --key erin.pub.json");
+    let proposal = desk.proposal();
+    rewrite(&desk, "targets", |signed| {
+        signed["targets"]["thermostat/support.json"] = lay(&proposal, "thermostat/support.json", b"{}");
+    });
+    let refused = desk.refused("sign --key alice.key");
+    assert!(refused.contains("targets would list thermostat/support.json itself"), "{refused}");
+}
+
+#[test]
+fn a_team_delegates_only_inside_its_folder_and_to_roles_of_its_own() {
+    let desk = established();
+    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    let key: Value = serde_json::from_slice(&fs::read(desk.path("erin.pub.json")).unwrap()).unwrap();
+    let id = key["keyid"].as_str().unwrap();
+    for (name, pattern, told) in [
+        ("thermostat-parts", "kettle/*", "what doesn't lie under thermostat/"),
+        ("thermostat-parts", "*/*", "what doesn't lie under thermostat/"),
+        ("thermostat", "thermostat/*", "a role that isn't its own"),
+        ("targets", "thermostat/*", ""),
+    ] {
+        rewrite(&desk, "thermostat", |signed| {
+            signed["delegations"] = json!({"keys": {id: key["key"]}, "roles": [{
+                "name": name, "keyids": [id], "threshold": 1, "terminating": true, "paths": [pattern],
+            }]});
+        });
+        let refused = desk.refused("sign --key frank.key");
+        assert!(refused.contains(told), "{name} {pattern}: {refused}");
+    }
+}
+
+/// People know keys by their ids: another key under an id that they know would pass unseen.
+#[test]
+fn another_key_never_comes_under_a_known_id() {
+    let desk = established();
+    desk.add_key("mallory");
+    let mallory: Value = serde_json::from_slice(&fs::read(desk.path("mallory.pub.json")).unwrap()).unwrap();
+    let carol: Value = serde_json::from_slice(&fs::read(desk.path("carol.pub.json")).unwrap()).unwrap();
+    desk.ok("product team thermostat --key carol.pub.json");
+    rewrite(&desk, "targets", |signed| {
+        signed["delegations"]["keys"][carol["keyid"].as_str().unwrap()] = mallory["key"].clone();
+    });
+    let refused = desk.refused("sign --key alice.key");
+    assert!(refused.contains("would list another key under the id"), "{refused}");
+}
