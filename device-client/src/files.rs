@@ -2,8 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module is the file adapter")]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// A file that can't be read or written.
@@ -49,13 +50,27 @@ impl FileError {
 /// # Errors
 /// [`FileError`].
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path).map_err(FileError::io(path))?;
+    let file = open_regular(path).map_err(FileError::io(path))?;
     let mut bytes = Vec::new();
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(FileError::io(path))?;
     if bytes.len() as u64 > limit {
         return Err(FileError::TooLong { path: path.to_owned(), limit });
     }
     Ok(bytes)
+}
+
+/// Opens a file to read. A pipe or a device is refused at once: opening or reading one may wait for ever, and what a
+/// stick or a share holds is anybody's.
+///
+/// # Errors
+/// What the system says; `InvalidInput` for what is no file.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
 }
 
 /// Like [`read_limited`]; `None` where there is no such file.
@@ -73,7 +88,7 @@ pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileErr
 /// file stands, so that a full disk or a power cut loses nothing.
 ///
 /// # Errors
-/// [`FileError`]; the old file is whole then.
+/// [`FileError`]: either file may be there then, whole. The new one where only its folder could not be synced.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let temporary = beside(path);
     let written = File::create(&temporary)
@@ -147,6 +162,16 @@ mod tests {
         assert_eq!(read_limited(&path, 4).unwrap(), b"two!");
         assert!(matches!(read_limited(&path, 3), Err(FileError::TooLong { limit: 3, .. })));
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        for path in [&path, folder.path()] {
+            assert!(read_limited(path, 10).unwrap_err().to_string().ends_with("no regular file"));
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use perennial_device_core::port::{Health, HookEvent, Hooks, PortError, Reboot, Slot, Verdict};
@@ -33,6 +34,8 @@ use crate::boot::Booted;
 const OUTPUT: u64 = 64 * 1024;
 /// Between two looks at a program that runs.
 const LOOK: Duration = Duration::from_millis(20);
+/// After a program's end, for what it said.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// `EX_TEMPFAIL` of sysexits.h: not yet.
 const NOT_YET: i32 = 75;
 
@@ -148,10 +151,9 @@ impl Reboot for ExecHooks {
 
 /// Waits for the end of a program, and ends it with everything that it started when its time is up.
 fn wait(mut child: Child, limit: Duration) -> io::Result<(ExitStatus, String)> {
-    let readers = [
-        child.stdout.take().map(|pipe| std::thread::spawn(move || tail(pipe))),
-        child.stderr.take().map(|pipe| std::thread::spawn(move || tail(pipe))),
-    ];
+    let (send, lines) = mpsc::channel();
+    read(child.stdout.take(), send.clone(), 0);
+    read(child.stderr.take(), send, 1);
     let group = rustix::process::Pid::from_child(&child);
     let started = Instant::now();
     let status = loop {
@@ -173,8 +175,20 @@ fn wait(mut child: Child, limit: Duration) -> io::Result<(ExitStatus, String)> {
             format!("it did not end within {} s", limit.as_secs()),
         ));
     };
-    let lines = readers.into_iter().flatten().filter_map(|reader| reader.join().ok());
-    Ok((status, lines.filter(|line| !line.is_empty()).last().unwrap_or_default()))
+    // A program that left its group keeps the pipes open as long as it likes: it is not waited for.
+    let mut told = [String::new(), String::new()];
+    while let Ok((pipe, line)) = lines.recv_timeout(LAST_WORDS) {
+        told[pipe] = line;
+    }
+    let [out, err] = told;
+    Ok((status, if err.is_empty() { out } else { err }))
+}
+
+/// Reads a pipe in a thread of its own, which ends with the pipe.
+fn read(pipe: Option<impl Read + Send + 'static>, send: mpsc::Sender<(usize, String)>, number: usize) {
+    let Some(pipe) = pipe else { return };
+    // Whoever has stopped listening needs no answer.
+    std::thread::spawn(move || drop(send.send((number, tail(pipe)))));
 }
 
 /// The last line, at most 200 characters of it, without control characters.
@@ -287,6 +301,18 @@ mod tests {
         hooks.health = shell("sleep 3600 & sleep 3600").map(|program| Program { limit, ..program });
         let Ok(Verdict::Unhealthy(why)) = hooks.check() else { panic!() };
         assert_eq!(why, "it did not end within 0 s");
+    }
+
+    #[test]
+    fn a_program_that_leaves_its_group_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut hooks = hooks(&folder);
+        let ended = folder.path().join("ended");
+        // Far longer than any wait for it; the file says that it came to its own end.
+        let script = format!("setsid sh -c 'sleep 20; touch {}' & echo fine; exit 0", ended.display());
+        hooks.health = shell(&script);
+        assert_eq!(hooks.check(), Ok(Verdict::Healthy));
+        assert!(!ended.exists());
     }
 
     #[test]

@@ -29,10 +29,15 @@ impl FileStaging {
         Self { path: path.to_owned(), open: None }
     }
 
-    fn with<T>(&mut self, what: &str, work: impl FnOnce(&mut File) -> io::Result<T>) -> Result<T, PortError> {
+    fn with<T>(
+        &mut self,
+        what: &str,
+        create: bool,
+        work: impl FnOnce(&mut File) -> io::Result<T>,
+    ) -> Result<T, PortError> {
         let opened = match self.open.take() {
             Some(file) => Ok(file),
-            None => OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&self.path),
+            None => OpenOptions::new().read(true).write(true).create(create).truncate(false).open(&self.path),
         };
         let done = opened.and_then(|mut file| {
             let done = work(&mut file);
@@ -45,7 +50,13 @@ impl FileStaging {
     fn failed(&self, what: &str, error: &io::Error) -> PortError {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
-        let code = if full { FailureCode::NoRoom } else { FailureCode::Storage };
+        let lost = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound);
+        let code = match (full, lost) {
+            (true, _) => FailureCode::NoRoom,
+            // What was kept is gone: as with what was changed, only another download helps.
+            (_, true) => FailureCode::PayloadDigest,
+            _ => FailureCode::Storage,
+        };
         PortError::new(code, format!("{what} the staging area ({})", self.path.display()), error.to_string())
     }
 }
@@ -66,21 +77,21 @@ impl Staging for FileStaging {
     }
 
     fn write(&mut self, chunk: &Vouched<'_>) -> Result<(), PortError> {
-        self.with("writing", |file| {
+        self.with("writing", true, |file| {
             file.seek(SeekFrom::Start(chunk.offset()))?;
             file.write_all(chunk.bytes())
         })
     }
 
     fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), PortError> {
-        self.with("reading", |file| {
+        self.with("reading", false, |file| {
             file.seek(SeekFrom::Start(offset))?;
             file.read_exact(into)
         })
     }
 
     fn sync(&mut self) -> Result<(), PortError> {
-        self.with("syncing", |file| file.sync_all())?;
+        self.with("syncing", true, |file| file.sync_all())?;
         crate::files::sync_folder(&self.path).map_err(|error| {
             PortError::new(FailureCode::Storage, "syncing the staging area", error.to_string())
         })
@@ -111,10 +122,11 @@ mod tests {
         let mut got = [0; 904];
         FileStaging::new(&path).read(4096, &mut got).unwrap();
         assert_eq!(got, bytes[4096..]);
-        assert!(staging.read(4097, &mut got).is_err());
+        assert_eq!(staging.read(4097, &mut got).unwrap_err().code, FailureCode::PayloadDigest);
         assert!(staging.room().unwrap() > 0);
         staging.clear().unwrap();
         assert!(!path.exists());
-        assert!(staging.read(0, &mut got).is_err());
+        assert_eq!(staging.read(0, &mut got).unwrap_err().code, FailureCode::PayloadDigest);
+        assert!(!path.exists());
     }
 }

@@ -45,6 +45,9 @@ pub struct Journal {
     pub reports: Reports,
     /// The last decision.
     pub said: Option<Said>,
+    /// How often the product was asked, and the program started, in this trial.
+    #[serde(default)]
+    pub(crate) questions: u16,
     /// What went wrong with the update under way, for the report that follows.
     pub(crate) trouble: String,
 }
@@ -114,6 +117,7 @@ impl Journal {
             postponed_until: None,
             reports: Reports::default(),
             said: None,
+            questions: 0,
             trouble: String::new(),
         }
     }

@@ -13,7 +13,7 @@ use perennial_schemas::report::{FailureCode, Outcome};
 use crate::apply::{Tools, install};
 use crate::download::{Checkpoint, stage};
 use crate::journal::{Content, Journal};
-use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, Why, Wish};
+use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, State, Why, Wish};
 use crate::plan::{Plan, Source};
 use crate::port::{
     BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, Loaded, PortError, Reboot,
@@ -308,8 +308,12 @@ impl<'r, C: Crypto> Runner<'r, C> {
                 Event::Settled
             }
             Effect::Retire => {
-                let slot = plan(&self.client)?.slot;
-                self.ports.boot.set_unbootable(slot)?;
+                let plan = plan(&self.client)?;
+                // Going back was given up: the confirmed release in the other slot stays what it is.
+                let keep = plan.source.is_none() && self.client.state() == State::Retiring;
+                if !keep {
+                    self.ports.boot.set_unbootable(plan.slot)?;
+                }
                 Event::Retired
             }
             Effect::Reboot | Effect::Reinstate | Effect::FallBack => {

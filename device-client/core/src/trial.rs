@@ -10,7 +10,7 @@ use crate::port::{BootFlag, Slot, Verdict};
 
 /// Boots that a new release gets.
 pub const TRIES: u8 = 3;
-/// How often the product may answer "not yet" in one boot.
+/// How often the product may answer "not yet", and the program start, in one trial.
 pub const QUESTIONS: u16 = 60;
 /// Seconds between two questions: 60 of them are ten minutes.
 pub const QUESTION_SECONDS: i64 = 10;
@@ -19,18 +19,23 @@ pub const QUESTION_SECONDS: i64 = 10;
 /// `flag` of the target. `None`: nothing new.
 pub fn at_start(state: State, target: Slot, booted: Slot, flag: BootFlag) -> Option<Event> {
     let is_new = booted == target;
-    let tries_left = matches!(flag, BootFlag::Trying(left) if left > 0);
+    let tries_left = match flag {
+        BootFlag::Trying(left) => left,
+        _ => 0,
+    };
     match state {
-        State::Idle | State::Confirmed | State::FellBack { .. } => None,
+        State::Idle | State::Confirmed | State::FellBack { .. } | State::Retiring => None,
         // Its boot loader was told, and the power went before the journal was.
         State::Installed if is_new => Some(Event::BootedNew),
         State::Installed if flag == BootFlag::Trying(0) => old(FailureCode::DidNotBoot),
+        // The program was killed in between: what the boot loader starts next must not be forgotten.
+        State::Installed if tries_left > 0 => Some(Event::Activated { tries: tries_left }),
         State::Installed => None,
         // The slot that was to be written is the one that runs: somebody has switched by hand. Never write into it.
         state if state.is_before_activation() => is_new.then_some(Event::Dropped),
         State::Activated { .. } if is_new => Some(Event::BootedNew),
         // The program was started again before the device was.
-        State::Activated { .. } if tries_left => None,
+        State::Activated { .. } if tries_left > 0 => None,
         State::Activated { .. } => old(FailureCode::DidNotBoot),
         State::Trying if is_new => Some(Event::BootedNew),
         // It ran, said nothing bad, and is gone.
@@ -76,6 +81,9 @@ mod tests {
             (installing,       new, BootFlag::Good,         Some(Event::Dropped)),
             (State::Installed, old, BootFlag::Unbootable,   None),
             (State::Installed, new, BootFlag::Trying(2),    Some(Event::BootedNew)),
+            (State::Installed, old, BootFlag::Trying(3),    Some(Event::Activated { tries: 3 })),
+            (State::Retiring,  old, BootFlag::Trying(3),    None),
+            (State::Retiring,  new, BootFlag::Trying(2),    None),
             (State::Installed, old, BootFlag::Trying(0),    fell_back(F::DidNotBoot)),
             (activated,        new, BootFlag::Trying(2),    Some(Event::BootedNew)),
             (activated,        old, BootFlag::Trying(3),    None),

@@ -138,8 +138,8 @@ impl Adapters {
         Runner::open(ports, self.identity.clone(), &self.root, settings, &Ring)
     }
 
-    /// Begins again what was lost of the state, as far as it was: nothing below what the factory root, the counter and
-    /// the running image say.
+    /// Begins again what was lost of the state, as far as it was, from the factory root. Records that can be read stay, and
+    /// so does the counter; versions of metadata that only a lost record knew are forgotten.
     ///
     /// # Errors
     /// [`RunError`].

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::machine::{Settings, Why};
+use perennial_device_core::machine::{Settings, State, Why};
 use perennial_device_core::report::Entry;
 use perennial_device_core::run::{Notice, RunError, Runner, Step};
 use perennial_schemas::Timestamp;
@@ -58,6 +58,8 @@ pub struct Outcome {
     pub events: Vec<Entry>,
     /// The release that runs now, where it is known.
     pub running: Option<perennial_device_core::journal::Content>,
+    /// The release on trial was given up; the restart brings the old one back.
+    pub falling_back: bool,
 }
 
 /// Works until there is nothing to do now.
@@ -132,5 +134,6 @@ fn outcome(runner: &Runner<'_, Ring>, end: End, seen: u64) -> Outcome {
     let journal = runner.client().journal();
     let events = journal.reports.history().iter().filter(|entry| entry.sequence > seen).cloned().collect();
     let running = runner.client().booted().and_then(|slot| journal.content(slot)).cloned();
-    Outcome { end, events, running }
+    let falling_back = matches!(journal.state, State::Unhealthy { .. } | State::Retiring);
+    Outcome { end, events, running, falling_back }
 }

@@ -143,13 +143,18 @@ impl UpdateReport {
         failure: Option<perennial_device_core::port::PortError>,
         config: &Config,
     ) -> Self {
-        let Outcome { end, events, running } = outcome;
+        let Outcome { end, events, running, falling_back } = outcome;
         let running = running.map(|content| content.version);
         let last = events.iter().rev().find(|event| is_final(event));
         let (result, reason, status) = match (&end, last) {
             (End::Interrupted, _) => {
                 ("interrupted", Some("it goes on where it was, next time".into()), FAILED)
             }
+            (End::Restarting, _) if falling_back => (
+                "falling-back",
+                Some("the release failed its trial, and the device restarts".into()),
+                FELL_BACK,
+            ),
             (End::Restarting, _) => {
                 let why = if config.hooks.reboot.is_empty() {
                     "restart the device to go on"
@@ -207,6 +212,7 @@ impl fmt::Display for UpdateReport {
             ("confirmed", _) => writeln!(f, "Done: {running} is running."),
             ("fell-back", Some(reason)) => writeln!(f, "Fell back: {reason}. {running} is running."),
             ("held", Some(reason)) => writeln!(f, "Held: {reason}. {running} is running."),
+            ("falling-back", Some(reason)) => writeln!(f, "Falling back: {reason}."),
             ("restarting", Some(reason)) => writeln!(f, "Installed: {reason}."),
             ("interrupted", Some(reason)) => writeln!(f, "Interrupted: {reason}."),
             // The two lines of the error say it.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use perennial_device_core::port::{Fetch, FetchError, Sink, Stop};
 
 use super::{PIECE, stays_inside};
-use crate::files::{FileError, read_if_there};
+use crate::files::{FileError, open_regular, read_if_there};
 
 /// A folder.
 pub struct FolderSource {
@@ -68,7 +68,7 @@ impl Fetch for FolderSource {
             return Err(missing());
         }
         let full = self.folder.join("targets").join(path);
-        let mut file = File::open(&full).map_err(|error| match error.kind() {
+        let mut file = open_regular(&full).map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => missing(),
             _ => unreadable(&full, &error),
         })?;

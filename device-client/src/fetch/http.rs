@@ -1,14 +1,25 @@
 //! A server's static plane: metadata below one address, targets below another.
 
+#![expect(clippy::disallowed_methods, reason = "this module measures how long a download takes")]
+
 use std::ops::Range;
+use std::time::{Duration, Instant};
 
 use perennial_device_core::port::{Fetch, FetchError, Sink, Stop};
 
 use crate::error::chain;
-use crate::http::{Answer, Get, HttpClient, HttpError, Span, Url};
+use crate::http::{Answer, Get, HttpClient, HttpError, Span, Url, jittered};
 
-/// Times that a download goes on after it broke off without bringing a single byte more.
+/// Times that a download goes on after it broke off without bringing [`LEAST_PROGRESS`].
 const FRUITLESS: u32 = 3;
+/// Bytes that an answer must bring to count. A server that breaks off after each byte would otherwise hold a device for
+/// ever, away from its next check.
+const LEAST_PROGRESS: u64 = 32 * 1024;
+/// The longest time of one download, for the same reason. What is staged, or plain, goes on afterwards; only a compressed
+/// payload that is streamed begins anew, so this is long.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// Before going on.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// A server.
 pub struct HttpSource {
@@ -76,12 +87,17 @@ impl Fetch for HttpSource {
         let url = self.targets.file(path);
         let mut from = range.start;
         let mut fruitless = 0;
+        let started = Instant::now();
         while from < range.end {
             let before = from;
             let span = Span::Range { from, to: range.end };
             let broken = match self.client.get(Get { url: &url, span, unless: None }) {
                 Ok(Answer::Body(mut body)) => loop {
                     match body.piece() {
+                        Ok(Some(_)) if started.elapsed() > LONGEST => {
+                            let detail = "the download takes longer than a day".into();
+                            return Err(FetchError::Unreachable { place: self.targets.origin(), detail });
+                        }
                         Ok(Some(piece)) => {
                             sink(&piece).map_err(|Stop| FetchError::Stopped)?;
                             from += piece.len() as u64;
@@ -96,11 +112,12 @@ impl Fetch for HttpSource {
                 Err(error) => return Err(refused(&error, &self.targets)),
             };
             let Some(error) = broken else { continue };
-            fruitless = if from > before { 0 } else { fruitless + 1 };
+            fruitless = if from - before >= LEAST_PROGRESS { 0 } else { fruitless + 1 };
             if fruitless >= FRUITLESS || !error.is_passing() {
                 return Err(refused(&error, &self.targets));
             }
             tracing::debug!(path, from, %error, "going on after a break");
+            self.client.sleep(jittered(PAUSE));
         }
         Ok(())
     }
@@ -184,6 +201,19 @@ mod tests {
         let (mut source, asked) = server(vec![nothing.into()]);
         let error = source.target_range("p/a", 0..10, &mut |_| Ok(())).unwrap_err();
         assert!(matches!(error, FetchError::Answer { .. }), "{error}");
+        assert_eq!(asked.try_iter().count(), FRUITLESS as usize);
+    }
+
+    #[test]
+    fn breaks_after_each_byte_end_it() {
+        let part = |from: u32| {
+            format!(
+                "HTTP/1.1 206 P\r\nContent-Range: bytes {from}-9/10\r\nContent-Length: {}\r\n\r\nx",
+                10 - from
+            )
+        };
+        let (mut source, asked) = server((0..9).map(part).collect());
+        assert!(source.target_range("p/a", 0..10, &mut |_| Ok(())).is_err());
         assert_eq!(asked.try_iter().count(), FRUITLESS as usize);
     }
 

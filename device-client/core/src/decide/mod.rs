@@ -179,10 +179,12 @@ fn examine(facts: &Facts<'_>, offered: &Offered, manifest: &Manifest) -> Result<
             return Err(Reason::no(Refusal::Unreadable { code: *code, detail: detail.clone() }));
         }
     };
+    // The counter rises after a release is confirmed; until then what runs is the floor.
+    let counter = facts.counter.max(facts.running.map_or(0, |running| running.security_version));
     let refusal = if release.product != *facts.product || release.version != offered.version {
         Some(Refusal::OtherRelease)
-    } else if release.security_version < facts.counter {
-        Some(Refusal::BelowCounter { security_version: release.security_version, counter: facts.counter })
+    } else if release.security_version < counter {
+        Some(Refusal::BelowCounter { security_version: release.security_version, counter })
     } else if let Some(minimum) = release.minimum_version.as_ref().filter(|m| !is_at_least(facts, m)) {
         Some(Refusal::Barrier { minimum: minimum.clone() })
     } else {

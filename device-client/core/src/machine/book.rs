@@ -61,7 +61,8 @@ impl Client {
             self.journal.plan = None;
         }
         if state == State::Trying {
-            self.questions = 0;
+            let asked = self.journal.questions.saturating_add(1);
+            self.journal.questions = if before == State::Trying { asked } else { 0 };
         }
         (self.journal.state, self.unsaved) = (state, true);
         Ok(())

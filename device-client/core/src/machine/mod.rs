@@ -164,7 +164,6 @@ pub struct Client {
     pause: Option<(Timestamp, Why)>,
     retries: u32,
     next_check: Timestamp,
-    questions: u16,
 }
 
 impl Client {
@@ -181,7 +180,6 @@ impl Client {
             pause: None,
             retries: 0,
             next_check: Timestamp::from_unix(i64::MIN),
-            questions: 0,
         }
     }
 
@@ -312,8 +310,10 @@ impl Client {
             State::Trying => Effect::AskHealth,
             State::Confirmed if runs_new => Effect::Settle,
             State::Confirmed => Effect::Reinstate,
-            State::Unhealthy { .. } | State::FellBack { .. } if runs_new => Effect::FallBack,
-            State::Unhealthy { .. } | State::FellBack { .. } => Effect::Retire,
+            State::Unhealthy { .. } | State::FellBack { .. } | State::Retiring if runs_new => {
+                Effect::FallBack
+            }
+            State::Unhealthy { .. } | State::FellBack { .. } | State::Retiring => Effect::Retire,
         })
     }
 
@@ -324,10 +324,15 @@ impl Client {
 
     fn on_start(&mut self, booted: Slot, status: BootStatus, now: Timestamp) -> Result<(), Illegal> {
         self.under_way = None;
-        (self.booted, self.status, self.questions) = (Some(booted), Some(status), 0);
+        (self.booted, self.status) = (Some(booted), Some(status));
         let Some(plan) = &self.journal.plan else { return Ok(()) };
         let event = trial::at_start(self.journal.state, plan.slot, booted, status.of(plan.slot));
-        event.map_or(Ok(()), |event| self.happen(event, now))
+        event.map_or(Ok(()), |event| self.happen(event, now))?;
+        // Each start counts as a question, or a program that dies before the answer would ask for ever.
+        if self.journal.state == State::Trying && self.journal.questions >= trial::QUESTIONS {
+            return self.happen(Event::Unhealthy { code: FailureCode::Unhealthy }, now);
+        }
+        Ok(())
     }
 
     fn on_checked(&mut self, decision: &Decision, plan: Option<Plan>, now: Timestamp) -> Result<(), Illegal> {
@@ -346,6 +351,11 @@ impl Client {
             }
             (Some(new), Some(_)) if before => {
                 self.happen(Event::Dropped, now)?;
+                if self.journal.state != State::Idle {
+                    // The slot is made unbootable first.
+                    self.next_check = now;
+                    return Ok(());
+                }
                 self.begin(Event::Chosen, new, now)
             }
             (Some(new), None) => self.begin(Event::Chosen, new, now),
@@ -369,11 +379,12 @@ impl Client {
 
     fn on_verdict(&mut self, verdict: &Verdict, now: Timestamp) -> Result<(), Illegal> {
         self.under_way = None;
-        self.questions = self.questions.saturating_add(1);
+        self.journal.questions = self.journal.questions.saturating_add(1);
+        self.unsaved = true;
         if let Verdict::Unhealthy(detail) = verdict {
             self.note_trouble(detail);
         }
-        match trial::judge(verdict, self.questions) {
+        match trial::judge(verdict, self.journal.questions) {
             Some(event) => self.happen(event, now),
             None => {
                 self.pause = Some((now.plus_seconds(trial::QUESTION_SECONDS), Why::Health));

@@ -41,6 +41,9 @@ pub enum State {
         /// Why.
         code: FailureCode,
     },
+    /// It was given up with its image in the slot. The boot loader may have been told of it, and the power gone or the
+    /// disk full before that was noted: the slot is to be made unbootable.
+    Retiring,
     /// The device runs its old release again; the slot is to be made unbootable.
     FellBack {
         /// Why.
@@ -66,6 +69,7 @@ impl State {
     pub fn name(self) -> &'static str {
         match self {
             State::Idle => "idle",
+            State::Retiring => "retiring",
             State::Verified => "verified",
             State::Downloading { .. } => "downloading",
             State::Staged => "staged",

@@ -41,6 +41,11 @@ pub fn next(state: S, event: E) -> Result<S, Illegal> {
         (S::Unhealthy { code },          E::BootedOld { .. })        => S::FellBack { code },
         (S::FellBack { .. },             E::Retired)                 => S::Idle,
 
+        // Whether the boot loader was told is not known for certain.
+        (S::Installed,                   E::Failed { .. })           => S::Retiring,
+        (S::Installed,                   E::Dropped)                 => S::Retiring,
+        (S::Retiring,                    E::Retired)                 => S::Idle,
+
         (state,                          E::Failed { .. } | E::Dropped)
                                 if state.is_before_activation()      => S::Idle,
 

@@ -24,6 +24,7 @@ fn states() -> Vec<State> {
         State::Confirmed,
         State::Unhealthy { code: CODE },
         State::FellBack { code: CODE },
+        State::Retiring,
     ]
 }
 
@@ -59,12 +60,13 @@ downloading ....DS..........ii
 staged      ......C.........ii
 claimed     .......I........ii
 installing  ....I...I.......ii
-installed   .........ATF....ii
+installed   .........ATF....RR
 activated   ..........TF......
 trying      ..........TFCU....
 confirmed   ...............i..
 unhealthy   ...........F......
-fell-back   ..............i...";
+fell-back   ..............i...
+retiring    ..............i...";
 
 #[test]
 fn every_pair_is_as_the_table_says_and_all_others_are_illegal() {
@@ -218,6 +220,9 @@ fn an_update_that_is_withdrawn_before_its_activation_is_dropped() {
     let reason = Reason::Refused(Refusal::Withdrawn);
     let refused = Decision::Refused(PassedOver { version: None, reason });
     client.handle(Input::Checked(refused, None), late).unwrap();
+    // Activating it may have failed after the boot loader was told.
+    assert_eq!(effect(&mut client, late), Some(Effect::Retire));
+    client.handle(Input::Happened(Event::Retired), late).unwrap();
     assert_eq!(client.state(), State::Idle);
     assert_eq!(client.journal().content(Slot::B), None, "the slot holds nothing that counts");
 }
@@ -231,6 +236,37 @@ fn a_better_release_replaces_the_one_under_way() {
     client.handle(Input::Checked(update(&plan(2)), Some(Box::new(plan(2)))), later).unwrap();
     assert_eq!(client.state(), State::Verified);
     assert_eq!(client.journal().plan, Some(plan(2)));
+}
+
+#[test]
+fn a_better_release_replaces_an_installed_one_once_its_slot_is_unbootable() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    let later = NOW.plus_seconds(5 * 3600);
+    assert_eq!(effect(&mut client, later), Some(Effect::Check));
+    let better = || Input::Checked(update(&plan(2)), Some(Box::new(plan(2))));
+    client.handle(better(), later).unwrap();
+    assert_eq!(effect(&mut client, later), Some(Effect::Retire));
+    client.handle(Input::Happened(Event::Retired), later).unwrap();
+    assert_eq!(effect(&mut client, later), Some(Effect::Check), "at once");
+    client.handle(better(), later).unwrap();
+    assert_eq!(client.journal().plan, Some(plan(2)));
+}
+
+#[test]
+fn a_program_that_dies_again_and_again_ends_its_trial() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    happen(&mut client, &[Event::Activated { tries: 3 }]);
+    let mut starts = 0;
+    while client.state() != (State::Unhealthy { code: CODE }) {
+        starts += 1;
+        assert!(starts <= trial::QUESTIONS + 1);
+        let mut next = Client::new(client.journal().clone(), Settings::default());
+        next.handle(started(Slot::B, BootFlag::Trying(2)), NOW).unwrap();
+        client = next;
+    }
+    assert_eq!(effect(&mut client, NOW), Some(Effect::FallBack));
 }
 
 #[test]

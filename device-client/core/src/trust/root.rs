@@ -55,10 +55,9 @@ impl<C: Crypto> Refresh<'_, C> {
     pub(super) fn finish_root(&self) -> Result<(), TrustError> {
         let root = &self.state.root;
         let file = format!("{}.root.json", root.version());
-        // After a recovery: the device has known a later root than the repository shows now.
-        if !self.stopped_at_root_limit() {
-            not_below(&file, self.state.floors.root, root.version())?;
-        }
+        // After a recovery: the device has known a later root than the repository shows now, or than this walk came to
+        // before its limit; the next refresh goes on from there.
+        not_below(&file, self.state.floors.root, root.version())?;
         // 5.3.10 Freeze: the latest root must not have expired.
         current(&file, root.expires(), self.now())
         // 5.3.12 Consistent snapshots: file names are made from `root.consistent_snapshot` where they are asked for.
