@@ -65,9 +65,9 @@ pub enum Loaded {
 /// - a load gives the whole copy with the highest sequence; one torn copy is no error, as the other is whole. (The
 ///   older copy is then found only if the newest was damaged afterwards; the core copes with an older journal, and the
 ///   trust state's floors go with it: an adapter that finds one copy damaged says so in its log);
-/// - a **marker outside the store** (another folder, the boot loader's environment, a TPM index) is written before the
-///   first save of any record. A missing record with the marker there is [`Loaded::Lost`], without it
-///   [`Loaded::New`].
+/// - a **marker outside the store** (another folder, the boot loader's environment, a TPM index) names each
+///   record once its first save is durable, and that save counts only then. A missing record that the marker names is
+///   [`Loaded::Lost`], any other [`Loaded::New`].
 pub trait Store {
     /// The record's bytes.
     ///
