@@ -5,15 +5,16 @@
 
 use std::collections::BTreeSet;
 
-use perennial_schemas::RoleName;
 use perennial_schemas::limits::ROOT_LENGTH;
-use perennial_schemas::tuf::TopRole;
+use perennial_schemas::tuf::{Role as _, Root, Snapshot, Targets, TopRole};
+use perennial_schemas::{RoleName, Signed};
 use serde::Serialize;
 
 use super::{Proposal, ProposalError, Standing, rules, seal};
 use crate::check::Preview;
+use crate::crypto::Ring;
 use crate::files;
-use crate::repository::{Repository, file_name, top};
+use crate::repository::{Repository, RoleFile, authority_of, file_name, top};
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,7 +60,10 @@ pub fn seal<'p>(proposal: &'p Proposal, repository: &'p Repository) -> Result<Se
             let name = file_name(role, proposal.version(role));
             Ok((role.clone(), name, seal::role_file(&standing, role)?))
         })
-        .collect::<Result<_, ProposalError>>()?;
+        .collect::<Result<Vec<(RoleName, String, Vec<u8>)>, ProposalError>>()?;
+    for (role, name, bytes) in &metadata {
+        replaces_nothing(&standing, role, name, bytes)?;
+    }
     Ok(Sealed { proposal, repository, metadata, targets: files::list_all(&proposal.dir.join("targets"))? })
 }
 
@@ -134,6 +138,46 @@ pub fn publish(sealed: &Sealed<'_>) -> Result<PublishedFiles, ProposalError> {
         metadata: metadata.iter().map(|(_, name, _)| name.clone()).collect(),
         targets: targets.clone(),
     })
+}
+
+/// Refuses to write over a metadata file that devices may have seen: a lost snapshot makes what it named look unpublished.
+/// What nobody could have believed, left by a publication that was cut short, is replaced.
+fn replaces_nothing(
+    standing: &Standing<'_>,
+    role: &RoleName,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), ProposalError> {
+    let path = standing.repository.metadata_dir().join(name);
+    if role.as_str() == TopRole::Timestamp.as_str() {
+        return Ok(());
+    }
+    let old =
+        match files::read_if_there(&path, ROOT_LENGTH.max(Targets::MAX_LENGTH).max(Snapshot::MAX_LENGTH))? {
+            Some(old) if old != bytes => old,
+            _ => return Ok(()),
+        };
+    let Some(published) = standing.published() else { return Ok(()) };
+    let authority = authority_of(role, published.root.value(), published.roles.values().map(RoleFile::value));
+    let Some(authority) = authority else { return Ok(()) };
+    let good = match role.as_str() {
+        "root" => Signed::<Root>::parse(&old).is_ok_and(|file| file.check(&authority, &Ring).is_ok()),
+        "snapshot" => Signed::<Snapshot>::parse(&old).is_ok_and(|file| file.check(&authority, &Ring).is_ok()),
+        _ => Signed::<Targets>::parse(&old).is_ok_and(|file| file.check(&authority, &Ring).is_ok()),
+    };
+    let version = match role.as_str() {
+        "root" => published.root.version(),
+        "snapshot" => published.snapshot.as_ref().map_or(0, RoleFile::version),
+        _ => published.role(role).map_or(0, RoleFile::version),
+    };
+    if !good && standing.proposal.version(role) > version {
+        return Ok(());
+    }
+    Err(ProposalError::refused(
+        format!("metadata/{name} is there already, and says something else"),
+        "a newer snapshot was lost, or another publication was cut short: restore the folder metadata/ from a copy that \
+         you trust, or publish the other proposal first",
+    ))
 }
 
 /// The order in which roles are written.

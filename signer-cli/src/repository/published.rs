@@ -1,7 +1,8 @@
 //! What is published: one root, one snapshot, and every role that the snapshot names.
 //!
-//! The newest snapshot that verifies with everything it names is what counts, so a publication that was cut short
-//! leaves the state before it.
+//! The newest snapshot counts. One whose keys, or whose targets role's, the root does not name yet is passed over: its
+//! publication was cut short before the root, and what was published before still counts. Whatever else is missing or
+//! wrong below a well-signed snapshot is an error, so that no lost file takes the repository back.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -71,17 +72,19 @@ impl Published {
         let Some(root) = newest_root(dir, names)? else { return Ok(None) };
         let mut versions = versions_of(names, "snapshot");
         versions.reverse();
-        let mut first_failure = None;
+        let mut passed_over = None;
         for version in versions {
             match read_closure(dir, &root, version) {
                 Ok((snapshot, roles)) => {
                     let timestamp = read_timestamp(dir)?;
+                    names_nothing_newer(dir, &root, timestamp.as_ref(), version)?;
                     return Ok(Some(Self { root, snapshot: Some(snapshot), roles, timestamp }));
                 }
-                Err(e) => first_failure = first_failure.or(Some(e)),
+                Err(Unfit::CutShort(e)) => passed_over = passed_over.or(Some(e)),
+                Err(Unfit::Wrong(e)) => return Err(e),
             }
         }
-        match first_failure {
+        match passed_over {
             Some(e) => Err(e),
             None => Ok(Some(Self { root, snapshot: None, roles: BTreeMap::new(), timestamp: None })),
         }
@@ -175,14 +178,34 @@ fn newest_root(dir: &Path, names: &[String]) -> Result<Option<RoleFile<Root>>, R
     Ok(newest)
 }
 
+/// Why a snapshot doesn't count.
+enum Unfit {
+    /// A root that names its keys was to be written after it.
+    CutShort(RepositoryError),
+    /// Something was lost or changed.
+    Wrong(RepositoryError),
+}
+
+impl<E: Into<RepositoryError>> From<E> for Unfit {
+    fn from(error: E) -> Self {
+        Self::Wrong(error.into())
+    }
+}
+
 type Closure = (RoleFile<Snapshot>, BTreeMap<RoleName, RoleFile<Targets>>);
 
 /// A snapshot with every role that it names, each verified by its delegator's keys where there is a delegator.
-fn read_closure(dir: &Path, root: &RoleFile<Root>, version: u64) -> Result<Closure, RepositoryError> {
+fn read_closure(dir: &Path, root: &RoleFile<Root>, version: u64) -> Result<Closure, Unfit> {
     let path = dir.join(file_name(&top(TopRole::Snapshot), version));
     let snapshot = RoleFile::<Snapshot>::parse(files::read(&path, Snapshot::MAX_LENGTH)?, &path)?;
     let authority = root.value().authority(TopRole::Snapshot);
-    check(&snapshot, &authority, version, &path)?;
+    if let Err(e) = check(&snapshot, &authority, version, &path) {
+        let named = |keyid| authority.keys().any(|(id, _)| id == keyid);
+        let ours = snapshot.signed.signatures().iter().any(|signature| named(&signature.keyid));
+        let damaged = ours && snapshot.signed.good_keys(&authority, &Ring).is_empty();
+        let cut_short = !damaged && snapshot.version() == version;
+        return Err(if cut_short { Unfit::CutShort(e) } else { Unfit::Wrong(e) });
+    }
     let mut roles = BTreeMap::new();
     for (name, meta) in &snapshot.value().meta {
         let role = name.strip_suffix(".json").and_then(|name| name.parse::<RoleName>().ok());
@@ -198,7 +221,13 @@ fn read_closure(dir: &Path, root: &RoleFile<Root>, version: u64) -> Result<Closu
         // A role that nobody delegates to any more stays in the snapshot (TUF 5.5.5), and no device asks for it.
         if let Some(authority) = authority {
             let path = dir.join(file_name(role, file.version()));
-            check(file, &authority, file.version(), &path)?;
+            let listed = snapshot.value().meta.get(&format!("{role}.json"));
+            let exact =
+                listed.and_then(|meta| meta.hashes.as_ref()).is_some_and(|h| h.contains_key("sha256"));
+            // Vouched for to the last byte, by keys that the root does not name: the root that does is to come.
+            let to_come = exact && *role == top(TopRole::Targets);
+            let unfit = if to_come { Unfit::CutShort } else { Unfit::Wrong };
+            check(file, &authority, file.version(), &path).map_err(unfit)?;
         }
     }
     Ok((snapshot, roles))
@@ -230,6 +259,23 @@ fn check<T: Role>(
         return Err(untrusted(format!("it says that it is version {}", file.version())));
     }
     file.signed.check(authority, &Ring).map_err(|e| untrusted(e.to_string()))
+}
+
+/// A timestamp is written last: the snapshot that a good one names was there.
+fn names_nothing_newer(
+    dir: &Path,
+    root: &RoleFile<Root>,
+    timestamp: Option<&RoleFile<TimestampRole>>,
+    newest: u64,
+) -> Result<(), RepositoryError> {
+    let authority = root.value().authority(TopRole::Timestamp);
+    let good = timestamp.filter(|file| file.signed.check(&authority, &Ring).is_ok());
+    let named = good.and_then(|file| file.value().snapshot()).map_or(0, |meta| meta.version);
+    if named <= newest {
+        return Ok(());
+    }
+    let path = dir.join(file_name(&top(TopRole::Snapshot), named));
+    Err(RepositoryError::Untrusted { path, why: "timestamp.json names it, and it is missing".into() })
 }
 
 fn read_timestamp(dir: &Path) -> Result<Option<RoleFile<TimestampRole>>, RepositoryError> {

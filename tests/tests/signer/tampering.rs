@@ -219,3 +219,40 @@ fn a_publication_holds_the_repository_alone() {
     drop(io);
     assert!(asked.get() > 0 && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
 }
+
+/// The repository with the year more published: snapshot 3, thermostat 2.
+fn extended() -> Desk {
+    let desk = extension();
+    super::desk::publish(&desk, &["erin", "frank", "dora", "tess"]);
+    desk
+}
+
+#[test]
+fn a_lost_or_damaged_file_does_not_take_the_repository_back() {
+    for (lost, damaged) in
+        [("2.thermostat", false), ("2.thermostat", true), ("3.snapshot", true), ("3.snapshot", false)]
+    {
+        let desk = extended();
+        let file = desk.path(&format!("repo/metadata/{lost}.json"));
+        if damaged {
+            edit(&file, "\"expires\":\"20", "\"expires\":\"21");
+        } else {
+            fs::remove_file(file).unwrap();
+        }
+        for command in ["status", "product extend thermostat --support-until 2033-12 --reason again"] {
+            let refused = desk.refused(command);
+            assert!(refused.contains(lost), "{lost} {damaged}: {refused}");
+        }
+    }
+}
+
+#[test]
+fn a_published_version_is_not_given_twice_after_a_lost_snapshot() {
+    let desk = extended();
+    fs::remove_file(desk.path("repo/metadata/3.snapshot.json")).unwrap();
+    fs::remove_file(desk.path("repo/metadata/timestamp.json")).unwrap();
+    desk.ok("product extend thermostat --support-until 2033-12 --reason other");
+    signed_by(&desk, &["erin", "frank", "dora", "tess"]);
+    let refused = desk.refused("publish");
+    assert!(refused.contains("metadata/2.thermostat.json is there already"), "{refused}");
+}
