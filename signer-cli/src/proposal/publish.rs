@@ -158,7 +158,7 @@ fn replaces_nothing(
             _ => return Ok(()),
         };
     let Some(published) = standing.published() else { return Ok(()) };
-    let authority = authority_of(role, published.root.value(), published.roles.values().map(RoleFile::value));
+    let authority = authority_of(role, published.root.value(), |name| Some(published.role(name)?.value()));
     let Some(authority) = authority else { return Ok(()) };
     let good = match role.as_str() {
         "root" => Signed::<Root>::parse(&old).is_ok_and(|file| file.check(&authority, &Ring).is_ok()),
