@@ -296,6 +296,63 @@ fn a_root_without_the_servers_key_needs_an_offline_timestamp() {
 }
 
 #[test]
+fn a_bundle_that_brings_only_a_later_offline_timestamp_is_taken_in() {
+    let mut kit = Kit::new();
+    kit.repository.rotate(TopRole::Timestamp);
+    kit.repository.publish_root();
+    kit.target("cam/a", "a");
+    kit.repository.publish();
+    let bundled = |kit: &Kit| {
+        let mut files = kit.files();
+        let timestamp = kit.repository.files["timestamp.json"].clone();
+        files.insert(0, ("metadata/timestamp.json".into(), timestamp));
+        files
+    };
+    let first = bundled(&kit);
+    kit.ingest(&kit.write("first", &first)).ok();
+    assert!(kit.ingest(&kit.write("first", &first)).ok().contains("holds that already"));
+
+    kit.repository.publish_timestamp();
+    let second = bundled(&kit);
+    assert_ne!(first[0], second[0]);
+    assert_eq!(first[1..], second[1..]);
+    assert!(kit.ingest(&kit.write("second", &second)).ok().starts_with("Generation 2 is served"));
+    let server = kit.serve("");
+    assert_eq!(get(server.plain[0], "/metadata/timestamp.json").body, second[0].1);
+    server.stop();
+
+    // A bundle without news is read to its end all the same.
+    let mut bytes = bundle(&second);
+    bytes.push(0);
+    let path = kit.path("longer");
+    std::fs::write(&path, bytes).unwrap();
+    refused(&kit, &path, "goes on after its last file");
+}
+
+#[test]
+fn a_root_that_nobody_signed_decides_nothing() {
+    let mut kit = published();
+    kit.target("cam/more", "more");
+    kit.repository.publish();
+    let forged = |kit: &Kit, root: &[u8]| {
+        let mut files = kit.files();
+        files.insert(0, ("metadata/999.root.json".into(), root.to_vec()));
+        kit.write("forged", &files)
+    };
+    // One that names the server's key: it would have been ignored, and the bundle taken.
+    let root = kit.repository.files["2.root.json"].clone();
+    refused(&kit, &forged(&kit, &root), "metadata/999.root.json is in the bundle, but no signed metadata");
+    // One that doesn't, with a timestamp that the true root's other key signed: devices would be bound to it.
+    let root = kit.repository.first_root().to_vec();
+    kit.repository.timestamp.common.version = 2_000_000_000;
+    kit.repository.serve_timestamp();
+    let mut files = kit.files();
+    files.insert(0, ("metadata/999.root.json".into(), root));
+    files.insert(0, ("metadata/timestamp.json".into(), kit.repository.files["timestamp.json"].clone()));
+    refused(&kit, &kit.write("forged", &files), "999.root.json is in the bundle");
+}
+
+#[test]
 fn every_root_there_ever_was_is_served() {
     let mut kit = published();
     kit.repository.rotate(TopRole::Root);

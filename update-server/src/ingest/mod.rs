@@ -187,12 +187,14 @@ impl Ingest<'_> {
 
         let (timestamp, offline) = source.timestamp(served.as_ref())?;
         let accepted = source.judge(&timestamp)?;
-        if let Some(unchanged) = unchanged(served.as_ref(), &accepted) {
-            return Ok(Prepared::Unchanged(unchanged));
-        }
+        source.no_stray_root(&accepted, offline)?;
         let wanted = promises::wanted(&accepted)?;
         let mut staging = self.held.state.staging()?;
         let mut new_bytes = parcel.targets(&wanted, &self.held.state.blobs(), &mut staging)?;
+        let renewed = offline.then_some(timestamp.as_slice());
+        if let Some(unchanged) = unchanged(served.as_ref(), &accepted, renewed) {
+            return Ok(Prepared::Unchanged(unchanged));
+        }
         self.all_there(&wanted, &staging)?;
         let support = promises::check(self.held, served.as_ref(), &accepted, &wanted, &staging, self.now)?;
 
@@ -262,8 +264,16 @@ impl Ingest<'_> {
     }
 }
 
-fn unchanged(served: Option<&Served>, accepted: &Accepted) -> Option<Outcome> {
-    let generation = &served?.generation;
+/// That nothing has to be done: every role is served as it is, and so is `offline`, the timestamp that an offline key
+/// signed. A later one of those is news, or what is served would expire with the old.
+fn unchanged(served: Option<&Served>, accepted: &Accepted, offline: Option<&[u8]>) -> Option<Outcome> {
+    let served = served?;
+    let generation = &served.generation;
+    if generation.offline_timestamp != offline.is_some()
+        || offline.is_some_and(|bytes| bytes != served.timestamp)
+    {
+        return None;
+    }
     let same = accepted.roles.iter().chain(&accepted.roots).all(|role| {
         let digest = digest_of(&role.bytes);
         generation.files.get(&format!("metadata/{}", role.file)).is_some_and(|file| file.sha256 == digest)
@@ -351,6 +361,23 @@ impl Source<'_> {
         };
         let judge = self.ingest.judge;
         judge.accept(trust.as_deref(), &root, &fetch, self.ingest.now).map_err(IngestError::Refused)
+    }
+
+    /// Refuses roots that no chain of signatures leads to, and a choice of the timestamp's signer that an unverified root led
+    /// to: what was decided before the verdict must agree with it.
+    fn no_stray_root(&self, accepted: &Accepted, offline: bool) -> Result<(), IngestError> {
+        let roots = || accepted.roles.iter().chain(&accepted.roots).filter(|role| role.name == "root");
+        let newest = roots().max_by_key(|role| version_of(&role.file)).map(|role| role.bytes.as_slice());
+        let published = self.published(accepted);
+        let stray = |name: &str| name.ends_with(".root.json") && !published.contains_key(name);
+        if let Some(name) = self.bundled.keys().find(|name| stray(name)) {
+            return Err(IngestError::Unvouched(format!("metadata/{name}")));
+        }
+        if accept::names_timestamp_key(newest, self.ingest.key.keyid()) == offline {
+            let why = "the newest root in the bundle isn't the one that the chain of roots leads to";
+            return Err(IngestError::Refused(why.into()));
+        }
+        Ok(())
     }
 
     /// The metadata files of the new generation: the accepted roles, and every root that there ever was.
