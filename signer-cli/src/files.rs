@@ -36,6 +36,12 @@ pub enum FileError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A link, a pipe or a device where only files and folders belong.
+    #[error("{} is neither a file nor a folder", path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
     /// There already, and never overwritten.
     #[error("{} exists already", path.display())]
     Exists {
@@ -63,6 +69,9 @@ impl Advise for FileError {
             }
             Self::Io { .. } => "check the permissions and the free space of the folder".into(),
             Self::TooLong { .. } => "check that it is the file that you mean".into(),
+            Self::NotAFile { .. } => {
+                "take a copy that you trust; proposals hold files and folders alone".into()
+            }
             Self::Exists { .. } => "choose another name, or move the old file away first".into(),
         }
     }
@@ -265,18 +274,22 @@ pub fn remove_unfinished(folder: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// Every file under a folder, by its path relative to it with `/` between, sorted.
+/// Every file under a folder, by its path relative to it with `/` between, sorted. Links are not followed, and whatever
+/// else is neither file nor folder could make a reader wait for ever: both are refused.
 ///
 /// # Errors
-/// [`FileError`]
+/// [`FileError::NotAFile`], [`FileError::Io`]
 pub fn list_all(folder: &Path) -> Result<Vec<String>, FileError> {
     let mut found = Vec::new();
     for name in list(folder)? {
         let path = folder.join(&name);
-        if fs::metadata(&path).map_err(FileError::io("read", &path))?.is_dir() {
+        let kind = fs::symlink_metadata(&path).map_err(FileError::io("read", &path))?.file_type();
+        if kind.is_dir() {
             found.extend(list_all(&path)?.into_iter().map(|inner| format!("{name}/{inner}")));
-        } else {
+        } else if kind.is_file() {
             found.push(name);
+        } else {
+            return Err(FileError::NotAFile { path });
         }
     }
     Ok(found)

@@ -18,6 +18,7 @@
 //! | [`inspect`] | any file of ours in plain words |
 //! | [`plain`] | what a product's documents say, in plain words |
 //! | [`files`], [`scratch`] | every reading and writing of files |
+//! | [`terminal`] | what others wrote, made fit for a terminal |
 //! | [`crypto`] | the provider of signatures and digests |
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -41,5 +42,6 @@ pub mod proposal;
 pub mod release;
 pub mod repository;
 pub mod scratch;
+pub mod terminal;
 
 pub use cli::{Io, run};

@@ -4,29 +4,35 @@ use perennial_schemas::channel::Channel;
 use perennial_schemas::ident::HardwareName;
 use perennial_schemas::release::{Class, Encoding, Image, Release, Severity};
 
+use crate::terminal::quoted;
+
 /// A release manifest, a line for each thing that it says.
 pub fn release(release: &Release) -> Vec<String> {
     let Release { product, version, security_version, .. } = release;
     let class = match &release.class {
         Class::Security => "security fixes".into(),
         Class::Functionality => "functionality".into(),
-        Class::Combined { reason } => format!("security and functionality together, because: {reason}"),
+        Class::Combined { reason } => {
+            format!("security and functionality together, because: {}", quoted(reason))
+        }
     };
     let mut lines = vec![
         format!("Release {version} of {product}: {class}."),
         format!("Security version {security_version}: devices that have confirmed a higher one refuse it."),
     ];
     lines.extend(release.images.iter().map(image));
-    lines.push(format!("What it changes: {}", release.notes.what));
+    lines.push(format!("What it changes: {}", quoted(&release.notes.what)));
     if !release.notes.why.is_empty() {
-        lines.push(format!("Why that matters: {}", release.notes.why));
+        lines.push(format!("Why that matters: {}", quoted(&release.notes.why)));
     }
     lines.push(match release.notes.interruption_seconds {
         0 => "The device can be used while it installs.".into(),
         seconds => format!("The device can't be used for {seconds} seconds."),
     });
-    lines.extend(release.fixes.iter().map(|fix| format!("Fixes {} ({})", fix.id, severity(fix.severity))));
-    lines.extend(release.advisories.iter().map(|address| format!("Advisory: {address}")));
+    lines.extend(
+        release.fixes.iter().map(|fix| format!("Fixes {} ({})", quoted(&fix.id), severity(fix.severity))),
+    );
+    lines.extend(release.advisories.iter().map(|address| format!("Advisory: {}", quoted(address))));
     lines.extend(
         release
             .minimum_version
@@ -54,7 +60,7 @@ pub fn channel(before: Option<&Channel>, channel: &Channel) -> Vec<String> {
     }
     for withdrawn in &channel.withdrawn {
         if before.is_none_or(|before| !before.withdrawn.contains(withdrawn)) {
-            let reason = &withdrawn.reason;
+            let reason = quoted(&withdrawn.reason);
             lines.push(format!(
                 "{} is withdrawn: devices refuse it for good. Reason: {reason}",
                 withdrawn.version
@@ -74,9 +80,9 @@ fn image(image: &Image) -> String {
         .iter()
         .map(|payload| {
             let encoding = match &payload.encoding {
-                Encoding::Plain => "as it is",
-                Encoding::Zstd => "zstd",
-                Encoding::Unknown(other) => other,
+                Encoding::Plain => "as it is".into(),
+                Encoding::Zstd => "zstd".into(),
+                Encoding::Unknown(other) => quoted(other),
             };
             format!("{} bytes to download ({encoding})", grouped(payload.length))
         })

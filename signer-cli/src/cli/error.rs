@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use super::Io;
+use crate::terminal::escaped;
 
 /// An error that knows what its reader can do about it.
 pub trait Advise: Error {
@@ -75,7 +76,7 @@ impl CliError {
 
     /// Prints the two lines; line breaks inside them become spaces.
     pub(super) fn print(&self, io: &mut Io<'_>) -> ExitCode {
-        let flat = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let flat = |text: &str| escaped(&text.split_whitespace().collect::<Vec<_>>().join(" "));
         // If stderr is gone, the exit status still tells.
         let _ = writeln!(io.stderr, "error: {}\nhint: {}", flat(&self.what), flat(&self.hint));
         ExitCode::from(self.status)

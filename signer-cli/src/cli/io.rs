@@ -8,6 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::CliError;
+use crate::terminal::escaped;
 
 /// Asks for a passphrase with this prompt; nothing is echoed.
 pub type Ask<'a> = Box<dyn FnMut(&str) -> io::Result<Zeroizing<String>> + 'a>;
@@ -46,7 +47,8 @@ impl Io<'_> {
         let text = if json {
             serde_json::to_string_pretty(report).map_err(CliError::output)? + "\n"
         } else {
-            report.to_string()
+            // Reports quote files that others wrote.
+            escaped(&report.to_string())
         };
         self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()).map_err(CliError::output)
     }

@@ -10,6 +10,7 @@ use perennial_schemas::support::Support;
 use crate::crypto::Ring;
 use crate::plain;
 use crate::proposal::{ProposalFile, SignatureFile};
+use crate::terminal::quoted;
 
 /// What kind of document it is, and what it says; `None` for a format that isn't ours.
 pub(super) fn says(format: &str, bytes: &[u8]) -> Result<Option<(String, Vec<String>)>, FormatError> {
@@ -34,7 +35,13 @@ fn channel(channel: &Channel) -> Vec<String> {
             .map(|offered| format!("Offers {}, manifest {}", offered.version, offered.manifest)),
     );
     lines.extend(channel.withdrawn.iter().map(|gone| {
-        format!("Has withdrawn {} at {}: {} (manifest {})", gone.version, gone.at, gone.reason, gone.manifest)
+        format!(
+            "Has withdrawn {} at {}: {} (manifest {})",
+            gone.version,
+            gone.at,
+            quoted(&gone.reason),
+            gone.manifest
+        )
     }));
     lines
 }
@@ -44,17 +51,19 @@ fn support(record: &Support) -> Vec<String> {
     lines.extend(record.promises.iter().map(|promise| {
         format!(
             "Promised at {}: until {}. Reason: {}",
-            promise.made, promise.guaranteed_until, promise.reason
+            promise.made,
+            promise.guaranteed_until,
+            quoted(&promise.reason)
         )
     }));
     let contact = &record.contact;
     lines.push(format!(
         "Report security problems to {}; acknowledged within {} days, news every {} days.",
-        contact.contacts.join(", "),
+        quoted(&contact.contacts.join(", ")),
         contact.acknowledgement_days,
         contact.status_update_days
     ));
-    lines.extend(contact.policy.iter().map(|policy| format!("Disclosure policy: {policy}")));
+    lines.extend(contact.policy.iter().map(|policy| format!("Disclosure policy: {}", quoted(policy))));
     lines
 }
 
@@ -65,7 +74,7 @@ fn key(file: &KeyFile) -> Vec<String> {
         "WRONG: its id is not that of the key"
     };
     vec![
-        format!("The key of {}.", file.label),
+        format!("The key of {}.", quoted(&file.label)),
         format!("{} {}, {fits}.", file.key.keytype, file.key.public()),
         format!("Key id {}", file.keyid),
     ]
@@ -73,7 +82,7 @@ fn key(file: &KeyFile) -> Vec<String> {
 
 fn proposal(file: &ProposalFile) -> Vec<String> {
     vec![
-        format!("{}: {}, made {}.", file.kind, file.summary, file.created),
+        format!("{}: {}, made {}.", file.kind, quoted(&file.summary), file.created),
         "A label for people; perennial-signer review shows what would be signed.".into(),
     ]
 }

@@ -13,6 +13,7 @@ use perennial_schemas::tuf::Key;
 use super::KeyError;
 use crate::crypto::Ring;
 use crate::files;
+use crate::terminal::quoted;
 
 /// Where the public half of a private key lies: `me.key` → `me.pub.json`.
 pub fn public_path(secret: &Path) -> PathBuf {
@@ -64,7 +65,7 @@ impl Labels {
     /// A key as people know it: `Alice (3fa2c1d0)`, or the beginning of its id alone.
     pub fn name(&self, id: &KeyId) -> String {
         let short: String = id.as_str().chars().take(8).collect();
-        self.0.get(id).map_or_else(|| format!("key {short}"), |label| format!("{label} ({short})"))
+        self.0.get(id).map_or_else(|| format!("key {short}"), |label| format!("{} ({short})", quoted(label)))
     }
 
     /// The name alone, or a word for a key that nobody named.

@@ -94,6 +94,9 @@ impl Document for ProposalFile {
     }
 
     fn validate(&self) -> Result<(), FormatError> {
+        if self.summary.chars().any(crate::terminal::acts) {
+            return Err(FormatError::shape(Self::WHAT, "the summary is not one line of plain text"));
+        }
         let days = 1..=3660;
         if days.contains(&self.snapshot_days) && days.contains(&self.timestamp_days) {
             Ok(())

@@ -42,6 +42,8 @@ impl Proposal {
     /// [`ProposalError`] where a file is missing, malformed, or names something that the proposal does not have.
     pub fn open(dir: &Path) -> Result<Self, ProposalError> {
         let id = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // Before anything is opened: a link would lead elsewhere, and a pipe never ends.
+        files::list_all(dir)?;
         let about = read_document::<ProposalFile>(&dir.join("proposal.json"))?;
         let metadata = dir.join("metadata");
         let roles = about.base.keys().filter(|role| role.as_str() != "root");

@@ -10,6 +10,7 @@ use super::standing::top_names;
 use super::{Need, Proposal, ProposalError, Standing, published_support};
 use crate::keys::Labels;
 use crate::repository::{Published, Repository, top};
+use crate::terminal::quoted;
 
 /// How a repository stands.
 #[derive(Debug, Serialize)]
@@ -260,7 +261,7 @@ impl fmt::Display for Status {
 
 impl fmt::Display for ProposalStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Proposal {}\n  {}", self.id, self.summary)?;
+        writeln!(f, "Proposal {}\n  {}", quoted(&self.id), quoted(&self.summary))?;
         let width = self.needs.iter().map(|need| need.role.chars().count()).max().unwrap_or(0);
         for need in &self.needs {
             let signed =

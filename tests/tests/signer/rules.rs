@@ -153,3 +153,37 @@ fn another_key_never_comes_under_a_known_id() {
     let refused = desk.refused("sign --key alice.key");
     assert!(refused.contains("would list another key under the id"), "{refused}");
 }
+
+#[test]
+fn nothing_in_a_proposal_acts_upon_the_terminal() {
+    let desk = established();
+    desk.ok("product extend thermostat --support-until 2032-12 --reason \"One more year.\"");
+    let forged = "more.\\u001b[2J\\u202e\\r\\ntargets: version 9";
+    retell(&desk, "thermostat", "thermostat/support.json", "One more year.", forged);
+    let review = desk.ok("review");
+    assert!(!review.contains(['\u{1b}', '\u{202e}', '\r']), "{review:?}");
+    assert!(review.contains("more.\\u{1b}[2J\\u{202e}\\u{d}\n      | targets: version 9"), "{review}");
+    let about = desk.proposal().join("proposal.json");
+    let text = fs::read_to_string(&about).unwrap();
+    fs::write(&about, text.replace("\"summary\": \"", "\"summary\": \"\\u001b[31m")).unwrap();
+    assert!(desk.refused("review").contains("the summary is not one line of plain text"));
+}
+
+#[test]
+fn links_and_pipes_in_a_proposal_are_neither_followed_nor_waited_for() {
+    let desk = established();
+    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    let place = desk.proposal().join("targets/thermostat/odd");
+    std::os::unix::fs::symlink("/dev/null", &place).unwrap();
+    let refused = desk.run("review");
+    assert!(
+        !refused.ok && refused.stderr.contains("odd is neither a file nor a folder"),
+        "{}",
+        refused.stderr
+    );
+    fs::remove_file(&place).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(desk.proposal().join("signatures")).status().unwrap();
+    assert!(made.success());
+    let refused = desk.run("review");
+    assert!(!refused.ok && refused.stderr.contains("is neither a file nor a folder"), "{}", refused.stderr);
+}

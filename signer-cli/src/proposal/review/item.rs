@@ -6,6 +6,7 @@ use perennial_schemas::{Date, RoleName};
 use serde::Serialize;
 
 use crate::plain::grouped;
+use crate::terminal::quoted;
 
 /// A target file as it stands or would stand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -137,7 +138,7 @@ impl fmt::Display for Item {
                 writeln!(
                     f,
                     "  {mark} {what} {} to {role}: {threshold} of {} keys must sign",
-                    paths.join(" "),
+                    quoted(&paths.join(" ")),
                     keys.len()
                 )?;
                 keys.iter().try_for_each(|key| writeln!(f, "      {key}"))
@@ -153,8 +154,8 @@ impl fmt::Display for Item {
                     _ => {}
                 }
                 writeln!(f, "    This date, {until}, can never be made earlier.")?;
-                writeln!(f, "    Reason: {reason}")?;
-                writeln!(f, "    Report security problems to: {}", contacts.join(", "))
+                writeln!(f, "    Reason: {}", quoted(reason))?;
+                writeln!(f, "    Report security problems to: {}", quoted(&contacts.join(", ")))
             }
             Item::Note { text } => text.lines().try_for_each(|line| writeln!(f, "    {line}")),
             Item::SameContent => writeln!(f, "  = the same content, signed anew"),
@@ -179,7 +180,7 @@ fn target(
         (Some(_), Some(_)) => '~',
         (Some(_), None) => '-',
     };
-    writeln!(f, "  {mark} {path}")?;
+    writeln!(f, "  {mark} {}", quoted(path))?;
     if let Some(after) = after {
         writeln!(f, "      {} bytes  sha256 {}", grouped(after.length), after.sha256)?;
     }

@@ -16,6 +16,7 @@ pub use item::{Item, TargetState};
 use super::{Kind, ProposalError, Standing};
 use crate::keys::Labels;
 use crate::repository::Expiry;
+use crate::terminal::quoted;
 
 /// What a proposal would change.
 #[derive(Debug, Clone, Serialize)]
@@ -127,8 +128,8 @@ fn role_name(name: &str) -> Result<RoleName, ProposalError> {
 
 impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Proposal {}", self.id)?;
-        writeln!(f, "  made {}: {}", self.created, self.summary)?;
+        writeln!(f, "Proposal {}", quoted(&self.id))?;
+        writeln!(f, "  made {}: {}", self.created, quoted(&self.summary))?;
         for change in &self.changes {
             write!(f, "\n{change}")?;
         }

@@ -1,0 +1,45 @@
+//! What somebody else wrote, made fit for a person's terminal: it can neither move the cursor, nor colour, hide or reorder
+//! words, nor pass for a line of ours.
+
+use std::fmt::Write as _;
+
+/// A text of somebody else, to be shown inside a line of ours: its further lines are marked with a bar.
+pub fn quoted(text: &str) -> String {
+    escaped(&text.trim_end_matches('\n').replace('\n', "\n      | "))
+}
+
+/// A whole report: what could act upon a terminal stands as `\u{1b}`; line breaks stay.
+pub fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char != '\n' && acts(char) {
+            // Writing into a string can't fail.
+            let _ = write!(shown, "{}", char.escape_unicode());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
+/// Whether a character does something else than to be seen: control characters, those that turn the direction of writing
+/// (UAX #9), separators that some programs break lines at, and those without a width.
+pub fn acts(char: char) -> bool {
+    char.is_control()
+        || matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_acts_upon_the_terminal_and_words_stay() {
+        assert_eq!(escaped("Grüße → 你好\n"), "Grüße → 你好\n");
+        assert_eq!(
+            escaped("\u{1b}[2J\r\u{9b}1A\u{202e}x\u{feff}"),
+            "\\u{1b}[2J\\u{d}\\u{9b}1A\\u{202e}x\\u{feff}"
+        );
+        assert_eq!(quoted("one\ntargets: version 3\n"), "one\n      | targets: version 3");
+    }
+}
