@@ -1,6 +1,9 @@
 //! Bundles that are taken in, and bundles that are refused whole.
 
 use super::kit::{Kit, bundle, get};
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::crypto::Digest;
+use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::tuf::TopRole;
 use perennial_tests::simulator::day;
 
@@ -16,26 +19,38 @@ fn support(dates: &[&str]) -> String {
     SUPPORT.replace("PROMISES", &dates.iter().map(promise).collect::<Vec<_>>().join(","))
 }
 
-/// A release whose image is `cam/<version>.a.image.zst`.
+/// The index of `content`, and its root.
+fn index(content: &str) -> (Vec<u8>, String) {
+    let shape = Shape::new(content.len() as u64, 12).unwrap();
+    let (bytes, root) = Index::new(shape, vec![Ring.sha256(content.as_bytes())]).unwrap().encode(&Ring);
+    (bytes, root.to_string())
+}
+
+/// A release whose image is `raw <version>`, packed as `image <version>` in `cam/<version>.a.image.zst`.
 fn release(version: &str, until: &str) -> String {
-    let index =
-        |name: &str| format!(r#"{{"target":"cam/{version}.a.image.{name}","root":"{}"}}"#, "0".repeat(64));
+    let (raw, packed) = (format!("raw {version}"), format!("image {version}"));
+    let index = |name: &str, of: &str| {
+        format!(r#"{{"target":"cam/{version}.a.image.{name}","root":"{}"}}"#, index(of).1)
+    };
     format!(
         r#"{{"format":"perennial.release/1","requires":[],"product":"cam","version":"{version}","security_version":1,
         "class":{{"kind":"security"}},"created":"2026-11-01T00:00:00Z","notes":{{"what":"Fixes a bug."}},
-        "available_until":"{until}","images":[{{"hardware":["a"],"length":4,"sha256":"{}","index":{},
-        "payloads":[{{"encoding":"zstd","target":"cam/{version}.a.image.zst","length":4,"index":{}}}]}}]}}"#,
-        "0".repeat(64),
-        index("index"),
-        index("zst.index"),
+        "available_until":"{until}","images":[{{"hardware":["a"],"length":{},"sha256":"{}","index":{},
+        "payloads":[{{"encoding":"zstd","target":"cam/{version}.a.image.zst","length":{},"index":{}}}]}}]}}"#,
+        raw.len(),
+        Ring.sha256(raw.as_bytes()),
+        index("index", &raw),
+        packed.len(),
+        index("zst.index", &packed),
     )
 }
 
 fn add_release(kit: &mut Kit, version: &str, until: &str) {
+    let (raw, packed) = (format!("raw {version}"), format!("image {version}"));
     kit.target(&format!("cam/{version}.release.json"), release(version, until));
-    kit.target(&format!("cam/{version}.a.image.zst"), format!("image {version}"));
-    kit.target(&format!("cam/{version}.a.image.index"), format!("index {version}"));
-    kit.target(&format!("cam/{version}.a.image.zst.index"), format!("payload index {version}"));
+    kit.target(&format!("cam/{version}.a.image.index"), index(&raw).0);
+    kit.target(&format!("cam/{version}.a.image.zst.index"), index(&packed).0);
+    kit.target(&format!("cam/{version}.a.image.zst"), packed);
 }
 
 /// A kit with one release and one support date, taken in.
@@ -198,6 +213,62 @@ fn what_a_device_could_not_read_is_refused() {
     kit.target("cam/stable.channel.json", "[]");
     let bundle = kit.publish("b");
     refused(&kit, &bundle, "cam/stable.channel.json: not a channel");
+}
+
+#[test]
+fn a_security_version_never_falls_and_rises_by_steps() {
+    let mut kit = published();
+    let with = |version: &str, number: &str| {
+        let number = format!(r#""security_version":{number},"#);
+        release(version, "2036-11-01").replace(r#""security_version":1,"#, &number)
+    };
+    add_release(&mut kit, "2.0.0", "2036-11-01");
+    kit.target("cam/2.0.0.release.json", with("2.0.0", "18"));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "2.0.0 of cam has security version 18; after 1 it must be from 1 to 17");
+    kit.target("cam/2.0.0.release.json", with("2.0.0", "17"));
+    let bundle = kit.publish("b");
+    kit.ingest(&bundle).ok();
+    add_release(&mut kit, "3.0.0", "2036-11-01");
+    kit.target("cam/3.0.0.release.json", with("3.0.0", "16"));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "has security version 16; after 17 it must be from 17 to 33");
+}
+
+#[test]
+fn a_release_that_does_not_fit_its_files_is_refused() {
+    let mut kit = published();
+    add_release(&mut kit, "2.0.0", "2036-11-01");
+    kit.target("cam/2.0.0.a.image.zst", "something longer");
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/2.0.0.a.image.zst has 16 bytes; it says 11");
+    add_release(&mut kit, "2.0.0", "2036-11-01");
+    kit.target("cam/2.0.0.a.image.index", index("another image").0);
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/2.0.0.a.image.index: ");
+    add_release(&mut kit, "2.0.0", "2036-11-01");
+    let manifest = release("2.0.0", "2036-11-01").replacen(r#""length":9,"#, r#""length":10,"#, 1);
+    kit.target("cam/2.0.0.release.json", manifest);
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "cam/2.0.0.a.image.index: it indexes 9 bytes; the manifest says 10");
+}
+
+#[test]
+fn a_channel_offers_only_what_is_there() {
+    let mut kit = published();
+    let offering = |manifest: &str| {
+        format!(
+            r#"{{"format":"perennial.channel/1","requires":[],"product":"cam","channel":"stable",
+            "releases":[{{"version":"1.0.0","manifest":"{manifest}"}}],"withdrawn":[]}}"#
+        )
+    };
+    kit.target("cam/stable.channel.json", offering(&"1".repeat(64)));
+    let bundle = kit.publish("b");
+    refused(&kit, &bundle, "it offers 1.0.0 with a manifest that no role vouches for");
+    let manifest = Ring.sha256(release("1.0.0", "2036-11-01").as_bytes()).to_string();
+    kit.target("cam/stable.channel.json", offering(&manifest));
+    let bundle = kit.publish("b");
+    kit.ingest(&bundle).ok();
 }
 
 #[test]

@@ -90,7 +90,17 @@ fn words(outcome: &Outcome) -> String {
 }
 
 fn published(generation: u64, snapshot: u64, files: u64, new_bytes: u64) -> String {
-    format!("Generation {generation} is served: snapshot {snapshot}, {files} files, {new_bytes} new bytes.")
+    let new = size(new_bytes);
+    format!("Generation {generation} is served: snapshot {snapshot}, {files} files, {new} new.")
+}
+
+/// A number of bytes as people read it, in powers of 1000.
+fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+        None => format!("{bytes} bytes"),
+    }
 }
 
 fn unchanged(generation: u64) -> String {

@@ -9,6 +9,7 @@ use crate::server::{Running, start};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 use serde::Serialize;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
@@ -90,8 +91,11 @@ fn reload(running: &Running) {
 fn log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|error| Failure::new(format!("log.level: {error}"), "write a level such as \"info\""))?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
     // In a process that logs already (a test, the quickstart) that logger stays.
     let _ = match log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

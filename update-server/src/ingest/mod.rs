@@ -8,6 +8,7 @@
 pub(crate) mod accept;
 mod promises;
 mod receive;
+mod releases;
 
 use crate::audit::{self, Event};
 use crate::blobs::{BlobError, Digest, Staging, digest_of};

@@ -2,14 +2,14 @@
 //! files that stay until the day that their release names. It decides on documents that the core has vouched for.
 
 use super::accept::Accepted;
-use super::{IngestError, consistent};
+use super::{IngestError, consistent, releases};
 use crate::blobs::{Digest, Staging};
 use crate::generation::{FileRef, Served};
 use crate::state::Held;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
+use perennial_schemas::{Document, Sha256Digest, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The target files that the accepted metadata names, by the path under which they are served.
@@ -52,7 +52,7 @@ pub(super) fn check(
         let at = consistent(path, &file.sha256).unwrap_or_default();
         support.insert(product.to_owned(), at);
     }
-    documents(held, served, accepted, staging)?;
+    releases::check(held, served, accepted, staging)?;
     if let Some(served) = served {
         let gone = served.generation.support.keys().find(|product| !support.contains_key(*product));
         if let Some(product) = gone {
@@ -65,41 +65,6 @@ pub(super) fn check(
         availability(held, served, wanted, staging, now)?;
     }
     Ok(support)
-}
-
-/// Reads every new release and channel as a device will, and sees that each release's files are there: what a device
-/// would refuse isn't published.
-fn documents(
-    held: &Held,
-    served: Option<&Served>,
-    accepted: &Accepted,
-    staging: &Staging,
-) -> Result<(), IngestError> {
-    for (path, file) in &accepted.targets {
-        let known = consistent(path, &file.sha256);
-        let known = known
-            .is_some_and(|path| served.is_some_and(|served| served.generation.files.contains_key(&path)));
-        let Some((product, name)) = path.split_once('/').filter(|_| !known) else { continue };
-        let refused = |why: String| Err(IngestError::Refused(format!("{path}: {why}")));
-        if name.ends_with(".channel.json") {
-            let channel: Channel = document(held, staging, path, &file.sha256)?;
-            if channel.product.as_str() != product {
-                return refused(format!("it is a channel of another product, {}", channel.product));
-            }
-        }
-        if name.ends_with(".release.json") {
-            let release: Release = document(held, staging, path, &file.sha256)?;
-            if release.product.as_str() != product {
-                return refused(format!("it is a release of another product, {}", release.product));
-            }
-            if let Some(part) =
-                parts(&release).into_iter().find(|part| !accepted.targets.contains_key(part.as_str()))
-            {
-                return refused(format!("it needs {part}, which no role vouches for"));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// What a channel has withdrawn stays withdrawn.
@@ -157,7 +122,7 @@ fn availability(
         if release.available_until.end() < now {
             continue;
         }
-        let parts: BTreeSet<String> = parts(&release).into_iter().map(|part| part.to_string()).collect();
+        let parts: BTreeSet<String> = release.targets().into_iter().map(|part| part.to_string()).collect();
         let lost = vanished.keys().find(|lost| **lost == name || parts.contains(*lost));
         if let Some(lost) = lost {
             return Err(IngestError::Promise(format!(
@@ -169,27 +134,15 @@ fn availability(
     Ok(())
 }
 
-/// The files that a release consists of, apart from its manifest.
-fn parts(release: &Release) -> Vec<&TargetPath> {
-    let mut parts: Vec<&TargetPath> = release.sbom.iter().collect();
-    for image in &release.images {
-        parts.push(&image.index.target);
-        for payload in &image.payloads {
-            parts.extend([&payload.target, &payload.index.target]);
-        }
-    }
-    parts
-}
-
 /// The target path of a served path: `targets/dir/<hash>.name` without folder and hash.
-fn plain(served: &str, sha256: &Digest) -> Option<String> {
+pub(super) fn plain(served: &str, sha256: &Digest) -> Option<String> {
     let path = served.strip_prefix("targets/")?;
     let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
     let name = name.strip_prefix(&sha256.to_string())?.strip_prefix('.')?;
     Some(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })
 }
 
-fn document<T: Document>(
+pub(super) fn document<T: Document>(
     held: &Held,
     staging: &Staging,
     path: &str,
