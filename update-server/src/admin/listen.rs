@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Size of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 
+/// Bytes of a socket's path: `sun_path` on Linux, without its end.
+const PATH_BYTES: usize = 107;
+
 /// The doors that are open.
 pub(crate) struct Doors {
     /// The address, and its TLS if it has one.
@@ -33,6 +36,13 @@ pub(crate) struct Doors {
 
 /// Opens the socket, for the folder's owner only. One that a killed server left is removed: the caller holds the lock.
 pub(crate) fn bind_socket(path: &Path) -> Result<std::os::unix::net::UnixListener, DiskError> {
+    let length = path.as_os_str().len();
+    if length > PATH_BYTES {
+        let why = format!(
+            "its path has {length} bytes, and a socket's may have {PATH_BYTES}: choose a shorter state folder"
+        );
+        disk::at("open", path, Err(std::io::Error::other(why)))?;
+    }
     disk::remove(path)?;
     let socket = disk::at("open", path, std::os::unix::net::UnixListener::bind(path))?;
     disk::set_mode(path, 0o600)?;

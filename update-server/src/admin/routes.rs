@@ -11,6 +11,7 @@ use crate::tokens::Right;
 use axum::Json;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -141,10 +142,13 @@ async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Resp
 
 async fn entries(
     State(desk): State<Desk>,
-    Query(page): Query<Page>,
+    page: Result<Query<Page>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
+    let Query(page) = page.map_err(|error| {
+        problem(StatusCode::BAD_REQUEST, &error.body_text(), "write it like /api/v1/audit?after=0&limit=100")
+    })?;
     let limit = page.limit.unwrap_or(100).min(1000);
     Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
 }

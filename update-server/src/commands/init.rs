@@ -52,7 +52,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let rollout = key(&state, "rollout", "server rollout")?;
     let trusted_root = match &arguments.root {
         Some(path) => Some(trust(&state, path)?),
-        None => None,
+        None => trusted(&state)?,
     };
     // The tokens are written last: with them, the folder counts as made.
     let token_file = token(&state)?;
@@ -118,6 +118,18 @@ fn trust(state: &State, path: &Path) -> Result<u64, Failure> {
         disk::replace(&place, &bytes, 0o644).map_err(|error| Failure::of(&error, hint))?;
     }
     Ok(root.unverified().version())
+}
+
+/// The version of the root that was handed over before, if one was.
+fn trusted(state: &State) -> Result<Option<u64>, Failure> {
+    let (place, hint) = (state.root_file(), "put back the root that was handed over, from your copy");
+    if !disk::exists(&place) {
+        return Ok(None);
+    }
+    let bytes = disk::read(&place, ROOT_LENGTH).map_err(|error| Failure::of(&error, hint))?;
+    let root = Signed::<Root>::parse(&bytes)
+        .map_err(|error| Failure::new(format!("{}: {error}", place.display()), hint))?;
+    Ok(Some(root.unverified().version()))
 }
 
 fn write_config(path: &Path, state: &Path) -> Result<Option<PathBuf>, Failure> {

@@ -31,6 +31,9 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let token = disk::read(&arguments.token_file, 4096).map_err(|error| Failure::of(&error, hint))?;
     let token = String::from_utf8(token).map_err(|error| Failure::of(&error, hint))?;
     let server = Server::Address { url: arguments.to.clone(), token, ca: arguments.ca.clone() };
-    let answer = call(&server, Method::POST, "/api/v1/bundles", Some(open(&arguments.bundle)?))?;
+    let bundle = open(&arguments.bundle)?;
+    // A wrong token is told before the bundle is sent: a sender in the middle of one sees a broken pipe at best.
+    call(&server, Method::GET, "/api/v1/status", None)?;
+    let answer = call(&server, Method::POST, "/api/v1/bundles", Some(bundle))?;
     print(io, arguments.json, &answer)
 }

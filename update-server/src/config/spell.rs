@@ -45,12 +45,13 @@ fn walk(file: &str, text: &str, prefix: &str, table: &DeTable<'_>) -> Result<(),
 /// The known key or table that is most like `path`, if any is like it at all.
 fn nearest(path: &str) -> Option<&'static str> {
     let leaf = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-    KEYS.iter()
+    let keys = KEYS.iter().map(|key| key.path);
+    let tables = keys.clone().filter_map(|key| Some(key.split_once('.')?.0));
+    keys.chain(tables)
         .map(|key| {
             // A right name in the wrong table is a likelier mistake than another name in the right one.
-            let score =
-                strsim::jaro_winkler(path, key.path).max(strsim::jaro_winkler(&leaf(path), &leaf(key.path)));
-            (score, key.path)
+            let score = strsim::jaro_winkler(path, key).max(strsim::jaro_winkler(&leaf(path), &leaf(key)));
+            (score, key)
         })
         .filter(|(score, _)| *score > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
