@@ -18,6 +18,7 @@ use crate::disk::{self, DiskError};
 use crate::store::{FjallStore, StoreError};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// A state folder's places.
 #[derive(Debug, Clone)]
@@ -119,6 +120,18 @@ impl State {
     /// # Errors
     /// [`StateError::NotThere`] before `init`, [`StateError::Held`] while another process has it.
     pub fn hold(&self) -> Result<Held, StateError> {
+        // A program that this process starts shares its open files until it runs: a lock that was just given up may
+        // seem held for a moment.
+        for _ in 0..20 {
+            match self.try_hold() {
+                Err(StateError::Held(_)) => std::thread::sleep(Duration::from_millis(50)),
+                result => return result,
+            }
+        }
+        self.try_hold()
+    }
+
+    fn try_hold(&self) -> Result<Held, StateError> {
         if !disk::exists(&self.tokens_file()) {
             return Err(StateError::NotThere(self.root.clone()));
         }

@@ -229,13 +229,13 @@ fn a_reader_that_takes_nothing_is_cut_off_and_a_slow_honest_one_is_not() {
     let mut rest = Vec::new();
     honest.0.read_to_end_of(content.len() - 20 * taken.len(), &mut rest);
     assert!(rest.ends_with(&content[content.len() - 1000..]));
+    eventually("it is counted", || {
+        server.metrics().closed_so_far(perennial_server::metrics::Closed::Stalled) == 1
+    });
     // What the kernel had buffered still comes; the whole of it never does.
     let mut received = Vec::new();
     let _ = stalled.0.read_to_end(&mut received);
     assert!(received.len() < content.len(), "the stalled reader got everything");
-    eventually("it is counted", || {
-        server.metrics().closed_so_far(perennial_server::metrics::Closed::Stalled) == 1
-    });
 }
 
 trait ReadSome {
