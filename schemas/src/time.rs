@@ -85,6 +85,25 @@ impl Date {
         (self.year, self.month, self.day)
     }
 
+    /// As people read it, in English: `30 June 2031`. Review, page and device write a promised date this way.
+    pub fn in_words(self) -> impl fmt::Display {
+        const MONTHS: [&str; 12] = [
+            "January",
+            "February",
+            "March",
+            "April",
+            "May",
+            "June",
+            "July",
+            "August",
+            "September",
+            "October",
+            "November",
+            "December",
+        ];
+        fmt::from_fn(move |f| write!(f, "{} {} {}", self.day, MONTHS[usize::from(self.month - 1)], self.year))
+    }
+
     /// The last day of a month: what a maker means who names a month alone.
     ///
     /// # Errors
@@ -265,6 +284,13 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(TimeError::Timestamp), "{text}");
         }
+    }
+
+    #[test]
+    fn a_date_is_read_in_words() {
+        assert_eq!(Date::new(2031, 6, 30).unwrap().in_words().to_string(), "30 June 2031");
+        assert_eq!(Date::new(1970, 1, 1).unwrap().in_words().to_string(), "1 January 1970");
+        assert_eq!(Date::new(9999, 12, 31).unwrap().in_words().to_string(), "31 December 9999");
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub fn page(record: &Support, now: Timestamp) -> String {
                 @if record.promises.len() > 1 { (history(record)) }
                 footer {
                     "The date counts to the end of that day (UTC). It comes from a record that the maker signed, as of "
-                    (words(today)) "."
+                    (today.in_words()) "."
                 }
             } }
         }
@@ -111,7 +111,7 @@ fn history(record: &Support) -> Markup {
             thead { tr { th scope="col" { "Promised on" } th scope="col" { "Until" } th scope="col" { "Because" } } }
             tbody {
                 @for promise in &record.promises {
-                    tr { td.day { (words(promise.made.date())) } td.day { (words(promise.guaranteed_until)) } td.reason { (promise.reason) } }
+                    tr { td.day { (promise.made.date().in_words()) } td.day { (promise.guaranteed_until.in_words()) } td.reason { (promise.reason) } }
                 }
             }
         }
@@ -127,31 +127,11 @@ fn status(until: Date, today: Date) -> Status {
 }
 
 fn time(date: Date) -> Markup {
-    html! { time datetime=(date.to_string()) { (words(date)) } }
+    html! { time datetime=(date.to_string()) { (date.in_words()) } }
 }
 
 fn days(count: u16) -> String {
     if count == 1 { "1 day".into() } else { format!("{count} days") }
-}
-
-/// A date as people write it: 30 June 2031.
-fn words(date: Date) -> String {
-    const MONTHS: [&str; 12] = [
-        "January",
-        "February",
-        "March",
-        "April",
-        "May",
-        "June",
-        "July",
-        "August",
-        "September",
-        "October",
-        "November",
-        "December",
-    ];
-    let (year, month, day) = date.parts();
-    format!("{day} {} {year}", MONTHS[usize::from(month - 1) % 12])
 }
 
 /// The time between two days in words, rounded down: years and months, or months, or days.

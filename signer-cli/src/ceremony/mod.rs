@@ -79,22 +79,6 @@ impl Holders {
 
 /// The sentence that the public reads, after its support record.
 pub fn support_sentence(record: &perennial_schemas::support::Support) -> String {
-    let (year, month, day) = record.guaranteed_until().parts();
-    let month = MONTHS.get(usize::from(month) - 1).copied().unwrap_or_default();
-    format!("Security updates for {} are guaranteed until at least {day} {month} {year}.", record.product)
+    let until = record.guaranteed_until().in_words();
+    format!("Security updates for {} are guaranteed until at least {until}.", record.product)
 }
-
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
