@@ -8,10 +8,6 @@ use serde::de::DeserializeOwned;
 use crate::json::{Json, JsonError};
 use crate::limits::REQUIRES;
 
-/// Features that a document may require of its reader. A reader that does not know one refuses the document, so that
-/// an old agent never ignores what matters.
-pub const KNOWN_REQUIREMENTS: &[&str] = &[];
-
 /// Why a document can't be taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -75,6 +71,9 @@ pub trait Document: DeserializeOwned {
     const WHAT: &'static str;
     /// Limit of its text in bytes.
     const MAX_LENGTH: u64;
+    /// Features that it may require of its reader. A reader that does not know one refuses the document, so that an old
+    /// agent never ignores what matters.
+    const KNOWN: &'static [&'static str] = &[];
 
     /// Its member `requires`.
     fn requires(&self) -> &[String];
@@ -124,7 +123,7 @@ fn check_requires<T: Document>(json: &Json) -> Result<(), FormatError> {
     }
     for entry in list {
         let feature = entry.as_str().unwrap_or("(not a text)");
-        if !KNOWN_REQUIREMENTS.contains(&feature) {
+        if !T::KNOWN.contains(&feature) {
             return Err(FormatError::Requires { what: T::WHAT, feature: abridged(feature.into()) });
         }
     }

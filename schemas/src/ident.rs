@@ -102,6 +102,15 @@ name!(
 );
 
 name!(
+    /// Units of a product that share a support date, such as `made-2026`.
+    CohortName,
+    "cohort name",
+    "1 to 63 lower-case letters, digits and hyphens, beginning and ending with a letter or digit",
+    "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+    is_label
+);
+
+name!(
     /// A hardware revision, such as `revC`.
     HardwareName,
     "hardware name",

@@ -66,7 +66,7 @@ pub const RELEASE_LENGTH: u64 = 1024 * 1024;
 /// A channel file: 4,096 releases at 150 bytes.
 pub const CHANNEL_LENGTH: u64 = 1024 * 1024;
 
-/// A support file: 64 promises with reasons of 2,000 characters.
+/// A support file: 64 promises with reasons of 2,000 characters, cohorts, notices and statements.
 pub const SUPPORT_LENGTH: u64 = 512 * 1024;
 
 /// A report of one device.
@@ -83,6 +83,18 @@ pub const PAYLOADS: usize = 64;
 pub const CHANNEL_RELEASES: usize = 4096;
 /// Promises in a support record.
 pub const PROMISES: usize = 64;
+/// Cohorts in a support record.
+pub const COHORTS: usize = 128;
+/// Batches or ranges of serial numbers of one cohort or statement.
+pub const BATCHES: usize = 256;
+/// Notices in a support record: one a month for twenty years.
+pub const NOTICES: usize = 256;
+/// Statements of compliance in a support record.
+pub const STATEMENTS: usize = 64;
+/// Identifiers of a product (GTIN, part number, …).
+pub const IDENTIFIERS: usize = 128;
+/// Annulments in a root file.
+pub const ANNULMENTS: usize = 256;
 /// Entries of a `requires` list.
 pub const REQUIRES: usize = 32;
 /// A free text (notes, reasons, contacts), in bytes of UTF-8.

@@ -96,6 +96,9 @@ pub struct FixedVulnerability {
     pub id: String,
     /// How bad it is.
     pub severity: Severity,
+    /// The day on which it became publicly known; absent where it was not before this release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disclosed: Option<Date>,
 }
 
 /// CVSS's qualitative severity ratings.

@@ -113,6 +113,22 @@ impl Date {
         Self::new(year, month, days_in_month(year, month))
     }
 
+    /// The same day `months` later (earlier, where negative), or the last of that month where there is no such day; clamped
+    /// to the years 1970 to 9999.
+    #[must_use]
+    pub fn plus_months(self, months: i32) -> Self {
+        let all = i64::from(self.year) * 12 + i64::from(self.month - 1) + i64::from(months);
+        let (year, month) = (all.div_euclid(12), (all.rem_euclid(12) + 1) as u8);
+        match year {
+            1970..=9999 => {
+                let year = year as u16;
+                Self { year, month, day: self.day.min(days_in_month(year, month)) }
+            }
+            ..1970 => Self::from_days(0),
+            _ => Self { year: 9999, month: 12, day: 31 },
+        }
+    }
+
     /// Days since 1970-01-01.
     pub fn days(self) -> i64 {
         let month = i64::from(self.month);

@@ -53,6 +53,7 @@ impl Fixture {
                 .into_iter()
                 .map(|role| (role.as_str().into(), RoleKeys::new(vec![id.clone()], 1)))
                 .collect(),
+            annulments: Vec::new(),
             extra: Extra::new(),
         };
         fixture.write("metadata/1.root.json", &fixture.sign(root));
@@ -170,26 +171,10 @@ impl Fixture {
     }
 
     fn support(&self) -> Vec<u8> {
-        use perennial_schemas::Document;
-        let promise = Promise {
-            made: now(),
-            guaranteed_until: "2031-12-31".parse().unwrap(),
-            reason: "Five years, as people expect of a thermostat.".into(),
-        };
-        let contact = VulnerabilityContact {
-            contacts: vec!["mailto:security@example.com".into()],
-            acknowledgement_days: 3,
-            status_update_days: 14,
-            policy: None,
-        };
-        to_text(&Support {
-            format: Support::FORMAT.into(),
-            requires: vec![],
-            product: thermostat(),
-            promises: vec![promise],
-            contact,
-        })
-        .unwrap()
+        let until = "2031-12-31".parse().unwrap();
+        let promise = Promise::new(now(), until, "Five years, as people expect of a thermostat.");
+        let contact = VulnerabilityContact::new("mailto:security@example.com", 3, 14);
+        to_text(&Support::new(thermostat(), promise, contact)).unwrap()
     }
 }
 

@@ -12,7 +12,7 @@ use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::release::{Class, Encoding, Image, IndexRef, Notes, Payload, Release};
 use perennial_schemas::signed::to_text;
 use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
-use perennial_schemas::{Date, Document, TargetPath};
+use perennial_schemas::{Date, Document, Sha256Digest, TargetPath};
 
 use crate::simulator::{Repository, day};
 
@@ -62,23 +62,16 @@ impl Maker {
 
     /// The support record, with these dates.
     pub fn promise(&mut self, dates: &[&str]) {
-        let promise = |date: &&str| Promise {
-            made: day(0),
-            guaranteed_until: date.parse().expect("a date"),
-            reason: "the expected lifetime".into(),
-        };
-        let support = Support {
-            format: Support::FORMAT.into(),
-            requires: vec![],
-            product: PRODUCT.parse().expect("a product"),
-            promises: dates.iter().map(promise).collect(),
-            contact: VulnerabilityContact {
-                contacts: vec!["mailto:security@thermostat.example".into()],
-                acknowledgement_days: 2,
-                status_update_days: 14,
-                policy: None,
-            },
-        };
+        let contact = VulnerabilityContact::new("mailto:security@thermostat.example", 2, 14);
+        let promise =
+            |date: &&str| Promise::new(day(0), date.parse().expect("a date"), "the expected lifetime");
+        let mut promises = dates.iter().map(promise);
+        let first = promises.next().expect("a promise");
+        let mut support = Support::new(PRODUCT.parse().expect("a product"), first, contact);
+        for promise in promises {
+            support = support.successor(Sha256Digest([0; 32]), promise.made);
+            support.promises.push(promise);
+        }
         self.target("thermostat/support.json", to_text(&support).expect("JSON"));
     }
 

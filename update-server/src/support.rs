@@ -158,22 +158,10 @@ mod tests {
     }
 
     fn record(reason: &str) -> Support {
-        Support {
-            format: String::new(),
-            requires: Vec::new(),
-            product: "thermostat".parse().unwrap(),
-            promises: vec![Promise {
-                made: Timestamp::from_unix(1_795_000_000),
-                guaranteed_until: date("2031-06-30"),
-                reason: reason.into(),
-            }],
-            contact: VulnerabilityContact {
-                contacts: vec!["mailto:security@example.com".into()],
-                acknowledgement_days: 5,
-                status_update_days: 1,
-                policy: Some("https://example.com/policy".into()),
-            },
-        }
+        let mut contact = VulnerabilityContact::new("mailto:security@example.com", 5, 1);
+        contact.policy = Some("https://example.com/policy".into());
+        let promise = Promise::new(Timestamp::from_unix(1_795_000_000), date("2031-06-30"), reason);
+        Support::new("thermostat".parse().unwrap(), promise, contact)
     }
 
     #[test]

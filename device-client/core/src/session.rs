@@ -260,7 +260,7 @@ impl<C: Crypto> Check<'_, '_, C> {
             Err(error) => return Ok(Some(SupportRefused::Unreadable(error))),
         };
         let mut floors = self.floors.clone();
-        let refused = floors.note_support(support).err();
+        let refused = floors.note_support(support, &self.refresh.state().root().annulments).err();
         self.keep(floors)?;
         Ok(refused.map(SupportRefused::Worse))
     }

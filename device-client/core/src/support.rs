@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 
 use perennial_schemas::channel::Channel;
 use perennial_schemas::limits::CHANNEL_RELEASES;
-use perennial_schemas::support::{Support, SupportError};
+use perennial_schemas::support::{Annulment, Support, SupportError};
 use perennial_schemas::{Date, Sha256Digest};
 use serde::{Deserialize, Serialize};
 
@@ -92,13 +92,14 @@ impl Floors {
         left_out
     }
 
-    /// Takes a verified support record, if it may follow the one that counts.
+    /// Takes a verified support record, if it may follow the one that counts. `annulments` are those of the trusted root.
     ///
     /// # Errors
     /// [`SupportError`]: an earlier date, a promise rewritten or left out. The old record then stays.
-    pub fn note_support(&mut self, support: Support) -> Result<(), SupportError> {
-        if let Some(previous) = &self.support {
-            support.may_follow(previous)?;
+    pub fn note_support(&mut self, support: Support, annulments: &[Annulment]) -> Result<(), SupportError> {
+        match &self.support {
+            Some(previous) => support.may_follow(previous, annulments)?,
+            None => support.is_backed_by(annulments)?,
         }
         self.support = Some(support);
         Ok(())
@@ -108,29 +109,23 @@ impl Floors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use perennial_schemas::Timestamp;
     use perennial_schemas::channel::Withdrawn;
     use perennial_schemas::support::{Promise, VulnerabilityContact};
-    use perennial_schemas::{Document, Timestamp};
+
+    fn promise(date: &str) -> Promise {
+        Promise::new(Timestamp::EPOCH, date.parse().unwrap(), "expected lifetime")
+    }
 
     fn support(dates: &[&str]) -> Support {
-        let promise = |date: &&str| Promise {
-            made: Timestamp::EPOCH,
-            guaranteed_until: date.parse().unwrap(),
-            reason: "expected lifetime".into(),
-        };
-        Support {
-            format: Support::FORMAT.into(),
-            requires: vec![],
-            product: "thermostat".parse().unwrap(),
-            promises: dates.iter().map(promise).collect(),
-            contact: VulnerabilityContact {
-                contacts: vec!["mailto:security@example.com".into()],
-                acknowledgement_days: 2,
-                status_update_days: 14,
-                policy: None,
-            },
+        let contact = VulnerabilityContact::new("mailto:security@example.com", 2, 14);
+        let mut promises = dates.iter().map(|date| promise(date));
+        let mut support = Support::new("thermostat".parse().unwrap(), promises.next().unwrap(), contact);
+        for promise in promises {
+            support = support.successor(Sha256Digest([0; 32]), promise.made);
+            support.promises.push(promise);
         }
+        support
     }
 
     fn channel(withdrawn: core::ops::Range<u32>) -> Channel {
@@ -149,12 +144,12 @@ mod tests {
     #[test]
     fn a_shorter_support_date_is_refused_and_the_longer_one_stays() {
         let mut floors = Floors::default();
-        floors.note_support(support(&["2036-12-31"])).unwrap();
-        let error = floors.note_support(support(&["2031-12-31"])).unwrap_err();
+        floors.note_support(support(&["2036-12-31"]), &[]).unwrap();
+        let error = floors.note_support(support(&["2031-12-31"]), &[]).unwrap_err();
         assert!(matches!(error, SupportError::Shorter { .. }), "{error}");
         let kept = Floors::decode(&floors.encode().unwrap()).unwrap();
         assert_eq!(kept.guaranteed_until(), Some("2036-12-31".parse().unwrap()));
-        floors.note_support(support(&["2036-12-31", "2041-12-31"])).unwrap();
+        floors.note_support(support(&["2036-12-31", "2041-12-31"]), &[]).unwrap();
         assert_eq!(floors.guaranteed_until(), Some("2041-12-31".parse().unwrap()));
     }
 

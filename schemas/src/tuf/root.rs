@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use super::keys::{validate_keys, validate_role};
 use super::{Authority, Common, Extra, KeyMap, Role, RoleKeys};
 use crate::document::{FormatError, ensure};
-use crate::limits::ROOT_LENGTH;
+use crate::limits::{ANNULMENTS, ROOT_LENGTH};
+use crate::support::Annulment;
 
 /// The signed part of `root.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,10 @@ pub struct Root {
     pub keys: KeyMap,
     /// Keys and thresholds by role.
     pub roles: BTreeMap<String, RoleKeys>,
+    /// Support promises that a stolen key made, taken back. A field of ours, which other clients pass over: nothing is signed
+    /// by more holders, or reaches every device more surely, than this file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub annulments: Vec<Annulment>,
     /// Fields that this version does not know.
     #[serde(flatten)]
     pub extra: Extra,
@@ -88,6 +94,10 @@ impl Role for Root {
     fn validate(&self) -> Result<(), FormatError> {
         self.common.validate(Self::TYPE, Self::WHAT)?;
         validate_keys(&self.keys, Self::WHAT)?;
+        ensure(self.annulments.len() <= ANNULMENTS, Self::WHAT, || {
+            format!("more than {ANNULMENTS} annulments")
+        })?;
+        self.annulments.iter().try_for_each(Annulment::validate)?;
         for role in TopRole::ALL {
             ensure(self.roles.contains_key(role.as_str()), Self::WHAT, || {
                 format!("the role {role} is missing")

@@ -7,7 +7,7 @@ use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
 use perennial_schemas::signed::to_text;
-use perennial_schemas::support::Support;
+use perennial_schemas::support::{Summary, Support};
 use perennial_schemas::tuf::{Authority, Role, Root, Snapshot, Targets, TimestampRole, TopRole};
 use perennial_schemas::{Digest, Document, Signed};
 use serde::Serialize;
@@ -16,7 +16,11 @@ use crate::samples::{self, Ring};
 use crate::{fixture, here};
 
 fn document<T: Document + Serialize + PartialEq + std::fmt::Debug>(name: &str, value: T) {
-    let text = fixture(&format!("vectors/{name}/good.json"), false, || to_text(&value).unwrap());
+    vector(name, "good.json", value);
+}
+
+fn vector<T: Document + Serialize + PartialEq + std::fmt::Debug>(name: &str, file: &str, value: T) {
+    let text = fixture(&format!("vectors/{name}/{file}"), false, || to_text(&value).unwrap());
     assert_eq!(T::parse(&text).unwrap(), value, "{name}");
     assert_eq!(to_text(&value).unwrap(), text, "{name} is written otherwise than before");
 }
@@ -26,6 +30,8 @@ fn documents_are_read_and_written_as_ever() {
     document("release-1", samples::release());
     document("channel-1", samples::channel());
     document("support-1", samples::support());
+    vector("support-1", "good-full.json", samples::support_full());
+    document("support-summary-1", samples::summary());
     document("report-1", samples::report());
     document("key-1", samples::key_file());
     assert!(samples::key_file().id_fits(&Ring));
@@ -143,6 +149,7 @@ fn refusal(format: &str, text: &[u8]) -> String {
         "release-1" => of(Release::parse(text)),
         "channel-1" => of(Channel::parse(text)),
         "support-1" => of(Support::parse(text)),
+        "support-summary-1" => of(Summary::parse(text)),
         "report-1" => of(Report::parse(text)),
         "key-1" => of(KeyFile::parse(text)),
         "tuf-root-1" => of(Signed::<Root>::parse(text)),

@@ -11,7 +11,7 @@ use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::*;
 use perennial_schemas::report::{FailureCode, Outcome, Report};
 use perennial_schemas::signed::{Envelope, Signature};
-use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
+use perennial_schemas::support::*;
 use perennial_schemas::tuf::*;
 use perennial_schemas::{Document, Json, Sha256Digest};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
@@ -99,7 +99,7 @@ pub(crate) fn root() -> Root {
     ];
     let roles = roles.into_iter().map(|(name, role)| (name.to_string(), role)).collect();
     let extra = BTreeMap::from([("x-unknown".to_string(), Json::Array(vec![Json::Null]))]);
-    Root { common: common("root", 1), consistent_snapshot: true, keys, roles, extra }
+    Root { common: common("root", 1), consistent_snapshot: true, keys, roles, annulments: vec![], extra }
 }
 
 fn meta(version: u64) -> MetaFile {
@@ -187,7 +187,11 @@ pub(crate) fn release() -> Release {
             why: "Somebody within radio range could have paired with your thermostat.".into(),
             interruption_seconds: 90,
         },
-        fixes: vec![FixedVulnerability { id: "CVE-2026-12345".into(), severity: Severity::High }],
+        fixes: vec![FixedVulnerability {
+            id: "CVE-2026-12345".into(),
+            severity: Severity::High,
+            disclosed: None,
+        }],
         minimum_version: Some("2.0.0".parse().unwrap()),
         sbom: Some("thermostat/2.1.0.sbom.json".parse().unwrap()),
         advisories: vec!["https://example.com/advisories/7".into()],
@@ -208,27 +212,125 @@ pub(crate) fn channel() -> Channel {
     channel
 }
 
+fn promise(made: &str, until: &str, reason: &str) -> Promise {
+    Promise::new(made.parse().unwrap(), until.parse().unwrap(), reason)
+}
+
 pub(crate) fn support() -> Support {
-    let promise = |made: &str, until: &str, reason: &str| Promise {
-        made: made.parse().unwrap(),
-        guaranteed_until: until.parse().unwrap(),
-        reason: reason.into(),
-    };
-    Support {
-        format: Support::FORMAT.into(),
-        requires: vec![],
-        product: "thermostat".parse().unwrap(),
-        promises: vec![
-            promise("2026-01-05T09:00:00Z", "2031-06-30", "Five years from the last sale that we plan."),
-            promise("2026-11-21T12:00:00Z", "2033-06-30", "We go on selling it for two more years."),
+    let mut contact = VulnerabilityContact::new("mailto:security@example.com", 5, 14);
+    contact.contacts.push("https://example.com/security".into());
+    contact.policy = Some("https://example.com/security/policy".into());
+    let first = promise("2026-01-05T09:00:00Z", "2031-06-30", "Five years from the last sale that we plan.");
+    let second = promise("2026-11-21T12:00:00Z", "2033-06-30", "We go on selling it for two more years.");
+    let mut support = Support::new("thermostat".parse().unwrap(), first, contact);
+    support.promises.push(second);
+    support
+}
+
+/// A record with everything that one can hold.
+pub(crate) fn support_full() -> Support {
+    let published = support();
+    let mut record = published.successor(Sha256Digest([7; 32]), "2027-03-01T08:00:00Z".parse().unwrap());
+    let party =
+        Party { name: "Hearth Ltd".into(), address: "1 Mill Lane\nLeeds LS1 1AA\nUnited Kingdom".into() };
+    let representative =
+        Party { name: "Hearth BV".into(), address: "Kade 2\n1011 AA Amsterdam\nNetherlands".into() };
+    record.maker = Some(Maker {
+        party: party.clone(),
+        website: Some("https://hearth.example".into()),
+        representatives: vec![representative.clone()],
+    });
+    record.model = Some(Model {
+        name: "Glow thermostat".into(),
+        designation: "GT-200".into(),
+        kind: "Room thermostat".into(),
+        identifiers: vec![
+            Identifier { scheme: "gtin14".into(), value: "04006381333931".into() },
+            Identifier { scheme: "mpn".into(), value: "GT-200/W".into() },
         ],
-        contact: VulnerabilityContact {
-            contacts: vec!["mailto:security@example.com".into(), "https://example.com/security".into()],
-            acknowledgement_days: 5,
-            status_update_days: 14,
-            policy: Some("https://example.com/security/policy".into()),
-        },
+        hardware: vec![HardwareRevision {
+            name: "revC".parse().unwrap(),
+            marking: "HW C on the back".into(),
+        }],
+        automatic_updates: true,
+        connects_to: vec!["updates.hearth.example".into()],
+    });
+    let cohort = |name: &str, from: &str, until: Option<&str>| Cohort {
+        name: name.parse().unwrap(),
+        label: format!("Units {name}"),
+        find: "The first four digits of the serial number, on the back.".into(),
+        placed_from: from.parse().unwrap(),
+        placed_until: until.map(|date| date.parse().unwrap()),
+        batches: vec!["2601-2652".into()],
+        markets: vec!["GB".into()],
+        hardware: vec!["revC".parse().unwrap()],
+    };
+    record.cohorts =
+        vec![cohort("made-2026", "2026-01-05", Some("2026-12-31")), cohort("made-2027", "2027-01-01", None)];
+    let mut third = promise("2027-01-02T08:00:00Z", "2049-12-31", "Made by a stolen key.");
+    third.kinds = vec![UpdateKind::Security];
+    let mut fourth = promise("2027-03-01T08:00:00Z", "2035-06-30", "Sold for two years longer.");
+    fourth.cohorts = vec!["made-2027".parse().unwrap()];
+    fourth.from = Some("2027-01-01".parse().unwrap());
+    fourth.components = vec!["The thermostat's firmware".into()];
+    fourth.kinds = vec![UpdateKind::Security, UpdateKind::Functionality];
+    record.promises.extend([third, fourth]);
+    record.annulled = vec![annulment()];
+    record.notices = vec![Notice {
+        made: "2027-02-01T08:00:00Z".parse().unwrap(),
+        kind: NoticeKind::Vulnerability(OpenVulnerability {
+            id: "CVE-2027-1000".into(),
+            severity: Severity::High,
+            disclosed: "2027-01-30".parse().unwrap(),
+        }),
+        text: "Somebody within radio range can turn the heating off.".into(),
+        advice: "Turn pairing off until the update is there.".into(),
+        cohorts: vec!["made-2026".parse().unwrap()],
+    }];
+    record.contact.encryption = Some("https://example.com/security/key.asc".into());
+    record.contact.languages = vec!["en".into(), "de".into()];
+    record.aftercare = Some(Aftercare {
+        after: "It goes on to heat by its dial and its weekly plan.".into(),
+        isolate: "Menu, Network, Forget.".into(),
+        wipe: "Hold the dial for ten seconds.".into(),
+        dispose: "Take it to a collection point for electrical waste.".into(),
+        replace: "Its successor fits the same wall plate.".into(),
+    });
+    record.compliance = Some(Compliance {
+        statements: vec![Statement {
+            product_type: "Room thermostat GT-200".into(),
+            batches: vec!["2601-2652".into()],
+            manufacturers: vec![party],
+            representatives: vec![representative],
+            schedule: 2,
+            standards: vec![Standard {
+                number: "ETSI EN 303 645".into(),
+                version: "V2.1.1".into(),
+                date: "2020-06-30".parse().unwrap(),
+            }],
+            support_at_first_supply: "2031-06-30".parse().unwrap(),
+            signatory: "A. Smith".into(),
+            function: "Head of compliance".into(),
+            place: "Leeds".into(),
+            date: "2026-01-04".parse().unwrap(),
+        }],
+    });
+    record.seal()
+}
+
+pub(crate) fn annulment() -> Annulment {
+    Annulment {
+        product: "thermostat".parse().unwrap(),
+        promise: 3,
+        made: "2027-01-02T08:00:00Z".parse().unwrap(),
+        guaranteed_until: "2049-12-31".parse().unwrap(),
+        reason: "A signing key was stolen on 1 January 2027.".into(),
+        at: "2027-01-09T08:00:00Z".parse().unwrap(),
     }
+}
+
+pub(crate) fn summary() -> Summary {
+    Summary::of(&support_full(), Sha256Digest([8; 32]), "2027-03-02".parse().unwrap(), false)
 }
 
 pub(crate) fn report() -> Report {

@@ -58,6 +58,7 @@ pub fn propose(dir: &std::path::Path, roles: &Roles, now: Timestamp) -> Result<P
         consistent_snapshot: true,
         keys,
         roles: named,
+        annulments: Vec::new(),
         extra: Extra::new(),
     };
     let mut builder =

@@ -64,13 +64,7 @@ pub fn add(
             format!("product extend {name} makes its support longer, product team {name} changes its team");
         return Err(ProposalError::refused(format!("there is a product {name} already"), hint));
     }
-    let record = Support {
-        format: Support::FORMAT.into(),
-        requires: Vec::new(),
-        product: name.clone(),
-        promises: vec![promise(terms, now)],
-        contact,
-    };
+    let record = Support::new(name.clone(), promise(terms, now), contact);
     let summary = format!("Add the product {name}, supported until {}", terms.until);
     let mut builder = ProposalBuilder::new(repository, Kind::ProductAdd, name.as_str(), &summary, now);
     builder.new_role(&role);
@@ -93,18 +87,17 @@ pub fn extend(
     now: Timestamp,
 ) -> Result<Proposal, ProposalError> {
     let role = known(repository, name)?;
-    let before = published_support(repository, &role)?.ok_or_else(|| {
+    let (before, digest) = published_support(repository, &role)?.ok_or_else(|| {
         ProposalError::refused(
             format!("{name} has no support record"),
             "it was imported: add it with product add",
         )
     })?;
-    let mut record = before.clone();
+    let mut record = before.successor(digest, now);
     record.promises.push(promise(terms, now));
     record.contact = contact.unwrap_or(record.contact);
     record
-        .may_follow(&before)
-        .and_then(|()| not_shorter(&before, terms.until))
+        .may_follow(&before, &before.annulled)
         .map_err(|source| ProposalError::Support { product: name.to_string(), source })?;
     let summary = format!("Extend the support of {name} until {}", terms.until);
     let mut builder = ProposalBuilder::new(repository, Kind::ProductExtend, name.as_str(), &summary, now);
@@ -143,17 +136,8 @@ pub fn known(repository: &Repository, name: &ProductName) -> Result<RoleName, Pr
     }
 }
 
-/// A record's date is the latest of its promises, so an earlier promise would pass unseen: it is refused by itself.
-fn not_shorter(before: &Support, until: Date) -> Result<(), perennial_schemas::support::SupportError> {
-    let promised = before.guaranteed_until();
-    if until < promised {
-        return Err(perennial_schemas::support::SupportError::Shorter { promised, offered: until });
-    }
-    Ok(())
-}
-
 fn promise(terms: &Terms, now: Timestamp) -> Promise {
-    Promise { made: now, guaranteed_until: terms.until, reason: terms.reason.clone() }
+    Promise::new(now, terms.until, &terms.reason)
 }
 
 fn put_support(

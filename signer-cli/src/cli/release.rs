@@ -190,7 +190,7 @@ fn fix(text: &str) -> Result<FixedVulnerability, String> {
         "critical" => Severity::Critical,
         _ => return Err(format!("{form}; a severity is low, medium, high or critical")),
     };
-    Ok(FixedVulnerability { id: id.into(), severity })
+    Ok(FixedVulnerability { id: id.into(), severity, disclosed: None })
 }
 
 impl fmt::Display for ProposeReport {

@@ -95,7 +95,7 @@ impl Status {
             status.published(published, now);
             for product in published.products() {
                 let record = published_support(repository, product)?;
-                let supported_until = record.map(|record| record.guaranteed_until());
+                let supported_until = record.map(|(record, _)| record.guaranteed_until());
                 status.products.push(ProductStatus { product: product.clone(), supported_until });
             }
         }

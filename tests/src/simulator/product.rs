@@ -130,22 +130,11 @@ pub fn image(seed: u8, chunks: usize) -> Vec<u8> {
 
 /// A support record with one promise.
 pub fn support_until(date: &str) -> Support {
-    Support {
-        format: Support::FORMAT.into(),
-        requires: vec![],
-        product: PRODUCT.parse().expect("a product"),
-        promises: vec![Promise {
-            made: day(0),
-            guaranteed_until: date.parse().expect("a date"),
-            reason: "expected lifetime".into(),
-        }],
-        contact: VulnerabilityContact {
-            contacts: vec!["mailto:security@example.com".into()],
-            acknowledgement_days: 2,
-            status_update_days: 14,
-            policy: None,
-        },
-    }
+    Support::new(
+        PRODUCT.parse().expect("a product"),
+        Promise::new(day(0), date.parse().expect("a date"), "expected lifetime"),
+        VulnerabilityContact::new("mailto:security@example.com", 2, 14),
+    )
 }
 
 fn release(version: &str, image: Image) -> Release {

@@ -52,6 +52,7 @@ impl Repository {
             consistent_snapshot: true,
             keys: KeyMap::new(),
             roles: TopRole::ALL.map(|role| (role.as_str().into(), RoleKeys::new(Vec::new(), 1))).into(),
+            annulments: Vec::new(),
             extra: Extra::new(),
         };
         let timestamp = TimestampRole {

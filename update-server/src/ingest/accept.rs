@@ -7,6 +7,7 @@ use perennial_device_core::trust::{
     FetchError, Limits, MetadataSource, Request, RoleTargets, StoreError, TrustState, TrustStore, Walked,
     walk_all,
 };
+use perennial_schemas::support::Annulment;
 use perennial_schemas::tuf::{Role, Root, Snapshot, TopRole};
 use perennial_schemas::{KeyId, Signed, Timestamp};
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ pub(crate) struct Accepted {
     pub(crate) roots: Vec<AcceptedRole>,
     /// Every target by its path, with the digest and length that its role vouches for.
     pub(crate) targets: BTreeMap<String, FileRef>,
+    /// The support promises that the newest root has taken back.
+    pub(crate) annulments: Vec<Annulment>,
 }
 
 /// Hands over a metadata file: its name and the most bytes that it may have.
@@ -85,7 +88,8 @@ impl Judge for CoreJudge {
             tracing::warn!(role = %role.role, count = role.ignored.len(), first, "a role lists targets that aren't its own");
         }
         let (roles, roots) = files(&walked, taken.files)?;
-        Ok(Accepted { trust: walked.state.encode(), roles, roots, targets: targets(&walked.roles)? })
+        let (targets, annulments) = (targets(&walked.roles)?, walked.state.root().annulments.clone());
+        Ok(Accepted { trust: walked.state.encode(), roles, roots, targets, annulments })
     }
 }
 

@@ -42,12 +42,15 @@ pub(super) fn check(
                 record.product
             )));
         }
+        let broken = |error| IngestError::Promise(format!("{product}: {error}"));
+        record.is_backed_by(&accepted.annulments).map_err(broken)?;
         let before = served.and_then(|served| served.generation.support.get(product));
         if let Some(before) = before.and_then(|path| served?.generation.files.get(path)) {
             let published: Support = document(held, staging, path, &before.sha256)?;
-            record
-                .may_follow(&published)
-                .map_err(|error| IngestError::Promise(format!("{product}: {error}")))?;
+            record.may_follow(&published, &accepted.annulments).map_err(broken)?;
+            if record.sequence == published.sequence.saturating_add(1) {
+                record.continues(&published, &before.sha256).map_err(broken)?;
+            }
         }
         let at = consistent(path, &file.sha256).unwrap_or_default();
         support.insert(product.to_owned(), at);

@@ -47,7 +47,7 @@ fn meaning(
     target: &TargetFile,
 ) -> Result<Vec<Item>, ProposalError> {
     if path == format!("{role}/support.json") {
-        let before = published_support(standing.repository, role)?;
+        let before = published_support(standing.repository, role)?.map(|(record, _)| record);
         let record = read::<Support>(Some(standing.proposal), standing.repository, path, target)?;
         return Ok(record.map(|record| support(&record, before.as_ref())).into_iter().collect());
     }

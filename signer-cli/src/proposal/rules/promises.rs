@@ -1,9 +1,9 @@
 //! What was promised stays promised: support dates, withdrawals, published releases.
 
-use perennial_schemas::RoleName;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::tuf::{TargetFile, Targets};
+use perennial_schemas::{RoleName, Sha256Digest};
 
 use super::read;
 use crate::proposal::{ProposalError, Standing};
@@ -51,7 +51,11 @@ fn support(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<
             if record.product.as_str() != role.as_str() {
                 return Err(failed(SupportError::OtherProduct));
             }
-            before.map_or(Ok(()), |before| record.may_follow(&before).map_err(failed))
+            let annulments = &standing.root()?.annulments;
+            record.is_backed_by(annulments).map_err(failed)?;
+            let Some((before, digest)) = before else { return Ok(()) };
+            record.may_follow(&before, annulments).map_err(failed)?;
+            record.continues(&before, &digest).map_err(failed)
         }
     }
 }
@@ -82,17 +86,20 @@ fn withdrawals(
     }
 }
 
-/// The support record of a product as it is published.
+/// The support record of a product as it is published, and the digest of its file.
 ///
 /// # Errors
 /// [`ProposalError`] where it can't be read.
-pub fn published_support(repository: &Repository, role: &RoleName) -> Result<Option<Support>, ProposalError> {
+pub fn published_support(
+    repository: &Repository,
+    role: &RoleName,
+) -> Result<Option<(Support, Sha256Digest)>, ProposalError> {
     let path = format!("{role}/support.json");
     let file = repository.published.as_ref().and_then(|published| published.role(role));
     let target = file.and_then(|file| file.value().targets.get(&path));
     let Some(target) = target else { return Ok(None) };
     let record = read::<Support>(None, repository, &path, target)?;
-    record.map(Some).ok_or_else(|| {
+    record.zip(target.sha256()).map(Some).ok_or_else(|| {
         ProposalError::refused(
             format!("the published file of {path} is missing"),
             "restore the folder targets/ from a copy that you trust",
