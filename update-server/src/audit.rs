@@ -32,7 +32,7 @@ pub struct Entry {
 }
 
 /// The end of the chain: vouches for everything before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// The last entry's number; 0 for none.
     pub sequence: u64,

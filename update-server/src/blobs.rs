@@ -73,6 +73,11 @@ impl Blobs {
         Self { folder }
     }
 
+    /// The folder that they lie in.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The path of a blob, whether it is there or not.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.folder.join(digest.to_string())

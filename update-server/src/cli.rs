@@ -22,6 +22,8 @@ enum Command {
     Init(commands::init::Arguments),
     /// Serve, until told to stop
     Serve(commands::serve::Arguments),
+    /// Tell how the server is: what is served and until when, what was refused, what must be done
+    Status(commands::status::Arguments),
     /// Check a configuration file, or print every key with its meaning
     CheckConfig(commands::check_config::Arguments),
     /// Take a bundle in, through the running server or straight into its state
@@ -53,6 +55,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
     let result = match arguments.command {
         Command::Init(arguments) => commands::init::run(&arguments, io),
         Command::Serve(arguments) => commands::serve::run(&arguments, io),
+        Command::Status(arguments) => commands::status::run(&arguments, io),
         Command::CheckConfig(arguments) => commands::check_config::run(&arguments, io),
         Command::Ingest(arguments) => commands::ingest::run(&arguments, io),
         Command::Push(arguments) => commands::push::run(&arguments, io),

@@ -145,6 +145,14 @@ pub fn create_public_folder(path: &Path) -> Result<()> {
     at("create", path, fs::create_dir_all(path))
 }
 
+/// Makes a folder that must not exist, for everybody to read.
+///
+/// # Errors
+/// When it exists or can't be made.
+pub fn create_new_public_folder(path: &Path) -> Result<()> {
+    at("create", path, fs::create_dir(path))
+}
+
 /// Removes a folder with everything in it; one that isn't there is no error.
 ///
 /// # Errors
@@ -227,6 +235,22 @@ pub fn count_entries(path: &Path) -> Result<usize> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => at("list", path, Err(error)),
     }
+}
+
+/// The files in a folder, each with its length in bytes. Names that aren't text, and folders, are left out.
+///
+/// # Errors
+/// When the folder can't be listed, or a file looked at.
+pub fn list(path: &Path) -> Result<Vec<(String, u64)>> {
+    let mut found = Vec::new();
+    for entry in at("list", path, fs::read_dir(path))? {
+        let entry = at("list", path, entry)?;
+        let about = at("look at", &entry.path(), entry.metadata())?;
+        if let Some(name) = entry.file_name().to_str().filter(|_| about.is_file()) {
+            found.push((name.to_owned(), about.len()));
+        }
+    }
+    Ok(found)
 }
 
 /// The permission bits of a file.

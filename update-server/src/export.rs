@@ -6,7 +6,9 @@ use crate::disk::{self, DiskError};
 use crate::generation::Generation;
 use perennial_schemas::Timestamp;
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
+use perennial_schemas::digest::encode_hex;
 use perennial_schemas::document::FormatError;
+use ring::rand::{SecureRandom, SystemRandom};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -20,13 +22,16 @@ pub enum ExportError {
     /// A file operation failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The system gave no random numbers for a name beside the final place.
+    #[error("the system gave no random numbers")]
+    Random,
     /// The bundle's form can't hold it.
     #[error(transparent)]
     Format(#[from] FormatError),
 }
 
-/// Writes the folder: first beside its final place, then renamed, so that it is there whole or not at all. The number
-/// of bytes written.
+/// Writes the folder: first beside its final place, under a name of its own, then renamed, so that it is there whole or
+/// not at all. The number of bytes written.
 ///
 /// # Errors
 /// [`ExportError::NotEmpty`] when something is there, [`ExportError::Disk`] when the disk fails.
@@ -39,11 +44,12 @@ pub fn folder(
     if disk::exists(to) && disk::count_entries(to).unwrap_or(1) > 0 {
         return Err(ExportError::NotEmpty(to.into()));
     }
-    let beside = beside(to);
-    disk::remove_folder(&beside)?;
+    disk::create_public_folder(parent(to))?;
+    let beside = beside(to)?;
+    disk::create_new_public_folder(&beside)?;
     let written = fill(generation, timestamp, blobs, &beside).and_then(|bytes| {
         disk::rename(&beside, to)?;
-        disk::sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+        disk::sync_folder(parent(to))?;
         Ok(bytes)
     });
     if written.is_err() {
@@ -69,10 +75,9 @@ pub fn file(
         files.push(entry(path, file.length, file.sha256)?);
     }
     let header = BundleHeader::new(now, files);
-    let beside = beside(to);
-    disk::remove(&beside)?;
+    let beside = beside(to)?;
+    let mut out = disk::create_public(&beside)?;
     let written = (|| {
-        let mut out = disk::create_public(&beside)?;
         disk::at("write", &beside, out.write_all(&header.encode()?))?;
         disk::at("write", &beside, out.write_all(timestamp))?;
         for file in generation.files.values() {
@@ -80,7 +85,7 @@ pub fn file(
         }
         disk::at("sync", &beside, out.sync_all())?;
         disk::rename(&beside, to)?;
-        disk::sync_folder(to.parent().unwrap_or(Path::new(".")))?;
+        disk::sync_folder(parent(to))?;
         Ok(header.contents_length())
     })();
     if written.is_err() {
@@ -124,8 +129,14 @@ fn entry(path: &str, length: u64, sha256: crate::blobs::Digest) -> Result<Bundle
     Ok(BundleFile { path, length, sha256 })
 }
 
-fn beside(to: &Path) -> PathBuf {
-    let mut name = to.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
-    to.with_file_name(name)
+/// A name beside the final place that nobody has: what is removed when an export fails is this export's own.
+fn beside(to: &Path) -> Result<PathBuf, ExportError> {
+    let mut random = [0; 8];
+    SystemRandom::new().fill(&mut random).map_err(|_| ExportError::Random)?;
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    Ok(to.with_file_name(format!(".{name}.{}.part", encode_hex(&random))))
+}
+
+fn parent(to: &Path) -> &Path {
+    to.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }

@@ -22,6 +22,9 @@ pub struct Generation {
     pub number: u64,
     /// When it was taken in.
     pub created: Timestamp,
+    /// Who sent it, as the audit calls them.
+    #[serde(default)]
+    pub by: String,
     /// Its snapshot.
     pub snapshot: SnapshotRef,
     /// True when an offline key signed its timestamp, and this server's can't renew it.
@@ -72,6 +75,16 @@ pub fn numbered(store: &dyn Store, number: u64) -> Result<Option<Generation>, St
     load(store, &number.to_be_bytes())
 }
 
+/// The first generation after number `after`.
+///
+/// # Errors
+/// [`StoreError`] when it can't be read.
+pub fn next(store: &dyn Store, after: Option<u64>) -> Result<Option<Generation>, StoreError> {
+    let after = after.map(u64::to_be_bytes);
+    let found = store.scan(Space::Generations, after.as_ref().map(<[u8; 8]>::as_slice), 1)?;
+    found.first().map(|(key, value)| parse(key, value)).transpose()
+}
+
 /// The trust state that the device's core reached with the generation that is served.
 ///
 /// # Errors
@@ -111,9 +124,12 @@ pub fn refresh(served: &Served, timestamp: &[u8]) -> Batch {
 }
 
 fn load(store: &dyn Store, key: &[u8]) -> Result<Option<Generation>, StoreError> {
-    let Some(value) = store.get(Space::Generations, key)? else { return Ok(None) };
+    store.get(Space::Generations, key)?.map(|value| parse(key, &value)).transpose()
+}
+
+fn parse(key: &[u8], value: &[u8]) -> Result<Generation, StoreError> {
     let corrupt = |error: serde_json::Error| {
         StoreError::Corrupt(format!("generations/{}: {error}", key.escape_ascii()))
     };
-    serde_json::from_slice(&value).map(Some).map_err(corrupt)
+    serde_json::from_slice(value).map_err(corrupt)
 }

@@ -12,9 +12,12 @@ use crate::io::Now;
 use crate::keys::OnlineKey;
 use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
+use crate::refusals::Refusals;
 use crate::site::{Caching, Site, build};
 use crate::state::Held;
+use crate::status::{Facts, Ingesting, Running, Status};
 use crate::store::{Store, StoreError};
+use crate::sweep::{Swept, sweep};
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
 use std::io::Read;
@@ -41,6 +44,7 @@ pub(crate) struct Rules {
     pub(crate) validity: Duration,
     pub(crate) renew_after: Duration,
     pub(crate) bundle: u64,
+    pub(crate) keep: u64,
 }
 
 impl Rules {
@@ -50,6 +54,7 @@ impl Rules {
             validity: config.timestamp.validity.0,
             renew_after: config.renew_after(),
             bundle: config.limits.bundle.0,
+            keep: config.keep.generations,
         }
     }
 }
@@ -63,8 +68,15 @@ pub(crate) struct Keeper {
     now: Now,
     /// Held while a bundle is taken in, which lasts as long as its sender takes.
     ingesting: Mutex<()>,
+    /// Who sends that bundle, and since when.
+    sender: Mutex<Option<Ingesting>>,
     /// What is served; held by whoever changes it, for as long as a commit takes.
     served: Mutex<Option<Served>>,
+    refusals: Refusals,
+    /// What is wrong with the audit's chain, as of the start.
+    broken: Option<String>,
+    /// The generation that was served at the last sweep.
+    swept: Mutex<Option<u64>>,
     pub(crate) site: Arc<ArcSwap<Site>>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) metrics: Arc<Metrics>,
@@ -83,12 +95,29 @@ impl Keeper {
         let site = Arc::new(ArcSwap::from_pointee(Site::empty(&rules.caching)));
         let served = Mutex::new(None);
         let ingesting = Mutex::new(());
-        let keeper =
-            Self { held, key, judge, rules, now, ingesting, served, site, ready: Arc::default(), metrics };
+        let refusals = Refusals::load(&held.store, &metrics)?;
+        let broken = audit::verify(&held.store).err().map(|error| error.to_string());
+        let (ready, swept, sender) = (Arc::default(), Mutex::default(), Mutex::default());
+        let keeper = Self {
+            held,
+            key,
+            judge,
+            rules,
+            now,
+            ingesting,
+            sender,
+            served,
+            refusals,
+            broken,
+            swept,
+            site,
+            ready,
+            metrics,
+        };
         keeper.show(&mut keeper.lock())?;
-        if let Err(error) = audit::verify(&keeper.held.store) {
+        if let Some(error) = &keeper.broken {
             // Updates go on; whoever looks at the audit must know.
-            tracing::error!(%error, "the audit chain is broken");
+            tracing::error!(error, "the audit chain is broken");
         }
         Ok(keeper)
     }
@@ -96,15 +125,21 @@ impl Keeper {
     /// Takes a bundle in, and serves it. The timestamp of what is served is renewed meanwhile.
     pub(crate) fn ingest(&self, bundle: &mut dyn Read, actor: &str) -> Result<Outcome, IngestError> {
         let _one = self.ingesting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set_sender(Some(Ingesting { actor: actor.into(), since: (self.now)() }));
         let outcome = self.take_in(bundle, actor);
+        self.set_sender(None);
         match &outcome {
             Ok(outcome) => {
                 self.metrics.ingested.inc();
                 tracing::info!(?outcome, actor, "a bundle was taken in");
             }
             Err(error) => {
-                self.metrics.refused.inc();
-                tracing::warn!(%error, actor, "a bundle was refused");
+                let reason = error.reason().word();
+                tracing::warn!(%error, reason, actor, "a bundle was refused");
+                let noted = self.refusals.note(&self.held.store, &self.metrics, error, actor, (self.now)());
+                if let Err(error) = noted {
+                    tracing::error!(%error, "the refusal can't be recorded");
+                }
             }
         }
         outcome
@@ -154,6 +189,61 @@ impl Keeper {
                 }
             }
         }
+    }
+
+    /// Sweeps the disk when another generation is served than at the last sweep. Where a bundle is being taken in, the
+    /// next call does it.
+    pub(crate) fn tidy(&self) {
+        let number = self.served().map(|served| served.generation.number);
+        let mut last = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        if number.is_none() || *last == number {
+            return;
+        }
+        let Ok(_one) = self.ingesting.try_lock() else { return };
+        match sweep(&self.held, self.rules.keep, (self.now)()) {
+            Ok(swept) => {
+                *last = number;
+                self.metrics.blob_bytes.set(swept.kept as i64);
+                self.metrics.swept.inc_by(swept.bytes);
+                if swept != (Swept { kept: swept.kept, ..Swept::default() }) {
+                    tracing::info!(generations = ?swept.generations, blobs = swept.blobs, bytes = swept.bytes, "old content was removed");
+                }
+            }
+            Err(error) => tracing::error!(%error, "old content can't be removed"),
+        }
+    }
+
+    /// How the server is, which was started at `started`.
+    pub(crate) fn status(
+        &self,
+        started: Timestamp,
+        certificate_expires: Option<Timestamp>,
+    ) -> Result<Status, StoreError> {
+        let served = self.served();
+        let classes = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(str::to_owned);
+        let running = Running {
+            started,
+            not_modified: self.metrics.not_modified.get(),
+            answers: classes.into_iter().zip(self.metrics.answers()).skip(2).collect(),
+            connections: self.metrics.connections.get(),
+            sent_bytes: self.metrics.sent.get(),
+            blob_bytes: self.metrics.blob_bytes.get(),
+            certificate_expires,
+            ingesting: self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        };
+        let facts = Facts {
+            store: &self.held.store,
+            served: served.as_ref(),
+            refused: self.refusals.all(),
+            audit: self.broken.clone(),
+            running: Some((running, self.ready.check())),
+            now: (self.now)(),
+        };
+        facts.status()
+    }
+
+    fn set_sender(&self, sender: Option<Ingesting>) {
+        *self.sender.lock().unwrap_or_else(PoisonError::into_inner) = sender;
     }
 
     /// What is served, for the admin listener and for exports.

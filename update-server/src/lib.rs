@@ -28,11 +28,14 @@ mod mapped;
 pub mod metrics;
 mod plane;
 pub mod readiness;
+pub mod refusals;
 pub mod server;
 pub mod site;
 pub mod state;
+pub mod status;
 pub mod store;
 pub mod support;
+pub mod sweep;
 pub mod tls;
 pub mod tokens;
 

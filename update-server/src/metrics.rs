@@ -1,9 +1,11 @@
 //! The figures that the server shows to prometheus. Counters are resolved once, so that counting a request is a few
 //! additions; no label ever holds what a client sent.
 
+use crate::ingest::Reason;
+use perennial_schemas::Timestamp;
 use prometheus::{
-    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
-    TextEncoder,
+    Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry, TextEncoder,
 };
 
 /// Why a connection was ended by this side.
@@ -65,8 +67,13 @@ pub struct Metrics {
     pub renewals_failed: IntCounter,
     /// Bundles taken in.
     pub ingested: IntCounter,
-    /// Bundles refused.
-    pub refused: IntCounter,
+    /// Bundles refused, by reason.
+    refused: IntCounterVec,
+    last_refused: IntGaugeVec,
+    /// Blobs on the disk after the last sweep, in bytes.
+    pub blob_bytes: IntGauge,
+    /// Bytes of blobs that sweeps have removed.
+    pub swept: IntCounter,
 }
 
 impl Metrics {
@@ -112,6 +119,20 @@ impl Metrics {
             &["role"],
         )?;
         registry.register(Box::new(expiry_days.clone()))?;
+        let refused = IntCounterVec::new(
+            Opts::new("perennial_ingest_refused_total", "Bundles refused, by reason; survives restarts"),
+            &["reason"],
+        )?;
+        registry.register(Box::new(refused.clone()))?;
+        Reason::ALL.iter().for_each(|(_, word)| refused.with_label_values(&[word]).inc_by(0));
+        let last_refused = IntGaugeVec::new(
+            Opts::new(
+                "perennial_ingest_last_refused_seconds",
+                "When a bundle was last refused for that reason, in seconds since 1970",
+            ),
+            &["reason"],
+        )?;
+        registry.register(Box::new(last_refused.clone()))?;
         let certificate_days =
             Gauge::new("perennial_certificate_expiry_days", "Days until the TLS certificate expires")?;
         registry.register(Box::new(certificate_days.clone()))?;
@@ -137,7 +158,10 @@ impl Metrics {
                 "Timestamps that couldn't be signed",
             )?,
             ingested: counter("perennial_bundles_ingested_total", "Bundles taken in")?,
-            refused: counter("perennial_bundles_refused_total", "Bundles refused")?,
+            blob_bytes: gauge("perennial_blob_bytes", "Content on the disk, as of the last sweep")?,
+            swept: counter("perennial_swept_bytes_total", "Content that no kept generation names, removed")?,
+            refused,
+            last_refused,
             registry,
         })
     }
@@ -147,6 +171,17 @@ impl Metrics {
         if let Some(class) = self.answers.get(class) {
             class.inc_by(count);
         }
+    }
+
+    /// Counts `count` refusals of bundles, the last of them at `at`.
+    pub fn refused(&self, reason: Reason, count: u64, at: Timestamp) {
+        self.refused.with_label_values(&[reason.word()]).inc_by(count);
+        self.last_refused.with_label_values(&[reason.word()]).set(at.unix());
+    }
+
+    /// Answers so far by the first digit of their status.
+    pub fn answers(&self) -> [u64; 6] {
+        std::array::from_fn(|class| self.answers[class].get())
     }
 
     /// Counts a connection that was ended by this side.

@@ -1,7 +1,7 @@
 //! A running server: the state held, the static plane answering, the admin plane open, the timestamp looked after. It
 //! starts whole or not at all, and stops when told.
 
-use crate::admin::{self, Access, Desk, Doors, bind_socket};
+use crate::admin::{self, Access, Desk, Doors, Upload, bind_socket};
 use crate::config::Config;
 use crate::disk::DiskError;
 use crate::ingest::accept::CoreJudge;
@@ -151,7 +151,9 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
             ready: Arc::clone(&ready),
             keeper,
             access: Access::Owner,
-            upload: config.limits.bundle.0,
+            upload: Upload::new(&config.limits),
+            started: now(),
+            certificates: certificates.clone(),
         },
         doors: Doors { address: admin, socket },
         certificates: certificates.clone(),
@@ -309,7 +311,11 @@ impl Control {
             let tend = async {
                 loop {
                     let keeper = Arc::clone(&keeper);
-                    let _ = tokio::task::spawn_blocking(move || keeper.tend()).await;
+                    let _ = tokio::task::spawn_blocking(move || {
+                        keeper.tend();
+                        keeper.tidy();
+                    })
+                    .await;
                     tokio::time::sleep(self.tend).await;
                 }
             };

@@ -120,3 +120,37 @@ fn a_token_is_never_sent_over_plain_http_to_another_machine() {
     let (what, _) = kit.command(["push", bundle.to_str().unwrap()].iter().chain(&arguments)).refused();
     assert!(what.contains("plain HTTP to another machine"), "{what}");
 }
+
+#[test]
+fn a_sender_that_is_too_slow_is_cut_off_and_holds_up_nobody() {
+    let (kit, bundle) = kit_with_bundle();
+    let server = kit.serve("[limits]\nupload = \"300ms\"\nupload_bytes = \"1KiB\"\n");
+    let token = std::fs::read_to_string(kit.state().join("admin.token")).unwrap();
+    let length = std::fs::metadata(&bundle).unwrap().len();
+    let mut slow = Wire::to(server.admin.unwrap());
+    slow.send(&format!(
+        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
+        token.trim()
+    ));
+    slow.send("perennial");
+    let answer = slow.read(false);
+    assert_eq!(answer.status, 422);
+    assert!(
+        answer.text().contains("sent fewer than 1024 bytes in 300ms (limits.upload)"),
+        "{}",
+        answer.text()
+    );
+    // One that stops halfway, and one that keeps its pace.
+    let mut half = Wire::to(server.admin.unwrap());
+    half.send(&format!(
+        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
+        token.trim()
+    ));
+    std::io::Write::write_all(&mut half.0, &std::fs::read(&bundle).unwrap()[..3000]).unwrap();
+    let url = format!("http://{}", server.admin.unwrap());
+    let token_file = kit.state().join("admin.token");
+    let (bundle, token_file) = (bundle.to_str().unwrap(), token_file.to_str().unwrap());
+    let said = kit.command(["push", bundle, "--to", &url, "--token-file", token_file]).ok();
+    assert!(said.starts_with("Generation 1 is served"), "{said}");
+    assert_eq!(half.read(false).status, 422);
+}

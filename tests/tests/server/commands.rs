@@ -1,6 +1,8 @@
 //! The server's commands: what they print, and how they fail.
 
 use super::kit::{Folder, Kit, get};
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::crypto::Digest;
 use perennial_server::server::start;
 use perennial_tests::simulator::{Device, day};
 
@@ -151,6 +153,46 @@ fn a_site_file_holds_the_same_and_is_written_while_the_server_runs() {
     // Another server takes it as a bundle: it has the same form.
     let said = kit.command(["ingest", to.to_str().unwrap(), "--state", state.to_str().unwrap()]).ok();
     assert!(said.contains("holds that already"), "{said}");
+}
+
+#[test]
+fn an_export_removes_nothing_that_it_did_not_make() {
+    let kit = published();
+    let (to, file) = (kit.path("site"), kit.path("cam.site"));
+    let mine = [kit.path("site.part"), kit.path("cam.site.part")];
+    for path in &mine {
+        std::fs::create_dir(path).unwrap();
+        std::fs::write(path.join("mine"), "mine").unwrap();
+    }
+    for to in [&to, &file] {
+        kit.command(["export-site", to.to_str().unwrap(), "--state", kit.state().to_str().unwrap()]).ok();
+    }
+    assert!(mine.iter().all(|path| path.join("mine").exists()));
+    // A failed one leaves nothing of its own behind.
+    std::fs::remove_file(kit.state().join("blobs").join(Ring.sha256(b"a").to_string())).unwrap();
+    let entries = || std::fs::read_dir(kit.folder.path()).unwrap().count();
+    let before = entries();
+    for name in ["other", "other.site"] {
+        let to = kit.path(name);
+        kit.command(["export-site", to.to_str().unwrap(), "--state", kit.state().to_str().unwrap()])
+            .refused();
+    }
+    assert_eq!(entries(), before);
+}
+
+#[test]
+fn a_state_folder_whose_socket_has_no_room_is_refused_before_it_is_made() {
+    let kit = Kit::new();
+    let long = kit.path(&"x".repeat(100));
+    let (what, hint) = kit.command(["init", "--state", long.to_str().unwrap()]).refused();
+    assert!(what.contains("a socket's may have 107: choose a shorter state folder"), "{what}");
+    assert_eq!(hint, "name a shorter path with --state");
+    assert!(!long.exists());
+    std::fs::rename(kit.state(), &long).unwrap();
+    let config = kit.path("server.toml");
+    std::fs::write(&config, format!("state = {:?}\n", long.to_str().unwrap())).unwrap();
+    let (what, _) = kit.command(["check-config", "--config", config.to_str().unwrap()]).refused();
+    assert!(what.contains("choose a shorter state folder"), "{what}");
 }
 
 #[test]

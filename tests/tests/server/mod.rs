@@ -1,9 +1,14 @@
 //! The update server: what it answers, what it refuses, what survives a kill.
 
 mod admin;
+mod alarms;
 mod commands;
 mod ingest;
 mod kill;
 mod kit;
 mod plane;
 mod process;
+mod product;
+mod promises;
+mod roots;
+mod sweep;

@@ -7,6 +7,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,8 @@ const CONNECTIONS: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Size of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
-
+/// Commands that may wait at the socket to be let in.
+const BACKLOG: i32 = 64;
 /// Bytes of a socket's path: `sun_path` on Linux, without its end.
 const PATH_BYTES: usize = 107;
 
@@ -36,17 +38,33 @@ pub(crate) struct Doors {
 
 /// Opens the socket, for the folder's owner only. One that a killed server left is removed: the caller holds the lock.
 pub(crate) fn bind_socket(path: &Path) -> Result<std::os::unix::net::UnixListener, DiskError> {
-    let length = path.as_os_str().len();
-    if length > PATH_BYTES {
-        let why = format!(
-            "its path has {length} bytes, and a socket's may have {PATH_BYTES}: choose a shorter state folder"
-        );
-        disk::at("open", path, Err(std::io::Error::other(why)))?;
-    }
+    socket_fits(path)?;
     disk::remove(path)?;
-    let socket = disk::at("open", path, std::os::unix::net::UnixListener::bind(path))?;
+    let socket = disk::at("open", path, bind_private(path))?;
     disk::set_mode(path, 0o600)?;
+    disk::at("open", path, socket.listen(BACKLOG))?;
     disk::at("open", path, socket.set_nonblocking(true))?;
+    Ok(socket.into())
+}
+
+/// Refuses a state folder whose socket no system call could name.
+pub(crate) fn socket_fits(path: &Path) -> Result<(), DiskError> {
+    let length = path.as_os_str().len();
+    if length <= PATH_BYTES {
+        return Ok(());
+    }
+    let why = format!(
+        "its path has {length} bytes, and a socket's may have {PATH_BYTES}: choose a shorter state folder"
+    );
+    disk::at("open", path, Err(std::io::Error::other(why)))
+}
+
+/// Binds without a moment in which others might connect: Linux gives the file the mode that the socket has when it is
+/// bound, and nobody can connect before it listens.
+fn bind_private(path: &Path) -> std::io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    rustix::fs::fchmod(&socket, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)?;
+    socket.bind(&SockAddr::unix(path)?)?;
     Ok(socket)
 }
 
@@ -111,5 +129,25 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, d
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(HEAD_BYTES * 4);
     if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "an admin connection failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_socket_is_its_owners_alone_before_anybody_can_connect() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let socket = bind_private(&path).unwrap();
+        if cfg!(target_os = "linux") {
+            assert_eq!(disk::mode(&path).unwrap(), 0o600);
+        }
+        assert!(std::os::unix::net::UnixStream::connect(&path).is_err());
+        drop(socket);
+        let _open = bind_socket(&path).unwrap();
+        assert_eq!(disk::mode(&path).unwrap(), 0o600);
+        assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
     }
 }

@@ -7,13 +7,17 @@ mod listen;
 mod routes;
 mod upload;
 
-pub(crate) use listen::{Doors, bind_socket, run};
+pub(crate) use listen::{Doors, bind_socket, run, socket_fits};
 pub(crate) use routes::Whole;
 
+use crate::config::Limits;
 use crate::keeper::Keeper;
 use crate::readiness::Readiness;
+use crate::tls::Certificates;
 use crate::tokens::{Right, Tokens};
+use perennial_schemas::Timestamp;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who comes through a door.
 #[derive(Debug, Clone)]
@@ -35,8 +39,34 @@ pub(crate) struct Desk {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) access: Access,
-    /// Bytes that an upload may have in all.
-    pub(crate) upload: u64,
+    pub(crate) upload: Upload,
+    /// When the server was started.
+    pub(crate) started: Timestamp,
+    pub(crate) certificates: Option<Arc<Certificates>>,
+}
+
+impl Desk {
+    /// When the certificate in use expires.
+    fn certificate(&self) -> Option<Timestamp> {
+        self.certificates.as_ref()?.expires().map(Timestamp::from_unix)
+    }
+}
+
+/// What a pushed bundle may have and take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upload {
+    /// Bytes in all.
+    pub(crate) most: u64,
+    /// The span in which `least` bytes must arrive.
+    pub(crate) span: Duration,
+    /// See `span`.
+    pub(crate) least: u64,
+}
+
+impl Upload {
+    pub(crate) fn new(limits: &Limits) -> Self {
+        Self { most: limits.bundle.0, span: limits.upload.0, least: limits.upload_bytes.0 }
+    }
 }
 
 /// Why a request isn't let in.

@@ -3,7 +3,6 @@
 use super::upload::receive;
 use super::{Barred, Desk};
 use crate::audit;
-use crate::freshness;
 use crate::generation::Generation;
 use crate::ingest::IngestError;
 use crate::store::StoreError;
@@ -17,7 +16,6 @@ use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENT
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// An error, as commands print it.
@@ -40,19 +38,6 @@ impl IntoResponse for Refusal {
         }
         response
     }
-}
-
-/// What is served, for `GET /api/v1/status`.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Status {
-    version: &'static str,
-    ready: bool,
-    reasons: Option<String>,
-    generation: Option<u64>,
-    snapshot: Option<u64>,
-    timestamp_expires: Option<Timestamp>,
-    files: usize,
-    audit: Option<audit::Head>,
 }
 
 /// The served generation with its timestamp, for `GET /api/v1/generation`: what an export is made of.
@@ -107,22 +92,7 @@ async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respons
 
 async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let status = blocking(move || {
-        let served = desk.keeper.served();
-        let ready = desk.ready.check();
-        let expires = served.as_ref().and_then(|served| freshness::read(&served.timestamp).ok());
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION"),
-            ready: ready.is_ok(),
-            reasons: ready.err(),
-            generation: served.as_ref().map(|served| served.generation.number),
-            snapshot: served.as_ref().map(|served| served.generation.snapshot.version),
-            timestamp_expires: expires.map(|(fresh, _)| fresh.expires),
-            files: served.as_ref().map_or(0, |served| served.generation.files.len()),
-            audit: Some(audit::head(desk.keeper.store())?),
-        })
-    })
-    .await?;
+    let status = blocking(move || desk.keeper.status(desk.started, desk.certificate())).await?;
     Ok(fresh(status))
 }
 

@@ -1,6 +1,7 @@
 //! `check-config`: whether a configuration could be served, without serving it; or the reference of all keys.
 
 use super::{load_config, report};
+use crate::admin::socket_fits;
 use crate::config::{Config, KEYS, reference};
 use crate::failure::Failure;
 use crate::io::Io;
@@ -66,6 +67,9 @@ fn check_files(config: &Config) -> Result<Option<perennial_schemas::Timestamp>, 
             format!("make it first: perennial-server init --state {}", config.state.display()),
         ));
     }
+    socket_fits(&state.socket()).map_err(|error| {
+        Failure::of(&error, "move the state folder to a shorter path, and name that as `state`")
+    })?;
     let key = state.keys().join("timestamp.key");
     FileKey::load(&key).map_err(|error| Failure::of(&error, format!("chmod 600 {}", key.display())))?;
     let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else { return Ok(None) };

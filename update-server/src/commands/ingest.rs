@@ -1,6 +1,6 @@
 //! `ingest`: takes a bundle in, through the socket of the running server, or straight into the state it left.
 
-use super::{config_of, report, state_failure};
+use super::{config_of, report, size, state_failure};
 use crate::admin::client::{Server, call};
 use crate::cli::Where;
 use crate::config::Config;
@@ -77,7 +77,9 @@ fn straight(config: &Config, held: Held, bundle: &Path, io: &Io<'_>) -> Result<O
         .map_err(|error| setup(&error))?;
     let (file, _) = open(bundle)?;
     let outcome = keeper.ingest(&mut BufReader::with_capacity(256 << 10, file), "command");
-    outcome.map_err(|error| Failure::of(&error, error.hint()))
+    let outcome = outcome.map_err(|error| Failure::of(&error, error.hint()))?;
+    keeper.tidy();
+    Ok(outcome)
 }
 
 fn words(outcome: &Outcome) -> String {
@@ -92,15 +94,6 @@ fn words(outcome: &Outcome) -> String {
 fn published(generation: u64, snapshot: u64, files: u64, new_bytes: u64) -> String {
     let new = size(new_bytes);
     format!("Generation {generation} is served: snapshot {snapshot}, {files} files, {new} new.")
-}
-
-/// A number of bytes as people read it, in powers of 1000.
-fn size(bytes: u64) -> String {
-    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
-        None => format!("{bytes} bytes"),
-    }
 }
 
 fn unchanged(generation: u64) -> String {

@@ -2,6 +2,7 @@
 //! root that the server is to trust. It never replaces a key, a token or a root.
 
 use super::report;
+use crate::admin::socket_fits;
 use crate::blobs::digest_of;
 use crate::config::reference;
 use crate::disk;
@@ -47,6 +48,7 @@ struct Made {
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let state = State::at(&arguments.state);
     let disk_hint = "name a folder that you may write to with --state";
+    socket_fits(&state.socket()).map_err(|error| Failure::of(&error, "name a shorter path with --state"))?;
     state.create().map_err(|error| Failure::of(&error, disk_hint))?;
     let timestamp = key(&state, "timestamp", "server timestamp")?;
     let rollout = key(&state, "rollout", "server rollout")?;

@@ -6,6 +6,7 @@ pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod push;
 pub(crate) mod serve;
+pub(crate) mod status;
 
 use crate::cli::Where;
 use crate::config::Config;
@@ -63,4 +64,13 @@ fn report<T: Serialize>(io: &mut Io<'_>, json: bool, value: &T, text: &str) -> R
         writeln!(io.stdout, "{text}")
     };
     written.and_then(|()| io.stdout.flush()).map_err(|error| Failure::of(&error, "standard output is closed"))
+}
+
+/// A number of bytes as people read it, in powers of 1000.
+fn size(bytes: u64) -> String {
+    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
+        None => format!("{bytes} bytes"),
+    }
 }

@@ -54,6 +54,11 @@ pub const KEYS: &[Key] = &[
         "\"12h\"",
         "Age at which the timestamp is signed anew; half of timestamp.validity unless given.",
     ),
+    key(
+        "keep.generations",
+        "10",
+        "Published states that are kept, the served one among them; 0 keeps all, else at least 2. Content that none of them names is removed, but never a file inside the time for which a release promised it.",
+    ),
     key("cache.fresh", "\"1m\"", "How long a cache may keep what changes: timestamp.json and the pages."),
     key(
         "cache.missing",
@@ -94,6 +99,16 @@ pub const KEYS: &[Key] = &[
     ),
     key("limits.streams", "64", "Concurrent HTTP/2 requests on one connection."),
     key("limits.bundle", "\"16GiB\"", "Size of a bundle pushed to the admin listener."),
+    key(
+        "limits.upload",
+        "\"1m\"",
+        "The sender of a bundle must send at least limits.upload_bytes in each such span. One bundle is taken in at a time, and the next ones wait for it.",
+    ),
+    key(
+        "limits.upload_bytes",
+        "\"1MiB\"",
+        "See limits.upload; the default asks for about 17 KB a second. Time that the server itself takes doesn't count.",
+    ),
     key("limits.drain", "\"20s\"", "Time that open answers get to finish at shutdown."),
     key("log.format", "\"text\"", "\"text\" for people, \"json\" for collectors."),
     key(

@@ -32,6 +32,9 @@ pub struct Config {
     /// The online timestamp.
     #[serde(default)]
     pub timestamp: Timestamp,
+    /// What stays on the disk.
+    #[serde(default)]
+    pub keep: Keep,
     /// What caches may keep.
     #[serde(default)]
     pub cache: Cache,
@@ -89,6 +92,14 @@ pub struct Timestamp {
     pub renew_after: Option<Span>,
 }
 
+/// `[keep]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Keep {
+    /// Generations, the served one among them; 0 for all.
+    pub generations: u64,
+}
+
 /// `[cache]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,6 +134,10 @@ pub struct Limits {
     pub streams: u32,
     /// Size of a pushed bundle.
     pub bundle: Size,
+    /// The span in which the sender of a bundle must send `upload_bytes`.
+    pub upload: Span,
+    /// See `upload`.
+    pub upload_bytes: Size,
     /// Time to finish at shutdown.
     pub drain: Span,
 }
@@ -220,6 +235,7 @@ impl Config {
             tls: Tls::default(),
             admin: Admin::default(),
             timestamp: Timestamp::default(),
+            keep: Keep::default(),
             cache: Cache::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -266,6 +282,9 @@ impl Config {
         if self.timestamp.validity.0.as_secs() < 10 {
             return Err("timestamp.validity is at least 10s".into());
         }
+        if self.keep.generations == 1 {
+            return Err("keep.generations is 0 (all) or at least 2: devices that are halfway through finish with the one before".into());
+        }
         self.limits.check()
     }
 }
@@ -279,9 +298,13 @@ impl Limits {
         if self.connections == 0 || self.streams == 0 {
             return Err("limits.connections and limits.streams are at least 1".into());
         }
-        for (name, span) in
-            [("handshake", self.handshake), ("head", self.head), ("idle", self.idle), ("stall", self.stall)]
-        {
+        for (name, span) in [
+            ("handshake", self.handshake),
+            ("head", self.head),
+            ("idle", self.idle),
+            ("stall", self.stall),
+            ("upload", self.upload),
+        ] {
             if span.0.as_millis() < 100 {
                 return Err(format!("limits.{name} is at least 100ms"));
             }
@@ -318,6 +341,12 @@ impl Default for Timestamp {
     }
 }
 
+impl Default for Keep {
+    fn default() -> Self {
+        Self { generations: 10 }
+    }
+}
+
 impl Default for Cache {
     fn default() -> Self {
         Self { fresh: Span::seconds(60), missing: Span::seconds(30) }
@@ -337,6 +366,8 @@ impl Default for Limits {
             head_bytes: Size(16 << 10),
             streams: 64,
             bundle: Size(16 << 30),
+            upload: Span::seconds(60),
+            upload_bytes: Size(1 << 20),
             drain: Span::seconds(20),
         }
     }

@@ -23,7 +23,7 @@ fn the_reference_is_the_default_configuration_and_names_every_key() {
 #[test]
 fn every_field_has_a_documented_key() {
     // serde lists the fields that it knows when it meets one that it doesn't.
-    for table in ["", "serve", "tls", "admin", "timestamp", "cache", "limits", "log"] {
+    for table in ["", "serve", "tls", "admin", "timestamp", "keep", "cache", "limits", "log"] {
         let text = if table.is_empty() {
             "zzz = 1\nstate = \"s\"".to_owned()
         } else {
@@ -57,6 +57,7 @@ fn what_cannot_stand_together_is_refused() {
         ("[admin]\nlisten = \"0.0.0.0:1\"", "beyond loopback"),
         ("[admin]\nlisten = \"here\"", "isn't an address"),
         ("[timestamp]\nrenew_after = \"2d\"", "less than"),
+        ("[keep]\ngenerations = 1", "at least 2"),
         ("[limits]\nhead_bytes = \"1KiB\"", "between 8KiB"),
         ("[limits]\nidle = \"1ms\"", "limits.idle"),
         ("[limits]\nidle = 3", "line 3"),

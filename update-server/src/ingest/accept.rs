@@ -1,11 +1,12 @@
 //! The verdict of the device's own core on a repository: the same code that a device runs walks from the trusted root
 //! to every target. This module only hands it what it asks for, and notes what it took.
 
+use super::Reason;
 use crate::generation::FileRef;
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::trust::{
-    FetchError, Limits, MetadataSource, Request, RoleTargets, StoreError, TrustState, TrustStore, Walked,
-    walk_all,
+    DriveError, FetchError, Limits, MetadataSource, Request, RoleTargets, StoreError, TrustError, TrustState,
+    TrustStore, Walked, walk_all,
 };
 use perennial_schemas::support::Annulment;
 use perennial_schemas::tuf::{Role, Root, Snapshot, TopRole};
@@ -44,6 +45,15 @@ pub(crate) struct Accepted {
 /// Hands over a metadata file: its name and the most bytes that it may have.
 pub(crate) type Fetch<'a> = &'a dyn Fn(&str, u64) -> Result<Option<Vec<u8>>, String>;
 
+/// What the core says against a repository.
+#[derive(Debug, Clone)]
+pub(crate) struct Refused {
+    /// In one word.
+    pub(crate) reason: Reason,
+    /// In the core's words.
+    pub(crate) why: String,
+}
+
 /// Whoever says what may be published: the device's core.
 pub(crate) trait Judge: Send + Sync {
     /// Walks the repository, from the stored trust state or the first root, at `now`.
@@ -53,7 +63,7 @@ pub(crate) trait Judge: Send + Sync {
         root: &[u8],
         fetch: Fetch<'_>,
         now: Timestamp,
-    ) -> Result<Accepted, String>;
+    ) -> Result<Accepted, Refused>;
 }
 
 /// Whether a root names that key for its timestamp. It decides only who signs the timestamp: the core verifies it.
@@ -75,21 +85,45 @@ impl Judge for CoreJudge {
         root: &[u8],
         fetch: Fetch<'_>,
         now: Timestamp,
-    ) -> Result<Accepted, String> {
-        let state = start(trust, root).map_err(|error| chain(error.as_ref()))?;
+    ) -> Result<Accepted, Refused> {
+        let unusable = |why: String| Refused { reason: Reason::Unusable, why };
+        let state = start(trust, root)
+            .map_err(|error| Refused { reason: Reason::Setup, why: chain(error.as_ref()) })?;
         let mut taken = Taken { fetch, files: BTreeMap::new() };
         let walked = walk_all(state, &Ring, now, Limits::default(), &mut taken, &mut Unsaved)
-            .map_err(|error| chain(&error))?;
+            .map_err(|error| Refused { reason: reason(&error), why: chain(&error) })?;
         if !walked.state.root().consistent_snapshot {
-            return Err("the root doesn't ask for consistent snapshots, which this server needs".into());
+            let why = "the root doesn't ask for consistent snapshots, which this server needs";
+            return Err(unusable(why.into()));
         }
         for role in walked.roles.iter().filter(|role| !role.ignored.is_empty()) {
             let first = role.ignored.first().map_or("", String::as_str);
             tracing::warn!(role = %role.role, count = role.ignored.len(), first, "a role lists targets that aren't its own");
         }
-        let (roles, roots) = files(&walked, taken.files)?;
-        let (targets, annulments) = (targets(&walked.roles)?, walked.state.root().annulments.clone());
+        let (roles, roots) = files(&walked, taken.files).map_err(unusable)?;
+        let targets = targets(&walked.roles).map_err(unusable)?;
+        let annulments = walked.state.root().annulments.clone();
         Ok(Accepted { trust: walked.state.encode(), roles, roots, targets, annulments })
+    }
+}
+
+fn reason(error: &DriveError) -> Reason {
+    match error {
+        DriveError::Trust(error) => match error {
+            TrustError::Signature { .. } => Reason::Signature,
+            TrustError::Rollback { .. } | TrustError::Unlisted { .. } => Reason::Rollback,
+            TrustError::Version { .. } | TrustError::Length { .. } | TrustError::Digest { .. } => {
+                Reason::Mismatch
+            }
+            TrustError::Expired { .. } => Reason::Expired,
+            TrustError::Missing { .. } | TrustError::NotListed { .. } => Reason::Missing,
+            TrustError::Format { .. } | TrustError::TooLong { .. } | TrustError::TooManyRoles { .. } => {
+                Reason::Damaged
+            }
+            TrustError::OutOfOrder { .. } => Reason::Server,
+        },
+        DriveError::Fetch { .. } => Reason::Damaged,
+        DriveError::Store(_) => Reason::Server,
     }
 }
 

@@ -6,126 +6,26 @@
 //! makes the new generation, its timestamp, its trust state and its audit entry the current ones.
 
 pub(crate) mod accept;
+mod error;
 mod promises;
 mod receive;
 mod releases;
 
+pub use error::{IngestError, Reason};
+pub(crate) use promises::{lost, read};
+
 use crate::audit::{self, Event};
-use crate::blobs::{BlobError, Digest, Staging, digest_of};
-use crate::disk::DiskError;
-use crate::freshness::{self, FreshnessError, SnapshotRef};
+use crate::blobs::{Digest, Staging, digest_of};
+use crate::freshness::{self, SnapshotRef};
 use crate::generation::{self, FileRef, Generation, Served};
 use crate::keys::OnlineKey;
 use crate::state::Held;
-use crate::store::StoreError;
 use accept::{Accepted, Judge};
 use perennial_schemas::Timestamp;
-use perennial_schemas::document::FormatError;
 use receive::Parcel;
 use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
 use std::time::Duration;
-
-/// Why a bundle was refused. Nothing of it is served, and nothing of it is kept.
-#[derive(Debug, thiserror::Error)]
-pub enum IngestError {
-    /// The bundle isn't one, or breaks a limit.
-    #[error(transparent)]
-    Format(#[from] FormatError),
-    /// It ended early, or couldn't be read.
-    #[error("the bundle can't be read: {0}")]
-    Read(std::io::Error),
-    /// Something follows its contents.
-    #[error("the bundle goes on after its last file")]
-    Trailing,
-    /// It is larger than this server takes.
-    #[error("the bundle holds {length} bytes, more than limits.bundle allows ({limit} bytes)")]
-    TooLarge {
-        /// As its header says.
-        length: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// Target files come before the metadata that vouches for them.
-    #[error("{0} stands after a target file; metadata comes first in a bundle")]
-    Order(String),
-    /// A file isn't what the bundle's header says.
-    #[error("{path} in the bundle is damaged: {source}")]
-    Damaged {
-        /// Its path.
-        path: String,
-        /// What is wrong.
-        source: BlobError,
-    },
-    /// A file that no signed metadata vouches for.
-    #[error("{0} is in the bundle, but no signed metadata vouches for it as it is")]
-    Unvouched(String),
-    /// A file that signed metadata names is neither in the bundle nor here.
-    #[error(
-        "{path} is named by signed metadata, but is neither in the bundle nor on this server ({count} such)"
-    )]
-    Missing {
-        /// The first missing one.
-        path: String,
-        /// How many are missing.
-        count: usize,
-    },
-    /// No root was handed over yet.
-    #[error("this server trusts no root yet ({0} isn't there)")]
-    NoRoot(PathBuf),
-    /// Neither the server's key nor an offline timestamp can say that this is the latest.
-    #[error("the root doesn't name this server's timestamp key, and the bundle has no timestamp of its own")]
-    NoTimestamp,
-    /// The device's core refused it.
-    #[error("the device's own checks refuse it: {0}")]
-    Refused(String),
-    /// A promise would be broken.
-    #[error("{0}")]
-    Promise(String),
-    /// The disk failed.
-    #[error(transparent)]
-    Disk(#[from] DiskError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The timestamp couldn't be signed.
-    #[error(transparent)]
-    Freshness(#[from] FreshnessError),
-}
-
-impl IngestError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Self::Format(_) | Self::Read(_) | Self::Trailing | Self::Damaged { .. } => {
-                "copy the bundle again, or make it anew with `perennial-signer bundle`"
-            }
-            Self::TooLarge { .. } => "raise limits.bundle in the configuration, or bundle fewer releases",
-            Self::Order(_) | Self::Unvouched(_) => "make the bundle with `perennial-signer bundle`",
-            Self::Missing { .. } => "make the bundle anew with every file that the server lacks",
-            Self::NoRoot(_) => "hand over the root: perennial-server init --state DIR --root 1.root.json",
-            Self::NoTimestamp => {
-                "add STATE/keys/timestamp.pub.json to the root's timestamp role, or bundle an offline timestamp"
-            }
-            Self::Refused(_) => {
-                "nothing was changed; `perennial-signer check` on the repository says more about its state"
-            }
-            Self::Promise(_) => "nothing was changed; publish what was promised, then bundle again",
-            Self::Disk(error) if error.is_full() => {
-                "make room on the disk; nothing was changed, the old state is served"
-            }
-            Self::Disk(_) => "nothing was changed; mend what the system says, then try again",
-            Self::Store(_) => "try again; if it persists, restart the server and look at its log",
-            Self::Freshness(_) => "mend the timestamp key, then try again; nothing was changed",
-        }
-    }
-
-    /// True when the bundle is at fault, and not this server.
-    pub fn is_bundles_fault(&self) -> bool {
-        !matches!(self, Self::Disk(_) | Self::Store(_) | Self::Freshness(_) | Self::NoRoot(_))
-    }
-}
 
 /// What taking a bundle in did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -212,6 +112,7 @@ impl Ingest<'_> {
         let generation = Generation {
             number: previous.unwrap_or(0) + 1,
             created: self.now,
+            by: self.actor.into(),
             snapshot: freshness::read(&timestamp)?.1,
             offline_timestamp: offline,
             files,
@@ -329,9 +230,7 @@ impl Source<'_> {
         let newest = names.filter(|name| name.ends_with(".root.json")).max_by_key(|name| version_of(name));
         match newest {
             None => Ok(Some(self.trusted_root()?)),
-            Some(name) => {
-                self.fetch(name, perennial_schemas::limits::ROOT_LENGTH).map_err(IngestError::Refused)
-            }
+            Some(name) => self.fetch(name, perennial_schemas::limits::ROOT_LENGTH).map_err(damaged),
         }
     }
 
@@ -340,7 +239,10 @@ impl Source<'_> {
         let found = snapshots.filter_map(|(name, bytes)| Some((version_of(name)?, bytes)));
         let Some((version, bytes)) = found.max_by_key(|(version, _)| *version) else {
             let served = self.served.map(|served| served.generation.snapshot.clone());
-            return served.ok_or_else(|| IngestError::Refused("the bundle has no snapshot".into()));
+            return served.ok_or_else(|| IngestError::Untrusted {
+                reason: Reason::Missing,
+                why: "the bundle has no snapshot".into(),
+            });
         };
         Ok(SnapshotRef { version, length: bytes.len() as u64, sha256: digest_of(bytes) })
     }
@@ -361,7 +263,8 @@ impl Source<'_> {
             _ => self.fetch(name, limit),
         };
         let judge = self.ingest.judge;
-        judge.accept(trust.as_deref(), &root, &fetch, self.ingest.now).map_err(IngestError::Refused)
+        let verdict = judge.accept(trust.as_deref(), &root, &fetch, self.ingest.now);
+        verdict.map_err(|refused| IngestError::Untrusted { reason: refused.reason, why: refused.why })
     }
 
     /// Refuses roots that no chain of signatures leads to, and a choice of the timestamp's signer that an unverified root led
@@ -376,7 +279,7 @@ impl Source<'_> {
         }
         if accept::names_timestamp_key(newest, self.ingest.key.keyid()) == offline {
             let why = "the newest root in the bundle isn't the one that the chain of roots leads to";
-            return Err(IngestError::Refused(why.into()));
+            return Err(IngestError::Untrusted { reason: Reason::Signature, why: why.into() });
         }
         Ok(())
     }
@@ -401,6 +304,10 @@ impl Source<'_> {
         }
         files
     }
+}
+
+fn damaged(why: String) -> IngestError {
+    IngestError::Untrusted { reason: Reason::Damaged, why }
 }
 
 /// The version that a metadata file's name begins with.

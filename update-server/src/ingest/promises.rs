@@ -2,13 +2,13 @@
 //! files that stay until the day that their release names. It decides on documents that the core has vouched for.
 
 use super::accept::Accepted;
-use super::{IngestError, consistent, releases};
-use crate::blobs::{Digest, Staging};
+use super::{IngestError, Reason, consistent, releases};
+use crate::blobs::{Blobs, Digest, Staging};
 use crate::generation::{FileRef, Served};
 use crate::state::Held;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
-use perennial_schemas::support::Support;
+use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::{Document, Sha256Digest, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) fn wanted(accepted: &Accepted) -> Result<BTreeMap<String, FileRef>, IngestError> {
     let mut wanted = BTreeMap::new();
     for (path, file) in &accepted.targets {
-        let refused = |why: &str| IngestError::Refused(format!("the target {path} {why}"));
+        let refused = |why: &str| IngestError::Unusable(format!("the target {path} {why}"));
         let served = consistent(path, &file.sha256).ok_or_else(|| refused("has no usable path"))?;
         wanted.insert(served, *file);
     }
@@ -37,12 +37,18 @@ pub(super) fn check(
         let Some((product, "support.json")) = path.split_once('/') else { continue };
         let record: Support = document(held, staging, path, &file.sha256)?;
         if record.product.as_str() != product {
-            return Err(IngestError::Promise(format!(
-                "{path} is the record of another product, {}",
-                record.product
-            )));
+            let why = format!("{path} is the record of another product, {}", record.product);
+            return Err(IngestError::Promise { reason: Reason::SupportRewritten, why });
         }
-        let broken = |error| IngestError::Promise(format!("{product}: {error}"));
+        let broken = |error| {
+            let reason = match error {
+                SupportError::Shorter { .. }
+                | SupportError::CohortNarrowed { .. }
+                | SupportError::NotAnnulled(_) => Reason::SupportShorter,
+                _ => Reason::SupportRewritten,
+            };
+            IngestError::Promise { reason, why: format!("{product}: {error}") }
+        };
         record.is_backed_by(&accepted.annulments).map_err(broken)?;
         let before = served.and_then(|served| served.generation.support.get(product));
         if let Some(before) = before.and_then(|path| served?.generation.files.get(path)) {
@@ -62,7 +68,7 @@ pub(super) fn check(
             let why = format!(
                 "the support record of {product} would vanish; a product that has ended keeps its page"
             );
-            return Err(IngestError::Promise(why));
+            return Err(IngestError::Promise { reason: Reason::SupportShorter, why });
         }
         withdrawn(held, served, accepted, staging)?;
         availability(held, served, wanted, staging, now)?;
@@ -92,10 +98,11 @@ fn withdrawn(
             after.iter().flat_map(|after| &after.withdrawn).any(|withdrawn| withdrawn.manifest == *gone)
         };
         if let Some(gone) = before.withdrawn.iter().find(|gone| !kept(&gone.manifest)) {
-            return Err(IngestError::Promise(format!(
+            let why = format!(
                 "{name} would forget that {} was withdrawn; what is withdrawn stays so",
                 gone.version
-            )));
+            );
+            return Err(IngestError::Promise { reason: Reason::Withdrawal, why });
         }
     }
     Ok(())
@@ -109,32 +116,55 @@ fn availability(
     staging: &Staging,
     now: Timestamp,
 ) -> Result<(), IngestError> {
-    let targets = served.generation.files.iter().filter(|(path, _)| path.starts_with("targets/"));
-    let vanished: BTreeMap<String, &FileRef> = targets
-        .filter(|(path, _)| !wanted.contains_key(*path))
-        .filter_map(|(path, file)| Some((plain(path, &file.sha256)?, file)))
+    let read = |name: &str, sha256: &Digest| document(held, staging, name, sha256);
+    match lost(&served.generation.files, wanted, &read, now)? {
+        None => Ok(()),
+        Some(lost) => {
+            let why = format!(
+                "{} would vanish or change, but release {} of {} promised its files until {}",
+                lost.target, lost.release.version, lost.release.product, lost.release.available_until
+            );
+            Err(IngestError::Promise { reason: Reason::Availability, why })
+        }
+    }
+}
+
+/// A file that isn't there any more, and the release that promised it for longer.
+pub(crate) struct Lost {
+    pub(crate) target: String,
+    pub(crate) release: Release,
+}
+
+/// The first file of `before` that isn't in `after` although one of the releases in `before` promised it until today or
+/// later. Both are by the path under which files are served.
+pub(crate) fn lost(
+    before: &BTreeMap<String, FileRef>,
+    after: &BTreeMap<String, FileRef>,
+    read: &dyn Fn(&str, &Digest) -> Result<Release, IngestError>,
+    now: Timestamp,
+) -> Result<Option<Lost>, IngestError> {
+    let targets = before.iter().filter(|(path, _)| path.starts_with("targets/"));
+    let vanished: BTreeSet<String> = targets
+        .filter(|(path, _)| !after.contains_key(*path))
+        .filter_map(|(path, file)| plain(path, &file.sha256))
         .collect();
     if vanished.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
-    for (path, file) in &served.generation.files {
+    for (path, file) in before {
         let Some(name) = plain(path, &file.sha256).filter(|name| name.ends_with(".release.json")) else {
             continue;
         };
-        let release: Release = document(held, staging, &name, &file.sha256)?;
+        let release = read(&name, &file.sha256)?;
         if release.available_until.end() < now {
             continue;
         }
         let parts: BTreeSet<String> = release.targets().into_iter().map(|part| part.to_string()).collect();
-        let lost = vanished.keys().find(|lost| **lost == name || parts.contains(*lost));
-        if let Some(lost) = lost {
-            return Err(IngestError::Promise(format!(
-                "{lost} would vanish or change, but release {} of {} promised its files until {}",
-                release.version, release.product, release.available_until
-            )));
+        if let Some(target) = vanished.iter().find(|lost| **lost == name || parts.contains(*lost)) {
+            return Ok(Some(Lost { target: target.clone(), release }));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The target path of a served path: `targets/dir/<hash>.name` without folder and hash.
@@ -151,10 +181,18 @@ pub(super) fn document<T: Document>(
     path: &str,
     sha256: &Digest,
 ) -> Result<T, IngestError> {
-    let bytes = if staging.has(sha256) {
-        staging.read(sha256, T::MAX_LENGTH)?
+    if staging.has(sha256) {
+        parse(path, &staging.read(sha256, T::MAX_LENGTH)?)
     } else {
-        held.state.blobs().read(sha256, T::MAX_LENGTH)?
-    };
-    T::parse(&bytes).map_err(|error| IngestError::Refused(format!("{path}: {error}")))
+        read(&held.state.blobs(), path, sha256)
+    }
+}
+
+/// A document among the blobs.
+pub(crate) fn read<T: Document>(blobs: &Blobs, path: &str, sha256: &Digest) -> Result<T, IngestError> {
+    parse(path, &blobs.read(sha256, T::MAX_LENGTH)?)
+}
+
+fn parse<T: Document>(path: &str, bytes: &[u8]) -> Result<T, IngestError> {
+    T::parse(bytes).map_err(|error| IngestError::Unusable(format!("{path}: {error}")))
 }

@@ -3,7 +3,7 @@
 
 use super::accept::Accepted;
 use super::promises::{document, plain};
-use super::{IngestError, consistent};
+use super::{IngestError, Reason, consistent};
 use crate::blobs::Staging;
 use crate::generation::Served;
 use crate::state::Held;
@@ -52,7 +52,7 @@ pub(super) fn check(
 }
 
 fn refused<T>(path: &str, why: String) -> Result<T, IngestError> {
-    Err(IngestError::Refused(format!("{path}: {why}")))
+    Err(IngestError::Unusable(format!("{path}: {why}")))
 }
 
 /// A channel offers releases of its own product that are there, as they are there.
@@ -139,13 +139,14 @@ fn security_versions(mut highest: Option<u32>, mut new: Vec<Release>) -> Result<
     new.sort_by_key(|release| release.security_version);
     for release in new {
         if let Some(highest) = highest.filter(|highest| !release.security_version_may_follow(*highest)) {
-            return Err(IngestError::Promise(format!(
+            let why = format!(
                 "release {} of {} has security version {}; after {highest} it must be from {highest} to {}",
                 release.version,
                 release.product,
                 release.security_version,
                 highest.saturating_add(SECURITY_VERSION_STEP)
-            )));
+            );
+            return Err(IngestError::Promise { reason: Reason::SecurityVersion, why });
         }
         highest = Some(release.security_version);
     }

@@ -31,6 +31,8 @@ pub(super) struct Core {
     pub(super) tally: Rc<Tally>,
     /// The time as HTTP writes it, as of the last sweep.
     pub(super) date: RefCell<String>,
+    /// The generation that was served at the last sweep.
+    generation: Cell<u64>,
     watches: RefCell<HashMap<u64, Rc<Watch>>>,
     next: Cell<u64>,
 }
@@ -44,6 +46,7 @@ pub(super) fn run(shared: &Arc<Shared>, ends: Vec<End>, stop: watch::Receiver<bo
         maps: Maps::new(shared.blobs.clone()),
         tally: Rc::new(Tally::new(Arc::clone(&shared.metrics))),
         date: RefCell::new(http_date((shared.now)())),
+        generation: Cell::default(),
         watches: RefCell::default(),
         next: Cell::default(),
         shared: Arc::clone(shared),
@@ -128,7 +131,7 @@ impl Core {
         self.watches.borrow().values().for_each(|watch| what(watch));
     }
 
-    /// Moves the clock, ends connections that passed a limit, and adds up the counts.
+    /// Moves the clock, ends connections that passed a limit, adds up the counts, and lets go of an old generation's files.
     fn sweep(&self, began: Instant, ticks: &Ticks) {
         self.tally.set_now(began.elapsed().as_millis() as u64);
         self.for_each(|watch| {
@@ -139,6 +142,10 @@ impl Core {
         });
         self.date.replace(http_date((self.shared.now)()));
         self.tally.flush();
+        let generation = self.site.borrow_mut().load().generation;
+        if self.generation.replace(generation) != generation {
+            self.maps.forget();
+        }
     }
 
     /// Ends the connection of this core that has rested longest, so that idle ones can't keep others out.

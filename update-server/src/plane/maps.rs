@@ -45,4 +45,9 @@ impl Maps {
         kept.maps.insert(*digest, (uses, map.clone()));
         Ok(Some(map))
     }
+
+    /// Unmaps everything but what streams under way use, so that removed blobs give their room back.
+    pub(crate) fn forget(&self) {
+        self.kept.borrow_mut().maps.clear();
+    }
 }

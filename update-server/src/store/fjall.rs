@@ -83,6 +83,9 @@ impl Store for FjallStore {
         for (space, key, value) in batch.puts {
             changes.insert(self.space(space), key, value);
         }
+        for (space, key) in batch.removes {
+            changes.remove(self.space(space), key);
+        }
         changes.commit().map_err(|error| failed("commit", error))
     }
 }

@@ -38,6 +38,7 @@ impl Space {
 pub struct Batch {
     pub(crate) expected: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
     pub(crate) puts: Vec<(Space, Vec<u8>, Vec<u8>)>,
+    pub(crate) removes: Vec<(Space, Vec<u8>)>,
 }
 
 impl Batch {
@@ -57,6 +58,13 @@ impl Batch {
     #[must_use]
     pub fn put(mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         self.puts.push((space, key.into(), value.into()));
+        self
+    }
+
+    /// Removes a key; one that isn't there is no error.
+    #[must_use]
+    pub fn remove(mut self, space: Space, key: impl Into<Vec<u8>>) -> Self {
+        self.removes.push((space, key.into()));
         self
     }
 }

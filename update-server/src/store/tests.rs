@@ -36,6 +36,12 @@ fn conforms(open: impl Fn() -> Box<dyn Store>) {
     assert_eq!(later[0].1, b"y");
     assert_eq!(store.last(Space::Audit).unwrap().unwrap().1, b"z");
 
+    // What is removed is gone, and only that.
+    let gone = Batch::new().remove(Space::Audit, 256_u64.to_be_bytes()).remove(Space::Meta, *b"none");
+    store.commit(gone).unwrap();
+    assert_eq!(store.last(Space::Audit).unwrap().unwrap().1, b"y");
+    assert_eq!(store.scan(Space::Audit, None, 10).unwrap().len(), 2);
+
     // What was committed is there after opening it again.
     drop(store);
     assert_eq!(open().get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"1"[..]));

@@ -1,0 +1,292 @@
+//! How a server is, for whoever is woken by it: what is served and until when, what was refused, and what must be done.
+//! It gathers and judges; it changes nothing.
+
+use crate::audit;
+use crate::freshness;
+use crate::generation::Served;
+use crate::ingest::Reason;
+use crate::refusals::{Last, Refused, Tally};
+use crate::store::{Store, StoreError};
+use perennial_schemas::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A refusal that nobody has to act upon any more: 30 days.
+const REFUSALS_DAYS: i64 = 30;
+/// A certificate is renewed some weeks before its end.
+const CERTIFICATE_DAYS: i64 = 14;
+
+/// Everything that `perennial-server status` tells; `GET /api/v1/status` answers the same.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the program that answers.
+    pub version: String,
+    /// When this was asked.
+    pub now: Timestamp,
+    /// What must be done, the most urgent first.
+    pub alarms: Vec<Alarm>,
+    /// What only a running server knows; `None` while none runs.
+    pub running: Option<Running>,
+    /// Whether it should get traffic.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Option<String>,
+    /// The number of the generation that is served.
+    pub generation: Option<u64>,
+    /// When it was taken in.
+    pub taken_in: Option<Timestamp>,
+    /// From whom, as the audit calls them.
+    pub taken_from: Option<String>,
+    /// Version of its snapshot.
+    pub snapshot: Option<u64>,
+    /// Files, metadata included.
+    pub files: usize,
+    /// When the timestamp stops being trusted.
+    pub timestamp_expires: Option<Timestamp>,
+    /// True when an offline key signed the timestamp, and this server can't renew it.
+    pub timestamp_offline: bool,
+    /// When each role's metadata stops being trusted.
+    pub expires: BTreeMap<String, Timestamp>,
+    /// Bundles that were refused, by reason.
+    pub refused: BTreeMap<String, Tally>,
+    /// The last refusal.
+    pub last_refused: Option<Last>,
+    /// The end of the audit's chain.
+    pub audit: Option<audit::Head>,
+}
+
+/// What only a running server knows. Counts are since its start.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Running {
+    /// When it was started.
+    pub started: Timestamp,
+    /// Polls that were answered "nothing new".
+    pub not_modified: u64,
+    /// Answers by the class of their status, `2xx` to `5xx`.
+    pub answers: BTreeMap<String, u64>,
+    /// Open connections.
+    pub connections: i64,
+    /// Bytes written to sockets.
+    pub sent_bytes: u64,
+    /// Content on the disk in bytes, as of the last sweep.
+    pub blob_bytes: i64,
+    /// When the TLS certificate expires.
+    pub certificate_expires: Option<Timestamp>,
+    /// Who is sending a bundle, and since when.
+    pub ingesting: Option<Ingesting>,
+}
+
+/// A bundle under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Ingesting {
+    /// As the audit calls them.
+    pub actor: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// Something that somebody must look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alarm {
+    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`.
+    pub code: String,
+    /// What is the matter.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl Alarm {
+    fn new(code: &str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: code.into(), what: what.into(), hint: hint.into() }
+    }
+}
+
+/// What a status is made of.
+pub(crate) struct Facts<'a> {
+    pub(crate) store: &'a dyn Store,
+    pub(crate) served: Option<&'a Served>,
+    pub(crate) refused: Refused,
+    /// A broken audit chain, in words.
+    pub(crate) audit: Option<String>,
+    /// `None` while no server runs; else what it knows, and whether it is ready.
+    pub(crate) running: Option<(Running, Result<(), String>)>,
+    pub(crate) now: Timestamp,
+}
+
+impl Facts<'_> {
+    /// The status.
+    pub(crate) fn status(self) -> Result<Status, StoreError> {
+        let generation = self.served.map(|served| &served.generation);
+        let fresh = self.served.and_then(|served| freshness::read(&served.timestamp).ok());
+        let (running, reasons) = match self.running {
+            None => (None, Some("the server isn't running".to_owned())),
+            Some((running, ready)) => (Some(running), ready.err()),
+        };
+        let mut status = Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            now: self.now,
+            alarms: Vec::new(),
+            running,
+            ready: reasons.is_none(),
+            reasons,
+            generation: generation.map(|generation| generation.number),
+            taken_in: generation.map(|generation| generation.created),
+            taken_from: generation.map(|generation| generation.by.clone()).filter(|by| !by.is_empty()),
+            snapshot: generation.map(|generation| generation.snapshot.version),
+            files: generation.map_or(0, |generation| generation.files.len()),
+            timestamp_expires: fresh.map(|(fresh, _)| fresh.expires),
+            timestamp_offline: generation.is_some_and(|generation| generation.offline_timestamp),
+            expires: generation.map(|generation| generation.expiries.clone()).unwrap_or_default(),
+            refused: self.refused.reasons,
+            last_refused: self.refused.last,
+            audit: Some(audit::head(self.store)?),
+        };
+        status.alarms = alarms(&status, self.audit);
+        Ok(status)
+    }
+}
+
+fn alarms(status: &Status, audit: Option<String>) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    if status.running.is_none() {
+        let hint = "start it: systemctl start perennial-server, or perennial-server serve --config FILE";
+        alarms.push(Alarm::new("not_running", "the server isn't running", hint));
+    } else if let Some(reasons) = &status.reasons {
+        alarms.push(Alarm::new(
+            "not_ready",
+            reasons,
+            "devices get nothing new until that is mended; see the log",
+        ));
+    }
+    if let Some(broken) = audit {
+        let hint = "somebody changed the store by hand, or the disk failed: compare with your backups";
+        alarms.push(Alarm::new("audit", broken, hint));
+    }
+    refusals(status, &mut alarms);
+    expiries(status, &mut alarms);
+    alarms
+}
+
+/// Attempts at what must never be published, for as long as somebody may not have seen them.
+fn refusals(status: &Status, alarms: &mut Vec<Alarm>) {
+    for (reason, word) in Reason::ALL.iter().filter(|(reason, _)| reason.alarms()) {
+        let Some(tally) = status.refused.get(*word) else { continue };
+        if status.now.unix() - tally.at.unix() > REFUSALS_DAYS * 86_400 {
+            continue;
+        }
+        let last = status.last_refused.as_ref().filter(|last| last.reason == *word);
+        let what = match last {
+            Some(last) => {
+                format!("a bundle from {} was refused at {} ({word}): {}", last.actor, last.at, last.error)
+            }
+            None => format!("a bundle was refused at {} ({word})", tally.at),
+        };
+        let hint = match reason {
+            Reason::Signature => "ask whoever sent it: a key below the threshold, or a stranger's, was tried",
+            _ => {
+                "ask whoever sent it: signers tried to publish what breaks a promise; the audit has every attempt"
+            }
+        };
+        alarms.push(Alarm::new("refused", what, hint));
+    }
+}
+
+fn expiries(status: &Status, alarms: &mut Vec<Alarm>) {
+    let mut ends: Vec<(&str, Timestamp)> =
+        status.expires.iter().map(|(role, expires)| (role.as_str(), *expires)).collect();
+    ends.extend(status.timestamp_expires.map(|expires| ("timestamp", expires)));
+    let certificate = status.running.as_ref().and_then(|running| running.certificate_expires);
+    ends.extend(certificate.map(|expires| ("the TLS certificate", expires)));
+    ends.sort_by_key(|(_, expires)| *expires);
+    for (name, expires) in ends {
+        let left = expires.unix() - status.now.unix();
+        let (days, hint) = match name {
+            "timestamp" if status.timestamp_offline => {
+                (3, "sign a later one offline, bundle it, and ingest the bundle")
+            }
+            // Renewed twice in its lifetime: what goes wrong with that makes the server unready.
+            "timestamp" => (0, "look at the server's log: it couldn't be renewed"),
+            "the TLS certificate" => {
+                (CERTIFICATE_DAYS, "renew it; the server takes the new files up by itself")
+            }
+            "root" => (30, "its signers must sign the next one: perennial-signer root rotate, or archive"),
+            "snapshot" => {
+                (10, "somebody with a snapshot key: perennial-signer snapshot, bundle; then ingest")
+            }
+            _ => (10, "its signers must sign it again: perennial-signer archive, or the next release"),
+        };
+        if left <= 0 {
+            alarms.push(Alarm::new("expired", format!("{name} expired at {expires}"), hint));
+        } else if left < days * 86_400 {
+            alarms.push(Alarm::new("expires_soon", format!("{name} expires at {expires}"), hint));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::FjallStore;
+
+    fn status(change: impl FnOnce(&mut Status)) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(folder.path()).unwrap();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let running = Running {
+            started: now,
+            not_modified: 0,
+            answers: BTreeMap::new(),
+            connections: 0,
+            sent_bytes: 0,
+            blob_bytes: 0,
+            certificate_expires: None,
+            ingesting: None,
+        };
+        let facts = Facts {
+            store: &store,
+            served: None,
+            refused: Refused::default(),
+            audit: None,
+            running: Some((running, Ok(()))),
+            now,
+        };
+        let mut status = facts.status().unwrap();
+        change(&mut status);
+        alarms(&status, None).into_iter().map(|alarm| format!("{}: {}", alarm.code, alarm.what)).collect()
+    }
+
+    #[test]
+    fn what_runs_out_is_told_in_time_and_the_first_end_first() {
+        assert_eq!(status(|_| {}), Vec::<String>::new());
+        let told = status(|status| {
+            let in_days = |days| status.now.plus_days(days);
+            status.timestamp_expires = Some(in_days(1));
+            status.expires = BTreeMap::from([
+                ("root".into(), in_days(29)),
+                ("targets".into(), in_days(11)),
+                ("snapshot".into(), in_days(9)),
+                ("cam".into(), in_days(-1)),
+            ]);
+        });
+        let codes: Vec<_> = told.iter().map(|alarm| alarm.split(" expire").next().unwrap()).collect();
+        assert_eq!(codes, ["expired: cam", "expires_soon: snapshot", "expires_soon: root"]);
+        let offline = status(|status| {
+            (status.timestamp_offline, status.timestamp_expires) = (true, Some(status.now.plus_days(2)));
+        });
+        assert!(offline[0].starts_with("expires_soon: timestamp"), "{offline:?}");
+    }
+
+    #[test]
+    fn attempts_to_break_a_promise_are_told_for_a_month_and_mishaps_are_not() {
+        let refused = |word: &str, days: i64| {
+            status(|status| {
+                let tally = Tally { count: 1, at: status.now.plus_days(-days) };
+                status.refused = BTreeMap::from([(word.into(), tally)]);
+            })
+        };
+        assert!(refused("support_shorter", 29)[0].starts_with("refused: a bundle was refused at"));
+        assert!(refused("support_shorter", 31).is_empty());
+        assert!(refused("damaged", 0).is_empty());
+    }
+}
