@@ -17,6 +17,15 @@ pub(super) fn support(dates: &[&str]) -> String {
     SUPPORT.replace("PROMISES", &dates.iter().map(promise).collect::<Vec<_>>().join(","))
 }
 
+/// The record after `published`, with these dates.
+pub(super) fn support_after(published: &str, dates: &[&str]) -> String {
+    let before: serde_json::Value = serde_json::from_str(published).unwrap();
+    let number = before["sequence"].as_u64().unwrap_or(1) + 1;
+    let chained =
+        format!(r#""sequence":{number},"previous":"{}","promises""#, Ring.sha256(published.as_bytes()));
+    support(dates).replacen(r#""promises""#, &chained, 1)
+}
+
 /// The index of `content`, and its root.
 pub(super) fn index(content: &str) -> (Vec<u8>, String) {
     let shape = Shape::new(content.len() as u64, 12).unwrap();

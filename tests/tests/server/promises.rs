@@ -1,7 +1,7 @@
 //! Promises that a bundle may not break, and releases that a device could not use.
 
 use super::kit::Kit;
-use super::product::{add_release, index, published, refused, release, support};
+use super::product::{add_release, index, published, refused, release, support, support_after};
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::crypto::Digest;
 use perennial_tests::simulator::day;
@@ -9,13 +9,15 @@ use perennial_tests::simulator::day;
 #[test]
 fn a_support_date_never_moves_earlier() {
     let mut kit = published();
-    kit.target("cam/support.json", support(&["2030-06-30"]));
+    let first = support(&["2031-06-30"]);
+    kit.target("cam/support.json", support_after(&first, &["2030-06-30"]));
     let bundle = kit.publish("b");
     refused(&kit, &bundle, "can get later, never earlier");
-    kit.target("cam/support.json", support(&["2031-06-30", "2033-06-30"]));
+    let second = support_after(&first, &["2031-06-30", "2033-06-30"]);
+    kit.target("cam/support.json", &second);
     let bundle = kit.publish("next.bundle");
     kit.ingest(&bundle).ok();
-    kit.target("cam/support.json", support(&["2033-06-30"]));
+    kit.target("cam/support.json", support_after(&second, &["2033-06-30"]));
     let bundle = kit.publish("b");
     refused(&kit, &bundle, "promises are only ever added");
     kit.remove("cam/support.json");
