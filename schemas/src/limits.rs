@@ -22,8 +22,12 @@ pub const ROOT_ROTATIONS: u32 = 1024;
 
 /// Targets in one role that a signer writes. A release of one image has four, so this is 3,000 releases of a product. The
 /// file then has 1.7 MB, and a device needs about 27 MB to read it (docs/decisions/0006). Stops a product from growing past
-/// what its devices can load, while that can still be mended.
+/// what its devices can load: from there on its files stand in hashed bins.
 pub const TARGETS_IN_A_ROLE: usize = 12_000;
+
+/// Targets in one hashed bin. A device that installs a release looks up six files and holds the bins of all of them, so
+/// this is a sixth of the above.
+pub const TARGETS_IN_A_BIN: usize = TARGETS_IN_A_ROLE / 6;
 
 /// Delegated roles visited while looking for one target. Stops a delegatee from sending devices around
 /// (TUF 5.6.7.1).

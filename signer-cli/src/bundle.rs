@@ -34,6 +34,9 @@ pub enum BundleError {
     /// No snapshot is published.
     #[error("no snapshot is published in {} yet", .0.display())]
     NoSnapshot(PathBuf),
+    /// The folder that it is to be written to isn't there.
+    #[error("there is no folder {}", .0.display())]
+    NoFolder(PathBuf),
     /// A target's file is not there.
     #[error("{target} is published, and its file {} is missing", file.display())]
     Missing {
@@ -64,6 +67,7 @@ impl Advise for BundleError {
             Self::File(e) => e.advice(),
             Self::Repository(e) => e.advice(),
             Self::Format(_) => "split the repository: a server takes several".into(),
+            Self::NoFolder(_) => "check the path, or make the folder first".into(),
             Self::NoSnapshot(_) => "publish a proposal first: see status".into(),
             Self::Missing { .. } | Self::Differs { .. } => {
                 "restore the file from the copy it was published from; nothing was written".into()
@@ -124,8 +128,11 @@ impl Plan {
     /// # Errors
     /// [`BundleError`]; then `path` is as it was.
     pub fn write(&self, path: &Path, progress: &mut dyn FnMut(u64)) -> Result<u64, BundleError> {
-        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let mut out = Scratch::create_in(folder.unwrap_or(Path::new(".")))?;
+        let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !files::exists(folder) {
+            return Err(BundleError::NoFolder(folder.into()));
+        }
+        let mut out = Scratch::create_in(folder)?;
         let fail = |source| FileError::Io { operation: "write", path: path.into(), source };
         let beginning = self.header.encode()?;
         out.write_all(&beginning).map_err(fail)?;
@@ -277,7 +284,10 @@ mod tests {
     #[test]
     fn the_same_state_gives_the_same_bytes_and_every_file_is_in_it() {
         let fixture = published();
-        let out = fixture.dir().join("out/site.bundle");
+        let missing = fixture.dir().join("out/site.bundle");
+        let refused = Plan::new(&fixture.repository()).unwrap().write(&missing, &mut |_| ());
+        assert!(matches!(refused, Err(BundleError::NoFolder(_))) && !fixture.dir().join("out").exists());
+        let out = fixture.dir().join("site.bundle");
         let write = || {
             let length = Plan::new(&fixture.repository()).unwrap().write(&out, &mut |_| ()).unwrap();
             let bytes = std::fs::read(&out).unwrap();

@@ -16,12 +16,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use perennial_schemas::tuf::{Role, Root, Snapshot, TargetFile, Targets, TopRole};
-use perennial_schemas::{RoleName, Signed, Timestamp};
+use perennial_schemas::{FormatError, RoleName, Signed, Timestamp};
 
 pub use error::CheckError;
 pub use preview::Preview;
 
 use crate::files;
+use crate::repository::{bins, top};
 
 /// Which target files are read and compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,15 +124,21 @@ fn verify_expiry(preview: &Preview, extent: &Extent, now: Timestamp) -> Result<V
     }
     current("snapshot", Signed::<Snapshot>::parse(&preview.snapshot)?.unverified(), now)?;
     let mut expired = Vec::new();
-    for (name, file) in &preview.roles {
-        let file = Signed::<Targets>::parse(file)?;
-        let needed = match extent {
+    let read = |(name, file): (&'_ RoleName, &Vec<u8>)| Ok((name.clone(), Signed::<Targets>::parse(file)?));
+    let roles: Vec<_> = preview.roles.iter().map(read).collect::<Result<_, FormatError>>()?;
+    // A bin is reached through its product's role.
+    let mut needed = BTreeSet::from([top(TopRole::Targets)]);
+    for (name, file) in &roles {
+        let fetched = match extent {
             Extent::All => true,
             Extent::Documents => false,
             Extent::Only(paths) => file.unverified().targets.keys().any(|path| paths.contains(path)),
         };
+        needed.extend(fetched.then(|| [name.clone(), bins::family(name)]).into_iter().flatten());
+    }
+    for (name, file) in &roles {
         match current(name.as_str(), file.unverified(), now) {
-            Err(e) if needed || is_top(name) => return Err(e),
+            Err(e) if needed.contains(name) => return Err(e),
             Err(_) => expired.push(name.to_string()),
             Ok(()) => {}
         }
@@ -144,10 +151,6 @@ fn current(role: &str, file: &impl Role, now: Timestamp) -> Result<(), CheckErro
         return Ok(());
     }
     Err(CheckError::Expired { role: role.into(), expired: file.expires() })
-}
-
-fn is_top(role: &RoleName) -> bool {
-    role.as_str() == TopRole::Targets.as_str()
 }
 
 fn verify_file(path: &str, target: &TargetFile, file: &Path) -> Result<(), CheckError> {

@@ -82,7 +82,10 @@ impl Advise for FileError {
 /// # Errors
 /// [`FileError`]
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
-    let file = File::open(path).map_err(FileError::io("read", path))?;
+    read_from(File::open(path).map_err(FileError::io("read", path))?, path, limit)
+}
+
+fn read_from(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(bytes) }
@@ -93,7 +96,11 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// [`FileError`]
 pub fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
-    match read(path, limit) {
+    if_there(read(path, limit))
+}
+
+fn if_there<T>(read: Result<T, FileError>) -> Result<Option<T>, FileError> {
+    match read {
         Err(e) if e.is_not_found() => Ok(None),
         other => other.map(Some),
     }
@@ -108,12 +115,56 @@ pub fn open(path: &Path) -> Result<BufReader<File>, FileError> {
     Ok(BufReader::with_capacity(256 * 1024, file))
 }
 
+/// Opens a file that somebody else laid in a proposal: no link is followed, and a pipe is not waited for.
+///
+/// # Errors
+/// [`FileError::NotAFile`], [`FileError::Io`]
+pub fn open_foreign(path: &Path) -> Result<File, FileError> {
+    let not_a_file = || FileError::NotAFile { path: path.into() };
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let mut options = OpenOptions::new();
+    std::os::unix::fs::OpenOptionsExt::custom_flags(options.read(true), flags.bits().cast_signed());
+    let file = options.open(path).map_err(|e| match e.raw_os_error() {
+        Some(code) if code == rustix::io::Errno::LOOP.raw_os_error() => not_a_file(),
+        _ => FileError::io("read", path)(e),
+    })?;
+    let kind = file.metadata().map_err(FileError::io("read", path))?;
+    if kind.is_file() { Ok(file) } else { Err(not_a_file()) }
+}
+
+/// As [`read`], by [`open_foreign`].
+///
+/// # Errors
+/// [`FileError`]
+pub fn read_foreign(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    read_from(open_foreign(path)?, path, limit)
+}
+
+/// As [`read_foreign`], with `None` for a file that isn't there.
+///
+/// # Errors
+/// [`FileError`]
+pub fn read_foreign_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, FileError> {
+    if_there(read_foreign(path, limit))
+}
+
+/// As [`measure`], by [`open_foreign`].
+///
+/// # Errors
+/// [`FileError`]
+pub fn measure_foreign(path: &Path) -> Result<(u64, Sha256Digest), FileError> {
+    measured(open_foreign(path)?, path)
+}
+
 /// Length in bytes and SHA-256 of a file, read in pieces.
 ///
 /// # Errors
 /// [`FileError`]
 pub fn measure(path: &Path) -> Result<(u64, Sha256Digest), FileError> {
-    let mut file = open(path)?.into_inner();
+    measured(open(path)?.into_inner(), path)
+}
+
+fn measured(mut file: File, path: &Path) -> Result<(u64, Sha256Digest), FileError> {
     let mut digest = Ring.start();
     let mut buffer = vec![0; 256 * 1024];
     let mut length = 0;
@@ -219,13 +270,14 @@ pub fn length(path: &Path) -> Result<Option<u64>, FileError> {
     }
 }
 
-/// The permission bits of a file.
+/// Whether there is a plain file at `path`, and its permission bits.
 ///
 /// # Errors
 /// [`FileError`]
-pub fn mode(path: &Path) -> Result<u32, FileError> {
+pub fn kind_and_mode(path: &Path) -> Result<(bool, u32), FileError> {
     let metadata = fs::metadata(path).map_err(FileError::io("read", path))?;
-    Ok(std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777)
+    let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777;
+    Ok((metadata.is_file(), mode))
 }
 
 /// The names in a folder, sorted, hidden ones left out; none where there is no folder.
@@ -244,6 +296,15 @@ pub fn list(folder: &Path) -> Result<Vec<String>, FileError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// The names of the folders in a folder, sorted, hidden ones and links left out.
+///
+/// # Errors
+/// [`FileError`]
+pub fn list_folders(folder: &Path) -> Result<Vec<String>, FileError> {
+    let is_folder = |name: &String| fs::symlink_metadata(folder.join(name)).is_ok_and(|at| at.is_dir());
+    Ok(list(folder)?.into_iter().filter(is_folder).collect())
 }
 
 /// Waits until nobody else has this folder locked, and locks it until the result is dropped. The folder is created if need

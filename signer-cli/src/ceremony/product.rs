@@ -14,7 +14,7 @@ use super::Holders;
 use super::init::remember;
 use crate::files;
 use crate::proposal::{Content, Kind, Proposal, ProposalBuilder, ProposalError, published_support};
-use crate::repository::{Repository, RepositoryError, top};
+use crate::repository::{Repository, RepositoryError, bins, top};
 
 /// What a maker promises.
 #[derive(Debug, Clone)]
@@ -46,20 +46,23 @@ pub fn read_contact(path: &Path) -> Result<VulnerabilityContact, ProposalError> 
     Ok(contact)
 }
 
-/// Proposes a new product: targets under `NAME/` belong to its team, and its first promise.
+/// Proposes a new product: targets under `NAME/` belong to its team, and its first promise. A product that was imported
+/// without a promise gets its first one, and keeps its team unless there is another; any other without a team belongs to
+/// the targets role's keys.
 ///
 /// # Errors
-/// [`ProposalError`]
+/// [`ProposalError`] where there is such a product already, with a promise.
 pub fn add(
     repository: &Repository,
     name: &ProductName,
     terms: &Terms,
     contact: VulnerabilityContact,
-    team: &Holders,
+    team: Option<&Holders>,
     now: Timestamp,
 ) -> Result<Proposal, ProposalError> {
     let role = RoleName::from(name);
-    if repository.published()?.role(&role).is_some() {
+    let imported = repository.published()?.role(&role).is_some();
+    if imported && published_support(repository, &role)?.is_some() {
         let hint =
             format!("product extend {name} makes its support longer, product team {name} changes its team");
         return Err(ProposalError::refused(format!("there is a product {name} already"), hint));
@@ -67,11 +70,19 @@ pub fn add(
     let record = Support::new(name.clone(), promise(terms, now), contact);
     let summary = format!("Add the product {name}, supported until {}", terms.until);
     let mut builder = ProposalBuilder::new(repository, Kind::ProductAdd, name.as_str(), &summary, now);
-    builder.new_role(&role);
+    let team = match team {
+        None if !imported => Some(Holders::of_targets(repository, None)?),
+        team => team.cloned(),
+    };
+    if !imported {
+        builder.new_role(&role);
+    }
     put_support(&mut builder, &role, &record)?;
-    delegate(&mut builder, &role, team)?;
+    if let Some(team) = &team {
+        delegate(&mut builder, &role, team)?;
+    }
     let proposal = builder.write()?;
-    remember(repository, &team.keys)?;
+    remember(repository, team.as_ref().map_or(&[], |team| &team.keys))?;
     Ok(proposal)
 }
 
@@ -122,6 +133,30 @@ pub fn team(
     let proposal = builder.write()?;
     remember(repository, &team.keys)?;
     Ok(proposal)
+}
+
+/// Proposes to spread the files of a product's releases over hashed bins, so that devices load a part of a long list.
+/// What is published stays, under the same names.
+///
+/// # Errors
+/// [`ProposalError`] where the product has bins, or delegates to other roles.
+pub fn split(repository: &Repository, name: &ProductName, now: Timestamp) -> Result<Proposal, ProposalError> {
+    let role = known(repository, name)?;
+    let published = repository.published()?;
+    let own = published.role(&role).map(|file| file.value());
+    if own.is_some_and(|own| bins::are_in(name, own)) {
+        return Err(ProposalError::refused(format!("{name} has bins already"), "nothing has to be done"));
+    }
+    if own.is_some_and(|own| own.delegations.is_some()) {
+        let what = format!("{name} delegates to roles of its own, which bins can't stand beside");
+        return Err(ProposalError::refused(what, "make the next model a product of its own"));
+    }
+    let delegations = published.targets().and_then(|targets| bins::delegations(name, targets.value()));
+    let delegations = delegations.ok_or_else(|| RepositoryError::NoProduct(name.to_string()))?;
+    let summary = format!("Spread the files of {name} over {} bins", bins::BINS);
+    let mut builder = ProposalBuilder::new(repository, Kind::ProductBins, name.as_str(), &summary, now);
+    builder.edit_role(&role, |own| own.delegations = Some(delegations))?;
+    builder.write()
 }
 
 /// The role of a product that is published.

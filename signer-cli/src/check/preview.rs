@@ -44,19 +44,19 @@ pub(super) struct Rehearsal {
 const REHEARSAL_DAYS: i64 = 1;
 
 impl Preview {
-    /// What is published now.
+    /// What is published now; nothing but the folder where nothing is.
     ///
     /// # Errors
-    /// [`RepositoryError`] where nothing is, or a root can't be read.
+    /// [`RepositoryError`] where a root can't be read.
     pub fn published(repository: &Repository) -> Result<Self, RepositoryError> {
-        let published = repository.published()?;
-        let empty = || RepositoryError::Empty(repository.dir().into());
+        let empty = Self { folders: vec![repository.targets_dir()], ..Self::default() };
+        let Some(published) = &repository.published else { return Ok(empty) };
         let roles = published.roles.iter().map(|(name, file)| (name.clone(), file.bytes.clone()));
         Ok(Self {
             roots: bundle::roots(repository)?,
-            snapshot: published.snapshot.as_ref().ok_or_else(empty)?.bytes.clone(),
+            snapshot: published.snapshot.as_ref().map(|file| file.bytes.clone()).unwrap_or_default(),
             roles: roles.collect(),
-            folders: vec![repository.targets_dir()],
+            ..empty
         })
     }
 

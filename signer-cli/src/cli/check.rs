@@ -6,10 +6,11 @@ use std::path::Path;
 use clap::Args;
 use serde::Serialize;
 
+use super::common::invocation;
 use super::progress::Progress;
 use super::{CliError, Io};
 use crate::check::{Checked, Extent, Preview, before_publish};
-use crate::repository::Repository;
+use crate::repository::{Repository, RepositoryError};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -26,6 +27,8 @@ struct CheckReport {
     #[serde(flatten)]
     checked: Checked,
     all: bool,
+    #[serde(skip)]
+    invocation: String,
 }
 
 /// Checks what is published, as `publish` does before it publishes.
@@ -34,12 +37,16 @@ struct CheckReport {
 /// [`CliError`]
 pub(super) fn run(args: &CheckArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let repository = Repository::open(repo)?;
+    if repository.published()?.snapshot.is_none() {
+        return Err(RepositoryError::Empty(repo.into()).into());
+    }
     let preview = Preview::published(&repository)?;
     let extent = if args.all { Extent::All } else { Extent::Documents };
     let bar = Progress::new(io, "reading", 0);
     let checked = before_publish(&preview, &extent, io.now(), &mut |bytes| bar.more(bytes));
     drop(bar);
-    io.report(args.json, &CheckReport { checked: checked?, all: args.all })
+    let invocation = invocation(repo);
+    io.report(args.json, &CheckReport { checked: checked?, all: args.all, invocation })
 }
 
 impl fmt::Display for CheckReport {
@@ -55,7 +62,7 @@ impl fmt::Display for CheckReport {
             writeln!(f, "  warning: {role} has expired, and its devices stand still: renew it")?;
         }
         if !self.all {
-            writeln!(f, "To read payloads, too: perennial-signer check --all")?;
+            writeln!(f, "To read payloads, too: {} check --all", self.invocation)?;
         }
         Ok(())
     }

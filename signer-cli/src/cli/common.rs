@@ -40,9 +40,13 @@ impl PassphraseOptions {
     /// # Errors
     /// [`KeyError`]
     pub fn open_key(&self, io: &mut Io<'_>, path: &Path) -> Result<SecretKey, KeyError> {
-        let mode = crate::files::mode(path)?;
+        let (_, mode) = crate::files::kind_and_mode(path)?;
         if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path: path.into(), mode });
+            // A public half is nobody's secret, and no key to sign with.
+            return Err(match read_public(path) {
+                Ok(_) => KeyError::PublicHalf(path.into()),
+                Err(_) => KeyError::Exposed { path: path.into(), mode },
+            });
         }
         open(path, |path| self.source().ask(io, path))
     }
@@ -51,6 +55,19 @@ impl PassphraseOptions {
 /// The public halves in these files.
 pub(super) fn read_keys(paths: &[PathBuf]) -> Result<Vec<KeyFile>, KeyError> {
     paths.iter().map(|path| read_public(path)).collect()
+}
+
+/// How a next command begins: with the repository that the user named, in quotes where a shell needs them.
+pub(super) fn invocation(repo: &Path) -> String {
+    let text = repo.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if text == "." {
+        "perennial-signer".into()
+    } else if text.chars().all(plain) {
+        format!("perennial-signer --repo {text}")
+    } else {
+        format!("perennial-signer --repo '{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// The repository, and the names that people gave to keys.

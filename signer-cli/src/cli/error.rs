@@ -38,6 +38,19 @@ impl CliError {
         Self::new(what, hint)
     }
 
+    /// A failure by reference, with what to do about it.
+    pub fn of(error: &(impl Advise + 'static)) -> Self {
+        Self::with_hint(error, error.advice())
+    }
+
+    /// The same, where commands in the hint name the repository as the user did.
+    pub(crate) fn naming(mut self, invocation: &str) -> Self {
+        if !self.hint.contains("--repo") {
+            self.hint = self.hint.replace("perennial-signer ", &format!("{invocation} "));
+        }
+        self
+    }
+
     pub(super) fn output(error: impl Error) -> Self {
         Self::with_hint(&error, "check where the output goes")
     }
@@ -85,6 +98,6 @@ impl CliError {
 
 impl<E: Advise + 'static> From<E> for CliError {
     fn from(error: E) -> Self {
-        Self::with_hint(&error, error.advice())
+        Self::of(&error)
     }
 }

@@ -100,9 +100,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         }
         Err(e) => return CliError::usage(&e).print(io),
     };
+    let invocation = common::invocation(&cli.repo);
     match dispatch(cli, io) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => e.print(io),
+        Err(e) => e.naming(&invocation).print(io),
     }
 }
 

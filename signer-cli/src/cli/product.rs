@@ -1,4 +1,4 @@
-//! `product add|extend|team`
+//! `product add|extend|team|bins`
 
 use std::path::{Path, PathBuf};
 
@@ -51,6 +51,13 @@ pub(super) enum ProductCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Propose to spread the files of a product's releases over hashed bins, so that devices load a part of a long list.
+    Bins {
+        /// The product.
+        name: ProductName,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -79,8 +86,9 @@ pub(super) fn run(command: ProductCommand, repo: &Path, io: &mut Io<'_>) -> Resu
     let (proposal, output) = match command {
         ProductCommand::Add { name, terms, contact, team, output } => {
             let contact = product::read_contact(&contact)?;
-            let team = team.holders(&repository)?;
-            (product::add(&repository, &name, &terms.terms(), contact, &team, now)?, output)
+            let given = !team.key.is_empty() || team.threshold.is_some();
+            let team = given.then(|| team.holders(&repository)).transpose()?;
+            (product::add(&repository, &name, &terms.terms(), contact, team.as_ref(), now)?, output)
         }
         ProductCommand::Extend { name, terms, contact, output } => {
             let contact = contact.map(|path| product::read_contact(&path)).transpose()?;
@@ -89,6 +97,7 @@ pub(super) fn run(command: ProductCommand, repo: &Path, io: &mut Io<'_>) -> Resu
         ProductCommand::Team { name, team, output } => {
             (product::team(&repository, &name, &team.holders(&repository)?, now)?, output)
         }
+        ProductCommand::Bins { name, output } => (product::split(&repository, &name, now)?, output),
     };
     {
         let made = Made::new(repo, &proposal, io)?;

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde::Serialize;
 
-use super::common::{Output, PassphraseOptions, open_repository};
+use super::common::{Output, PassphraseOptions, invocation, open_repository};
 use super::progress::Progress;
 use super::{CliError, Io};
-use crate::check::{self, CheckError, Checked, Extent};
+use crate::check::{self, CheckError, Checked, Extent, Preview};
 use crate::files;
 use crate::keys::{Labels, SecretKey};
 use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing, Status};
-use crate::repository::Repository;
+use crate::repository::{Repository, bins};
 
 #[derive(Debug, Args)]
 pub(super) struct ReviewArgs {
@@ -74,10 +74,10 @@ pub(super) fn rebase(args: &RebaseArgs, repo: &Path, io: &mut Io<'_>) -> Result<
 pub(super) fn status(args: &StatusArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let (repository, labels) = open_repository(repo)?;
     let proposals = match &args.proposal {
-        Some(wanted) => vec![proposal::find(&repository, Some(wanted))?],
+        Some(wanted) => vec![(wanted.clone(), Ok(proposal::find(&repository, Some(wanted))?))],
         None => proposal::open_proposals(&repository)?,
     };
-    let status = Status::new(&repository, &proposals, &labels, io.now())?;
+    let status = Status::new(&repository, &proposals, &labels, io.now(), &invocation(repo))?;
     io.report(args.output.json, &status)
 }
 
@@ -100,7 +100,10 @@ pub(super) fn sign(args: &SignArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), 
     let signed = sign_now(&proposal, &repository, &key, io)?;
     let proposal = Proposal::open(&proposal.dir)?;
     let ready = Standing::new(&proposal, &repository).is_ready()?;
-    io.report(args.output.json, &SignedReport { id: proposal.id, signed, ready })
+    io.report(
+        args.output.json,
+        &SignedReport { id: proposal.id, signed, ready, invocation: invocation(repo) },
+    )
 }
 
 pub(super) fn publish(args: &PublishArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
@@ -135,7 +138,7 @@ fn accept_published(repository: &Repository, io: &Io<'_>) -> Result<(), CliError
     if repository.published.as_ref().is_none_or(|published| published.snapshot.is_none()) {
         return Ok(());
     }
-    let preview = proposal::published(repository)?;
+    let preview = Preview::published(repository)?;
     let nothing_new = Extent::Only(std::collections::BTreeSet::new());
     match check::before_publish(&preview, &nothing_new, io.now(), &mut |_| ()) {
         Ok(_) | Err(CheckError::Expired { .. }) => Ok(()),
@@ -192,6 +195,8 @@ fn confirm(yes: bool, io: &mut Io<'_>) -> Result<(), CliError> {
 pub(super) struct Made {
     review: Review,
     folder: PathBuf,
+    #[serde(skip)]
+    invocation: String,
 }
 
 impl Made {
@@ -199,7 +204,7 @@ impl Made {
     pub(super) fn new(repo: &Path, proposal: &Proposal, io: &Io<'_>) -> Result<Self, CliError> {
         let (repository, labels) = open_repository(repo)?;
         let review = reviewed(proposal, &repository, &labels, io)?;
-        Ok(Self { review, folder: proposal.dir.clone() })
+        Ok(Self { review, folder: proposal.dir.clone(), invocation: invocation(repo) })
     }
 }
 
@@ -207,7 +212,7 @@ impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.review)?;
         writeln!(f, "\nProposed in {}", self.folder.display())?;
-        writeln!(f, "Next: perennial-signer sign {} --key FILE", self.review.id)
+        writeln!(f, "Next: {} sign {} --key FILE", self.invocation, self.review.id)
     }
 }
 
@@ -216,15 +221,25 @@ struct SignedReport {
     id: String,
     signed: Vec<Signed>,
     ready: bool,
+    #[serde(skip)]
+    invocation: String,
 }
 
 impl fmt::Display for SignedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let signed: Vec<String> =
-            self.signed.iter().map(|signed| format!("{} {}", signed.role, signed.version)).collect();
+        let bin_alike = |one: &Signed, next: &Signed| {
+            bins::owner(&one.role).is_some() && bins::owner(&one.role) == bins::owner(&next.role)
+        };
+        let shown = |run: &[Signed]| match run {
+            [one] => format!("{} {}", one.role, one.version),
+            several => {
+                several.first().map_or_else(String::new, |one| bins::counted(&one.role, several.len()))
+            }
+        };
+        let signed: Vec<String> = self.signed.chunk_by(bin_alike).map(shown).collect();
         writeln!(f, "\nSigned {}", signed.join(", "))?;
         let verb = if self.ready { "publish" } else { "status" };
-        writeln!(f, "Next: perennial-signer {verb} {}", self.id)
+        writeln!(f, "Next: {} {verb} {}", self.invocation, self.id)
     }
 }
 

@@ -9,6 +9,7 @@ use perennial_schemas::release::{Class, FixedVulnerability, Notes, Release, Seve
 use perennial_schemas::{Date, ReleaseVersion, Sha256Digest};
 use serde::Serialize;
 
+use super::common::invocation;
 use super::progress::{Progress, size};
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
@@ -96,6 +97,8 @@ struct ProposeReport {
     manifest: Sha256Digest,
     channels: Vec<ChannelName>,
     release: Release,
+    #[serde(skip)]
+    invocation: String,
 }
 
 /// Runs a command on releases.
@@ -138,7 +141,14 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
     );
     drop(bar);
     let Proposed { proposal, release, manifest } = proposed?;
-    let report = ProposeReport { folder: proposal.dir, proposal: proposal.id, manifest, channels, release };
+    let report = ProposeReport {
+        folder: proposal.dir,
+        proposal: proposal.id,
+        manifest,
+        channels,
+        release,
+        invocation: invocation(repo),
+    };
     io.report(args.json, &report)
 }
 
@@ -215,6 +225,6 @@ impl fmt::Display for ProposeReport {
         writeln!(f, "  offered on   {offered}")?;
         writeln!(f, "  available    until {available_until}")?;
         writeln!(f, "  manifest     SHA-256 {}", self.manifest)?;
-        writeln!(f, "Next: perennial-signer review {}", self.proposal)
+        writeln!(f, "Next: {} review {}", self.invocation, self.proposal)
     }
 }

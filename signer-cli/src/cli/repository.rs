@@ -73,6 +73,7 @@ pub(super) fn run(command: RepositoryCommand, repo: &Path, io: &mut Io<'_>) -> R
         RepositoryCommand::Import { metadata, targets, output } => {
             let beside = || metadata.parent().unwrap_or(Path::new(".")).join("targets");
             let targets = targets.unwrap_or_else(beside);
+            let _alone = files::lock_folder(repo)?;
             io.report(output.json, &ImportReport(import::import(repo, &metadata, &targets)?))
         }
     }
@@ -85,6 +86,8 @@ fn init(args: &InitArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
         _ => None,
     };
     let roles = roles(args, own.as_ref())?;
+    // Held to the end, as `publish` holds it.
+    let _alone = files::lock_folder(repo)?;
     let proposal = init::propose(repo, &roles, io.now())?;
     let Some(secret) = secret else {
         return {

@@ -6,6 +6,7 @@ use perennial_schemas::tuf::{
 use perennial_schemas::{FormatError, KeyId, Signed};
 
 use crate::crypto::Ring;
+use crate::keys::shortened;
 use crate::plain::grouped;
 
 /// What kind of file it is, and what it says; `None` for a type that TUF doesn't have.
@@ -109,5 +110,5 @@ fn digest(target: &TargetFile) -> String {
 
 /// The beginning of a key id, as `review` shows it.
 fn short(id: &KeyId) -> String {
-    id.as_str().chars().take(8).collect()
+    shortened(id).into()
 }

@@ -45,6 +45,9 @@ pub fn open(
     passphrase: impl FnOnce(&Path) -> Result<Passphrase, KeyError>,
 ) -> Result<SecretKey, KeyError> {
     let bytes = Zeroizing::new(files::read(path, LIMIT)?);
+    if bytes.trim_ascii_start().starts_with(b"{") && super::read_public(path).is_ok() {
+        return Err(KeyError::PublicHalf(path.into()));
+    }
     let not_a_key = |why: &str| KeyError::NotAKey { path: path.into(), why: why.into() };
     let (label, document) = match std::str::from_utf8(&bytes).ok().filter(|text| text.contains("-----BEGIN "))
     {
@@ -108,7 +111,7 @@ mod tests {
         let path = folder.path().join("me.key");
         let key = SecretKey::generate().unwrap();
         create(&path, &key, &words("correct horse")).unwrap();
-        assert_eq!(files::mode(&path).unwrap(), 0o600);
+        assert_eq!(files::kind_and_mode(&path).unwrap(), (true, 0o600));
         let error = open(&path, |_| Ok(words("incorrect horse"))).unwrap_err();
         assert!(matches!(error, KeyError::WrongPassphrase(_)), "{error}");
         let error = create(&path, &key, &words("correct horse")).unwrap_err();

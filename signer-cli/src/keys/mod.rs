@@ -10,7 +10,7 @@ mod secret;
 
 pub use encrypted::{create, open};
 pub use passphrase::{Passphrase, PassphraseSource};
-pub use public::{Labels, public_path, read_public, write_public};
+pub use public::{Labels, public_path, read_public, shortened, write_public};
 pub use secret::SecretKey;
 
 use std::path::PathBuf;
@@ -32,6 +32,9 @@ pub enum KeyError {
         /// What it is instead.
         why: String,
     },
+    /// The public half, where a private key is needed.
+    #[error("{} is the public half of a key, and can't sign", .0.display())]
+    PublicHalf(PathBuf),
     /// The passphrase does not open the file.
     #[error("the passphrase does not open {}", .0.display())]
     WrongPassphrase(PathBuf),
@@ -49,6 +52,14 @@ pub enum KeyError {
     /// The private key's file can be read by others.
     #[error("{} can be read by others (mode {mode:03o})", path.display())]
     Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A passphrase's file can be read by others.
+    #[error("the passphrase in {} can be read by others (mode {mode:03o})", path.display())]
+    ExposedPassphrase {
         /// The file.
         path: PathBuf,
         /// Its permission bits.
@@ -77,11 +88,18 @@ impl Advise for KeyError {
             Self::NotAKey { .. } => {
                 "name a PKCS#8 file (PEM or DER); key new makes one, key import takes one in".into()
             }
+            Self::PublicHalf(_) => "name the private key: the file that key new made beside it".into(),
             Self::WrongPassphrase(_) => "try again, or take the backup of the key".into(),
             Self::NoTerminal { .. } => "give --passphrase-file FILE or --passphrase-fd N".into(),
             Self::BadPassphrase(_) => "choose several words that nobody could guess".into(),
             Self::Exposed { path, .. } => {
                 format!("chmod 600 {}, and ask yourself who has read it", path.display())
+            }
+            Self::ExposedPassphrase { path, .. } => {
+                format!(
+                    "chmod 600 {}, and take another passphrase if somebody may have read it",
+                    path.display()
+                )
             }
             Self::Public { .. } | Self::WrongId(_) => {
                 "ask its owner for the file again; key show prints one".into()

@@ -57,7 +57,14 @@ impl PassphraseSource {
     pub fn ask(&self, io: &mut Io<'_>, path: &Path) -> Result<Passphrase, KeyError> {
         match self {
             Self::Prompt => prompt(io, &format!("Passphrase of {}: ", path.display()), path),
-            Self::File(file) => first_line(file),
+            Self::File(file) => {
+                // A pipe or a descriptor has no mode that would tell anything.
+                let (is_file, mode) = files::kind_and_mode(file)?;
+                if is_file && mode & 0o077 != 0 {
+                    return Err(KeyError::ExposedPassphrase { path: file.into(), mode });
+                }
+                first_line(file)
+            }
             // Opened by its path, so that nobody has to vouch for a raw descriptor.
             Self::Descriptor(number) => first_line(Path::new(&format!("/dev/fd/{number}"))),
         }

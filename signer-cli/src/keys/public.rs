@@ -45,6 +45,11 @@ pub fn write_public(path: &Path, label: &str, key: Key) -> Result<KeyFile, KeyEr
     Ok(file)
 }
 
+/// The beginning of a key id, as people compare it: 16 digits, so that nobody finds another key with the same ones.
+pub fn shortened(id: &KeyId) -> &str {
+    id.as_str().char_indices().nth(16).map_or(id.as_str(), |(end, _)| &id.as_str()[..end])
+}
+
 /// The names that people gave to keys, from the public halves in `keys/`. They are signed by nobody: a name is shown
 /// with the beginning of the key's id.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +67,9 @@ impl Labels {
         Ok(Self(keys.map(|file| (file.keyid, file.label)).collect()))
     }
 
-    /// A key as people know it: `Alice (3fa2c1d0)`, or the beginning of its id alone.
+    /// A key as people know it: `Alice (3fa2c1d07b2e5f90)`, or the beginning of its id alone.
     pub fn name(&self, id: &KeyId) -> String {
-        let short: String = id.as_str().chars().take(8).collect();
+        let short = shortened(id);
         self.0.get(id).map_or_else(|| format!("key {short}"), |label| format!("{} ({short})", quoted(label)))
     }
 

@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use perennial_schemas::document::Document as _;
-use perennial_schemas::limits::TARGETS_IN_A_ROLE;
+use perennial_schemas::limits::{TARGETS_IN_A_BIN, TARGETS_IN_A_ROLE};
 use perennial_schemas::signed::Envelope;
 use perennial_schemas::tuf::{Common, Extra, Root, TargetFile, Targets, TopRole};
-use perennial_schemas::{Digest as _, RoleName, Sha256Digest, TargetPath, Timestamp};
+use perennial_schemas::{Digest as _, ProductName, RoleName, Sha256Digest, TargetPath, Timestamp};
 
+use super::status::past_half;
 use super::{Base, Kind, Proposal, ProposalError, ProposalFile};
 use crate::crypto::Ring;
 use crate::files;
-use crate::repository::{Published, Repository, authority_of, top};
+use crate::repository::{Published, Repository, authority_of, bins, top};
 use crate::scratch::Scratch;
 
 /// A new target file.
@@ -23,7 +24,7 @@ use crate::scratch::Scratch;
 pub enum Content {
     /// A small one, in memory.
     Bytes(Vec<u8>),
-    /// A file, with what was measured of it.
+    /// A file of another proposal, with what was measured of it.
     File {
         /// Where it lies.
         path: PathBuf,
@@ -44,13 +45,13 @@ pub enum Content {
 }
 
 impl Content {
-    /// A file, measured now.
+    /// A file of another proposal, measured now.
     ///
     /// # Errors
     /// [`ProposalError::File`]
     pub fn file(path: impl Into<PathBuf>) -> Result<Self, ProposalError> {
         let path = path.into();
-        let (length, sha256) = files::measure(&path)?;
+        let (length, sha256) = files::measure_foreign(&path)?;
         Ok(Self::File { path, length, sha256 })
     }
 
@@ -126,20 +127,6 @@ impl<'r> ProposalBuilder<'r> {
     /// Brings a target file along whose role is edited apart; `consistent` is its path under `targets/`.
     pub fn bring(&mut self, consistent: &str, content: Content) {
         self.files.insert(consistent.into(), content);
-    }
-
-    /// Takes a target out of a role's list. Its file stays where it is published.
-    ///
-    /// # Errors
-    /// [`ProposalError`] where there is no such role or target.
-    pub fn remove_target(&mut self, role: &RoleName, path: &TargetPath) -> Result<(), ProposalError> {
-        let mut found = false;
-        self.edit_role(role, |targets| found = targets.targets.remove(path.as_str()).is_some())?;
-        if found {
-            return Ok(());
-        }
-        let hint = "perennial-signer inspect lists what there is";
-        Err(ProposalError::refused(format!("{role} has no target {path}"), hint))
     }
 
     /// Changes a role's list as it would stand with this proposal. Its version, dates and expiry are set here.
@@ -222,6 +209,7 @@ impl<'r> ProposalBuilder<'r> {
     /// # Errors
     /// [`ProposalError`] where it breaks a rule, changes nothing, or can't be written.
     pub fn write(mut self) -> Result<Proposal, ProposalError> {
+        self.sort_into_bins()?;
         self.add_what_needs_other_keys()?;
         if self.root.is_none() && self.roles.is_empty() && !self.snapshot {
             return Err(ProposalError::refused("this would change nothing", "nothing has to be done"));
@@ -244,7 +232,7 @@ impl<'r> ProposalBuilder<'r> {
             match content {
                 Content::Bytes(bytes) => files::put_unflushed(&to, &mut bytes.as_slice()).map(drop)?,
                 Content::File { path, .. } => {
-                    files::put_unflushed(&to, &mut files::open(&path)?.into_inner()).map(drop)?;
+                    files::put_unflushed(&to, &mut files::open_foreign(&path)?).map(drop)?;
                 }
                 Content::Made { file, .. } => file.keep_as(&to)?,
             }
@@ -265,6 +253,40 @@ impl<'r> ProposalBuilder<'r> {
         }
         files::rename(&temporary, &folder)?;
         Proposal::open(&folder)
+    }
+
+    /// Where a product has bins, whatever belongs there moves into them, and they are its team's, whoever that is now.
+    /// Bins past half of their time are signed anew with whatever else the team signs.
+    fn sort_into_bins(&mut self) -> Result<(), ProposalError> {
+        let Some(targets) = self.role(&top(TopRole::Targets)).cloned() else { return Ok(()) };
+        let teams = targets.delegations.iter().flat_map(|delegations| delegations.roles.iter().flatten());
+        for product in teams.filter_map(|team| team.name.as_str().parse::<ProductName>().ok()) {
+            let role = RoleName::from(&product);
+            let Some(own) = self.role(&role).filter(|own| bins::are_in(&product, own)) else { continue };
+            let delegations = bins::delegations(&product, &targets);
+            if own.delegations != delegations {
+                self.edit_role(&role, |own| own.delegations = delegations)?;
+            }
+            let Some(own) = self.roles.get_mut(&role) else { continue };
+            let taken: Vec<String> =
+                own.targets.keys().filter(|path| bins::takes(&product, path)).cloned().collect();
+            let mut moved: BTreeMap<RoleName, BTreeMap<String, TargetFile>> = BTreeMap::new();
+            for (path, target) in taken.into_iter().filter_map(|path| own.targets.remove_entry(&path)) {
+                moved.entry(bins::of_path(&product, &path)).or_default().insert(path, target);
+            }
+            for bin in bins::all(&product) {
+                let published = self.repository.published.as_ref().and_then(|published| published.role(&bin));
+                let late = published.is_some_and(|file| past_half(&file.value().common, self.now));
+                if published.is_none() {
+                    self.new_role(&bin);
+                }
+                let new = moved.remove(&bin);
+                if late || new.is_some() {
+                    self.edit_role(&bin, |bin| bin.targets.extend(new.unwrap_or_default()))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A role whose published file its (changed) keys no longer vouch for is signed anew, with the same content.
@@ -310,14 +332,7 @@ impl<'r> ProposalBuilder<'r> {
             bodies.insert("root.json".to_owned(), unsigned(root)?);
         }
         for (role, targets) in &self.roles {
-            if targets.targets.len() > TARGETS_IN_A_ROLE {
-                let what = format!(
-                    "{role} would list {} targets, more than the limit of {TARGETS_IN_A_ROLE}",
-                    targets.targets.len()
-                );
-                let hint = "devices load the whole list: make the next model a product of its own";
-                return Err(ProposalError::refused(what, hint));
-            }
+            within_limit(role, targets.targets.len())?;
             bodies.insert(format!("{}.json", role.file_name()), unsigned(targets)?);
         }
         Ok(bodies)
@@ -365,6 +380,22 @@ impl<'r> ProposalBuilder<'r> {
     fn expires(&self, role: &RoleName) -> Timestamp {
         self.now.plus_days(self.repository.expiry_days(role))
     }
+}
+
+/// Devices load the whole list of a role.
+fn within_limit(role: &RoleName, count: usize) -> Result<(), ProposalError> {
+    let bin = bins::owner(role).is_some();
+    let limit = if bin { TARGETS_IN_A_BIN } else { TARGETS_IN_A_ROLE };
+    if count <= limit {
+        return Ok(());
+    }
+    let what = format!("{role} would list {count} targets, more than the limit of {limit}");
+    let hint = if bin || role.as_str().parse::<ProductName>().is_err() {
+        "devices load the whole list: make the next model a product of its own".into()
+    } else {
+        format!("devices load the whole list: have it split first, by perennial-signer product bins {role}")
+    };
+    Err(ProposalError::refused(what, hint))
 }
 
 /// A body as it lies in a proposal: an envelope without signatures, indented for people.

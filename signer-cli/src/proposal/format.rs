@@ -19,6 +19,8 @@ pub enum Kind {
     ProductExtend,
     /// Another team for a product.
     ProductTeam,
+    /// A product's list of targets, split into bins.
+    ProductBins,
     /// Keys or thresholds of the root.
     Root,
     /// A release.
@@ -40,6 +42,7 @@ impl fmt::Display for Kind {
             Kind::ProductAdd => "product-add",
             Kind::ProductExtend => "product-extend",
             Kind::ProductTeam => "product-team",
+            Kind::ProductBins => "product-bins",
             Kind::Root => "root",
             Kind::Release => "release",
             Kind::Channel => "channel",

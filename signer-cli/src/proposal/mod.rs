@@ -30,8 +30,8 @@ mod status;
 
 pub use builder::{Content, ProposalBuilder};
 pub use format::{Base, Kind, ProposalFile, SignatureFile};
-pub use open::{Proposal, find, open_proposals};
-pub use publish::{PublishedFiles, Sealed, publish, published, seal as seal_proposal};
+pub use open::{Found, Proposal, find, open_proposals};
+pub use publish::{PublishedFiles, Sealed, publish, seal as seal_proposal};
 pub use rebase::rebase;
 pub use review::Review;
 pub use rules::{check as check_rules, check_files, published_support};

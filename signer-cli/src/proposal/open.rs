@@ -106,13 +106,17 @@ impl Proposal {
     }
 }
 
-/// Every open proposal of a repository, oldest name first.
+/// A folder among the proposals by its name, and what was read there.
+pub type Found = (String, Result<Proposal, ProposalError>);
+
+/// Every open proposal of a repository, oldest name first, each as far as it can be read. Whatever is no folder is none.
 ///
 /// # Errors
-/// [`ProposalError`]
-pub fn open_proposals(repository: &Repository) -> Result<Vec<Proposal>, ProposalError> {
+/// [`ProposalError`] where the folder can't be listed.
+pub fn open_proposals(repository: &Repository) -> Result<Vec<Found>, ProposalError> {
     let dir = repository.proposals_dir();
-    files::list(&dir)?.iter().map(|name| Proposal::open(&dir.join(name))).collect()
+    let ids = files::list_folders(&dir)?;
+    Ok(ids.into_iter().map(|id| (id.clone(), Proposal::open(&dir.join(id)))).collect())
 }
 
 /// The proposal that `wanted` names: an id, the beginning of one, a folder; without a name the only one that is open.
@@ -123,7 +127,7 @@ pub fn find(repository: &Repository, wanted: Option<&str>) -> Result<Proposal, P
     if let Some(path) = wanted.filter(|wanted| wanted.contains('/')) {
         return Proposal::open(Path::new(path));
     }
-    let ids = files::list(&repository.proposals_dir())?;
+    let ids = files::list_folders(&repository.proposals_dir())?;
     let fitting: Vec<&String> = match wanted {
         Some(wanted) if ids.iter().any(|id| id == wanted) => ids.iter().filter(|id| *id == wanted).collect(),
         // A part of the name is enough, so that nobody types dates and digits.
@@ -150,12 +154,12 @@ fn list(ids: &[String]) -> String {
 }
 
 fn read_document<T: perennial_schemas::Document>(path: &Path) -> Result<T, ProposalError> {
-    let bytes = files::read(path, T::MAX_LENGTH)?;
+    let bytes = files::read_foreign(path, T::MAX_LENGTH)?;
     T::parse(&bytes).map_err(|source| ProposalError::Malformed { path: path.into(), source })
 }
 
 fn read_body<T: Role>(path: &Path) -> Result<Signed<T>, ProposalError> {
-    let bytes = files::read(path, T::MAX_LENGTH)?;
+    let bytes = files::read_foreign(path, T::MAX_LENGTH)?;
     Signed::parse(&bytes).map_err(|source| ProposalError::Malformed { path: path.into(), source })
 }
 

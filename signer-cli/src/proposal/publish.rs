@@ -14,7 +14,7 @@ use super::{Proposal, ProposalError, Standing, rules, seal};
 use crate::check::Preview;
 use crate::crypto::Ring;
 use crate::files;
-use crate::repository::{Repository, RoleFile, authority_of, file_name, top};
+use crate::repository::{Repository, RoleFile, authority_of, file_name};
 
 /// What was published.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -73,7 +73,7 @@ impl Sealed<'_> {
     /// # Errors
     /// [`ProposalError`] where a published file can't be read.
     pub fn preview(&self) -> Result<Preview, ProposalError> {
-        let mut preview = published(self.repository)?;
+        let mut preview = Preview::published(self.repository)?;
         for (role, _, bytes) in &self.metadata {
             match role.as_str() {
                 "root" => preview.roots.push(bytes.clone()),
@@ -88,26 +88,8 @@ impl Sealed<'_> {
 
     /// The paths of the targets that the proposal adds, changes, or brings files for.
     pub fn new_paths(&self) -> BTreeSet<String> {
-        rules::new_targets(self.proposal, self.repository).map(|(path, _)| path.clone()).collect()
+        rules::new_targets(self.proposal, self.repository).into_iter().map(|(path, _)| path.clone()).collect()
     }
-}
-
-/// What is published, as a preview: for `check`, and for looking at it with the device's own code.
-///
-/// # Errors
-/// [`ProposalError`] where a published file can't be read.
-pub fn published(repository: &Repository) -> Result<Preview, ProposalError> {
-    let mut preview = Preview { folders: vec![repository.targets_dir()], ..Preview::default() };
-    let Some(published) = &repository.published else { return Ok(preview) };
-    let dir = repository.metadata_dir();
-    for version in 1..=published.root.version() {
-        // The chain of an imported repository may begin later than at 1.
-        let path = dir.join(file_name(&top(TopRole::Root), version));
-        preview.roots.extend(files::read_if_there(&path, ROOT_LENGTH)?);
-    }
-    preview.snapshot = published.snapshot.as_ref().map(|file| file.bytes.clone()).unwrap_or_default();
-    preview.roles = published.roles.iter().map(|(role, file)| (role.clone(), file.bytes.clone())).collect();
-    Ok(preview)
 }
 
 /// Writes a proposal's files to their places and removes the proposal.
@@ -121,9 +103,9 @@ pub fn publish(sealed: &Sealed<'_>) -> Result<PublishedFiles, ProposalError> {
         let to = repository.targets_dir().join(path);
         let from = proposal.target_file(path);
         // An earlier attempt may have been cut short while it was written: its name alone proves nothing.
-        let there = files::exists(&to) && files::measure(&to)? == files::measure(&from)?;
+        let there = files::exists(&to) && files::measure(&to)? == files::measure_foreign(&from)?;
         if !there {
-            files::put_unflushed(&to, &mut files::open(&from)?.into_inner())?;
+            files::put_unflushed(&to, &mut files::open_foreign(&from)?)?;
         }
     }
     if !targets.is_empty() {
@@ -192,12 +174,12 @@ fn place(role: &RoleName) -> u8 {
 
 fn missing(standing: &Standing<'_>) -> Result<String, ProposalError> {
     let needs = standing.needs()?;
-    let one = |need: &super::Need| {
+    let one = |(name, need): (String, &super::Need)| {
         let by = need.by.map(|by| format!(" by {by}")).unwrap_or_default();
-        let role: &RoleName = &need.role;
-        format!("{role}{by} needs {} more", need.missing())
+        format!("{name}{by} needs {} more", need.missing())
     };
-    let missing: Vec<String> = needs.iter().filter(|need| !need.is_met()).map(one).collect();
+    let missing = super::Need::together(&needs).filter(|(_, need)| !need.is_met()).map(one);
+    let missing: Vec<String> = missing.collect();
     Ok(if missing.is_empty() {
         "the snapshot has to be signed anew".into()
     } else {

@@ -41,7 +41,7 @@ fn file_of<T: Role + Serialize + Clone>(
     })?;
     let authorities = standing.authorities(role)?;
     let path = sealed_path(standing, role, body.unverified().version());
-    if let Some(bytes) = files::read_if_there(&path, T::MAX_LENGTH)? {
+    if let Some(bytes) = files::read_foreign_if_there(&path, T::MAX_LENGTH)? {
         let sealed = RoleFile::<T>::parse(bytes, &path)?;
         let same = sealed.signed.canonical() == body.canonical();
         if same && authorities.iter().all(|(_, authority)| sealed.signed.check(authority, &Ring).is_ok()) {

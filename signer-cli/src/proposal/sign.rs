@@ -12,7 +12,7 @@ use super::standing::top_names;
 use super::{Proposal, ProposalError, SignatureFile, Standing, rules, seal};
 use crate::crypto::Ring;
 use crate::files;
-use crate::keys::SecretKey;
+use crate::keys::{SecretKey, shortened};
 use crate::repository::Repository;
 
 /// What a key has signed just now.
@@ -131,11 +131,7 @@ fn sign_snapshot(
     let standing = Standing::new(proposal, repository);
     let role = &top_names().snapshot;
     let public = key.public();
-    let may = standing
-        .authorities_of(role)?
-        .iter()
-        .any(|authority| authority.keys().any(|(_, k)| same_key(k, &public)));
-    if !may || !proposal.about.snapshot || !standing.roles_are_signed()? {
+    if !may_sign(&standing, role, &public)? || !proposal.about.snapshot || !standing.roles_are_signed()? {
         return Ok(Vec::new());
     }
     if standing.snapshot_to_sign(now)?.is_none() {
@@ -158,13 +154,12 @@ fn sign_timestamp(
     let standing = Standing::new(proposal, repository);
     let role = &top_names().timestamp;
     let public = key.public();
-    let may = standing
-        .authorities_of(role)?
-        .iter()
-        .any(|authority| authority.keys().any(|(_, k)| same_key(k, &public)));
     let needs = standing.needs()?;
     let others = needs.iter().filter(|need| need.role != *role).all(super::Need::is_met);
-    if !may || !others || (proposal.about.snapshot && !standing.snapshot_fits()?) {
+    if !may_sign(&standing, role, &public)?
+        || !others
+        || (proposal.about.snapshot && !standing.snapshot_fits()?)
+    {
         return Ok(Vec::new());
     }
     if standing.timestamp_to_sign(now)?.is_none() {
@@ -173,6 +168,12 @@ fn sign_timestamp(
         proposal.timestamp = Some(body);
     }
     sign_role(&Standing::new(proposal, repository), role, key, &public, now)
+}
+
+/// Whether a key is one of those that may sign a role.
+fn may_sign<'p>(standing: &Standing<'p>, role: &'p RoleName, public: &Key) -> Result<bool, ProposalError> {
+    let authorities = standing.authorities_of(role)?;
+    Ok(authorities.iter().any(|authority| authority.keys().any(|(_, key)| same_key(key, public))))
 }
 
 /// Whether both are one key: other tools write further fields, or upper-case digits.
@@ -188,24 +189,23 @@ fn nothing_to_sign(
 ) -> Result<ProposalError, ProposalError> {
     let standing = Standing::new(proposal, repository);
     let id = public.id(&Ring)?;
-    let short: String = id.as_str().chars().take(8).collect();
+    let short = shortened(&id);
     let mut roles = standing.bodies();
     roles.push(&top_names().timestamp);
     let mut named = false;
     for role in roles {
-        named |=
-            standing.authorities_of(role)?.iter().any(|a| a.keys().any(|(_, key)| same_key(key, public)));
+        named |= may_sign(&standing, role, public)?;
     }
-    let id = &proposal.id;
+    let proposal = &proposal.id;
     Ok(if named {
         ProposalError::refused(
-            format!("key {short} has nothing to sign in {id} now"),
-            format!("perennial-signer status {id} shows who signs next"),
+            format!("key {short} has nothing to sign in {proposal} now"),
+            format!("perennial-signer status {proposal} shows who signs next"),
         )
     } else {
         ProposalError::refused(
-            format!("key {short} has no say in {id}"),
-            format!("perennial-signer status {id} shows whose keys are asked for"),
+            format!("key {short} has no say in {proposal}"),
+            format!("perennial-signer status {proposal} shows whose keys are asked for"),
         )
     })
 }

@@ -9,7 +9,8 @@ use perennial_schemas::{Digest as _, KeyId, RoleName, Signed, VerifySignature as
 
 use super::{Proposal, ProposalError, SignatureFile, seal};
 use crate::crypto::Ring;
-use crate::repository::{Published, Repository, RoleFile, authority_of, top};
+use crate::keys::shortened;
+use crate::repository::{Published, Repository, RoleFile, authority_of, bins, top};
 
 /// Signatures that one body needs from one set of keys. A new root needs those of the root before it, too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +36,20 @@ impl Need {
     /// How many signatures are missing.
     pub fn missing(&self) -> u64 {
         u64::from(self.threshold).saturating_sub(self.signed.len() as u64)
+    }
+
+    /// Needs by the name of their role, where bins of one product that stand alike are taken together.
+    pub fn together(needs: &[Self]) -> impl Iterator<Item = (String, &Self)> {
+        let alike = |one: &Self, next: &Self| {
+            bins::owner(&one.role).is_some()
+                && bins::owner(&one.role) == bins::owner(&next.role)
+                && (&one.signed, &one.open) == (&next.signed, &next.open)
+        };
+        needs.chunk_by(alike).filter_map(|run| match run {
+            [] => None,
+            [one] => Some((one.role.to_string(), one)),
+            [one, ..] => Some((bins::counted(&one.role, run.len()), one)),
+        })
     }
 }
 
@@ -172,7 +187,7 @@ impl<'p> Standing<'p> {
     pub fn check_unchanged(&self) -> Result<(), ProposalError> {
         for signature in &self.proposal.signatures {
             let role = &signature.role;
-            let short: String = signature.keyid.as_str().chars().take(8).collect();
+            let short = shortened(&signature.keyid);
             if self.proposal.digest(role) == Some(signature.sha256) {
                 if self.is_false(signature)? {
                     let id = &self.proposal.id;

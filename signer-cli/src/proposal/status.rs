@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use perennial_schemas::limits::TARGETS_IN_A_ROLE;
 use perennial_schemas::tuf::{Common, Role as _, TopRole};
 use perennial_schemas::{Date, RoleName, Timestamp};
 use serde::Serialize;
 
 use super::standing::top_names;
-use super::{Need, Proposal, ProposalError, Standing, published_support};
+use super::{Found, Need, Proposal, ProposalError, Standing, published_support};
+use crate::cli::CliError;
 use crate::keys::Labels;
-use crate::repository::{Published, Repository, top};
+use crate::repository::{Published, Repository, authority_of, bins, top};
 use crate::terminal::quoted;
 
 /// How a repository stands.
@@ -28,8 +30,11 @@ pub struct Status {
 /// A published role.
 #[derive(Debug, Serialize)]
 pub struct RoleStatus {
-    /// Its name.
+    /// Its name; of the bins of a product, the first to expire.
     pub role: RoleName,
+    /// How many bins it stands for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bins: Option<usize>,
     /// Its version.
     pub version: u64,
     /// When it expires.
@@ -83,12 +88,13 @@ impl Status {
     /// Looks at a repository and at some of its proposals.
     ///
     /// # Errors
-    /// [`ProposalError`] where a file that matters can't be read.
+    /// [`ProposalError`] where a file that matters can't be read. A proposal that can't be read is a warning.
     pub fn new(
         repository: &Repository,
-        proposals: &[Proposal],
+        proposals: &[Found],
         labels: &Labels,
         now: Timestamp,
+        invocation: &str,
     ) -> Result<Self, ProposalError> {
         let mut status = Self { roles: vec![], products: vec![], proposals: vec![], warnings: vec![] };
         if let Some(published) = &repository.published {
@@ -99,8 +105,17 @@ impl Status {
                 status.products.push(ProductStatus { product: product.clone(), supported_until });
             }
         }
-        for proposal in proposals {
-            status.proposals.push(ProposalStatus::new(proposal, repository, labels)?);
+        for (id, proposal) in proposals {
+            let read = proposal.as_ref().map_err(CliError::of);
+            let told = read.and_then(|proposal| {
+                ProposalStatus::new(proposal, repository, labels, invocation).map_err(|e| CliError::of(&e))
+            });
+            match told {
+                Ok(proposal) => status.proposals.push(proposal),
+                Err(e) => {
+                    status.warnings.push(format!("the proposal {} can't be read: {}", quoted(id), e.what()))
+                }
+            }
         }
         Ok(status)
     }
@@ -112,15 +127,19 @@ impl Status {
             Some((authority.threshold(), authority.keys().count()))
         };
         self.role(&top(TopRole::Root), &root.common, of_root(TopRole::Root), now);
-        let targets = published.targets().and_then(|file| file.value().delegations.as_ref());
         for (name, file) in &published.roles {
-            let threshold = match name.as_str() {
-                "targets" => of_root(TopRole::Targets),
-                _ => targets
-                    .and_then(|delegations| delegations.authority(name))
-                    .map(|authority| (authority.threshold(), authority.keys().count())),
-            };
-            self.role(name, file.value().common(), threshold, now);
+            if bins::owner(name).is_some() {
+                self.bins(published, name, now);
+                continue;
+            }
+            self.role(name, file.value().common(), threshold(published, name), now);
+            let count = file.value().targets.len();
+            if 4 * count > 3 * TARGETS_IN_A_ROLE {
+                self.warnings.push(format!(
+                    "{name} lists {count} targets, of at most {TARGETS_IN_A_ROLE}: have the list split, by \
+                     perennial-signer product bins {name}"
+                ));
+            }
         }
         if let Some(snapshot) = &published.snapshot {
             self.role(&top(TopRole::Snapshot), snapshot.value().common(), of_root(TopRole::Snapshot), now);
@@ -144,6 +163,9 @@ impl Status {
         let what = match role.as_str() {
             "timestamp" => "sign a new one: snapshot, then sign with an offline timestamp key",
             "snapshot" => "sign a new one: snapshot",
+            _ if bins::owner(role).is_some() => {
+                "any change to its product signs it anew, and so does archive"
+            }
             _ => "sign it anew with any change to it, or with archive",
         };
         if left <= 0 {
@@ -152,13 +174,42 @@ impl Status {
             self.warnings.push(format!("{role} is past half of its time, {days_left} days are left: {what}"));
         }
         let (version, expires) = (common.version, common.expires);
-        self.roles.push(RoleStatus { role: role.clone(), version, expires, days_left, threshold });
+        self.roles.push(RoleStatus {
+            role: role.clone(),
+            bins: None,
+            version,
+            expires,
+            days_left,
+            threshold,
+        });
     }
+
+    /// Of a product's bins the first to expire speaks for all.
+    fn bins(&mut self, published: &Published, name: &RoleName, now: Timestamp) {
+        let Some(product) = bins::owner(name).filter(|product| bins::bin(product, 0) == *name) else {
+            return;
+        };
+        let all = bins::all(&product).filter_map(|bin| Some((published.role(&bin)?, bin)));
+        let all: Vec<_> = all.collect();
+        let Some((file, first)) = all.iter().min_by_key(|(file, _)| file.value().expires()) else { return };
+        let threshold = threshold(published, first);
+        self.role(first, file.value().common(), threshold, now);
+        if let Some(role) = self.roles.last_mut() {
+            role.bins = Some(all.len());
+        }
+    }
+}
+
+/// How many keys must sign a role, and how many there are.
+fn threshold(published: &Published, role: &RoleName) -> Option<(u32, usize)> {
+    let root = published.root.value();
+    let authority = authority_of(role, root, |name| Some(published.role(name)?.value()))?;
+    Some((authority.threshold(), authority.keys().count()))
 }
 
 /// Whether more than half of the time between signing and expiry is over; a file that does not say when it was signed
 /// counts as late in its last 30 days.
-fn past_half(common: &Common, now: Timestamp) -> bool {
+pub(super) fn past_half(common: &Common, now: Timestamp) -> bool {
     let expires = common.expires.unix();
     match common.signed_at {
         Some(signed) => 2 * (now.unix() - signed.unix()) > expires - signed.unix(),
@@ -167,30 +218,40 @@ fn past_half(common: &Common, now: Timestamp) -> bool {
 }
 
 impl ProposalStatus {
-    fn new(proposal: &Proposal, repository: &Repository, labels: &Labels) -> Result<Self, ProposalError> {
+    fn new(
+        proposal: &Proposal,
+        repository: &Repository,
+        labels: &Labels,
+        invocation: &str,
+    ) -> Result<Self, ProposalError> {
         let standing = Standing::new(proposal, repository);
         let stopped = standing.check_base().and_then(|()| standing.check_unchanged());
         let stopped = stopped.and_then(|()| super::rules::check(proposal, repository));
         let needs = standing.needs()?;
         let ready = stopped.is_ok() && standing.is_ready()?;
         let next = match &stopped {
-            Err(e) => crate::cli::Advise::advice(e),
-            Ok(()) if ready => format!("perennial-signer publish {}", proposal.id),
-            Ok(()) => next(&standing, &needs, labels)?,
+            Err(e) => CliError::of(e).naming(invocation).hint().into(),
+            Ok(()) if ready => format!("{invocation} publish {}", proposal.id),
+            Ok(()) => next(&standing, &needs, labels, invocation)?,
         };
         Ok(Self {
             id: proposal.id.clone(),
             summary: proposal.about.summary.clone(),
-            stopped: stopped.err().map(|e| crate::cli::CliError::from(e).what().to_owned()),
+            stopped: stopped.err().map(|e| CliError::of(&e).what().to_owned()),
             ready,
-            needs: needs.iter().map(|need| NeedStatus::new(need, labels)).collect(),
+            needs: Need::together(&needs).map(|(name, need)| NeedStatus::new(name, need, labels)).collect(),
             next,
         })
     }
 }
 
 /// Who is asked next: role signers first, then one who makes the snapshot.
-fn next(standing: &Standing<'_>, needs: &[Need], labels: &Labels) -> Result<String, ProposalError> {
+fn next(
+    standing: &Standing<'_>,
+    needs: &[Need],
+    labels: &Labels,
+    invocation: &str,
+) -> Result<String, ProposalError> {
     let roles_first = !standing.roles_are_signed()?;
     let stage = |need: &&Need| {
         (need.role == top_names().snapshot || need.role == top_names().timestamp) != roles_first
@@ -203,17 +264,14 @@ fn next(standing: &Standing<'_>, needs: &[Need], labels: &Labels) -> Result<Stri
     }
     who.sort();
     who.dedup();
-    let verb = format!("perennial-signer sign {} --key FILE", standing.proposal.id);
+    let verb = format!("{invocation} sign {} --key FILE", standing.proposal.id);
     Ok(format!("{} signs: {verb}", who.join(" or ")))
 }
 
 impl NeedStatus {
-    fn new(need: &Need, labels: &Labels) -> Self {
+    fn new(name: String, need: &Need, labels: &Labels) -> Self {
         let names = |ids: &[perennial_schemas::KeyId]| ids.iter().map(|id| labels.name(id)).collect();
-        let role = match need.by {
-            Some(by) => format!("{} (by the keys of {by})", need.role),
-            None => need.role.to_string(),
-        };
+        let role = need.by.map_or(name.clone(), |by| format!("{name} (by the keys of {by})"));
         Self { role, threshold: need.threshold, signed: names(&need.signed), open: names(&need.open) }
     }
 }
@@ -232,6 +290,7 @@ impl fmt::Display for Status {
                 .threshold
                 .map(|(k, n)| format!("{k} of {n} keys"))
                 .unwrap_or("no longer delegated".into());
+            let keys = role.bins.map_or(keys.clone(), |bins| format!("first of {bins} bins, {keys}"));
             writeln!(
                 f,
                 "  {name:width$}  {keys}, version {}, expires {} ({} days)",

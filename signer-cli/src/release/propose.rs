@@ -13,7 +13,7 @@ use perennial_schemas::{Digest, RoleName, Sha256Digest, TargetPath, Timestamp};
 use super::draft::{ImageNames, MeasuredImage};
 use super::{Draft, ReleaseError, Standing, offer};
 use crate::crypto::Ring;
-use crate::files;
+use crate::files::{self, FileError};
 use crate::image::{self, Compression, ImageError, Prepared};
 use crate::proposal::{Content, Kind, Proposal, ProposalBuilder};
 use crate::repository::Repository;
@@ -113,7 +113,10 @@ fn check_names(standing: &Standing, draft: &Draft, images: &[ImageFile]) -> Resu
 
 fn open(image: &ImageFile) -> Result<(std::fs::File, u64), ReleaseError> {
     let fail = |source| ReleaseError::Image { path: image.path.clone(), source };
-    let mut file = files::open(&image.path)?.into_inner();
+    let mut file = match files::open(&image.path) {
+        Err(FileError::Io { source, .. }) => return Err(fail(ImageError::Read(source))),
+        opened => opened?.into_inner(),
+    };
     // Seeking tells the length of a block device, too.
     let length = file.seek(SeekFrom::End(0)).map_err(|e| fail(ImageError::Read(e)))?;
     file.seek(SeekFrom::Start(0)).map_err(|e| fail(ImageError::Read(e)))?;

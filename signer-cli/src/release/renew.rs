@@ -6,7 +6,7 @@ use perennial_schemas::{Date, RoleName, Timestamp};
 
 use super::{ReleaseError, Standing};
 use crate::proposal::{Kind, Proposal, ProposalBuilder};
-use crate::repository::{Repository, top};
+use crate::repository::{Repository, bins, top};
 
 /// The longest that signatures last, in days: the proposals' own limit of about ten years.
 pub const LONGEST_DAYS: u16 = 3660;
@@ -24,7 +24,7 @@ pub fn snapshot(repository: &Repository, now: Timestamp) -> Result<Proposal, Rel
     Ok(builder.write()?)
 }
 
-/// Proposes root, targets, the product's role, snapshot and an offline timestamp that last for `days`, so that a product
+/// Proposes root, targets, the product's role with its bins, snapshot and an offline timestamp that last for `days`, so that a product
 /// past its end keeps its last release without a server's key.
 ///
 /// # Errors
@@ -46,7 +46,10 @@ pub fn archive(
     let summary = format!("{product}: archived until {}", expires.date());
     let mut builder = ProposalBuilder::new(repository, Kind::Archive, product.as_str(), &summary, now);
     builder.edit_root(|root| root.common.expires = expires)?;
-    for role in [top(TopRole::Targets), RoleName::from(product)] {
+    let own = RoleName::from(product);
+    let has_bins = repository.published()?.role(&own).is_some_and(|file| bins::are_in(product, file.value()));
+    let all_bins = has_bins.then(|| bins::all(product)).into_iter().flatten();
+    for role in [top(TopRole::Targets), own].into_iter().chain(all_bins) {
         builder.edit_role(&role, |targets| targets.common.expires = expires)?;
     }
     builder.renew_snapshot();

@@ -7,7 +7,7 @@ use perennial_schemas::document::Document;
 use perennial_schemas::ident::{ChannelName, ProductName};
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
-use perennial_schemas::tuf::{TargetFile, Targets};
+use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{Digest, ReleaseVersion, RoleName, Sha256Digest, TargetPath};
 
 use super::ReleaseError;
@@ -37,9 +37,10 @@ impl Standing {
     /// [`ReleaseError::Repository`] where there is no such product, [`ReleaseError::Published`] where a file is not what
     /// the metadata say.
     pub fn read(repository: &Repository, product: &ProductName) -> Result<Self, ReleaseError> {
-        let role = repository.published()?.role(&RoleName::from(product));
-        let role = role.ok_or_else(|| RepositoryError::NoProduct(product.to_string()))?.value();
-        let reader = Reader { repository, product, role };
+        let (published, role) = (repository.published()?, RoleName::from(product));
+        published.role(&role).ok_or_else(|| RepositoryError::NoProduct(product.to_string()))?;
+        let targets = published.targets_of(&role);
+        let reader = Reader { repository, product, targets: &targets };
         let mut standing = Self {
             product: product.clone(),
             support: reader.read(&format!("{product}/support.json"))?,
@@ -47,7 +48,7 @@ impl Standing {
             security_version: 0,
             channels: BTreeMap::new(),
         };
-        for (path, target) in &role.targets {
+        for (&path, target) in &targets {
             let Some(name) = path.strip_prefix(product.as_str()).and_then(|rest| rest.strip_prefix('/'))
             else {
                 continue;
@@ -105,13 +106,13 @@ impl Standing {
 struct Reader<'a> {
     repository: &'a Repository,
     product: &'a ProductName,
-    role: &'a Targets,
+    targets: &'a BTreeMap<&'a str, &'a TargetFile>,
 }
 
 impl Reader<'_> {
     /// A document of the product, compared with the signed length and digest.
     fn read<T: Document>(&self, path: &str) -> Result<Option<T>, ReleaseError> {
-        let Some(target) = self.role.targets.get(path) else { return Ok(None) };
+        let Some(target) = self.targets.get(path) else { return Ok(None) };
         let name: TargetPath = path.parse()?;
         let digest = target.sha256().map(|digest| digest.to_string()).unwrap_or_default();
         let file = self.repository.targets_dir().join(name.consistent(&digest));

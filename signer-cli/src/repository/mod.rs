@@ -10,6 +10,7 @@
 //! With a timestamp.json the folder is a TUF repository that devices can update from. Reading never trusts it: each
 //! role's file is verified with the keys that its delegator names before anybody builds on it.
 
+pub mod bins;
 mod config;
 mod published;
 

@@ -9,11 +9,11 @@ use std::path::Path;
 
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::tuf::{
-    Authority, Delegations, MetaFile, Role, Root, Snapshot, Targets, TimestampRole, TopRole,
+    Authority, Delegations, MetaFile, Role, Root, Snapshot, TargetFile, Targets, TimestampRole, TopRole,
 };
 use perennial_schemas::{Digest, RoleName, Sha256Digest, Signed};
 
-use super::{RepositoryError, file_name, top};
+use super::{RepositoryError, bins, file_name, top};
 use crate::crypto::Ring;
 use crate::files;
 
@@ -93,6 +93,11 @@ impl Published {
     /// A role's file.
     pub fn role(&self, name: &RoleName) -> Option<&RoleFile<Targets>> {
         self.roles.get(name)
+    }
+
+    /// The targets of a product as devices find them: those of its role and of its bins.
+    pub fn targets_of(&self, product: &RoleName) -> BTreeMap<&str, &TargetFile> {
+        bins::targets(product, |name| self.role(name).map(RoleFile::value))
     }
 
     /// The top-level targets role.

@@ -66,6 +66,16 @@ impl Desk {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// What its clock says, in Unix seconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.now.get()
+    }
+
+    /// Lets nobody but its owner read a file.
+    pub(crate) fn protect(&self, name: &str) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
     pub(crate) fn wait_days(&self, days: i64) {
         self.now.set(self.now.get() + days * DAY);
     }

@@ -1,5 +1,6 @@
 //! The signer's commands, end to end: every ceremony with people apart, who share nothing but folders that they copy.
 
+mod bins;
 mod ceremonies;
 pub(crate) mod desk;
 mod import;

@@ -74,7 +74,7 @@ fn a_bad_signature_is_told_and_a_doubled_one_counts_once() {
     let (before, sig) = text.split_once("\"sig\": \"").unwrap();
     fs::write(erin, format!("{before}\"sig\": \"0000{}", &sig[4..])).unwrap();
     let refused = desk.refused("publish");
-    assert!(refused.contains("the signature of key dee4516f over thermostat"), "{refused}");
+    assert!(refused.contains("the signature of key dee4516fcac6eec3 over thermostat"), "{refused}");
     fs::remove_file(erin).unwrap();
     assert!(desk.refused("publish").contains("thermostat needs 1 more"));
     publish(&desk, &["erin", "dora", "tess"]);
@@ -145,7 +145,7 @@ fn publish_refuses_a_proposal_whose_base_has_moved_and_rebase_renews_it() {
     for command in ["publish toaster", "sign toaster --key tess.key", "review toaster"] {
         let refused = desk.refused(command);
         assert!(refused.contains("somebody else has published targets"), "{refused}");
-        assert!(refused.contains("perennial-signer rebase"), "{refused}");
+        assert!(refused.contains("perennial-signer --repo DESK/repo rebase"), "{refused}");
     }
     let review = desk.ok("rebase toaster");
     assert!(review.contains("targets: version 3 → 4"), "{review}");

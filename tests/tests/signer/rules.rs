@@ -12,7 +12,7 @@ use super::desk::{Desk, established, publish};
 use crate::release::{propose, release, with_images};
 
 /// Changes what is to be signed for a role of the only proposal.
-fn rewrite(desk: &Desk, role: &str, edit: impl FnOnce(&mut Value)) {
+pub(super) fn rewrite(desk: &Desk, role: &str, edit: impl FnOnce(&mut Value)) {
     let path = desk.proposal().join(format!("metadata/{role}.json"));
     let mut body: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     edit(&mut body["signed"]);
@@ -20,7 +20,7 @@ fn rewrite(desk: &Desk, role: &str, edit: impl FnOnce(&mut Value)) {
 }
 
 /// Lays a target file into a proposal; what a role says of it.
-fn lay(proposal: &Path, path: &str, bytes: &[u8]) -> Value {
+pub(super) fn lay(proposal: &Path, path: &str, bytes: &[u8]) -> Value {
     let digest = Ring.sha256(bytes).to_string();
     let (folder, name) = path.split_once('/').unwrap();
     let folder = proposal.join("targets").join(folder);

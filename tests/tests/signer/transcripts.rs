@@ -101,15 +101,25 @@ fn errors() {
 #[test]
 fn keys_under_a_passphrase() {
     let desk = Desk::new();
-    desk.write("words.txt", "correct horse battery staple\n");
-    desk.write("other.txt", "another four good words\n");
-    desk.write("weak.txt", "secret\n");
+    for (name, text) in [
+        ("words.txt", "correct horse battery staple\n"),
+        ("other.txt", "another four good words\n"),
+        ("weak.txt", "secret\n"),
+    ] {
+        desk.write(name, text);
+        desk.protect(name);
+    }
+    desk.write("open.txt", "correct horse battery staple\n");
     let key = desk.path("me.key");
     let (key, copy) = (key.display(), desk.path("stick/me.key"));
     assert!(desk.refused(&format!("key new {key} --passphrase-file weak.txt")).contains("shorter than 8"));
+    let refused = desk.refused(&format!("key new {key} --passphrase-file open.txt"));
+    assert!(refused.contains("open.txt can be read by others"), "{refused}");
     assert!(desk.refused(&format!("key new {key}")).contains("--passphrase-file FILE or --passphrase-fd N"));
     desk.ok(&format!("key new {key} --label Me --passphrase-file words.txt"));
     let shown = desk.ok("key show me.pub.json");
+    let refused = desk.refused("repository init --key me.pub.json");
+    assert!(refused.contains("me.pub.json is the public half of a key"), "{refused}");
     let backup = format!("key backup {key} --to {}", copy.display());
     let wrong = format!("{backup} --passphrase-file other.txt --new-passphrase-file other.txt");
     assert!(desk.refused(&wrong).contains("the passphrase does not open"));

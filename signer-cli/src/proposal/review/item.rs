@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use perennial_schemas::{Date, RoleName};
+use perennial_schemas::{Date, ProductName, RoleName};
 use serde::Serialize;
 
 use crate::plain::grouped;
@@ -73,6 +73,29 @@ pub enum Item {
         /// The role.
         role: RoleName,
     },
+    /// The files of a product's releases come to stand in bins, or the bins' team changes.
+    Bins {
+        /// The product.
+        product: ProductName,
+        /// How many bins.
+        bins: usize,
+        /// Whether they are new.
+        new: bool,
+        /// How many must sign each.
+        threshold: u32,
+        /// Their keys, for people.
+        keys: Vec<String>,
+    },
+    /// Targets that move into the product's bins, and stay as they are.
+    MovedAway {
+        /// How many.
+        targets: usize,
+    },
+    /// Targets that the product's role listed so far, and that stay as they are.
+    MovedHere {
+        /// How many.
+        targets: usize,
+    },
     /// A target file comes, changes, or goes.
     Target {
         /// Its path.
@@ -142,6 +165,22 @@ impl fmt::Display for Item {
                     keys.len()
                 )?;
                 keys.iter().try_for_each(|key| writeln!(f, "      {key}"))
+            }
+            Item::Bins { product, bins, new, threshold, keys } => {
+                let (mark, what) = if *new { ('+', "spreads") } else { ('~', "spreads anew") };
+                let of = keys.len();
+                writeln!(f, "  {mark} {what} the files of releases over {bins} bins, {product}.bin-…:")?;
+                writeln!(
+                    f,
+                    "      devices load a part of the list; {threshold} of {of} keys must sign each bin"
+                )?;
+                keys.iter().try_for_each(|key| writeln!(f, "      {key}"))
+            }
+            Item::MovedAway { targets } => {
+                writeln!(f, "  = {} targets move into its bins, as they stand", grouped(*targets as u64))
+            }
+            Item::MovedHere { targets } => {
+                writeln!(f, "  = takes over {} targets, as they stand", grouped(*targets as u64))
             }
             Item::TeamRemoved { role } => {
                 writeln!(f, "  - {role} is no longer delegated to: nobody vouches for it")

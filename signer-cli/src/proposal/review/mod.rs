@@ -8,14 +8,15 @@ mod targets;
 use std::fmt;
 
 use perennial_schemas::tuf::Role;
-use perennial_schemas::{RoleName, Signed, Timestamp};
+use perennial_schemas::{ProductName, RoleName, Signed, Timestamp};
 use serde::Serialize;
 
 pub use item::{Item, TargetState};
 
+use super::rules::Family;
 use super::{Kind, ProposalError, Standing};
 use crate::keys::Labels;
-use crate::repository::Expiry;
+use crate::repository::{Expiry, bins};
 use crate::terminal::quoted;
 
 /// What a proposal would change.
@@ -61,10 +62,12 @@ impl Review {
             let items = root::items(before, root.unverified(), labels);
             changes.push(change("root", before.map(Role::version), root, items)?);
         }
+        let families = Family::all(standing);
         for (role, body) in &proposal.roles {
+            let Some(family) = families.iter().find(|family| family.has(role)) else { continue };
             let before = standing.published().and_then(|published| published.role(role));
             let before = before.map(|file| file.value());
-            let items = targets::items(standing, role, before, body.unverified(), labels)?;
+            let items = targets::items(standing, family, before, body.unverified(), labels)?;
             changes.push(change(role.as_str(), before.map(Role::version), body, items)?);
         }
         if proposal.about.snapshot {
@@ -130,10 +133,41 @@ impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Proposal {}", quoted(&self.id))?;
         writeln!(f, "  made {}: {}", self.created, quoted(&self.summary))?;
-        for change in &self.changes {
-            write!(f, "\n{change}")?;
+        for alike in
+            self.changes.chunk_by(|one, next| one.bin_like().is_some() && one.bin_like() == next.bin_like())
+        {
+            match alike {
+                [one] => write!(f, "\n{one}")?,
+                several => bins_alike(f, several)?,
+            }
         }
         Ok(())
+    }
+}
+
+impl Change {
+    /// What bins of one product have in common that are shown together; `None` for whatever is shown by itself.
+    fn bin_like(&self) -> Option<(ProductName, bool, Option<Timestamp>)> {
+        let plain =
+            matches!(self.items.as_slice(), [Item::MovedHere { .. } | Item::SameContent | Item::NothingYet]);
+        let product = bins::owner(&self.role).filter(|_| plain)?;
+        Some((product, self.from.is_none(), self.expires))
+    }
+}
+
+/// Bins of one product that change alike.
+fn bins_alike(f: &mut fmt::Formatter<'_>, alike: &[Change]) -> fmt::Result {
+    let Some(first) = alike.first() else { return Ok(()) };
+    let new = if first.from.is_none() { "new, " } else { "" };
+    let expires = first.expires.map(|expires| expires.date().to_string()).unwrap_or_default();
+    writeln!(f, "\n{}: {new}expires {expires}", bins::counted(&first.role, alike.len()))?;
+    let taken = alike.iter().flat_map(|change| &change.items).map(|item| match item {
+        Item::MovedHere { targets } => *targets,
+        _ => 0,
+    });
+    match (taken.sum::<usize>(), first.items.first()) {
+        (0, Some(item)) => write!(f, "{item}"),
+        (targets, _) => write!(f, "{}", Item::MovedHere { targets }),
     }
 }
 

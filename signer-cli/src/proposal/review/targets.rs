@@ -1,6 +1,6 @@
 //! What would change in a targets role: targets, delegations, and what the small files among them say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use perennial_schemas::RoleName;
 use perennial_schemas::channel::Channel;
@@ -11,30 +11,46 @@ use perennial_schemas::tuf::{Delegation, Delegations, TargetFile, Targets};
 use super::{Item, TargetState};
 use crate::keys::Labels;
 use crate::plain;
-use crate::proposal::rules::{published_support, read};
+use crate::proposal::rules::{Family, published_support, read};
 use crate::proposal::{ProposalError, Standing};
+use crate::repository::bins;
 
 pub(super) fn items(
     standing: &Standing<'_>,
-    role: &RoleName,
+    family: &Family<'_>,
     before: Option<&Targets>,
     after: &Targets,
     labels: &Labels,
 ) -> Result<Vec<Item>, ProposalError> {
     let mut items = teams(before.and_then(|b| b.delegations.as_ref()), after.delegations.as_ref(), labels);
     let none = BTreeMap::new();
-    let old = before.map_or(&none, |before| &before.targets);
+    let (old, published) = (before.map_or(&none, |before| &before.targets), family.before.as_ref());
+    let (mut came, mut went) = (0, 0);
     for (path, target) in &after.targets {
-        if old.get(path) == Some(target) {
+        let before = published.and_then(|published| published.get(path.as_str())).copied();
+        if before == Some(target) {
+            came += usize::from(!old.contains_key(path));
             continue;
         }
-        let (before, after) = (old.get(path).map(state), Some(state(target)));
-        items.push(Item::Target { path: path.clone(), before, after });
-        items.extend(meaning(standing, role, path, old.get(path), target)?);
+        items.push(Item::Target {
+            path: path.clone(),
+            before: before.map(state),
+            after: Some(state(target)),
+        });
+        items.extend(meaning(standing, &family.role, path, before, target)?);
     }
     for (path, target) in old.iter().filter(|(path, _)| !after.targets.contains_key(*path)) {
-        items.push(Item::Target { path: path.clone(), before: Some(state(target)), after: None });
+        match family.after.get(path.as_str()) {
+            Some(same) if *same == target => went += 1,
+            // Told where it stands now.
+            Some(_) => {}
+            None => {
+                items.push(Item::Target { path: path.clone(), before: Some(state(target)), after: None });
+            }
+        }
     }
+    items.extend((went > 0).then_some(Item::MovedAway { targets: went }));
+    items.extend((came > 0).then_some(Item::MovedHere { targets: came }));
     Ok(items)
 }
 
@@ -82,9 +98,21 @@ fn teams(before: Option<&Delegations>, after: Option<&Delegations>, labels: &Lab
     };
     let (old, new) = (roles(before), roles(after));
     let mut items = Vec::new();
+    let mut seen = BTreeSet::new();
     for (name, delegation) in &new {
         let was = old.get(name);
-        if was == Some(delegation) {
+        // All bins of a product have the same team: rules have made sure of it.
+        if was == Some(delegation) || bins::owner(name).is_some_and(|product| !seen.insert(product)) {
+            continue;
+        }
+        if let Some(product) = bins::owner(name) {
+            items.push(Item::Bins {
+                product,
+                bins: new.len(),
+                new: was.is_none(),
+                threshold: delegation.threshold,
+                keys: delegation.keyids.iter().map(|id| labels.name(id)).collect(),
+            });
             continue;
         }
         items.push(Item::Team {

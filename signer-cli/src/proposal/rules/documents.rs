@@ -22,7 +22,8 @@ pub(in crate::proposal) fn read<T: Document>(
     target: &TargetFile,
 ) -> Result<Option<T>, ProposalError> {
     let Some(at) = consistent(path, target) else { return Ok(None) };
-    let own = proposal.map(|proposal| files::read_if_there(&proposal.target_file(&at), T::MAX_LENGTH));
+    let own =
+        proposal.map(|proposal| files::read_foreign_if_there(&proposal.target_file(&at), T::MAX_LENGTH));
     let bytes = match own.transpose()?.flatten() {
         Some(bytes) => Some(bytes),
         None => files::read_if_there(&repository.targets_dir().join(&at), T::MAX_LENGTH)?,

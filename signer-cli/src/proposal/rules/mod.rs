@@ -1,7 +1,9 @@
 //! What may be published at all, whoever signs it. Checked when a proposal is made, before each signature, and before
 //! it is published.
 
+mod bins;
 mod documents;
+mod family;
 mod promises;
 mod releases;
 mod roles;
@@ -10,9 +12,11 @@ use perennial_schemas::TargetPath;
 use perennial_schemas::tuf::TargetFile;
 
 pub(super) use documents::read;
+pub(super) use family::Family;
 pub use promises::published_support;
 
 use super::{Proposal, ProposalError, Standing};
+use crate::files;
 use crate::repository::Repository;
 
 /// Checks every rule but the digests of large files.
@@ -23,9 +27,10 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
     let standing = Standing::new(proposal, repository);
     standing.check_days()?;
     roles::check(&standing)?;
-    for (role, body) in &proposal.roles {
-        promises::check(&standing, role, body.unverified())?;
-        releases::check(&standing, role, body.unverified())?;
+    bins::check(&standing)?;
+    for family in Family::all(&standing) {
+        promises::check(&standing, &family)?;
+        releases::check(&standing, &family)?;
     }
     Ok(())
 }
@@ -43,30 +48,35 @@ pub fn check_files(
     for (path, target) in new_targets(proposal, repository) {
         let Some(at) = consistent(path, target) else { continue };
         let own = proposal.target_file(&at);
-        let file = if crate::files::exists(&own) { own } else { repository.targets_dir().join(&at) };
-        let (length, sha256) = crate::files::measure(&file)?;
+        let (length, sha256) = match files::exists(&own) {
+            true => files::measure_foreign(&own)?,
+            false => files::measure(&repository.targets_dir().join(&at))?,
+        };
         read(length);
         documents::compare(path, target, length, sha256)?;
     }
     Ok(())
 }
 
-/// The targets that a proposal adds, changes, or brings files for.
+/// The targets that a proposal adds, changes, or brings files for. One that only moves between the role and the bins of
+/// its product is none of them.
 pub(super) fn new_targets<'p>(
     proposal: &'p Proposal,
     repository: &'p Repository,
-) -> impl Iterator<Item = (&'p String, &'p TargetFile)> {
-    let published = move |role| Some(repository.published.as_ref()?.role(role)?.value());
-    proposal.roles.iter().flat_map(move |(role, body)| {
-        let before = published(role);
-        body.unverified().targets.iter().filter(move |(path, target)| {
-            let same = before.and_then(|before| before.targets.get(*path)) == Some(*target);
-            let brought = || {
-                consistent(path, target).is_some_and(|at| crate::files::exists(&proposal.target_file(&at)))
-            };
+) -> Vec<(&'p String, &'p TargetFile)> {
+    let families = Family::all(&Standing::new(proposal, repository));
+    let mut new = Vec::new();
+    for (role, body) in &proposal.roles {
+        let before =
+            families.iter().find(|family| family.has(role)).and_then(|family| family.before.as_ref());
+        new.extend(body.unverified().targets.iter().filter(|(path, target)| {
+            let same = before.and_then(|before| before.get(path.as_str())) == Some(target);
+            let brought =
+                || consistent(path, target).is_some_and(|at| files::exists(&proposal.target_file(&at)));
             !same || brought()
-        })
-    })
+        }));
+    }
+    new
 }
 
 /// Where a target's file lies, under `targets/`.

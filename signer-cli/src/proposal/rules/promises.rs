@@ -2,21 +2,19 @@
 
 use perennial_schemas::channel::Channel;
 use perennial_schemas::support::{Support, SupportError};
-use perennial_schemas::tuf::{TargetFile, Targets};
+use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{RoleName, Sha256Digest};
 
-use super::read;
+use super::{Family, read};
 use crate::proposal::{ProposalError, Standing};
 use crate::repository::Repository;
 
-/// Checks them for one role.
-pub(super) fn check(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
-    support(standing, role, after)?;
-    let before = standing.published().and_then(|published| published.role(role)).map(|file| file.value());
-    let Some(before) = before else { return Ok(()) };
-    for (path, old) in &before.targets {
-        let new = after.targets.get(path);
-        if new == Some(old) {
+/// Checks them for one product.
+pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
+    support(standing, family)?;
+    for (path, old) in family.before.iter().flatten() {
+        let new = family.after.get(path).copied();
+        if new == Some(*old) {
             continue;
         }
         if path.ends_with(".release.json") && new.is_some() {
@@ -33,11 +31,12 @@ pub(super) fn check(standing: &Standing<'_>, role: &RoleName, after: &Targets) -
 }
 
 /// A support promise is only ever extended.
-fn support(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
+fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
+    let role = &family.role;
     let path = format!("{role}/support.json");
     let before = published_support(standing.repository, role)?;
     let failed = |source| ProposalError::Support { product: role.to_string(), source };
-    match (before, after.targets.get(&path)) {
+    match (before, family.after.get(path.as_str())) {
         (None, None) => Ok(()),
         (Some(_), None) => Err(ProposalError::refused(
             format!("{role} would lose its support record"),

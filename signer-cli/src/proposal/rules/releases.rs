@@ -1,29 +1,29 @@
 //! What a role says of releases: anti-rollback numbers that devices can follow, and files that stay as long as was
 //! promised. Compared with what is published, whatever command or hand has written the proposal.
 
-use perennial_schemas::RoleName;
 use perennial_schemas::limits::SECURITY_VERSION_STEP;
 use perennial_schemas::release::Release;
-use perennial_schemas::tuf::{TargetFile, Targets};
+use perennial_schemas::tuf::TargetFile;
 
-use super::read;
+use super::family::Listed;
+use super::{Family, read};
 use crate::proposal::{ProposalError, Standing};
 
 const MANIFEST: &str = ".release.json";
 
-/// Checks them for one role.
-pub(super) fn check(standing: &Standing<'_>, role: &RoleName, after: &Targets) -> Result<(), ProposalError> {
+/// Checks them for one product.
+pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
     // Whoever was overtaken is told to rebase, by `check_base`; then this is asked again.
-    if standing.moved().contains(&role) {
+    if family.moved {
         return Ok(());
     }
-    let before = standing.published().and_then(|published| published.role(role)).map(|file| file.value());
-    for (path, target) in after.targets.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
-        if before.is_none_or(|before| before.targets.get(path) != Some(target)) {
+    let before = family.before.as_ref();
+    for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
+        if before.is_none_or(|before| before.get(path) != Some(target)) {
             security_version(standing, path, target)?;
         }
     }
-    before.map_or(Ok(()), |before| availability(standing, before, after))
+    before.map_or(Ok(()), |before| availability(standing, family, before))
 }
 
 /// A device refuses a lower number than it has confirmed, and a number that leaps would use up what later releases need.
@@ -52,20 +52,24 @@ fn security_version(standing: &Standing<'_>, path: &str, target: &TargetFile) ->
 
 /// A release's files are served until the day that it names, so they stay listed until then. The day is compared with
 /// when the role says that it was made: a server compares it with its own clock once more.
-fn availability(standing: &Standing<'_>, before: &Targets, after: &Targets) -> Result<(), ProposalError> {
-    let kept = |path: &str| after.targets.get(path) == before.targets.get(path);
-    if before.targets.keys().all(|path| kept(path)) {
+fn availability(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    before: &Listed<'_>,
+) -> Result<(), ProposalError> {
+    let kept = |path: &str| family.after.get(path) == before.get(path);
+    if before.keys().all(|path| kept(path)) {
         return Ok(());
     }
-    let made = after.common.signed_at.map(|at| at.date());
-    for (path, target) in before.targets.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
+    let made = family.made.map(|at| at.date());
+    for (path, target) in before.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
         let release = manifest(standing, path, target)?;
         if made.is_some_and(|made| release.available_until < made) {
             continue;
         }
         let names = release.targets();
-        let mut names = names.iter().map(|name| name.as_str()).chain([path.as_str()]);
-        if let Some(gone) = names.find(|name| before.targets.contains_key(*name) && !kept(name)) {
+        let mut names = names.iter().map(|name| name.as_str()).chain([*path]);
+        if let Some(gone) = names.find(|name| before.contains_key(*name) && !kept(name)) {
             let what =
                 format!("{gone} would go or change, and was promised until {}", release.available_until);
             return Err(ProposalError::refused(what, "leave it as it is published until that day"));

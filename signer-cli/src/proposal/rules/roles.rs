@@ -9,7 +9,7 @@ use super::consistent;
 use crate::crypto::Ring;
 use crate::files;
 use crate::proposal::{ProposalError, Standing};
-use crate::repository::{delegator_of, top};
+use crate::repository::{bins, delegator_of, top};
 
 /// Checks them all.
 pub(super) fn check(standing: &Standing<'_>) -> Result<(), ProposalError> {
@@ -92,6 +92,10 @@ fn delegations(
     after: &Targets,
 ) -> Result<(), ProposalError> {
     let Some(delegations) = &after.delegations else { return Ok(()) };
+    // Bins have rules of their own, and keys that targets names.
+    if role.as_str().parse().is_ok_and(|product| bins::are_in(&product, after)) {
+        return Ok(());
+    }
     let old = before.and_then(|before| before.delegations.as_ref());
     keys_have_their_ids(role, old.map(|old| &old.keys), &delegations.keys)?;
     let roles: Vec<&Delegation> = delegations.roles.iter().flatten().collect();
@@ -156,7 +160,7 @@ fn inner_delegation(
     };
     let other = roles.iter().find(|(other, targets)| **other != role && delegates(targets));
     let top = TopRole::ALL.into_iter().any(|top| top.as_str() == name.as_str());
-    if other.is_none() && !top {
+    if other.is_none() && !top && bins::owner(name).is_none() {
         return Ok(());
     }
     let what = format!("{role} would delegate to {name}, a role that isn't its own");
