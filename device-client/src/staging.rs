@@ -7,11 +7,12 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use perennial_device_core::port::{PortError, Staging};
+use perennial_device_core::download::INDEX_LENGTH;
+use perennial_device_core::port::{IndexOf, PortError, Staging};
 use perennial_device_core::vouch::Vouched;
 use perennial_schemas::report::FailureCode;
 
-use crate::files::room_for;
+use crate::files::{read_limited, room_for};
 
 /// Bytes of the disk that stay free for everything else.
 const SPARE: u64 = 64 * 1024 * 1024;
@@ -47,6 +48,13 @@ impl FileStaging {
         done.map_err(|error| self.failed(what, &error))
     }
 
+    fn index(&self, of: IndexOf) -> PathBuf {
+        self.path.with_extension(match of {
+            IndexOf::Image => "image-index",
+            IndexOf::Payload => "payload-index",
+        })
+    }
+
     fn failed(&self, what: &str, error: &io::Error) -> PortError {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
@@ -70,10 +78,15 @@ impl Staging for FileStaging {
 
     fn clear(&mut self) -> Result<(), PortError> {
         self.open = None;
-        match std::fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed("clearing", &error)),
-            _ => Ok(()),
+        for path in [self.path.clone(), self.index(IndexOf::Image), self.index(IndexOf::Payload)] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.failed("clearing", &error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     fn write(&mut self, chunk: &Vouched<'_>) -> Result<(), PortError> {
@@ -95,6 +108,18 @@ impl Staging for FileStaging {
         crate::files::sync_folder(&self.path).map_err(|error| {
             PortError::new(FailureCode::Storage, "syncing the staging area", error.to_string())
         })
+    }
+
+    fn keep(&mut self, index: IndexOf, bytes: &[u8]) -> Result<(), PortError> {
+        let kept = File::create(self.index(index)).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        kept.map_err(|error| self.failed("keeping an index in", &error))
+    }
+
+    fn kept(&mut self, index: IndexOf) -> Option<Vec<u8>> {
+        read_limited(&self.index(index), INDEX_LENGTH).ok()
     }
 }
 
@@ -124,8 +149,12 @@ mod tests {
         assert_eq!(got, bytes[4096..]);
         assert_eq!(staging.read(4097, &mut got).unwrap_err().code, FailureCode::PayloadDigest);
         assert!(staging.room().unwrap() > 0);
+        staging.keep(IndexOf::Image, b"an index").unwrap();
+        assert_eq!(FileStaging::new(&path).kept(IndexOf::Image).unwrap(), b"an index");
+        assert_eq!(staging.kept(IndexOf::Payload), None);
         staging.clear().unwrap();
         assert!(!path.exists());
+        assert_eq!(staging.kept(IndexOf::Image), None);
         assert_eq!(staging.read(0, &mut got).unwrap_err().code, FailureCode::PayloadDigest);
         assert!(!path.exists());
     }

@@ -33,6 +33,16 @@ pub const TARGETS_IN_A_BIN: usize = TARGETS_IN_A_ROLE / 6;
 /// (TUF 5.6.7.1).
 pub const DELEGATED_ROLES_VISITED: usize = 64;
 
+/// Files of delegated roles that one refresh takes in, together: two at their limit. A device needs the role of its
+/// product, or with hashed bins one for each target that it asks for. Stops a team whose role is signed from filling a
+/// device's memory by delegating on: 64 roles a search, each at its limit, are 512 MiB. A server and a signer, who read
+/// every role, take [`WALKED_LENGTH`].
+pub const DELEGATED_LENGTH: u64 = 2 * TARGETS_LENGTH;
+
+/// Files of delegated roles that a walk over everything takes in, together: 150 products of 12,000 targets, at 1.7 MB.
+/// Stops one team from filling the memory of the server that all of them share.
+pub const WALKED_LENGTH: u64 = 256 * 1024 * 1024;
+
 /// Nesting of JSON arrays and objects. TUF needs 7. Stops stack exhaustion.
 pub const JSON_DEPTH: usize = 24;
 
@@ -58,8 +68,10 @@ pub const ROLE_NAME_LENGTH: usize = 200;
 /// A target path. Its last part gets 65 bytes of hash in front, and file systems allow 255 bytes.
 pub const TARGET_PATH_LENGTH: usize = 512;
 
-/// Delegations (or hash prefixes) in one targets file.
-pub const DELEGATIONS: usize = 65_536;
+/// Delegations in one targets file. One is at least 8 JSON values (itself, name, key ids and one, threshold, terminating,
+/// paths and one) and 280 bytes of indented text: 24,000 are 192,000 values and 6.7 MB, within [`JSON_VALUES`] and
+/// [`TARGETS_LENGTH`].
+pub const DELEGATIONS: usize = 24_000;
 
 /// `bit_length` of succinct roles (TAP 15 allows 1 to 32).
 pub const SUCCINCT_BITS: u8 = 32;
@@ -112,10 +124,10 @@ pub const SECURITY_VERSION_STEP: u32 = 16;
 /// How far ahead of its signing a support date may lie, in days: 25 years and their leap days.
 pub const SUPPORT_DAYS_AHEAD: i64 = 25 * 365 + 7;
 
-/// The header of a bundle: 65,536 files at about 200 bytes.
+/// The header of a bundle: 65,000 files at about 200 bytes.
 pub const BUNDLE_HEADER_LENGTH: u64 = 16 * 1024 * 1024;
-/// Files in a bundle.
-pub const BUNDLE_FILES: usize = 65_536;
+/// Files in a bundle. Each is 4 JSON values, and the rest of a header at most 40: 260,040, within [`JSON_VALUES`].
+pub const BUNDLE_FILES: usize = 65_000;
 
 /// Largest image: 256 GiB, 262,144 chunks of 1 MiB.
 pub const IMAGE_LENGTH: u64 = 1 << 38;

@@ -45,6 +45,10 @@ pub struct Release {
     /// A device below this version must pass through another release first (a barrier).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum_version: Option<ReleaseVersion>,
+    /// For how many days an owner may put it off, from the day on which the device would have installed it; 0: not at
+    /// all. Without it, as often as the owner says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postponable_days: Option<u16>,
     /// The bill of materials, a target of the same product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<TargetPath>,

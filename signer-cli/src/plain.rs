@@ -39,6 +39,10 @@ pub fn release(release: &Release) -> Vec<String> {
             .iter()
             .map(|least| format!("Devices below {least} need another release first.")),
     );
+    lines.extend(release.postponable_days.map(|days| match days {
+        0 => "Owners may not put it off.".into(),
+        days => format!("Owners may put it off for {days} days."),
+    }));
     lines.extend(release.sbom.iter().map(|sbom| format!("Bill of materials: {sbom}")));
     lines.push(format!("Its files are served until {} at least.", release.available_until));
     lines

@@ -128,6 +128,7 @@ impl Maker {
             },
             fixes: vec![],
             minimum_version: None,
+            postponable_days: None,
             sbom: None,
             advisories: vec![],
             available_until: Date::from_days(40_000),

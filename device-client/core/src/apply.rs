@@ -13,9 +13,9 @@ use perennial_schemas::Digest;
 use perennial_schemas::index::Index;
 use perennial_schemas::report::FailureCode;
 
-use crate::download::{Checkpoint, Chunks, fetch_index, payload_from_network, payload_from_staging};
+use crate::download::{Checkpoint, Chunks, index, payload_from_network, payload_from_staging};
 use crate::plan::{Coding, Plan, Source};
-use crate::port::{Decompress, DecompressError, Fetch, PortError, Slot, Slots, Staging, Stop};
+use crate::port::{Decompress, DecompressError, Fetch, IndexOf, PortError, Slot, Slots, Staging, Stop};
 use crate::vouch::Vouched;
 
 /// What an installation works with.
@@ -43,8 +43,13 @@ pub fn install(
     checkpoint: Checkpoint<'_>,
 ) -> Result<(), PortError> {
     let Tools { fetch, staging, decompress, slots } = tools;
-    let image = fetch_index(fetch, &source.image_index, plan.length, crypto)?;
-    let payload = fetch_index(fetch, &source.payload_index, source.payload_length, crypto)?;
+    let mut staging = staging.filter(|_| source.staged);
+    let mut index_of = |of, file, length| {
+        let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
+        index(&mut *fetch, staging, of, file, length, crypto)
+    };
+    let image = index_of(IndexOf::Image, &source.image_index, plan.length)?;
+    let payload = index_of(IndexOf::Payload, &source.payload_index, source.payload_length)?;
     let start = match source.coding {
         Coding::Plain => from / payload.shape().chunk_size() * payload.shape().chunk_size(),
         Coding::Zstd => 0,
@@ -59,7 +64,7 @@ pub fn install(
         Coding::Plain => writer.push(chunk.bytes()),
         Coding::Zstd => unpack(decompress, chunk, &mut writer),
     };
-    let fed = match staging.filter(|_| source.staged) {
+    let fed = match staging {
         Some(staging) => payload_from_staging(staging, &payload, start, crypto, &mut each),
         None => payload_from_network(fetch, source, &payload, start, crypto, &mut each),
     };

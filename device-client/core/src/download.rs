@@ -10,8 +10,8 @@ use perennial_schemas::index::Index;
 use perennial_schemas::limits::INDEX_CHUNKS;
 use perennial_schemas::report::FailureCode;
 
-use crate::plan::{IndexFile, Source};
-use crate::port::{Fetch, FetchError, PortError, Staging, Stop};
+use crate::plan::{IndexFile, Plan, Source};
+use crate::port::{Fetch, FetchError, IndexOf, PortError, Staging, Stop};
 use crate::vouch::Vouched;
 
 /// Bytes between two points that a download or an installation goes on from after a power cut. A point costs two
@@ -19,7 +19,7 @@ use crate::vouch::Vouched;
 pub const CHECKPOINT: u64 = 16 * 1024 * 1024;
 
 /// The longest index: 262,144 chunks, 2,048 pages and the header.
-const INDEX_LENGTH: u64 = 32 + 32 * (INDEX_CHUNKS + INDEX_CHUNKS / 128);
+pub const INDEX_LENGTH: u64 = 32 + 32 * (INDEX_CHUNKS + INDEX_CHUNKS / 128);
 
 /// Where progress is kept.
 pub struct Checkpoint<'p> {
@@ -94,18 +94,43 @@ impl<'i, C: Digest> Chunks<'i, C> {
     }
 }
 
-/// Fetches an index and checks it against its signed root digest. It must describe `length` bytes.
+/// The index of the image or of the payload of `length` bytes: the one kept in the staging area, where that is right, or
+/// fetched and then kept.
 ///
 /// An index has 8 MiB at most; of a 4 GiB image in chunks of 1 MiB, 129 KiB.
 ///
 /// # Errors
-/// [`PortError`] with [`FailureCode::BadAnswer`] where it is another file, or describes another length.
-pub fn fetch_index(
+/// As [`fetch_index`], and what the staging area says.
+pub(crate) fn index(
     fetch: &mut dyn Fetch,
+    staging: Option<&mut (dyn Staging + '_)>,
+    of: IndexOf,
     file: &IndexFile,
     length: u64,
     crypto: &impl Digest,
 ) -> Result<Index, PortError> {
+    let Some(staging) = staging else { return Ok(fetch_index(fetch, file, length, crypto)?.0) };
+    let kept = staging.kept(of).and_then(|bytes| Index::verify(&bytes, &file.root, crypto).ok());
+    match kept.filter(|index| index.shape().length() == length) {
+        Some(index) => Ok(index),
+        None => {
+            let (index, bytes) = fetch_index(fetch, file, length, crypto)?;
+            staging.keep(of, &bytes)?;
+            Ok(index)
+        }
+    }
+}
+
+/// Fetches an index and checks it against its signed root digest. It must describe `length` bytes.
+///
+/// # Errors
+/// [`PortError`] with [`FailureCode::BadAnswer`] where it is another file, or describes another length.
+fn fetch_index(
+    fetch: &mut dyn Fetch,
+    file: &IndexFile,
+    length: u64,
+    crypto: &impl Digest,
+) -> Result<(Index, Vec<u8>), PortError> {
     let wrong = |detail| PortError::new(FailureCode::BadAnswer, format!("reading {}", file.path), detail);
     if file.length > INDEX_LENGTH {
         return Err(wrong(format!("longer than its limit of {INDEX_LENGTH} bytes")));
@@ -113,27 +138,31 @@ pub fn fetch_index(
     let bytes = fetch.target(&file.path, file.length).map_err(|error| failed(&error))?;
     let index = Index::verify(&bytes, &file.root, crypto).map_err(|error| wrong(format!("{error}")))?;
     if index.shape().length() == length {
-        return Ok(index);
+        return Ok((index, bytes));
     }
     Err(wrong(format!("it describes {} bytes, the manifest says {length}", index.shape().length())))
 }
 
-/// Fetches the payload from offset `from` on into the staging area. `from` is 0, or an offset that was journalled.
+/// Fetches the payload of `plan` from offset `from` on into the staging area, with both indexes. `from` is 0, or an offset
+/// that was journalled.
 ///
 /// # Errors
 /// [`PortError`]; whatever was verified before it is journalled, and counts.
 pub fn stage(
     fetch: &mut dyn Fetch,
     staging: &mut dyn Staging,
+    plan: &Plan,
     source: &Source,
     from: u64,
     crypto: &impl Digest,
     checkpoint: Checkpoint<'_>,
 ) -> Result<(), PortError> {
-    let index = fetch_index(fetch, &source.payload_index, source.payload_length, crypto)?;
     if from == 0 {
         staging.clear()?;
     }
+    index(fetch, Some(&mut *staging), IndexOf::Image, &source.image_index, plan.length, crypto)?;
+    let (file, length) = (&source.payload_index, source.payload_length);
+    let index = index(fetch, Some(&mut *staging), IndexOf::Payload, file, length, crypto)?;
     let (mut done, mut synced) = (from, from);
     let outcome = payload_from_network(fetch, source, &index, from, crypto, &mut |chunk| {
         staging.write(chunk)?;
@@ -145,7 +174,7 @@ pub fn stage(
         }
         Ok(())
     });
-    // A broken connection costs nothing that has arrived.
+    // A broken connection costs nothing that has arrived; what has arrived whole has its indexes.
     if done > synced {
         staging.sync()?;
         (checkpoint.save)(done)?;

@@ -7,13 +7,14 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp};
+use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::machine::State;
 use crate::plan::Plan;
 use crate::port::Slot;
 use crate::report::Reports;
+use crate::trust;
 
 const FORMAT: &str = "perennial.journal/1";
 
@@ -23,6 +24,9 @@ pub const FAILED_RELEASES: usize = 64;
 /// Seconds until a failed release may be tried again, after its first and second failure. After the third only the
 /// owner or a new manifest brings it back.
 pub const FAILURE_WAITS: [i64; 2] = [3600, 24 * 3600];
+/// Doublings of the first of these waits, up to the last, for failures that are not the release's own: 1, 2, 4, 8, 16 and
+/// 24 hours. A disk that stays full, or a hook that stays broken, costs one download a day.
+const DOUBLINGS: u8 = 5;
 
 /// The journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,11 +49,42 @@ pub struct Journal {
     pub reports: Reports,
     /// The last decision.
     pub said: Option<Said>,
+    /// What the other records knew at the last check: taken where one of them is lost.
+    #[serde(default)]
+    pub known: Known,
+    /// The release that was last put off, and since when: its maker may have signed a limit.
+    #[serde(default)]
+    pub put_off: Option<PutOff>,
+    /// How often the program has started in this state and found the old release running.
+    #[serde(default)]
+    pub(crate) restarts: u8,
     /// How often the product was asked, and the program started, in this trial.
     #[serde(default)]
     pub(crate) questions: u16,
     /// What went wrong with the update under way, for the report that follows.
     pub(crate) trouble: String,
+}
+
+/// What a check learnt that must not go with the record that it stands in. At most 66 roles, so it stays under 16 KiB.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Known {
+    /// The floors of the metadata.
+    pub floors: trust::Floors,
+    /// The lower bound of the time that the offline signatures give.
+    pub signed_at: Option<Timestamp>,
+    /// The last day on which security updates are promised.
+    pub promised_until: Option<Date>,
+}
+
+/// A release that its owner has put off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutOff {
+    /// The release.
+    pub version: ReleaseVersion,
+    /// When it would have been installed.
+    pub since: Timestamp,
 }
 
 /// The length of [`Said::text`], in bytes of UTF-8; a longer one is cut.
@@ -91,6 +126,9 @@ pub struct FailedRelease {
     pub code: Option<FailureCode>,
     /// How often it failed in a way that is the release's own fault.
     pub tries: u8,
+    /// How often it failed otherwise.
+    #[serde(default)]
+    pub others: u8,
     /// When it may be tried again; `None`: only when the owner says so.
     pub again: Option<Timestamp>,
 }
@@ -117,6 +155,9 @@ impl Journal {
             postponed_until: None,
             reports: Reports::default(),
             said: None,
+            known: Known::default(),
+            put_off: None,
+            restarts: 0,
             questions: 0,
             trouble: String::new(),
         }
@@ -171,23 +212,20 @@ impl Journal {
     ) {
         let before = self.take_failed(manifest);
         let own_fault = is_own_fault(code);
-        let tries = before.as_ref().map_or(0, |failed| failed.tries).saturating_add(u8::from(own_fault));
-        // A failure that isn't the release's own waits like the last counted one, and never for ever by itself.
-        let wait = match tries {
-            0 => Some(FAILURE_WAITS[0]),
-            tries if usize::from(tries) <= FAILURE_WAITS.len() => Some(FAILURE_WAITS[usize::from(tries) - 1]),
-            _ => None,
-        };
-        let again = wait.map(|seconds| now.plus_seconds(seconds));
+        let (tries, others) = before.map_or((0, 0), |failed| (failed.tries, failed.others));
+        let (tries, others) =
+            (tries.saturating_add(own_fault.into()), others.saturating_add((!own_fault).into()));
+        let again = wait(tries, others).map(|seconds| now.plus_seconds(seconds));
         let (manifest, version) = (*manifest, version.clone());
-        self.push_failed(FailedRelease { manifest, version, code: Some(code), tries, again });
+        self.push_failed(FailedRelease { manifest, version, code: Some(code), tries, others, again });
     }
 
     /// The owner went back from a release: it comes again only when the owner says so.
     pub(crate) fn note_declined(&mut self, version: &ReleaseVersion, manifest: &Sha256Digest) {
-        let tries = self.take_failed(manifest).map_or(0, |failed| failed.tries);
+        let (tries, others) =
+            self.take_failed(manifest).map_or((0, 0), |failed| (failed.tries, failed.others));
         let (manifest, version) = (*manifest, version.clone());
-        self.push_failed(FailedRelease { manifest, version, code: None, tries, again: None });
+        self.push_failed(FailedRelease { manifest, version, code: None, tries, others, again: None });
     }
 
     /// The owner wants a release that failed tried again, or it was confirmed.
@@ -202,6 +240,20 @@ impl Journal {
         }
         self.failed.push(failed);
     }
+}
+
+/// Seconds until a release may be tried again that failed `tries` times by its own fault and `others` times by none of
+/// its own; `None`: not by itself.
+fn wait(tries: u8, others: u8) -> Option<i64> {
+    let [first, last] = FAILURE_WAITS;
+    let own = match tries {
+        0 => 0,
+        1 => first,
+        2 => last,
+        _ => return None,
+    };
+    let other = others.checked_sub(1).map_or(0, |others| last.min(first << others.min(DOUBLINGS)));
+    Some(own.max(other))
 }
 
 /// A trial that failed, or verified bytes that don't make the signed image: trying more often doesn't help.

@@ -10,6 +10,7 @@
 //! | [`run`] | nothing: carries the machine's effects out |
 //! | [`download`], [`apply`] | which bytes may be kept, and which may be written |
 //! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
+//! | [`recover`] | what counts after records were lost |
 //! | [`journal`], [`plan`], [`report`], [`support`] | what is remembered |
 //! | [`port`] | nothing: what the core asks of a device, as small traits |
 //! | [`vouch`], [`slots`] | which bytes are vouched for, and whether a slot holds the signed image |
@@ -28,6 +29,7 @@ pub mod journal;
 pub mod machine;
 pub mod plan;
 pub mod port;
+pub mod recover;
 pub mod report;
 pub mod revert;
 pub mod run;

@@ -8,19 +8,20 @@ use alloc::string::ToString;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::crypto::Crypto;
-use perennial_schemas::report::{FailureCode, Outcome};
+use perennial_schemas::report::FailureCode;
 
 use crate::apply::{Tools, install};
 use crate::download::{Checkpoint, stage};
-use crate::journal::{Content, Journal};
+use crate::journal::Journal;
 use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, State, Why, Wish};
 use crate::plan::{Plan, Source};
 use crate::port::{
-    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, Loaded, PortError, Reboot,
-    Record, RunningImage, Slots, Staging, Store,
+    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, PortError, Reboot, Record,
+    Slots, Staging, Store,
 };
+use crate::recover;
 use crate::revert::{self, RevertError};
-use crate::session::{Checked, Device, Session, SessionError};
+use crate::session::{self, Checked, Device, Session, SessionError};
 use crate::slots::WrittenSlot;
 
 /// All ports of a device.
@@ -84,7 +85,7 @@ pub enum RunError {
     /// The journal can't be saved or loaded: nothing is done that could not be remembered.
     #[error("keeping the journal")]
     Journal(#[source] PortError),
-    /// The journal was there once and can't be read. Fails closed, until [`Runner::recover_journal`].
+    /// The journal was there once and can't be read. Fails closed, until it is begun again ([`crate::recover`]).
     #[error("the journal is lost: {0}")]
     Lost(alloc::string::String),
     /// A defect.
@@ -125,36 +126,18 @@ impl<'r, C: Crypto> Runner<'r, C> {
         settings: Settings,
         crypto: &'r C,
     ) -> Result<Self, RunError> {
-        let journal = match ports.store.load(Record::Journal).map_err(RunError::Journal)? {
-            Loaded::Found(bytes) => {
-                Journal::decode(&bytes).map_err(|error| RunError::Lost(error.to_string()))?
+        let journal = match session::load(ports.store, Record::Journal, Journal::decode) {
+            Ok(Some(journal)) => journal,
+            Ok(None) => {
+                let booted = ports.slots.booted().map_err(RunError::Slots)?;
+                Journal::new(booted, recover::factory_content(&identity))
             }
-            Loaded::New => fresh_journal(ports.slots, &identity)?,
-            Loaded::Lost => return Err(RunError::Lost("no whole copy is left".into())),
+            Err(SessionError::Lost { detail, .. }) => return Err(RunError::Lost(detail)),
+            Err(SessionError::Store(error)) => return Err(RunError::Journal(error)),
+            Err(error) => return Err(RunError::Session(error)),
         };
         let client = Client::new(journal, settings);
         Ok(Self { client, session: None, identity, root, ports, crypto, written: None })
-    }
-
-    /// Begins the journal again after it was lost, with what the running image says of itself. The counter and the
-    /// trust state are apart and keep their floors; what failed here before is forgotten. The loss is reported, where the
-    /// image knows which release it is.
-    ///
-    /// # Errors
-    /// [`RunError::Journal`], [`RunError::Slots`].
-    pub fn recover_journal(
-        store: &mut dyn Store,
-        slots: &mut dyn Slots,
-        identity: &Identity,
-        now: Timestamp,
-    ) -> Result<(), RunError> {
-        let mut journal = fresh_journal(slots, identity)?;
-        if let Some(RunningImage { version, manifest: Some(manifest), .. }) = &identity.running {
-            let (release, code) = ((version, manifest), Some(FailureCode::TrustStateLost));
-            journal.reports.add(now, release, Outcome::Failed, code, "the journal was lost, and begun again");
-        }
-        let bytes = journal.encode().map_err(|error| RunError::Lost(error.to_string()))?;
-        store.save(Record::Journal, &bytes).map_err(RunError::Journal)
     }
 
     /// The state machine.
@@ -169,7 +152,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
     pub fn session(&mut self) -> Result<&Session<'r, C>, SessionError> {
         let session = match self.session.take() {
             Some(session) => session,
-            None => Session::open(self.ports.store, self.root, self.crypto)?,
+            None => Session::open(self.ports.store, &self.identity, self.root, self.crypto)?,
         };
         Ok(self.session.insert(session))
     }
@@ -189,7 +172,8 @@ impl<'r, C: Crypto> Runner<'r, C> {
     /// [`RunError::Revert`], and what loading the floors and the counter says.
     pub fn revert(&mut self, now: Timestamp) -> Result<(), RunError> {
         self.look_around(now)?;
-        let counter = self.ports.counter.read().map_err(SessionError::Store)?;
+        let counter =
+            least_security_version(self.ports.counter, &self.client).map_err(SessionError::Store)?;
         let withdrawn = self.session()?.floors().withdrawn().clone();
         let booted = self.ports.slots.booted().map_err(RunError::Slots)?;
         let plan = revert::plan(self.client.journal(), booted, counter, &withdrawn)?;
@@ -214,7 +198,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
         };
         let session = match &mut self.session {
             Some(session) => session,
-            slot => slot.insert(Session::open(self.ports.store, self.root, self.crypto)?),
+            slot => slot.insert(Session::open(self.ports.store, &self.identity, self.root, self.crypto)?),
         };
         session.check(self.ports.fetch, self.ports.store, &device, now)
     }
@@ -278,7 +262,11 @@ impl<'r, C: Crypto> Runner<'r, C> {
             }
             Effect::LookAround => return self.started().map(Some),
             Effect::Check => {
-                let checked = self.check(now).map_err(|error| error.to_port_error())?;
+                let checked = self.check(now);
+                if let Some(known) = self.session.as_ref().and_then(Session::known) {
+                    self.client.note_known(known);
+                }
+                let checked = checked.map_err(|error| error.to_port_error())?;
                 (self.ports.notice)(Notice::Checked(&checked));
                 return Ok(Some(Input::Checked(checked.decision, checked.plan.map(Box::new))));
             }
@@ -336,7 +324,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
 
     fn prepare(&mut self) -> Result<Event, PortError> {
         let (plan, source) = plan_and_source(&self.client)?;
-        check_counter(self.ports.counter, plan)?;
+        check_counter(self.ports.counter, &self.client, plan)?;
         self.ports.hooks.before_install(&hook_event(plan))?;
         let room = match &mut self.ports.staging {
             Some(staging) => staging.room()?,
@@ -346,21 +334,17 @@ impl<'r, C: Crypto> Runner<'r, C> {
     }
 
     fn download(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
-        let source = plan_and_source(&self.client)?.1.clone();
+        let (plan, source) = plan_and_source(&self.client)?;
+        let (plan, source) = (plan.clone(), source.clone());
         let Ports { fetch, staging, store, notice, .. } = &mut self.ports;
         let Some(staging) = staging else {
             let detail = "the staging area that holds the download is gone";
             return Err(PortError::new(FailureCode::NoRoom, "downloading", detail));
         };
-        let (client, total) = (&mut self.client, source.payload_length);
-        let every = client.settings().checkpoint_bytes;
-        let mut save = |offset| {
-            progress(client, *store, offset, now)?;
-            notice(Notice::Progress { done: offset, total });
-            Ok(())
-        };
+        let every = self.client.settings().checkpoint_bytes;
+        let mut save = saver(&mut self.client, *store, *notice, source.payload_length, now);
         let checkpoint = Checkpoint { every, save: &mut save };
-        stage(*fetch, *staging, &source, from, self.crypto, checkpoint)?;
+        stage(*fetch, *staging, &plan, &source, from, self.crypto, checkpoint)?;
         Ok(Event::Arrived)
     }
 
@@ -371,13 +355,8 @@ impl<'r, C: Crypto> Runner<'r, C> {
             let Ports { fetch, staging, decompress, slots, store, notice, .. } = &mut self.ports;
             let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
             let tools = Tools { fetch: *fetch, staging, decompress: *decompress, slots: *slots };
-            let (client, total) = (&mut self.client, plan.length);
-            let every = client.settings().checkpoint_bytes;
-            let mut save = |offset| {
-                progress(client, *store, offset, now)?;
-                notice(Notice::Progress { done: offset, total });
-                Ok(())
-            };
+            let every = self.client.settings().checkpoint_bytes;
+            let mut save = saver(&mut self.client, *store, *notice, plan.length, now);
             let checkpoint = Checkpoint { every, save: &mut save };
             install(tools, &plan, &source, from, self.crypto, checkpoint)?;
         }
@@ -391,7 +370,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
 
     fn activate(&mut self, tries: u8) -> Result<Event, PortError> {
         let plan = plan(&self.client)?.clone();
-        check_counter(self.ports.counter, &plan)?;
+        check_counter(self.ports.counter, &self.client, &plan)?;
         let written = match self.written.take().filter(|written| written.slot() == plan.slot) {
             Some(written) => written,
             None => self.read_back(&plan)?,
@@ -402,16 +381,6 @@ impl<'r, C: Crypto> Runner<'r, C> {
         self.ports.boot.activate(&written, tries)?;
         Ok(Event::Activated { tries })
     }
-}
-
-fn fresh_journal(slots: &mut dyn Slots, identity: &Identity) -> Result<Journal, RunError> {
-    let content = identity.running.as_ref().map(|running| Content {
-        version: running.version.clone(),
-        manifest: running.manifest,
-        security_version: running.security_version,
-        image: None,
-    });
-    Ok(Journal::new(slots.booted().map_err(RunError::Slots)?, content))
 }
 
 fn plan(client: &Client) -> Result<&Plan, PortError> {
@@ -431,8 +400,8 @@ fn hook_event(plan: &Plan) -> HookEvent<'_> {
 }
 
 /// The counter is asked again here: it may have risen since the decision, and the journal is no authority over it.
-fn check_counter(counter: &mut dyn Counter, plan: &Plan) -> Result<(), PortError> {
-    let counter = counter.read()?;
+fn check_counter(counter: &mut dyn Counter, client: &Client, plan: &Plan) -> Result<(), PortError> {
+    let counter = least_security_version(counter, client)?;
     if plan.security_version >= counter {
         return Ok(());
     }
@@ -441,17 +410,29 @@ fn check_counter(counter: &mut dyn Counter, plan: &Plan) -> Result<(), PortError
     Err(PortError::new(FailureCode::SecurityVersion, alloc::format!("installing {}", plan.version), detail))
 }
 
-fn progress(
-    client: &mut Client,
-    store: &mut dyn Store,
-    offset: u64,
+/// The counter, or the number of what runs, where the counter has not risen to it yet.
+fn least_security_version(counter: &mut dyn Counter, client: &Client) -> Result<u32, PortError> {
+    let running = client.booted().and_then(|slot| client.journal().content(slot));
+    Ok(counter.read()?.max(running.map_or(0, |running| running.security_version)))
+}
+
+/// What journals and tells how far a download or an installation of `total` bytes has come.
+fn saver<'s>(
+    client: &'s mut Client,
+    store: &'s mut dyn Store,
+    notice: &'s mut dyn FnMut(Notice<'_>),
+    total: u64,
     now: Timestamp,
-) -> Result<(), PortError> {
-    let event = Input::Happened(Event::Progress { offset });
-    client
-        .handle(event, now)
-        .map_err(|error| PortError::new(FailureCode::Internal, "journalling progress", error.to_string()))?;
-    save(client, store, now)
+) -> impl FnMut(u64) -> Result<(), PortError> + 's {
+    move |offset| {
+        let happened = client.handle(Input::Happened(Event::Progress { offset }), now);
+        let defect =
+            |error: Illegal| PortError::new(FailureCode::Internal, "journalling progress", error.to_string());
+        happened.map_err(defect)?;
+        save(client, store, now)?;
+        notice(Notice::Progress { done: offset, total });
+        Ok(())
+    }
 }
 
 fn save(client: &mut Client, store: &mut dyn Store, now: Timestamp) -> Result<(), PortError> {

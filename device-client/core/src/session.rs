@@ -12,6 +12,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::fmt::Display;
 
 use perennial_schemas::channel::{Channel, Offered};
 use perennial_schemas::crypto::Crypto;
@@ -21,7 +22,7 @@ use perennial_schemas::support::Support;
 use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
 
 use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
-use crate::journal::Journal;
+use crate::journal::{Journal, Known};
 use crate::plan::{Coding, IndexFile, Plan, Source};
 use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
 use crate::support::Floors;
@@ -37,6 +38,8 @@ pub struct Session<'c, C> {
     limits: Limits,
     /// `trust` could not be saved: nothing is decided upon it before it is.
     unsaved: bool,
+    /// The lower bound of the time, from the last check.
+    signed_at: Option<Timestamp>,
 }
 
 /// The device, as far as a check asks.
@@ -73,55 +76,28 @@ pub struct Checked {
 }
 
 impl<'c, C: Crypto> Session<'c, C> {
-    /// Loads what the device trusts; a new device begins with the root that it was born with.
+    /// Loads what the device trusts; a new device begins with the root that it was born with, and the floors that its
+    /// image carries.
     ///
     /// # Errors
-    /// [`SessionError::Lost`] where the state was there once and can't be read: fails closed. See [`Session::recover`].
-    pub fn open(store: &mut dyn Store, root: &[u8], crypto: &'c C) -> Result<Self, SessionError> {
-        let trust = match store.load(Record::Trust)? {
-            Loaded::Found(bytes) => {
-                TrustState::decode(&bytes).map_err(|error| SessionError::lost(Record::Trust, &error))?
-            }
-            Loaded::New => {
-                let trust = TrustState::new(root, crypto).map_err(trust::DriveError::Trust)?;
+    /// [`SessionError::Lost`] where the state was there once and can't be read: fails closed. See [`crate::recover`].
+    pub fn open(
+        store: &mut dyn Store,
+        identity: &Identity,
+        root: &[u8],
+        crypto: &'c C,
+    ) -> Result<Self, SessionError> {
+        let trust = match load(store, Record::Trust, TrustState::decode)? {
+            Some(trust) => trust,
+            None => {
+                let begun = TrustState::recover(root, crypto, identity.floors());
+                let trust = begun.map_err(trust::DriveError::Trust)?;
                 store.save(Record::Trust, &trust.encode())?;
                 trust
             }
-            Loaded::Lost => return Err(SessionError::lost(Record::Trust, &"no whole copy is left")),
         };
-        let floors = match store.load(Record::Floors)? {
-            Loaded::Found(bytes) => {
-                Floors::decode(&bytes).map_err(|error| SessionError::lost(Record::Floors, &error))?
-            }
-            Loaded::New => Floors::default(),
-            Loaded::Lost => return Err(SessionError::lost(Record::Floors, &"no whole copy is left")),
-        };
-        Ok(Self { trust, floors, crypto, limits: Limits::default(), unsaved: false })
-    }
-
-    /// Begins again after the state was lost: from a root that came with the device or its image, never below
-    /// `versions`, the greatest that anything else on the device remembers. Whatever record can still be read stays.
-    ///
-    /// # Errors
-    /// [`SessionError`].
-    pub fn recover(
-        store: &mut dyn Store,
-        root: &[u8],
-        versions: trust::Floors,
-        crypto: &'c C,
-    ) -> Result<Self, SessionError> {
-        let readable =
-            |loaded: &Loaded| matches!(loaded, Loaded::Found(bytes) if TrustState::decode(bytes).is_ok());
-        if !readable(&store.load(Record::Trust)?) {
-            let trust = TrustState::recover(root, crypto, versions).map_err(trust::DriveError::Trust)?;
-            store.save(Record::Trust, &trust.encode())?;
-        }
-        let readable =
-            |loaded: &Loaded| matches!(loaded, Loaded::Found(bytes) if Floors::decode(bytes).is_ok());
-        if !readable(&store.load(Record::Floors)?) {
-            store.save(Record::Floors, &Floors::default().encode()?)?;
-        }
-        Self::open(store, root, crypto)
+        let floors = load(store, Record::Floors, Floors::decode)?.unwrap_or_default();
+        Ok(Self { trust, floors, crypto, limits: Limits::default(), unsaved: false, signed_at: None })
     }
 
     /// The floors, with the support record that counts.
@@ -132,6 +108,15 @@ impl<'c, C: Crypto> Session<'c, C> {
     /// The trusted metadata.
     pub fn trust(&self) -> &TrustState {
         &self.trust
+    }
+
+    /// What the last check learnt, in few enough words for the journal; nothing where it could not be saved.
+    pub fn known(&self) -> Option<Known> {
+        (!self.unsaved).then(|| Known {
+            floors: self.trust.floors_held(),
+            signed_at: self.signed_at,
+            promised_until: self.floors.guaranteed_until(),
+        })
     }
 
     /// Checks for updates. Saves what it learns; installs nothing.
@@ -156,8 +141,25 @@ impl<'c, C: Crypto> Session<'c, C> {
         // What was accepted before an error is saved, and stays trusted. Where saving it was the error, it is saved
         // before anything else next time.
         self.unsaved = check.refresh.next() == trust::Step::Persist;
+        self.signed_at = Some(check.refresh.validity().lower_bound());
         self.trust = check.refresh.into_state();
         checked
+    }
+}
+
+/// A record; `None` where there never was one.
+///
+/// # Errors
+/// [`SessionError::Lost`], [`SessionError::Store`].
+pub(crate) fn load<T, E: Display>(
+    store: &mut dyn Store,
+    record: Record,
+    decode: impl FnOnce(&[u8]) -> Result<T, E>,
+) -> Result<Option<T>, SessionError> {
+    match store.load(record)? {
+        Loaded::Found(bytes) => decode(&bytes).map(Some).map_err(|error| SessionError::lost(record, &error)),
+        Loaded::New => Ok(None),
+        Loaded::Lost => Err(SessionError::lost(record, &"no whole copy is left")),
     }
 }
 
@@ -287,6 +289,7 @@ impl<C: Crypto> Check<'_, '_, C> {
                 withdrawn: self.floors.withdrawn(),
                 failed: &journal.failed,
                 postponed_until: journal.postponed_until,
+                put_off: journal.put_off.as_ref(),
                 capacity,
             };
             match decide(&facts, channel, &manifests, self.now) {

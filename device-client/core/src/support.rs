@@ -24,6 +24,9 @@ pub struct Floors {
     withdrawn: BTreeSet<Sha256Digest>,
     /// The support record with the latest date that was verified here.
     support: Option<Support>,
+    /// The date that was promised in a record that is lost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promised_until: Option<Date>,
 }
 
 /// The floors can't be read.
@@ -36,11 +39,17 @@ pub enum FloorsError {
 
 impl Default for Floors {
     fn default() -> Self {
-        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support: None }
+        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support: None, promised_until: None }
     }
 }
 
 impl Floors {
+    /// Where the old ones are lost, and something else remembers the date that was promised. What is withdrawn is learnt
+    /// again with the next check.
+    pub fn recover(promised_until: Option<Date>) -> Self {
+        Self { promised_until, ..Self::default() }
+    }
+
     /// Reads them.
     ///
     /// # Errors
@@ -75,7 +84,7 @@ impl Floors {
 
     /// The last day on which security updates are promised.
     pub fn guaranteed_until(&self) -> Option<Date> {
-        self.support.as_ref().map(Support::guaranteed_until)
+        self.support.as_ref().map(Support::guaranteed_until).max(self.promised_until)
     }
 
     /// Remembers what a verified channel withdraws, for good, as far as there is room: at most 4,096 in a device's life.
@@ -101,7 +110,14 @@ impl Floors {
             Some(previous) => support.may_follow(previous, annulments)?,
             None => support.is_backed_by(annulments)?,
         }
-        self.support = Some(support);
+        if let Some(promised) = self.promised_until {
+            // What root has annulled was promised all the same, and may be what the lost record said.
+            let offered = Support { annulled: Vec::new(), ..support.clone() }.guaranteed_until();
+            if offered < promised {
+                return Err(SupportError::Shorter { promised, offered, cohort: None });
+            }
+        }
+        (self.support, self.promised_until) = (Some(support), None);
         Ok(())
     }
 }
@@ -126,6 +142,17 @@ mod tests {
             support.promises.push(promise);
         }
         support
+    }
+
+    #[test]
+    fn a_date_outlives_the_record_that_it_stood_in() {
+        let until = |text: &str| Some(text.parse().unwrap());
+        let mut floors = Floors::decode(&Floors::recover(until("2036-12-31")).encode().unwrap()).unwrap();
+        assert_eq!(floors.guaranteed_until(), until("2036-12-31"));
+        let error = floors.note_support(support(&["2031-12-31"]), &[]).unwrap_err();
+        assert!(matches!(error, SupportError::Shorter { .. }), "{error}");
+        floors.note_support(support(&["2031-12-31", "2036-12-31"]), &[]).unwrap();
+        assert_eq!(floors.guaranteed_until(), until("2036-12-31"));
     }
 
     fn channel(withdrawn: core::ops::Range<u32>) -> Channel {

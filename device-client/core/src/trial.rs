@@ -46,6 +46,12 @@ pub fn at_start(state: State, target: Slot, booted: Slot, flag: BootFlag) -> Opt
     }
 }
 
+/// Whether the device was to restart into the release of this update, and runs the old one. Once that is no wonder: the
+/// program may have been started again before the device was.
+pub fn is_fruitless_start(state: State, target: Slot, booted: Slot) -> bool {
+    booted != target && matches!(state, State::Activated { .. } | State::Confirmed)
+}
+
 fn old(code: FailureCode) -> Option<Event> {
     Some(Event::BootedOld { code })
 }
@@ -98,6 +104,20 @@ mod tests {
         ];
         for (state, booted, flag, expected) in table {
             assert_eq!(at_start(state, new, booted, flag), expected, "{state:?} {booted:?} {flag:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_of_the_old_release_is_fruitless_where_the_new_one_was_to_come() {
+        for (state, fruitless) in [
+            (State::Activated { tries: 3 }, true),
+            (State::Confirmed, true),
+            (State::Installed, false),
+            (State::Trying, false),
+            (State::Retiring, false),
+        ] {
+            assert_eq!(is_fruitless_start(state, Slot::B, Slot::A), fruitless, "{state:?}");
+            assert!(!is_fruitless_start(state, Slot::B, Slot::B), "{state:?}");
         }
     }
 

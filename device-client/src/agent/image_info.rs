@@ -1,9 +1,11 @@
 //! What the running image says of itself: a small JSON file in the image, `{"version": "1.0.0", "security_version": 1}`,
-//! perhaps with the SHA-256 of its `manifest`.
+//! perhaps with the SHA-256 of its `manifest`, and with the versions of the metadata as they stood when it was made:
+//! `"floors": {"root": 2, "snapshot": 40, "roles": {"targets.json": 3, "thermostat.json": 12}}`.
 
 use std::path::Path;
 
 use perennial_device_core::port::RunningImage;
+use perennial_device_core::trust::Floors;
 use perennial_schemas::{ReleaseVersion, Sha256Digest};
 use serde::Deserialize;
 
@@ -20,6 +22,8 @@ pub struct ImageInfo {
     security_version: u32,
     #[serde(default)]
     manifest: Option<Sha256Digest>,
+    #[serde(default)]
+    floors: Floors,
 }
 
 /// The file can't be used.
@@ -54,8 +58,8 @@ impl ImageInfo {
 
     /// As the core takes it.
     pub fn into_running(self) -> RunningImage {
-        let Self { version, security_version, manifest } = self;
-        RunningImage { version, security_version, manifest }
+        let Self { version, security_version, manifest, floors } = self;
+        RunningImage { version, security_version, manifest, floors }
     }
 }
 
@@ -71,9 +75,18 @@ mod tests {
         std::fs::write(&path, r#"{"version": "1.0.0", "security_version": 3}"#).unwrap();
         let running = ImageInfo::read(&path).unwrap().unwrap().into_running();
         assert_eq!((running.version.as_str(), running.security_version), ("1.0.0", 3));
-        for bad in
-            ["", "{}", r#"{"version": "one", "security_version": 3}"#, r#"{"version": "1", "security": 3}"#]
-        {
+        let floors =
+            r#"{"version": "1", "security_version": 1, "floors": {"root": 2, "roles": {"a.json": 7}}}"#;
+        std::fs::write(&path, floors).unwrap();
+        let running = ImageInfo::read(&path).unwrap().unwrap().into_running();
+        assert_eq!((running.floors.root, running.floors.snapshot, running.floors.roles["a.json"]), (2, 0, 7));
+        for bad in [
+            "",
+            "{}",
+            r#"{"version": "one", "security_version": 3}"#,
+            r#"{"version": "1", "security": 3}"#,
+            r#"{"version": "1", "security_version": 3, "floors": {"snapshots": 3}}"#,
+        ] {
             std::fs::write(&path, bad).unwrap();
             assert!(ImageInfo::read(&path).is_err(), "{bad}");
         }

@@ -11,7 +11,8 @@ pub mod work;
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::machine::Settings;
-use perennial_device_core::port::{FetchError, Identity, PortError, Staging};
+use perennial_device_core::port::{FetchError, Identity, PortError, Record, Staging};
+use perennial_device_core::recover::{RecoverError, Remains, recover};
 use perennial_device_core::run::{Notice, Ports, RunError, Runner};
 use perennial_schemas::Timestamp;
 use perennial_schemas::limits::ROOT_LENGTH;
@@ -138,20 +139,13 @@ impl Adapters {
         Runner::open(ports, self.identity.clone(), &self.root, settings, &Ring)
     }
 
-    /// Begins again what was lost of the state, as far as it was, from the factory root. Records that can be read stay, and
-    /// so does the counter; versions of metadata that only a lost record knew are forgotten.
+    /// Begins again what was lost of the state, and says what that was.
     ///
     /// # Errors
-    /// [`RunError`].
-    pub fn recover(&mut self, journal: bool, trust: bool, now: Timestamp) -> Result<(), RunError> {
-        if journal {
-            Runner::<Ring>::recover_journal(&mut self.store, &mut self.slots, &self.identity, now)?;
-        }
-        if trust {
-            let floors = perennial_device_core::trust::Floors::default();
-            perennial_device_core::session::Session::recover(&mut self.store, &self.root, floors, &Ring)?;
-        }
-        Ok(())
+    /// [`RecoverError`].
+    pub fn recover(&mut self, take_any_release: bool, now: Timestamp) -> Result<Vec<Record>, RecoverError> {
+        let remains = Remains { identity: &self.identity, root: &self.root, take_any_release };
+        recover(&mut self.store, &mut self.slots, remains, now, &Ring)
     }
 
     /// Who waits, and is woken by the interrupt.

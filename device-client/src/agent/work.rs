@@ -116,10 +116,12 @@ pub fn first_pause(config: &Config) -> Duration {
     jittered(Duration::from_secs(u64::from(config.check_seconds / 10).min(300)))
 }
 
-fn settings(config: &Config) -> Settings {
+/// The core's settings, as the configuration says.
+pub fn settings(config: &Config) -> Settings {
     let spread = Duration::from_secs(u64::from(config.check_seconds) / 5);
     Settings {
         tries: config.boot.tries,
+        restarts: config.boot.simulate || !config.hooks.reboot.is_empty(),
         check_seconds: config.check_seconds.into(),
         jitter_seconds: i64::try_from(jittered(spread).as_secs()).unwrap_or(0),
         ..Settings::default()

@@ -7,6 +7,8 @@ mod common;
 mod error;
 mod init;
 mod io;
+mod postpone;
+mod recover;
 mod simulate;
 mod status;
 mod update;
@@ -61,10 +63,12 @@ enum Command {
     Confirm(update::Arguments),
     /// Go back to the release in the other slot.
     Revert(update::Arguments),
+    /// Put updates off.
+    Postpone(postpone::Arguments),
     /// Show what happened to releases on this device.
     History(status::Arguments),
     /// Begin again what was lost of the state, without going below anything known here.
-    Recover,
+    Recover(recover::Arguments),
     /// Play the boot loader: choose the slot that the next start of the agent runs from.
     SimulateBoot(simulate::Arguments),
     /// Print a script that completes commands in a shell.
@@ -107,8 +111,9 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Status(arguments) => status::status(&arguments, &load()?, io),
         Command::Confirm(arguments) => update::confirm(&arguments, &load()?, io),
         Command::Revert(arguments) => update::revert(&arguments, &load()?, io),
+        Command::Postpone(arguments) => postpone::run(&arguments, &load()?, io),
         Command::History(arguments) => status::history(&arguments, &load()?, io),
-        Command::Recover => status::recover(&load()?, io),
+        Command::Recover(arguments) => recover::run(&arguments, &load()?, io),
         Command::SimulateBoot(arguments) => simulate::run(&arguments, &load()?, io),
         Command::Completions { shell } => completions(shell, io).map(|()| 0),
     }

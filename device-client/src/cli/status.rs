@@ -11,7 +11,7 @@ use perennial_schemas::report::Outcome;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
-use super::{CliError, Io, common};
+use super::{CliError, Io};
 use crate::boot::FileBoot;
 use crate::config::Config;
 use crate::counter::FileCounter;
@@ -54,6 +54,8 @@ struct Status {
     vulnerability_contacts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     last_decision: Option<Said>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    postponed_until: Option<Timestamp>,
     failed: Vec<FailedRelease>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_root: Option<u64>,
@@ -94,26 +96,6 @@ pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
     Ok(0)
 }
 
-/// `recover`: begins again what was lost of the state.
-pub(super) fn recover(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let mut adapters = common::open(config, io)?;
-    let mut problems = Vec::new();
-    let no_journal = journal(&mut adapters.store, &mut problems).is_none() && !problems.is_empty();
-    let before = problems.len();
-    let _ = (trust(&mut adapters.store, &mut problems), floors(&mut adapters.store, &mut problems));
-    let no_trust = problems.len() > before;
-    if !no_journal && !no_trust {
-        io.print("Nothing is lost: the journal, the trust state and the floors can be read.\n")?;
-        return Ok(0);
-    }
-    adapters.recover(no_journal, no_trust, io.now()).map_err(|error| common::run_error(&error))?;
-    for problem in problems {
-        io.print(&format!("Begun again: {problem}.\n"))?;
-    }
-    io.print("The next check refreshes everything from the factory root on.\n")?;
-    Ok(0)
-}
-
 fn look(config: &Config, now: Timestamp) -> Status {
     let mut problems = Vec::new();
     let mut store = FileStore::read_only(&config.state, &config.marker);
@@ -148,6 +130,10 @@ fn look(config: &Config, now: Timestamp) -> Status {
         security_updates_until: floors.as_ref().and_then(Floors::guaranteed_until),
         vulnerability_contacts: support.map(|support| support.contact.contacts.clone()).unwrap_or_default(),
         last_decision: journal.as_ref().and_then(|journal| journal.said.clone()),
+        postponed_until: journal
+            .as_ref()
+            .and_then(|journal| journal.postponed_until)
+            .filter(|until| *until > now),
         failed: journal.map(|journal| journal.failed).unwrap_or_default(),
         trusted_root,
         problems,
@@ -216,6 +202,9 @@ impl fmt::Display for Status {
             }
             (None, Some(said)) => writeln!(f, "Update:    {} (since {})", said.text, said.since)?,
             (None, None) => writeln!(f, "Update:    not looked for yet")?,
+        }
+        if let Some(until) = self.postponed_until {
+            writeln!(f, "Put off:   until {until}, or as long as the maker lets you")?;
         }
         for failed in &self.failed {
             write!(f, "Failed:    {}", failed.version)?;

@@ -47,7 +47,9 @@ root = {root}
 state = {state}
 # Tells a state that was lost from a device that is new. Keep it where `state` is not: on another partition.
 marker = {marker}
-# What the running image says of itself: {{"version": "1.0.0", "security_version": 1}}. Used while nothing else is known.
+# What the running image says of itself: {{"version": "1.0.0", "security_version": 1}}, and in "floors" the versions of the
+# metadata (the book says how). Used while nothing else is known: without it a state that is lost can't be recovered
+# without danger.
 {image_info}
 
 # How often `perennial-device run` looks for updates, in seconds (60 to 2,592,000).

@@ -28,6 +28,8 @@ fn vector<T: Document + Serialize + PartialEq + std::fmt::Debug>(name: &str, fil
 #[test]
 fn documents_are_read_and_written_as_ever() {
     document("release-1", samples::release());
+    let postponable = Release { postponable_days: Some(14), ..samples::release() };
+    vector("release-1", "good-postponable.json", postponable);
     document("channel-1", samples::channel());
     document("support-1", samples::support());
     vector("support-1", "good-full.json", samples::support_full());

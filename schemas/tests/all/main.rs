@@ -12,6 +12,7 @@
 mod golden;
 mod hostile;
 mod json_schemas;
+mod reach;
 mod samples;
 
 use std::path::{Path, PathBuf};

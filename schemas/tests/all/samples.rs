@@ -193,6 +193,7 @@ pub(crate) fn release() -> Release {
             disclosed: None,
         }],
         minimum_version: Some("2.0.0".parse().unwrap()),
+        postponable_days: None,
         sbom: Some("thermostat/2.1.0.sbom.json".parse().unwrap()),
         advisories: vec!["https://example.com/advisories/7".into()],
         available_until: "2036-11-21".parse().unwrap(),

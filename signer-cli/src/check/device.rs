@@ -68,13 +68,14 @@ pub(super) fn accepts(
     let mut source = Source(files);
     let state = TrustState::new(&rehearsal.root, &Ring).map_err(CheckError::device)?;
     if *extent == Extent::All {
-        let walked = walk_all(state.clone(), &Ring, now, Limits::default(), &mut source, &mut Nowhere);
+        let walked = walk_all(state.clone(), &Ring, now, Limits::of_everything(), &mut source, &mut Nowhere);
         let roles = walked.map_err(CheckError::device)?.roles;
         if let Some((role, path)) = roles.iter().find_map(|role| Some((&role.role, role.ignored.first()?))) {
             return Err(CheckError::Outside { role: role.to_string(), target: path.clone() });
         }
     }
-    let mut refresh = Refresh::new(state, &Ring, now, Limits::default());
+    // One refresh for the targets of all products, where a device looks for those of its own.
+    let mut refresh = Refresh::new(state, &Ring, now, Limits::of_everything());
     drive(&mut refresh, &mut source, &mut Nowhere).map_err(CheckError::device)?;
     for (path, described) in wanted {
         let name: TargetPath =

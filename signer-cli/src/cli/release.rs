@@ -56,6 +56,9 @@ pub(super) struct ProposeArgs {
     /// A device below this version must pass through another release first.
     #[arg(long, value_name = "VERSION")]
     minimum_version: Option<ReleaseVersion>,
+    /// For how many days an owner may put it off, 0 for not at all; without it, as often as the owner says so.
+    #[arg(long, value_name = "DAYS")]
+    postponable_days: Option<u16>,
     /// The anti-rollback number; without it, the product's highest stays.
     #[arg(long, value_name = "NUMBER")]
     security_version: Option<u32>,
@@ -173,6 +176,7 @@ fn draft(args: &ProposeArgs) -> Result<Draft, CliError> {
         fixes: args.fixes.clone(),
         advisories: args.advisories.clone(),
         minimum_version: args.minimum_version.clone(),
+        postponable_days: args.postponable_days,
         security_version: args.security_version,
         available_until: args.available_until,
         shorter_availability: args.shorter_availability_than_the_cra_asks,

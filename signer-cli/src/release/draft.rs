@@ -32,6 +32,8 @@ pub struct Draft {
     pub advisories: Vec<String>,
     /// The barrier.
     pub minimum_version: Option<ReleaseVersion>,
+    /// For how many days an owner may put it off; without it, as often as the owner says so.
+    pub postponable_days: Option<u16>,
     /// The anti-rollback number; `None` keeps the product's highest (1 for its first release).
     pub security_version: Option<u32>,
     /// The last day on which its files are served; `None` for ten years from now or the end of support, whichever is later.
@@ -126,6 +128,7 @@ impl Draft {
             notes: self.notes.clone(),
             fixes: self.fixes.clone(),
             minimum_version: self.minimum_version.clone(),
+            postponable_days: self.postponable_days,
             sbom: self.sbom.then(|| self.sbom_path(product)).transpose()?,
             advisories: self.advisories.clone(),
             available_until: self.available_until(standing, now)?,

@@ -81,6 +81,7 @@ fn draft(version: &str) -> Draft {
         fixes: vec![],
         advisories: vec![],
         minimum_version: None,
+        postponable_days: None,
         security_version: None,
         available_until: None,
         shorter_availability: false,

@@ -149,6 +149,7 @@ fn release(version: &str, image: Image) -> Release {
         notes: Notes { what: "fixes".into(), why: "safety".into(), interruption_seconds: 60 },
         fixes: vec![],
         minimum_version: None,
+        postponable_days: None,
         sbom: None,
         advisories: vec![],
         available_until: "2036-12-31".parse().expect("a date"),

@@ -71,6 +71,7 @@ impl Unit {
             version: "1.0.0".parse().expect("a version"),
             security_version: 1,
             manifest: None,
+            floors: Default::default(),
         };
         let identity = Identity {
             device: "unit-1".parse().expect("a device"),

@@ -73,8 +73,47 @@ fn a_journal_that_is_lost_installs_nothing_until_it_is_recovered() {
     let (what, _) = device.run(&["update"]).refused(1);
     assert!(what.starts_with("the journal is lost"), "{what}");
     assert_eq!(device.durable(), before);
-    device.run(&["recover"]).ok();
+    // Nothing says which release runs: an older one would be taken for a newer one.
+    let (what, hint) = device.run(&["recover"]).refused(1);
+    assert!(what.contains("nothing else says which release runs here"), "{what}");
+    assert!(hint.contains("image_info") && hint.contains("--take-a-release-that-may-be-older"), "{hint}");
+    assert_eq!(device.durable(), before);
+    device.run(&["update"]).refused(1);
+    device.run(&["recover", "--take-a-release-that-may-be-older-than-what-runs"]).ok();
     // It no longer knows what it runs, and takes the newest.
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "2.0.0");
+}
+
+#[test]
+fn an_image_that_says_what_it_is_brings_the_device_back_without_danger() {
+    let (device, mut maker, folder) = updated();
+    let old = maker.files();
+    maker.release("2.0.0", 2, &image("GOOD 2", LENGTH));
+    maker.write(&folder);
+    device.run(&["check"]).ends(10);
+    let info = device.path("image.json");
+    let snapshot = maker.repository.snapshot.common.version;
+    let text = format!(
+        r#"{{"version": "1.0.0", "security_version": 1, "floors": {{"root": 1, "snapshot": {snapshot}}}}}"#
+    );
+    std::fs::write(&info, text).unwrap();
+    device.configure(|text| format!("image_info = {info:?}\n{text}"));
+    for record in ["journal", "trust", "floors"] {
+        let copies = [1, 2].map(|copy| format!("{record}.{copy}"));
+        copies
+            .iter()
+            .filter(|name| device.path("state").join(name).exists())
+            .for_each(|name| tear(&device, name));
+    }
+    let said = device.run(&["recover", "--json"]).ok();
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(said["begun_again"], serde_json::json!(["journal", "trust", "floors"]));
+    // What was served before the image was made is refused, though nothing on the disk remembers it.
+    std::fs::write(folder.join("metadata/timestamp.json"), &old["metadata/timestamp.json"]).unwrap();
+    let (what, _) = device.run(&["update"]).refused(20);
+    assert!(what.contains("older than version"), "{what}");
+    maker.write(&folder);
     device.run(&["update"]).ok();
     assert_eq!(device.running(), "2.0.0");
 }

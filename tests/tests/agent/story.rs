@@ -11,6 +11,62 @@ fn images() -> [Vec<u8>; 3] {
 }
 
 #[test]
+fn a_failed_trial_ends_with_the_status_of_a_fall_back_before_and_after_the_restart() {
+    let images = images();
+    let mut maker = Maker::of(&images[..1]);
+    let (device, folder) = Device::with_folder(&maker);
+    device.run(&["update"]).ok();
+    // From now on the device restarts for real: each restart ends the program, and the boot loader comes after it.
+    device.configure(|text| {
+        text.replace("simulate = true", "simulate = false").replace("reboot = []", "reboot = [\"true\"]")
+    });
+    let boot = || {
+        device.configure(|text| text.replace("simulate = false", "simulate = true"));
+        device.run(&["simulate-boot"]).ok();
+        device.configure(|text| text.replace("simulate = true", "simulate = false"));
+    };
+    maker.release("2.0.0", 2, &images[2]);
+    maker.write(&folder);
+    let said = device.run(&["update"]).ok();
+    assert!(said.contains("Installed: the device restarts."), "{said}");
+    boot();
+    let said = device.run(&["update"]).ends(30);
+    assert!(said.contains("Falling back: the release failed its trial"), "{said}");
+    boot();
+    let said = device.run(&["update"]).ends(30);
+    assert!(said.contains("Fell back: 2.0.0 failed its trial (code 501)"), "{said}");
+    assert_eq!(device.running(), "1.0.0");
+}
+
+#[test]
+fn an_owner_puts_updates_off_and_the_maker_s_limit_ends_it() {
+    let images = images();
+    let mut maker = Maker::of(&images[..1]);
+    let (mut device, folder) = Device::with_folder(&maker);
+    device.run(&["update"]).ok();
+    let payload = zstd::encode_all(&images[1][..], 1).unwrap();
+    maker.release_of("2.0.0", 2, &images[1], payload, |release| release.postponable_days = Some(2));
+    maker.write(&folder);
+    device.run(&["postpone", "31"]).refused(2);
+    let said = device.run(&["postpone", "7"]).ok();
+    assert!(said.starts_with("Updates are put off until 2026-11-09"), "{said}");
+    assert!(device.run(&["status"]).ok().contains("Put off:   until 2026-11-09"));
+    let said = device.run(&["update"]).ends(11);
+    assert!(
+        said.starts_with("Held: 2.0.0 waits until 2026-11-04") && said.contains("put updates off"),
+        "{said}"
+    );
+    device.clock = device.clock.plus_days(1);
+    device.run(&["postpone", "7"]).ok();
+    device.run(&["update"]).ends(11);
+    device.clock = device.clock.plus_days(1);
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "2.0.0");
+    let until = device.run(&["postpone", "0", "--json"]).ok();
+    assert_eq!(until.trim().replace(char::is_whitespace, ""), r#"{"until":null}"#);
+}
+
+#[test]
 fn a_device_takes_two_releases_falls_back_from_the_third_and_refuses_a_forged_one() {
     let images = images();
     let mut maker = Maker::of(&images[..1]);

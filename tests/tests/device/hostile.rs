@@ -7,7 +7,7 @@ use perennial_device_core::port::{BootFlag, Slot};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::release::{Encoding, Release};
 use perennial_schemas::report::FailureCode;
-use perennial_tests::simulator::{Conduct, Product, Unit, image, support_until};
+use perennial_tests::simulator::{Conduct, Product, Unit, day, image, support_until};
 
 use super::fresh;
 
@@ -258,7 +258,7 @@ fn nothing_is_decided_upon_what_could_not_be_saved() {
     let device =
         Device { identity: &identity, journal: &journal, booted: Slot::A, counter: 0, capacity: 1 << 20 };
     let root = product.repository.first_root();
-    let mut session = Session::open(&mut unit.store, root, &Ring).unwrap();
+    let mut session = Session::open(&mut unit.store, &identity, root, &Ring).unwrap();
     for record in [Record::Trust, Record::Floors] {
         unit.store.full = [record].into();
         for attempt in 0..8 {
@@ -270,6 +270,76 @@ fn nothing_is_decided_upon_what_could_not_be_saved() {
     session.check(&mut unit.fetch, &mut unit.store, &device, unit.now).unwrap();
     assert!(durably_withdrawn(&unit, &digest));
     assert_eq!(unit.store.records[&Record::Trust], session.trust().encode());
+}
+
+#[test]
+fn another_channel_or_another_product_s_support_record_teaches_nothing() {
+    use perennial_device_core::session::SupportRefused;
+    let (mut product, mut unit) = fresh();
+    product.offer("2.0.0", &image(2, 6), |_| {});
+    product.withdraw("2.0.0");
+    product.channel.channel = "beta".parse().unwrap();
+    product.publish();
+    unit.fetch = product.serve();
+    let now = unit.now;
+    let checked = unit.with_runner(|runner| {
+        let checked = runner.check(now)?;
+        assert!(runner.session()?.floors().withdrawn().is_empty());
+        Ok(checked)
+    });
+    assert_eq!(
+        checked.unwrap().decision.to_string(),
+        "the channel is refused: it is for another product or channel"
+    );
+    product.channel.channel = "stable".parse().unwrap();
+    product.support.product = "kettle".parse().unwrap();
+    product.publish();
+    unit.fetch = product.serve();
+    let (checked, until) = unit
+        .with_runner(|runner| {
+            let checked = runner.check(now)?;
+            Ok((checked, runner.session()?.floors().guaranteed_until()))
+        })
+        .unwrap();
+    assert!(matches!(checked.support_refused, Some(SupportRefused::OtherProduct(_))));
+    assert_eq!(until, None);
+}
+
+#[test]
+fn a_clock_turned_back_after_a_check_revives_no_plan_that_has_expired() {
+    let (mut product, mut unit) = fresh();
+    let new = image(2, 6);
+    product.offer("2.0.0", &new, |_| {});
+    product.repository.timestamp.common.expires = day(7);
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    unit.fetch.faults = vec![("image.zst".into(), Fault::Unreachable)];
+    let _ = unit.work().unwrap();
+    let waiting = State::Installing { offset: 0 };
+    assert_eq!(unit.journal().state, waiting, "chosen, and not arrived");
+    // A week later it is withdrawn. Whoever stands in between lets the signatures through and the channel not.
+    product.withdraw("2.0.0");
+    product.repository.timestamp.common.expires = day(30);
+    product.repository.snapshot.common.signed_at = Some(day(8));
+    product.publish();
+    unit.fetch = product.serve();
+    unit.fetch.faults = vec![("channel.json".into(), Fault::Missing)];
+    unit.now = day(8);
+    let _ = unit.work().unwrap();
+    // Then the clock is turned back to where the plan was current, the payload flows, and the agent starts again.
+    unit.now = day(2);
+    for _ in 0..4 {
+        let _ = unit.work().unwrap();
+        unit.now = unit.now.plus_seconds(3600);
+    }
+    assert_eq!(unit.journal().state, waiting);
+    assert_unharmed(&unit);
+    unit.fetch.faults.clear();
+    unit.now = day(8);
+    unit.live().unwrap();
+    assert_eq!((unit.journal().state, unit.runs()), (State::Idle, "1.0.0"));
+    assert!(unit.boots.is_empty(), "and when the channel comes, it is dropped");
 }
 
 #[test]
@@ -376,38 +446,4 @@ fn lost_records_fail_closed_until_they_are_recovered() {
     let _ = unit.work().unwrap();
     assert_eq!(unit.failures.pop().map(|failure| failure.code), Some(FailureCode::TrustStateLost));
     assert_unharmed(&unit);
-}
-
-#[test]
-fn a_recovered_device_updates_again_and_reports_what_it_lost() {
-    use perennial_device_core::crypto::Ring;
-    use perennial_device_core::port::Record;
-    use perennial_device_core::run::Runner;
-    use perennial_device_core::session::Session;
-    use perennial_device_core::trust::Floors;
-    let (mut product, mut unit) = fresh();
-    let _ = unit.work().unwrap();
-    product.offer("2.0.0", &image(2, 6), |_| {});
-    product.publish();
-    unit.fetch = product.serve();
-    unit.knows(&image(2, 6), "2.0.0", Conduct::Healthy);
-    unit.store.lost.extend(Record::ALL);
-    let mut running = unit.identity.running.clone().unwrap();
-    running.manifest = Some(Sha256Digest([1; 32]));
-    unit.identity.running = Some(running);
-    Runner::<Ring>::recover_journal(&mut unit.store, &mut unit.slots, &unit.identity, unit.now).unwrap();
-    // The image remembers that it was made when the snapshot had version 9: an older one is refused.
-    let versions = Floors { snapshot: 9, ..Floors::default() };
-    let root = product.repository.first_root().to_vec();
-    Session::recover(&mut unit.store, &root, versions, &Ring).unwrap();
-    let _ = unit.work().unwrap();
-    assert_eq!(codes(&unit), [FailureCode::Rollback]);
-    product.repository.snapshot.common.version = 9;
-    product.publish();
-    unit.fetch = product.serve();
-    unit.now = unit.now.plus_days(1);
-    unit.live().unwrap();
-    assert_eq!(unit.runs(), "2.0.0");
-    let journal = unit.journal();
-    assert_eq!(journal.reports.history()[0].failure, Some(FailureCode::TrustStateLost));
 }

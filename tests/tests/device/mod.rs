@@ -3,6 +3,7 @@
 
 mod crash;
 mod hostile;
+mod recovery;
 mod update;
 
 use perennial_tests::simulator::{Product, Unit, image};

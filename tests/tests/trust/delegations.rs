@@ -1,7 +1,7 @@
 //! Delegatees: what one team does never harms another's devices.
 
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::trust::{DriveError, Limits, TrustError, walk_all};
+use perennial_device_core::trust::{DriveError, Limits, Refresh, TrustError, drive, walk_all};
 use perennial_tests::simulator::{Device, MemoryStore, Repository, day};
 
 use super::{trust_error, versions};
@@ -88,6 +88,48 @@ fn extraneous_delegations_end_at_a_limit() {
     repository.add_target("targets", "other", b"first");
     repository.publish();
     assert!(device.find(&mut repository, "other").unwrap().is_some());
+}
+
+#[test]
+fn a_team_that_delegates_on_and_on_fills_no_memory() {
+    let mut repository = Repository::new();
+    repository.delegate("targets", "thermostat", &["thermostat/*"], true);
+    // Whatever is looked for, another role is asked first, and each is as long as its limit allows.
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        repository.delegate("thermostat", name, &["thermostat/*"], false);
+        let bulk = "x".repeat(if i == 2 { 2_000 } else { 900 });
+        repository.role(name).extra.insert("x-bulk".into(), perennial_schemas::Json::String(bulk));
+    }
+    repository.add_target("thermostat", "thermostat/app", b"warm");
+    repository.add_target("c", "thermostat/last", b"last");
+    repository.publish();
+    let mut device = Device::born_with(repository.first_root());
+    let length = |name: &str| repository.files[&format!("2.{name}.json")].len() as u64;
+    let two = length("thermostat") + length("a") + length("b");
+    device.limits.delegated_length = two;
+    repository.take_requests();
+    let error = trust_error(device.find(&mut repository, "thermostat/last").unwrap_err());
+    assert_eq!(error, TrustError::TooMuchDelegated { file: "c.json".into(), limit: two });
+    assert!(!repository.take_requests().contains(&"2.c.json".into()), "refused before a byte is fetched");
+    // A second search counts what the first has brought, once.
+    let mut refresh = Refresh::new(device.state(), &Ring, day(1), device.limits.clone());
+    drive(&mut refresh, &mut repository, &mut device.store).unwrap();
+    for path in ["thermostat/app", "thermostat/none", "thermostat/app"] {
+        let begun = refresh.find(&path.parse().unwrap()).map_err(DriveError::from);
+        let found = begun.and_then(|()| drive(&mut refresh, &mut repository, &mut device.store));
+        assert_eq!(found.is_err(), path == "thermostat/none", "{path}: {found:?}");
+    }
+    // Without a length in the snapshot it is refused when it comes.
+    repository.snapshot.meta.get_mut("c.json").unwrap().length = None;
+    repository.snapshot.common.version += 1;
+    repository.serve_snapshot();
+    repository.publish_timestamp();
+    let error = trust_error(device.find(&mut repository, "thermostat/last").unwrap_err());
+    assert_eq!(error, TrustError::TooMuchDelegated { file: "c.json".into(), limit: two });
+    assert!(repository.take_requests().contains(&"2.c.json".into()));
+    // Whoever reads everything has a limit of its own, and so has a device that has more memory.
+    device.limits = Limits::of_everything();
+    assert!(device.find(&mut repository, "thermostat/last").unwrap().is_some());
 }
 
 #[test]

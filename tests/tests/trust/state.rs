@@ -125,6 +125,25 @@ fn recovery_refuses_what_is_lower_than_anything_else_remembers() {
 }
 
 #[test]
+fn a_walk_that_stops_at_its_limit_below_the_floor_trusts_nothing_yet() {
+    let (mut repository, device) = settled();
+    for _ in 0..4 {
+        repository.publish_root();
+    }
+    repository.publish();
+    let floors = Floors { root: 5, ..Floors::default() };
+    let state = TrustState::recover(device.state().root_bytes(), &Ring, floors).unwrap();
+    let store = MemoryStore { bytes: state.encode(), ..MemoryStore::default() };
+    let limits = perennial_device_core::trust::Limits { root_rotations: 2, ..Default::default() };
+    let mut recovered = Device { clock: day(1), limits, store };
+    let error = stopped(&mut recovered, &mut repository);
+    assert_eq!(error, TrustError::Rollback { file: "3.root.json".into(), floor: 5, found: 3 });
+    // The next refreshes go on from there.
+    recovered.refresh(&mut repository).unwrap();
+    assert_eq!(recovered.version("root.json"), 5);
+}
+
+#[test]
 fn recovery_keeps_its_floors_while_it_walks_through_old_rotations() {
     use perennial_schemas::tuf::TopRole;
     let (mut repository, device) = settled();

@@ -90,7 +90,7 @@ impl Judge for CoreJudge {
         let state = start(trust, root)
             .map_err(|error| Refused { reason: Reason::Setup, why: chain(error.as_ref()) })?;
         let mut taken = Taken { fetch, files: BTreeMap::new() };
-        let walked = walk_all(state, &Ring, now, Limits::default(), &mut taken, &mut Unsaved)
+        let walked = walk_all(state, &Ring, now, Limits::of_everything(), &mut taken, &mut Unsaved)
             .map_err(|error| Refused { reason: reason(&error), why: chain(&error) })?;
         if !walked.state.root().consistent_snapshot {
             let why = "the root doesn't ask for consistent snapshots, which this server needs";
@@ -117,9 +117,10 @@ fn reason(error: &DriveError) -> Reason {
             }
             TrustError::Expired { .. } => Reason::Expired,
             TrustError::Missing { .. } | TrustError::NotListed { .. } => Reason::Missing,
-            TrustError::Format { .. } | TrustError::TooLong { .. } | TrustError::TooManyRoles { .. } => {
-                Reason::Damaged
-            }
+            TrustError::Format { .. }
+            | TrustError::TooLong { .. }
+            | TrustError::TooManyRoles { .. }
+            | TrustError::TooMuchDelegated { .. } => Reason::Damaged,
             TrustError::OutOfOrder { .. } => Reason::Server,
         },
         DriveError::Fetch { .. } => Reason::Damaged,

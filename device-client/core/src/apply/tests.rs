@@ -93,7 +93,7 @@ fn a_staged_payload_is_verified_again_before_it_is_unpacked() {
     let mut staging = MemoryStaging::new(&power, 1 << 20);
     let mut save = |_| Ok(());
     let checkpoint = Checkpoint { every: 30_000, save: &mut save };
-    crate::download::stage(&mut fetch, &mut staging, &source, 0, &Ring, checkpoint).unwrap();
+    crate::download::stage(&mut fetch, &mut staging, &plan, &source, 0, &Ring, checkpoint).unwrap();
     assert_eq!(staging.disk, payload);
     staging.disk[5000] ^= 1;
     staging.cut();

@@ -23,10 +23,14 @@ use perennial_schemas::release::{Encoding, Image, Payload, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 
-use crate::journal::{Content, FAILURE_WAITS, FailedRelease};
+use crate::journal::{Content, FAILURE_WAITS, FailedRelease, PutOff};
 
 /// Manifests looked at in one decision. A maker with more barriers in a row than this withdraws old releases.
 pub const MANIFESTS: usize = 64;
+
+/// The longest that an owner may put updates off at once, in seconds: thirty days. A later time was noted by a clock that
+/// ran ahead. A release's maker may sign a shorter limit.
+pub const POSTPONED_SECONDS: i64 = 30 * 86_400;
 
 const LONGEST_WAIT: i64 = FAILURE_WAITS[FAILURE_WAITS.len() - 1];
 
@@ -49,6 +53,8 @@ pub struct Facts<'f> {
     pub failed: &'f [FailedRelease],
     /// Until when the owner has put updates off.
     pub postponed_until: Option<Timestamp>,
+    /// The release that was last put off, and since when.
+    pub put_off: Option<&'f PutOff>,
     /// Room for an image, in bytes.
     pub capacity: u64,
 }
@@ -120,7 +126,7 @@ pub fn decide<'c>(
             }
         };
         match verdict {
-            Ok(()) => return Step::Made(take(facts, offered, passed_over, now)),
+            Ok(release) => return Step::Made(take(facts, offered, release, passed_over, now)),
             Err(reason) => {
                 let version = Some(offered.version.clone());
                 passed_over.push(PassedOver { version, reason });
@@ -172,7 +178,7 @@ fn before_manifest(facts: &Facts<'_>, offered: &Offered, now: Timestamp) -> Opti
     }
 }
 
-fn examine(facts: &Facts<'_>, offered: &Offered, manifest: &Manifest) -> Result<(), Reason> {
+fn examine<'m>(facts: &Facts<'_>, offered: &Offered, manifest: &'m Manifest) -> Result<&'m Release, Reason> {
     let release = match manifest {
         Manifest::Read(release) => release,
         Manifest::Unreadable { code, detail } => {
@@ -199,7 +205,7 @@ fn examine(facts: &Facts<'_>, offered: &Offered, manifest: &Manifest) -> Result<
     };
     // No check that security_version rises by at most 16: a device that was off skips releases, so only the signer,
     // who sees each of them, can check the step.
-    refusal.map_or(Ok(()), |refusal| Err(Reason::no(refusal)))
+    refusal.map_or(Ok(release), |refusal| Err(Reason::no(refusal)))
 }
 
 /// A device that doesn't know what it runs can't show that it has passed a barrier.
@@ -207,15 +213,30 @@ fn is_at_least(facts: &Facts<'_>, minimum: &perennial_schemas::ReleaseVersion) -
     facts.running.is_some_and(|running| running.version.rank(minimum) != Ordering::Less)
 }
 
-fn take(facts: &Facts<'_>, offered: &Offered, passed_over: Vec<PassedOver>, now: Timestamp) -> Decision {
+fn take(
+    facts: &Facts<'_>,
+    offered: &Offered,
+    release: &Release,
+    passed_over: Vec<PassedOver>,
+    now: Timestamp,
+) -> Decision {
     let (version, manifest) = (offered.version.clone(), offered.manifest);
-    match facts.postponed_until.filter(|until| *until > now) {
+    match put_off_until(facts, release, now) {
         Some(until) => {
             let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
             Decision::Held(PassedOver { version: Some(version), reason })
         }
         None => Decision::Update { version, manifest, passed_over },
     }
+}
+
+/// Until when the owner has put this release off, as far as its maker lets them.
+fn put_off_until(facts: &Facts<'_>, release: &Release, now: Timestamp) -> Option<Timestamp> {
+    let until = facts.postponed_until.filter(|until| *until <= now.plus_seconds(POSTPONED_SECONDS))?;
+    let since = facts.put_off.filter(|put_off| put_off.version == release.version);
+    let since = since.map_or(now, |put_off| put_off.since.min(now));
+    let last = release.postponable_days.map(|days| since.plus_days(days.into()));
+    Some(last.map_or(until, |last| until.min(last))).filter(|until| *until > now)
 }
 
 /// The reason of the newest release counts: a hold passes, a refusal stays.

@@ -42,6 +42,7 @@ fn release(text: &str) -> Release {
         notes: Notes { what: "x".into(), why: "y".into(), interruption_seconds: 0 },
         fixes: vec![],
         minimum_version: None,
+        postponable_days: None,
         sbom: None,
         advisories: vec![],
         available_until: Date::from_days(40_000),
@@ -57,6 +58,7 @@ struct World {
     withdrawn: BTreeSet<Sha256Digest>,
     failed: Vec<FailedRelease>,
     postponed_until: Option<Timestamp>,
+    put_off: Option<PutOff>,
     counter: u32,
     capacity: u64,
     hardware: &'static str,
@@ -85,6 +87,7 @@ impl World {
             withdrawn,
             failed,
             postponed_until: None,
+            put_off: None,
             counter: 5,
             capacity: 1000,
             hardware: "revC",
@@ -102,7 +105,7 @@ impl World {
     fn fail(mut self, text: &str, code: Option<FailureCode>, tries: u8, again: Option<i64>) -> Self {
         let again = again.map(Timestamp::from_unix);
         let (manifest, version) = (digest(text), version(text));
-        self.failed.push(FailedRelease { manifest, version, code, tries, again });
+        self.failed.push(FailedRelease { manifest, version, code, tries, others: 0, again });
         self
     }
 
@@ -117,6 +120,7 @@ impl World {
             withdrawn: &self.withdrawn,
             failed: &self.failed,
             postponed_until: self.postponed_until,
+            put_off: self.put_off.as_ref(),
             capacity: self.capacity,
         };
         decide(&facts, &self.channel, &self.manifests, self.now)
@@ -133,6 +137,43 @@ impl World {
 #[test]
 fn the_newest_release_that_may_be_installed_is_taken() {
     assert_eq!(World::new().says(), "3.0.0 is to be installed");
+}
+
+#[test]
+fn an_owner_puts_a_release_off_as_far_as_its_maker_lets_them() {
+    let today = Timestamp::from_unix(1_793_491_200);
+    let put_off = |days: Option<u16>, since: i64, until: i64| {
+        let mut world = World::new().change("3.0.0", |release| release.postponable_days = days);
+        world.now = today;
+        world.postponed_until = Some(today.plus_days(until));
+        world.put_off = Some(PutOff { version: version("3.0.0"), since: today.plus_days(since) });
+        world
+    };
+    let held = |world: World| match world.step() {
+        Step::Made(Decision::Held(PassedOver {
+            reason: Reason::Held { until: Some(until), .. }, ..
+        })) => Some((until.unix() - today.unix()) / 86_400),
+        _ => None,
+    };
+    assert_eq!(held(put_off(None, -100, 7)), Some(7), "without a limit the owner's word counts");
+    assert_eq!(held(put_off(Some(14), -10, 7)), Some(4), "14 days since the first");
+    assert_eq!(held(put_off(Some(14), -14, 7)), None, "and no more after them");
+    assert_eq!(held(put_off(Some(0), 0, 7)), None);
+    assert_eq!(held(put_off(Some(14), 1000, 20)), Some(14), "a start that a fast clock noted is no start");
+    let mut other = put_off(Some(14), -100, 7);
+    other.put_off.as_mut().unwrap().version = version("2.0.0");
+    assert_eq!(held(other), Some(7), "another release has days of its own");
+    // Whoever puts updates off does so within thirty days: a later time is a fast clock's.
+    assert_eq!(held(put_off(None, 0, 30)), Some(30));
+    assert_eq!(held(put_off(None, 0, 31)), None);
+}
+
+#[test]
+fn what_runs_is_a_floor_before_the_counter_has_risen_to_it() {
+    let mut world = World::new().change("3.0.0", |release| release.security_version = 4);
+    world.counter = 0;
+    let says = world.change("2.0.0", |release| release.security_version = 4).says();
+    assert_eq!(says, "3.0.0 is refused: its security version is 4, and this device has confirmed 5 already");
 }
 
 #[test]

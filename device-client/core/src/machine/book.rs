@@ -2,11 +2,11 @@
 
 use alloc::string::{String, ToString};
 
-use perennial_schemas::Timestamp;
 use perennial_schemas::report::{FailureCode, Outcome};
+use perennial_schemas::{ReleaseVersion, Timestamp};
 
 use super::{Client, Event, Illegal, State, next};
-use crate::journal::{Content, SAID_LENGTH, Said};
+use crate::journal::{Content, Known, PutOff, SAID_LENGTH, Said};
 use crate::plan::Plan;
 
 impl Client {
@@ -50,6 +50,9 @@ impl Client {
             Event::Installed => self.report(Outcome::Installed, None, now),
             Event::Healthy => self.confirm(now),
             Event::BootedOld { .. } => {
+                if before == State::Confirmed {
+                    self.give_target_up();
+                }
                 if let State::FellBack { code } = state {
                     self.fail(Outcome::RolledBack, code, now);
                 }
@@ -64,8 +67,27 @@ impl Client {
             let asked = self.journal.questions.saturating_add(1);
             self.journal.questions = if before == State::Trying { asked } else { 0 };
         }
+        if state != before {
+            self.journal.restarts = 0;
+        }
         (self.journal.state, self.unsaved) = (state, true);
         Ok(())
+    }
+
+    /// Keeps what a check learnt, where it has changed.
+    pub fn note_known(&mut self, known: Known) {
+        if self.journal.known != known {
+            (self.journal.known, self.unsaved) = (known, true);
+        }
+    }
+
+    /// Notes since when a release is put off. A time ahead of the clock was noted by a clock that ran ahead.
+    pub(super) fn note_put_off(&mut self, version: &ReleaseVersion, now: Timestamp) {
+        let noted = self.journal.put_off.as_ref();
+        if noted.is_none_or(|noted| noted.version != *version || noted.since > now) {
+            self.journal.put_off = Some(PutOff { version: version.clone(), since: now });
+            self.unsaved = true;
+        }
     }
 
     /// Keeps the words for the report of the failure.

@@ -19,7 +19,7 @@ use alloc::boxed::Box;
 use perennial_schemas::Timestamp;
 use perennial_schemas::report::FailureCode;
 
-use crate::decide::{Decision, HoldReason, PassedOver, Reason};
+use crate::decide::{Decision, HoldReason, POSTPONED_SECONDS, PassedOver, Reason};
 use crate::download::CHECKPOINT;
 use crate::journal::Journal;
 use crate::plan::Plan;
@@ -32,8 +32,11 @@ const RETRY_SECONDS: core::ops::RangeInclusive<i64> = 30..=3600;
 /// What may be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
-    /// Boots that a new release gets, at least 1.
+    /// Boots that a new release gets, at least 1; and how often the agent restarts the device for it in vain.
     pub tries: u8,
+    /// Whether the agent restarts the device. Where somebody else does, the old release runs until then, however often
+    /// the agent is started.
+    pub restarts: bool,
     /// Seconds between two checks.
     pub check_seconds: i64,
     /// Seconds by which this device comes later than others, so that a fleet is no stampede. Drawn by the driver.
@@ -44,7 +47,13 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { tries: trial::TRIES, check_seconds: 4 * 3600, jitter_seconds: 0, checkpoint_bytes: CHECKPOINT }
+        Self {
+            tries: trial::TRIES,
+            restarts: true,
+            check_seconds: 4 * 3600,
+            jitter_seconds: 0,
+            checkpoint_bytes: CHECKPOINT,
+        }
     }
 }
 
@@ -267,7 +276,8 @@ impl Client {
         let longest = |why| match why {
             Why::Health => trial::QUESTION_SECONDS,
             Why::Retry => *RETRY_SECONDS.end(),
-            Why::Check | Why::Postponed => i64::MAX,
+            Why::Postponed => POSTPONED_SECONDS,
+            Why::Check => i64::MAX,
         };
         let is_over = |(until, why): (Timestamp, Why)| until <= now || until > now.plus_seconds(longest(why));
         self.pause = self.pause.filter(|pause| !is_over(*pause));
@@ -293,8 +303,7 @@ impl Client {
     fn wanted(&self, now: Timestamp) -> Option<Effect> {
         let plan = self.journal.plan.as_ref();
         let runs_new = plan.is_some_and(|plan| self.booted == Some(plan.slot));
-        let is_current = plan.and_then(|plan| plan.source.as_ref()).is_none_or(|source| source.expires > now);
-        let check = !is_current || now >= self.next_check;
+        let check = !self.is_current(now) || now >= self.next_check;
         Some(match self.journal.state {
             State::Idle if now >= self.next_check => Effect::Check,
             State::Idle => return None,
@@ -317,6 +326,27 @@ impl Client {
         })
     }
 
+    /// Whether the metadata still vouches for the plan.
+    fn is_current(&self, now: Timestamp) -> bool {
+        // A clock that was turned back revives nothing: what was signed offline since says how late it is at least.
+        let clock = self.journal.known.signed_at.map_or(now, |signed_at| signed_at.max(now));
+        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        source.is_none_or(|source| source.expires > clock)
+    }
+
+    /// Whether everything is here that the update needs from now on, and is still vouched for.
+    fn goes_on_alone(&self, now: Timestamp) -> bool {
+        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        let is_here = match self.journal.state {
+            State::Staged | State::Claimed | State::Installing { .. } => {
+                source.is_some_and(|source| source.staged)
+            }
+            State::Installed => true,
+            _ => false,
+        };
+        is_here && self.is_current(now)
+    }
+
     /// Whether the plan comes from a channel, and not from the owner who wants the other slot back.
     fn is_update(&self) -> bool {
         self.journal.plan.as_ref().is_some_and(|plan| plan.source.is_some())
@@ -326,7 +356,14 @@ impl Client {
         self.under_way = None;
         (self.booted, self.status) = (Some(booted), Some(status));
         let Some(plan) = &self.journal.plan else { return Ok(()) };
-        let event = trial::at_start(self.journal.state, plan.slot, booted, status.of(plan.slot));
+        let slot = plan.slot;
+        let mut event = trial::at_start(self.journal.state, slot, booted, status.of(slot));
+        if self.settings.restarts && trial::is_fruitless_start(self.journal.state, slot, booted) {
+            let restarts = self.journal.restarts.saturating_add(1);
+            (self.journal.restarts, self.unsaved) = (restarts, true);
+            let given_up = (restarts > self.settings.tries).then_some(FailureCode::DidNotBoot);
+            event = event.or(given_up.map(|code| Event::BootedOld { code }));
+        }
         event.map_or(Ok(()), |event| self.happen(event, now))?;
         // Each start counts as a question, or a program that dies before the answer would ask for ever.
         if self.journal.state == State::Trying && self.journal.questions >= trial::QUESTIONS {
@@ -340,6 +377,12 @@ impl Client {
         self.retries = 0;
         self.next_check = now.plus_seconds(self.check_seconds());
         self.note_said(alloc::format!("{decision}"), now);
+        if let Decision::Held(PassedOver { version: Some(version), reason: Reason::Held { why, .. } }) =
+            decision
+            && *why == HoldReason::Postponed
+        {
+            self.note_put_off(version, now);
+        }
         let before = self.journal.state.is_before_activation() && self.is_update();
         match (plan, &mut self.journal.plan) {
             (Some(new), Some(old)) if before && new.manifest == old.manifest => {
@@ -367,10 +410,12 @@ impl Client {
 
     /// What was begun waits where the owner said so, and is dropped for any other reason.
     fn put_off_or_drop(&mut self, decision: &Decision, now: Timestamp) -> Result<(), Illegal> {
-        let postponed = Reason::Held { until: self.journal.postponed_until, why: HoldReason::Postponed };
-        match (decision, self.journal.postponed_until) {
-            (Decision::Held(PassedOver { reason, .. }), Some(until)) if *reason == postponed => {
-                self.pause = Some((until, Why::Postponed));
+        match decision {
+            Decision::Held(PassedOver {
+                reason: Reason::Held { until: Some(until), why: HoldReason::Postponed },
+                ..
+            }) => {
+                self.pause = Some((*until, Why::Postponed));
                 Ok(())
             }
             _ => self.happen(Event::Dropped, now),
@@ -401,6 +446,11 @@ impl Client {
         }
         if effect == Some(Effect::Check) {
             self.note_said(alloc::format!("could not check: {error}"), now);
+            // Nobody answers, after a restart in the cellar for instance. What has arrived is as good as it was then.
+            if error.code == FailureCode::Unreachable && self.goes_on_alone(now) {
+                self.next_check = now.plus_seconds(*RETRY_SECONDS.end());
+                return Ok(());
+            }
         }
         let ends = self.journal.state.is_before_activation()
             && effect != Some(Effect::Check)
@@ -438,7 +488,7 @@ impl Client {
                 self.pause = self.pause.filter(|(_, why)| *why == Why::Health);
             }
             Wish::PostponeUntil(until) => {
-                self.journal.postponed_until = Some(until);
+                self.journal.postponed_until = Some(until.min(now.plus_seconds(POSTPONED_SECONDS)));
                 (self.next_check, self.unsaved) = (now, true);
             }
             Wish::Retry => {

@@ -36,6 +36,8 @@ pub fn next(state: S, event: E) -> Result<S, Illegal> {
         (S::Trying,                      E::Healthy)                 => S::Confirmed,
         (S::Trying,                      E::Unhealthy { code })      => S::Unhealthy { code },
         (S::Confirmed,                   E::Settled)                 => S::Idle,
+        // It works, and the boot loader doesn't start it, however often it is told to.
+        (S::Confirmed,                   E::BootedOld { code })      => S::FellBack { code },
 
         // The first reason is the one that counts: the boot that follows only carries it out.
         (S::Unhealthy { code },          E::BootedOld { .. })        => S::FellBack { code },

@@ -1,5 +1,6 @@
 use super::*;
 use crate::decide::Refusal;
+use crate::journal::Known;
 use crate::plan::{Coding, IndexFile, Source};
 use crate::port::BootFlag;
 use alloc::vec;
@@ -63,7 +64,7 @@ installing  ....I...I.......ii
 installed   .........ATF....RR
 activated   ..........TF......
 trying      ..........TFCU....
-confirmed   ...............i..
+confirmed   ...........F...i..
 unhealthy   ...........F......
 fell-back   ..............i...
 retiring    ..............i...";
@@ -212,6 +213,99 @@ fn metadata_that_expired_since_is_refreshed_before_activation() {
 }
 
 #[test]
+fn a_clock_turned_back_revives_nothing_that_expired() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    // What was refreshed since was signed after the plan's metadata expired, and nothing else of that check came.
+    let known = Known { signed_at: Some(NOW.plus_days(8)), ..Known::default() };
+    client.note_known(known.clone());
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    client.handle(Input::Failed(PortError::new(FailureCode::Unreachable, "checking", "gone")), NOW).unwrap();
+    let again = NOW.plus_seconds(60);
+    assert_eq!(effect(&mut client, again), Some(Effect::Check), "it is never activated");
+    let mut renewed = plan(1);
+    renewed.source.as_mut().unwrap().expires = NOW.plus_days(15);
+    client.handle(Input::Checked(update(&renewed), Some(Box::new(renewed))), again).unwrap();
+    assert_eq!(effect(&mut client, again), Some(Effect::Activate { tries: 3 }));
+    let kept = Journal::decode(&client.journal().encode().unwrap()).unwrap();
+    assert_eq!(kept.known, known, "and a restart changes nothing");
+}
+
+/// Starts the program again on the old release, as often as it goes on waiting for the new one.
+fn starts_in_vain(mut client: Client, settings: Settings) -> (u32, Client) {
+    for starts in 0..100 {
+        let before = client.state();
+        let mut next = Client::new(client.journal().clone(), settings);
+        next.handle(started(Slot::A, BootFlag::Trying(3)), NOW).unwrap();
+        client = next;
+        if client.state() != before {
+            return (starts, client);
+        }
+    }
+    (100, client)
+}
+
+#[test]
+fn a_boot_loader_that_never_starts_the_new_release_is_not_asked_for_ever() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    happen(&mut client, &[Event::Activated { tries: 3 }]);
+    let (restarts, mut client) = starts_in_vain(client, Settings::default());
+    assert_eq!((restarts, client.state()), (3, State::FellBack { code: FailureCode::DidNotBoot }));
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Retire));
+    assert_eq!(client.journal().failed[0].tries, 1);
+}
+
+#[test]
+fn a_boot_loader_that_never_starts_a_confirmed_release_is_not_asked_for_ever() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    happen(&mut client, &[Event::Activated { tries: 3 }]);
+    client.handle(started(Slot::B, BootFlag::Trying(2)), NOW).unwrap();
+    client.handle(Input::Said(Verdict::Healthy), NOW).unwrap();
+    assert_eq!(client.state(), State::Confirmed);
+    assert!(client.journal().content(Slot::B).is_some());
+    let (restarts, mut client) = starts_in_vain(client, Settings::default());
+    assert_eq!((restarts, client.state()), (3, State::FellBack { code: FailureCode::DidNotBoot }));
+    assert_eq!(client.journal().content(Slot::B), None, "its slot is made unbootable");
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Retire));
+}
+
+#[test]
+fn where_somebody_else_restarts_the_device_the_new_release_waits() {
+    let mut client = chosen();
+    happen(&mut client, &TO_INSTALLED);
+    happen(&mut client, &[Event::Activated { tries: 3 }]);
+    let settings = Settings { restarts: false, ..Settings::default() };
+    let (starts, client) = starts_in_vain(client, settings);
+    assert_eq!((starts, client.state()), (100, State::Activated { tries: 3 }));
+}
+
+#[test]
+fn updates_are_put_off_for_thirty_days_at_most_and_by_no_clock_that_ran_ahead() {
+    let mut client = chosen();
+    client.handle(Input::Owner(Wish::PostponeUntil(NOW.plus_days(3650))), NOW).unwrap();
+    assert_eq!(client.journal().postponed_until, Some(NOW.plus_days(30)));
+    let ahead = NOW.plus_days(3650);
+    let until = ahead.plus_days(2);
+    client.handle(Input::Owner(Wish::PostponeUntil(until)), ahead).unwrap();
+    assert_eq!(effect(&mut client, ahead), Some(Effect::Check));
+    let held = |until| {
+        let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
+        Input::Checked(Decision::Held(PassedOver { version: Some("2.0.0".parse().unwrap()), reason }), None)
+    };
+    client.handle(held(until), ahead).unwrap();
+    assert_eq!(client.poll_timeout(), Some((until, Why::Postponed)));
+    assert_eq!(client.journal().put_off.as_ref().unwrap().since, ahead);
+    // The clock is put right: neither the pause nor the day of the first time stands.
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    client.handle(held(NOW.plus_days(1)), NOW).unwrap();
+    assert_eq!(client.journal().put_off.as_ref().unwrap().since, NOW);
+    client.handle(held(NOW.plus_days(1)), NOW.plus_seconds(60)).unwrap();
+    assert_eq!(client.journal().put_off.as_ref().unwrap().since, NOW, "and then it stays");
+}
+
+#[test]
 fn an_update_that_is_withdrawn_before_its_activation_is_dropped() {
     let late = NOW.plus_days(7);
     let mut client = chosen();
@@ -306,13 +400,22 @@ fn a_failed_release_waits_longer_each_time_and_after_three_for_the_owner() {
 #[test]
 fn a_full_disk_waits_without_ever_giving_the_release_up() {
     let mut client = chosen();
-    for _ in 0..5 {
+    let mut waits = vec![];
+    for _ in 0..8 {
         client.journal.state = State::Claimed;
         client.journal.plan = Some(plan(1));
         let code = FailureCode::NoRoom;
         client.handle(Input::Happened(Event::Failed { code }), NOW).unwrap();
+        waits.push(client.journal().failed[0].again.map(|again| again.unix() / 3600).unwrap());
     }
-    assert_eq!(client.journal().failed[0].again, Some(NOW.plus_seconds(3600)));
+    assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24, 24], "hours, up to a day");
+    // What is the release's own fault is counted apart, and the longer wait counts.
+    client.journal.state = State::Trying;
+    client.journal.plan = Some(plan(1));
+    client.handle(Input::Happened(Event::Unhealthy { code: CODE }), NOW).unwrap();
+    client.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
+    let failed = &client.journal().failed[0];
+    assert_eq!((failed.tries, failed.others, failed.again), (1, 8, Some(NOW.plus_days(1))));
 }
 
 #[test]

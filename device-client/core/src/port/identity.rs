@@ -4,6 +4,7 @@ use perennial_schemas::ident::{ChannelName, DeviceId};
 use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest};
 
 use super::PortError;
+use crate::trust::Floors;
 
 /// Who this device is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,16 @@ pub struct RunningImage {
     pub security_version: u32,
     /// SHA-256 of its manifest, where it knows it.
     pub manifest: Option<Sha256Digest>,
+    /// The versions of the metadata as they stood when it was made: nothing below them is trusted where the device knows
+    /// nothing else.
+    pub floors: Floors,
+}
+
+impl Identity {
+    /// The floors that the running image carries.
+    pub fn floors(&self) -> Floors {
+        self.running.as_ref().map(|running| running.floors.clone()).unwrap_or_default()
+    }
 }
 
 /// Describes the device.

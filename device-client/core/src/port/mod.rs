@@ -43,7 +43,7 @@ pub use hooks::{HookEvent, Hooks};
 pub use identity::{Describe, Identity, RunningImage};
 pub use reboot::Reboot;
 pub use slots::{Slot, Slots};
-pub use staging::Staging;
+pub use staging::{IndexOf, Staging};
 pub use store::{Loaded, Record, Store};
 
 /// The in-memory doubles of all ports.

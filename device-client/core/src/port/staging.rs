@@ -3,6 +3,8 @@
 //! With it a download goes on after a power cut where it stopped, and the fallback slot stays whole until everything
 //! has arrived. Without it the payload is streamed.
 
+use alloc::vec::Vec;
+
 use super::PortError;
 use crate::vouch::Vouched;
 
@@ -38,6 +40,25 @@ pub trait Staging {
     /// # Errors
     /// [`PortError`].
     fn sync(&mut self) -> Result<(), PortError>;
+
+    /// Keeps an index beside the payload, until that is cleared, so that what has arrived is installed without a network.
+    /// Durable after a sync.
+    ///
+    /// # Errors
+    /// [`PortError`].
+    fn keep(&mut self, index: IndexOf, bytes: &[u8]) -> Result<(), PortError>;
+
+    /// An index that was kept. It is verified again; where it can't be had, it is fetched.
+    fn kept(&mut self, index: IndexOf) -> Option<Vec<u8>>;
+}
+
+/// What an index describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IndexOf {
+    /// The image.
+    Image,
+    /// The payload.
+    Payload,
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -47,8 +68,8 @@ pub use memory::MemoryStaging;
 mod memory {
     use super::*;
     use crate::port::power::Power;
+    use alloc::collections::BTreeMap;
     use alloc::vec;
-    use alloc::vec::Vec;
     use perennial_schemas::report::FailureCode;
 
     /// A staging area in memory; what was not synced is lost at a power cut.
@@ -60,17 +81,22 @@ mod memory {
         /// What is durable.
         pub disk: Vec<u8>,
         cache: Vec<u8>,
+        /// The indexes that are durable.
+        pub indexes: BTreeMap<IndexOf, Vec<u8>>,
+        cached: BTreeMap<IndexOf, Vec<u8>>,
     }
 
     impl MemoryStaging {
         /// An area of `room` bytes.
         pub fn new(power: &Power, room: u64) -> Self {
-            Self { power: power.clone(), room, disk: vec![], cache: vec![] }
+            let (indexes, cached) = (BTreeMap::new(), BTreeMap::new());
+            Self { power: power.clone(), room, disk: vec![], cache: vec![], indexes, cached }
         }
 
         /// What a power cut leaves.
         pub fn cut(&mut self) {
             self.cache = self.disk.clone();
+            self.cached = self.indexes.clone();
         }
 
         fn spend(&self, operation: &str) -> Result<(), PortError> {
@@ -87,6 +113,8 @@ mod memory {
             self.spend("clearing the staging area")?;
             self.disk.clear();
             self.cache.clear();
+            self.indexes.clear();
+            self.cached.clear();
             Ok(())
         }
 
@@ -115,7 +143,18 @@ mod memory {
         fn sync(&mut self) -> Result<(), PortError> {
             self.spend("syncing the staging area")?;
             self.disk = self.cache.clone();
+            self.indexes = self.cached.clone();
             Ok(())
+        }
+
+        fn keep(&mut self, index: IndexOf, bytes: &[u8]) -> Result<(), PortError> {
+            self.spend("keeping an index")?;
+            self.cached.insert(index, bytes.to_vec());
+            Ok(())
+        }
+
+        fn kept(&mut self, index: IndexOf) -> Option<Vec<u8>> {
+            self.cached.get(&index).cloned()
         }
     }
 }

@@ -144,7 +144,8 @@ pub(crate) fn trust_code(error: &TrustError) -> FailureCode {
         | TrustError::Length { .. }
         | TrustError::Digest { .. }
         | TrustError::Missing { .. }
-        | TrustError::TooManyRoles { .. } => FailureCode::Inconsistent,
+        | TrustError::TooManyRoles { .. }
+        | TrustError::TooMuchDelegated { .. } => FailureCode::Inconsistent,
         TrustError::TooLong { .. } => FailureCode::BadAnswer,
         TrustError::OutOfOrder { .. } => FailureCode::Internal,
     }

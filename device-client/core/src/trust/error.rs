@@ -107,6 +107,14 @@ pub enum TrustError {
         /// The limit.
         limit: usize,
     },
+    /// Delegated roles have more bytes together than one refresh takes (a delegatee who fills the memory).
+    #[error("with {file} the delegated roles are longer than their limit of {limit} bytes together")]
+    TooMuchDelegated {
+        /// The file that is one too many.
+        file: String,
+        /// The limit in bytes.
+        limit: u64,
+    },
     /// The answer is not one to the step that was asked for, or a search came before the refresh. The caller's fault.
     #[error("the refresh was asked out of order: {why}")]
     OutOfOrder {

@@ -18,10 +18,21 @@ pub struct Limits {
     pub root_rotations: u32,
     /// Delegated roles visited in one search (TUF 5.6.7.1). Stops a delegatee from sending devices around.
     pub roles_visited: usize,
+    /// Files of delegated roles taken in one refresh and its searches, together. Stops a signed delegatee from filling a
+    /// device's memory.
+    pub delegated_length: u64,
     /// Roles visited by a walk over everything. A server's limit; a device never walks.
     pub roles_walked: usize,
 }
 
+impl Limits {
+    /// The limits of a server or a signer, who read every role of every product.
+    pub fn of_everything() -> Self {
+        Self { delegated_length: limits::WALKED_LENGTH, ..Self::default() }
+    }
+}
+
+/// The limits of a device, which reads the roles that vouch for its own targets.
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -31,6 +42,7 @@ impl Default for Limits {
             targets_length: limits::TARGETS_LENGTH,
             root_rotations: limits::ROOT_ROTATIONS,
             roles_visited: limits::DELEGATED_ROLES_VISITED,
+            delegated_length: limits::DELEGATED_LENGTH,
             roles_walked: 16_384,
         }
     }

@@ -70,8 +70,18 @@ pub(super) struct TrustedSet {
     pub(super) timestamp: Option<Verified<TimestampRole>>,
     pub(super) snapshot: Option<Verified<Snapshot>>,
     pub(super) targets: Option<Verified<Targets>>,
-    /// By role, with the role that delegated to it: another one may give it other keys.
-    pub(super) delegated: BTreeMap<RoleName, (RoleName, Verified<Targets>)>,
+    pub(super) delegated: BTreeMap<RoleName, Delegated>,
+    /// The length of all of them together, in bytes.
+    pub(super) delegated_length: u64,
+}
+
+/// A delegated role that was verified.
+pub(super) struct Delegated {
+    /// The role that delegated to it: another one may give it other keys.
+    pub(super) by: RoleName,
+    /// The length of its file in bytes.
+    pub(super) length: u64,
+    pub(super) targets: Verified<Targets>,
 }
 
 /// What is looked for once the top-level roles are there.
@@ -188,7 +198,7 @@ impl<'c, C: Crypto> Refresh<'c, C> {
         files.extend(self.set.snapshot.as_ref().map(|role| Times::offline("snapshot.json", &**role)));
         files.extend(self.set.targets.as_ref().map(|role| Times::offline("targets.json", &**role)));
         let delegated = self.set.delegated.iter();
-        files.extend(delegated.map(|(name, (_, role))| Times::offline(&format!("{name}.json"), &**role)));
+        files.extend(delegated.map(|(name, role)| Times::offline(&format!("{name}.json"), &*role.targets)));
         Validity::new(files)
     }
 

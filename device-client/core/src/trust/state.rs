@@ -5,9 +5,11 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
 
 use perennial_schemas::tuf::{Role, Root, TopRole};
 use perennial_schemas::{RoleName, Signed, VerifySignature};
+use serde::{Deserialize, Serialize};
 
 use super::TrustError;
 use super::checks::open;
@@ -27,7 +29,8 @@ pub struct TrustState {
 }
 
 /// Versions below which no file may fall (TUF 5.4.3, 5.5.5). Zero, or no entry, where nothing is known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Floors {
     /// The root under which the others were seen; a root below it is never the last one of a refresh.
     pub root: u64,
@@ -37,6 +40,30 @@ pub struct Floors {
     pub snapshot: u64,
     /// `targets.json` and `<role>.json`, as the snapshot names them. A name that stands here must stay listed.
     pub roles: BTreeMap<String, u64>,
+}
+
+impl Floors {
+    /// What counts of two sets of floors that were seen at different times: those under the later root, as rotated keys
+    /// may have cleared the others; under the same root, the greater of each.
+    #[must_use]
+    pub fn newest(mut self, mut other: Self) -> Self {
+        match self.root.cmp(&other.root) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            Ordering::Equal => {
+                for (name, version) in core::mem::take(&mut other.roles) {
+                    let floor = self.roles.entry(name).or_default();
+                    *floor = version.max(*floor);
+                }
+                let (timestamp, snapshot) = (other.timestamp, other.snapshot);
+                Self {
+                    timestamp: self.timestamp.max(timestamp),
+                    snapshot: self.snapshot.max(snapshot),
+                    ..self
+                }
+            }
+        }
+    }
 }
 
 /// Delegated files kept for the next refresh. A device needs one or two; with hashed bins each search may bring another.
@@ -97,6 +124,16 @@ impl TrustState {
     /// The versions below which nothing may fall.
     pub fn floors(&self) -> &Floors {
         &self.floors
+    }
+
+    /// The floors of the roles that are held, and no others: a snapshot may list thousands, these are few enough to be
+    /// noted in another record.
+    pub fn floors_held(&self) -> Floors {
+        let Floors { root, timestamp, snapshot, ref roles } = self.floors;
+        let held = self.delegated.keys().map(|role| format!("{role}.json"));
+        let held = held.chain([format!("{}.json", TopRole::Targets)]);
+        let roles = held.filter_map(|name| Some((roles.get(&name).copied()?, name)));
+        Floors { root, timestamp, snapshot, roles: roles.map(|(version, name)| (name, version)).collect() }
     }
 
     /// Every trusted file as received, by its unversioned name: `root.json`, `timestamp.json`, `<role>.json`, …

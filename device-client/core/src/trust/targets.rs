@@ -9,7 +9,7 @@ use perennial_schemas::{RoleName, Verified};
 
 use super::TrustError;
 use super::checks::{as_listed, current, length_of, open, signed_by, version_is, versioned};
-use super::refresh::{Refresh, Request};
+use super::refresh::{Delegated, Refresh, Request};
 
 const TOP: &str = "targets";
 
@@ -37,18 +37,21 @@ impl<C: Crypto> Refresh<'_, C> {
 
     /// 5.6.1 for a delegated role.
     pub(super) fn delegated_request(&self, role: &RoleName) -> Result<Request, TrustError> {
+        // A listed length is refused before a byte is fetched.
+        self.fits_in(role, self.listed(role.as_str())?.length.unwrap_or(0))?;
         self.request_of(role.as_str(), &role.file_name())
     }
 
     /// Takes the saved file of a delegated role if it passes every check; a role that was verified in this refresh under
     /// the same delegation passes at once.
     pub(super) fn reuse_delegated(&mut self, role: &RoleName, parent: &RoleName) -> bool {
-        if self.set.delegated.get(role).is_some_and(|(by, _)| by == parent) {
+        if self.set.delegated.get(role).is_some_and(|known| known.by == *parent) {
             return true;
         }
         let Some(bytes) = self.state.delegated.get(role) else { return false };
+        let length = bytes.len() as u64;
         let checked = self.check_delegated(role, parent, bytes);
-        checked.map(|targets| self.set.delegated.insert(role.clone(), (parent.clone(), targets))).is_ok()
+        checked.map(|targets| self.hold(role, parent, length, targets)).is_ok()
     }
 
     /// Takes a fetched file of a delegated role.
@@ -59,16 +62,36 @@ impl<C: Crypto> Refresh<'_, C> {
         bytes: Vec<u8>,
     ) -> Result<(), TrustError> {
         let targets = self.check_delegated(role, parent, &bytes)?;
-        self.set.delegated.insert(role.clone(), (parent.clone(), targets));
+        self.hold(role, parent, bytes.len() as u64, targets);
         self.state.keep_delegated(role, bytes);
         Ok(())
+    }
+
+    fn hold(&mut self, role: &RoleName, by: &RoleName, length: u64, targets: Verified<Targets>) {
+        self.set.delegated_length = self.delegated_length_with(role, length);
+        self.set.delegated.insert(role.clone(), Delegated { by: by.clone(), length, targets });
+    }
+
+    /// The bytes of all delegated roles, were this one `length` bytes long.
+    fn delegated_length_with(&self, role: &RoleName, length: u64) -> u64 {
+        let known = self.set.delegated.get(role).map_or(0, |known| known.length);
+        (self.set.delegated_length - known).saturating_add(length)
+    }
+
+    /// Not in the specification: all files together have a limit, as each has one.
+    fn fits_in(&self, role: &RoleName, length: u64) -> Result<(), TrustError> {
+        let limit = self.limits.delegated_length;
+        if self.delegated_length_with(role, length) <= limit {
+            return Ok(());
+        }
+        Err(TrustError::TooMuchDelegated { file: format!("{role}.json"), limit })
     }
 
     /// The verified file of a role; `targets` is the top-level one.
     pub(super) fn role(&self, name: &RoleName) -> Option<&Verified<Targets>> {
         match name.as_str() {
             TOP => self.set.targets.as_ref(),
-            _ => self.set.delegated.get(name).map(|(_, targets)| targets),
+            _ => self.set.delegated.get(name).map(|known| &known.targets),
         }
     }
 
@@ -78,6 +101,7 @@ impl<C: Crypto> Refresh<'_, C> {
         parent: &RoleName,
         bytes: &[u8],
     ) -> Result<Verified<Targets>, TrustError> {
+        self.fits_in(role, bytes.len() as u64)?;
         let delegations = self.role(parent).and_then(|parent| parent.delegations.as_ref());
         let authority = delegations.and_then(|delegations| delegations.authority(role));
         let why = "a role is asked for that nobody delegates to";

@@ -11,9 +11,6 @@ use alloc::vec::Vec;
 use perennial_schemas::Timestamp;
 use perennial_schemas::tuf::Role;
 
-use super::TrustError;
-use super::checks::current;
-
 /// The expiry of each file of a trusted set, and the lower bound of the time that the set gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validity {
@@ -66,14 +63,5 @@ impl Validity {
     pub fn earliest(&self) -> Option<(&str, Timestamp)> {
         let first = self.files.iter().min_by_key(|(_, expires)| *expires)?;
         Some((first.0.as_str(), first.1))
-    }
-
-    /// To be asked again before a download and before an activation: time has passed since the refresh.
-    ///
-    /// # Errors
-    /// [`TrustError::Expired`] with the file.
-    pub fn check_current(&self, clock: Timestamp) -> Result<(), TrustError> {
-        let now = self.now(clock);
-        self.files.iter().try_for_each(|(file, expires)| current(file, *expires, now))
     }
 }
