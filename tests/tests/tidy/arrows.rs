@@ -8,10 +8,11 @@ use super::cargo;
 /// crate belongs into `tests/`.
 const ARROWS: &[(&str, &[&str])] = &[
     ("perennial-schemas", &[]),
+    ("perennial-label", &["perennial-schemas"]),
     ("perennial-device-core", &["perennial-schemas"]),
     ("perennial-device", &["perennial-device-core", "perennial-schemas"]),
-    ("perennial-signer", &["perennial-device-core", "perennial-schemas"]),
-    ("perennial-server", &["perennial-device-core", "perennial-schemas"]),
+    ("perennial-signer", &["perennial-device-core", "perennial-label", "perennial-schemas"]),
+    ("perennial-server", &["perennial-device-core", "perennial-label", "perennial-schemas"]),
     (
         "perennial-examples",
         &[
