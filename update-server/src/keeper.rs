@@ -45,6 +45,7 @@ pub(crate) struct Rules {
     pub(crate) renew_after: Duration,
     pub(crate) bundle: u64,
     pub(crate) keep: u64,
+    pub(crate) public: String,
 }
 
 impl Rules {
@@ -55,6 +56,7 @@ impl Rules {
             renew_after: config.renew_after(),
             bundle: config.limits.bundle.0,
             keep: config.keep.generations,
+            public: config.serve.public.trim_end_matches('/').to_owned(),
         }
     }
 }
@@ -267,7 +269,8 @@ impl Keeper {
         let previous = if number > 1 { generation::numbered(&self.held.store, number - 1)? } else { None };
         let now = (self.now)();
         let blobs = self.held.state.blobs();
-        let site = build::site(current, previous.as_ref(), &blobs, &self.rules.caching, now)?;
+        let (before, rules) = (self.site.load(), &self.rules);
+        let site = build::site(current, previous.as_ref(), &before, &blobs, &rules.caching, &rules.public)?;
         self.site.store(Arc::new(site));
         self.metrics.generation.set(number as i64);
         self.note_expiries(current, now);
@@ -296,8 +299,7 @@ impl Keeper {
         let fresh = freshness::sign(self.key.as_ref(), &snapshot, last.version, now, self.rules.validity)?;
         self.held.store.commit(generation::refresh(served, &fresh.bytes))?;
         let renewed = Served { generation: served.generation.clone(), timestamp: fresh.bytes };
-        let blobs = self.held.state.blobs();
-        let site = build::with_fresh(&self.site.load(), &renewed, &blobs, &self.rules.caching, now)?;
+        let site = build::with_fresh(&self.site.load(), &renewed, &self.rules.caching);
         self.site.store(Arc::new(site));
         self.ready.works(Part::Timestamp);
         self.metrics.renewals.inc();

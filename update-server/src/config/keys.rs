@@ -30,6 +30,11 @@ pub const KEYS: &[Key] = &[
         "0",
         "Threads that serve, each with its own listeners; 0 is one for each processor core.",
     ),
+    key(
+        "serve.public",
+        "\"\"",
+        "The address under which the world reaches this server, such as https://updates.maker.example: feeds and labels name it.",
+    ),
     key("tls.certificate", "", "PEM file with the certificate chain, leaf first."),
     key("tls.key", "", "PEM file with the private key; only its owner should be able to read it."),
     key("tls.allow_tls12", "false", "Accept TLS 1.2 too, for devices that can't speak 1.3."),

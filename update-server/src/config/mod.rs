@@ -56,6 +56,8 @@ pub struct Serve {
     pub tls: Vec<SocketAddr>,
     /// Serving threads, 0 for one a core.
     pub cores: usize,
+    /// The address under which readers reach it.
+    pub public: String,
 }
 
 /// `[tls]`
@@ -285,8 +287,20 @@ impl Config {
         if self.keep.generations == 1 {
             return Err("keep.generations is 0 (all) or at least 2: devices that are halfway through finish with the one before".into());
         }
+        if !self.serve.public.is_empty() && !is_origin(&self.serve.public) {
+            return Err(
+                "serve.public is an address such as https://updates.maker.example, without a path".into()
+            );
+        }
         self.limits.check()
     }
+}
+
+/// `https://host` or `http://host:port`, without a path but for a closing slash.
+fn is_origin(text: &str) -> bool {
+    let (scheme, host) = text.trim_end_matches('/').split_once("://").unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"/?#\"<>".contains(&byte);
+    matches!(scheme, "https" | "http") && !host.is_empty() && host.bytes().all(plain)
 }
 
 impl Limits {
@@ -319,6 +333,7 @@ impl Default for Serve {
             plain: vec![SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 8080))],
             tls: Vec::new(),
             cores: 0,
+            public: String::new(),
         }
     }
 }

@@ -6,13 +6,18 @@ use super::conditional::{Part, part};
 use super::guard::Watch;
 use super::maps::Maps;
 use crate::site::{Content, Entry, Kind, Site};
+use crate::support::Pages;
+use crate::support::pages::Ready;
 use bytes::Bytes;
 use hyper::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, HeaderValue, REFERRER_POLICY, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_LANGUAGE, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
+    CONTENT_LENGTH, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderValue, LOCATION,
+    REFERRER_POLICY, TRANSFER_ENCODING, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
+use perennial_schemas::Timestamp;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::time::Instant;
 
 /// Pages load nothing from elsewhere and run nothing; their style is inline.
@@ -28,6 +33,8 @@ pub(crate) struct Source<'a> {
     pub(crate) maps: &'a Maps,
     /// Whether the server is ready, and why not.
     pub(crate) ready: &'a dyn Fn() -> Result<(), String>,
+    /// The time: pages are made for a day.
+    pub(crate) now: &'a dyn Fn() -> Timestamp,
 }
 
 /// Answers a request. Its header map is used again for the answer, so that a poll needs no other.
@@ -68,13 +75,54 @@ fn decide<B>(request: &mut Request<B>, source: &Source<'_>) -> Decided {
                 // The reason is for the operator's log and admin listener, not for the world.
                 Err(_) => probe(StatusCode::SERVICE_UNAVAILABLE, "not ready\n", head),
             },
-            _ => {
-                let mut missing = text(StatusCode::NOT_FOUND, "not found\n", head);
-                missing.1.insert(CACHE_CONTROL, source.site.missing.clone());
-                missing
-            }
+            _ => match page(request, source) {
+                Some(ready) => made(&ready, std::mem::take(request.headers_mut()), head, source.maps),
+                None => missing(source.site, head),
+            },
         },
     }
+}
+
+fn missing(site: &Site, head: bool) -> Decided {
+    let mut missing = text(StatusCode::NOT_FOUND, "not found\n", head);
+    missing.1.insert(CACHE_CONTROL, site.missing.clone());
+    missing
+}
+
+/// The page or feed at the request's address, if there is one.
+fn page<B>(request: &Request<B>, source: &Source<'_>) -> Option<Arc<Ready>> {
+    let uri = request.uri();
+    if !Pages::concern(uri.path()) {
+        return None;
+    }
+    let languages = request.headers().get(ACCEPT_LANGUAGE).and_then(|field| field.to_str().ok());
+    source.site.pages.find(uri.path(), uri.query(), languages, (source.now)())
+}
+
+/// The answer with a page or feed.
+fn made(ready: &Ready, headers: HeaderMap, head: bool, maps: &Maps) -> Decided {
+    let mut answer = if ready.status == 200 {
+        found(&ready.entry, headers, head, maps)
+    } else {
+        // What isn't there has no other version to compare with.
+        found(&ready.entry, HeaderMap::new(), head, maps)
+    };
+    if answer.0 == StatusCode::OK {
+        answer.0 = StatusCode::from_u16(ready.status).unwrap_or(StatusCode::OK);
+    }
+    for (name, value) in [
+        (CONTENT_LANGUAGE, &ready.language),
+        (CONTENT_DISPOSITION, &ready.disposition),
+        (LOCATION, &ready.location),
+    ] {
+        if let Some(value) = value {
+            answer.1.insert(name, value.clone());
+        }
+    }
+    if ready.language.is_some() {
+        answer.1.insert(VARY, HeaderValue::from_static("accept-language"));
+    }
+    answer
 }
 
 fn found(entry: &Entry, mut headers: HeaderMap, head: bool, maps: &Maps) -> Decided {

@@ -111,7 +111,12 @@ fn respond(core: &Core, watch: &Rc<Watch>, mut request: Request<Incoming>) -> Re
     let began = Instant::now();
     watch.asked();
     let mut site = core.site.borrow_mut();
-    let source = Source { site: site.load(), maps: &core.maps, ready: &|| core.shared.ready.check() };
+    let source = Source {
+        site: site.load(),
+        maps: &core.maps,
+        ready: &|| core.shared.ready.check(),
+        now: &|| (core.shared.now)(),
+    };
     let response = answer(&mut request, &source, Rc::clone(watch), began);
     core.tally.answered(response.status().as_u16());
     if core.shared.access {

@@ -1,63 +1,46 @@
-//! A site from a generation: its metadata read into memory, its targets left where they are, the support pages made.
-//! It verifies nothing: everything in a generation was verified before it was committed.
+//! A site from a generation: its metadata read into memory, its targets left where they are, the catalogue of its
+//! products. It verifies nothing: everything in a generation was verified before it was committed.
 
 use super::{Caching, Content, Entries, Entry, Kind, Site};
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::DiskError;
 use crate::generation::{Generation, Served};
-use crate::support;
+use crate::support::{Catalogue, Pages};
 use bytes::Bytes;
-use perennial_schemas::limits::{SUPPORT_LENGTH, TARGETS_LENGTH};
-use perennial_schemas::{Document, Timestamp, support::Support};
+use perennial_schemas::limits::TARGETS_LENGTH;
 use std::sync::Arc;
 
-/// The site of a generation. Files of the one before stay, so that a device that is halfway through finishes.
+/// The site of a generation, on a server with the public address `base`. Files of the one before stay, so that a device
+/// that is halfway through finishes; so do products of the site before that did not change.
 ///
 /// # Errors
 /// When a blob can't be read.
 pub(crate) fn site(
     served: &Served,
     previous: Option<&Generation>,
+    before: &Site,
     blobs: &Blobs,
     caching: &Caching,
-    now: Timestamp,
+    base: &str,
 ) -> Result<Site, DiskError> {
     let mut files = Entries::new();
     for generation in previous.into_iter().chain([&served.generation]) {
         add_files(&mut files, generation, blobs, caching)?;
     }
+    let catalogue = Catalogue::read(&served.generation, &before.pages.catalogue, blobs)?;
     let mut site = Site::empty(caching);
     site.generation = served.generation.number;
     site.files = Arc::new(files);
-    with_fresh(&site, served, blobs, caching, now)
+    site.pages = Arc::new(Pages::new(catalogue, base, caching));
+    Ok(with_fresh(&site, served, caching))
 }
 
-/// The same site with another timestamp, and pages as of `now`.
-///
-/// # Errors
-/// When a support record can't be read.
-pub(crate) fn with_fresh(
-    site: &Site,
-    served: &Served,
-    blobs: &Blobs,
-    caching: &Caching,
-    now: Timestamp,
-) -> Result<Site, DiskError> {
-    let mut fresh = Entries::new();
-    let mut add = |path: String, kind, bytes: Vec<u8>| {
-        let (digest, length) = (digest_of(&bytes), bytes.len() as u64);
-        let entry = Entry::new(&path, kind, Content::Memory(Bytes::from(bytes)), length, &digest, caching);
-        fresh.insert(path.into(), entry);
-    };
-    add("/metadata/timestamp.json".into(), Kind::Fresh, served.timestamp.clone());
-    for (product, path) in &served.generation.support {
-        let Some(file) = served.generation.files.get(path) else { continue };
-        // The record was read when it was taken in; a later version's record would have been refused there.
-        if let Ok(record) = Support::parse(&blobs.read(&file.sha256, SUPPORT_LENGTH)?) {
-            add(format!("/support/{product}"), Kind::Page, support::page(&record, now).into_bytes());
-        }
-    }
-    Ok(Site { fresh, ..site.clone() })
+/// The same site with another timestamp.
+pub(crate) fn with_fresh(site: &Site, served: &Served, caching: &Caching) -> Site {
+    let (path, bytes) = ("/metadata/timestamp.json", served.timestamp.clone());
+    let (digest, length) = (digest_of(&bytes), bytes.len() as u64);
+    let entry = Entry::new(path, Kind::Fresh, Content::Memory(Bytes::from(bytes)), length, &digest, caching);
+    Site { fresh: Entries::from([(path.into(), entry)]), ..site.clone() }
 }
 
 fn add_files(

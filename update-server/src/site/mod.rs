@@ -7,6 +7,7 @@ pub(crate) mod build;
 mod tests;
 
 use crate::blobs::Digest;
+use crate::support::{Catalogue, Pages};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use std::collections::HashMap;
@@ -33,6 +34,8 @@ pub enum Kind {
     Target,
     /// A page for people: changes.
     Page,
+    /// The same for machines: changes.
+    Feed,
 }
 
 /// One name's answer.
@@ -66,13 +69,15 @@ pub struct Site {
     pub fresh: Entries,
     /// `Cache-Control` of a 404.
     pub missing: HeaderValue,
+    /// Pages and feeds, which are made when they are asked for.
+    pub(crate) pages: Arc<Pages>,
 }
 
 /// How long caches may keep what changes.
 #[derive(Debug, Clone)]
 pub struct Caching {
     fresh: HeaderValue,
-    missing: HeaderValue,
+    pub(crate) missing: HeaderValue,
 }
 
 impl Caching {
@@ -102,7 +107,7 @@ impl Entry {
             HeaderValue::from_maybe_shared(Bytes::from(etag)).unwrap_or(HeaderValue::from_static("\"\""));
         let cache = match kind {
             Kind::Versioned | Kind::Target => HeaderValue::from_static("public, max-age=31536000, immutable"),
-            Kind::Fresh | Kind::Page => caching.fresh.clone(),
+            Kind::Fresh | Kind::Page | Kind::Feed => caching.fresh.clone(),
         };
         let media = match kind {
             Kind::Page => "text/html; charset=utf-8",
@@ -116,7 +121,13 @@ impl Entry {
 impl Site {
     /// A site that answers nothing yet.
     pub fn empty(caching: &Caching) -> Self {
-        Self { generation: 0, files: Arc::default(), fresh: Entries::new(), missing: caching.missing.clone() }
+        Self {
+            generation: 0,
+            files: Arc::default(),
+            fresh: Entries::new(),
+            missing: caching.missing.clone(),
+            pages: Arc::new(Pages::new(Catalogue::default(), "", caching)),
+        }
     }
 
     /// The entry of a request's path, as it stands in the request line.

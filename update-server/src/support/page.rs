@@ -1,9 +1,10 @@
 //! The plain page that says until when a product gets security updates: the answer first, then why, then whom to tell
 //! about a problem. Without script or cookie; every word comes from the signed record or from the calendar.
 
+use super::{Listed, View};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use perennial_schemas::Date;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Date, Timestamp};
 
 const STYLE: &str = "
 :root{color-scheme:light dark;--ink:#1a1d21;--soft:#545b64;--paper:#fff;--line:#d9dde2;--on:#0b6b3a;--soon:#8a4b00;--over:#a1232b;--link:#0b57a4}
@@ -29,9 +30,10 @@ enum Status {
     Ended,
 }
 
-/// The page of a record, as of `now`.
-pub fn page(record: &Support, now: Timestamp) -> String {
-    let (until, today) = (record.guaranteed_until(), now.date());
+/// The page of a product.
+pub(super) fn page(listed: &Listed, view: &View<'_>) -> String {
+    let (record, today) = (&listed.record, view.now.date());
+    let until = record.guaranteed_until();
     let status = status(until, today);
     let title = format!("{}: security updates", record.product);
     html! {
@@ -150,24 +152,22 @@ fn left(from: Date, to: Date) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::{date, listed, view};
     use super::*;
+    use perennial_schemas::Timestamp;
     use perennial_schemas::support::{Promise, VulnerabilityContact};
 
-    fn date(text: &str) -> Date {
-        text.parse().unwrap()
-    }
-
-    fn record(reason: &str) -> Support {
+    fn page_on(reason: &str, day: &str) -> String {
         let mut contact = VulnerabilityContact::new("mailto:security@example.com", 5, 1);
         contact.policy = Some("https://example.com/policy".into());
         let promise = Promise::new(Timestamp::from_unix(1_795_000_000), date("2031-06-30"), reason);
-        Support::new("thermostat".parse().unwrap(), promise, contact)
+        let record = Support::new("thermostat".parse().unwrap(), promise, contact);
+        page(&Listed { record, ..listed() }, &view(day))
     }
 
     #[test]
     fn the_page_gives_date_reason_and_contact_and_runs_nothing() {
-        let html =
-            page(&record("Five years <script>alert(1)</script> from launch."), date("2026-11-21").start());
+        let html = page_on("Five years <script>alert(1)</script> from launch.", "2026-11-21");
         assert!(
             html.contains(
                 "Security updates until at least <time datetime=\"2031-06-30\">30 June 2031</time>"
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_status_follows_the_calendar_to_the_day() {
-        let page_on = |day: &str| page(&record("why"), date(day).start());
+        let page_on = |day| page_on("why", day);
         assert!(page_on("2030-12-30").contains("Supported: 6 months left"));
         assert!(page_on("2030-12-31").contains("Support ends soon: 5 months left"));
         assert!(page_on("2031-06-30").contains("the rest of today left"));

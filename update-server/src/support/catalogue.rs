@@ -1,0 +1,181 @@
+//! All products of a generation. Made once when it is published, by reading records, channels and manifests from the
+//! blobs; products that did not change are taken over from the one before. It renders nothing.
+
+use super::routes::{self, Query};
+use super::{Listed, Rendered, Update, View};
+use crate::blobs::{Blobs, Digest};
+use crate::disk::DiskError;
+use crate::generation::{FileRef, Generation};
+use perennial_schemas::channel::Channel;
+use perennial_schemas::ident::ChannelName;
+use perennial_schemas::release::Release;
+use perennial_schemas::support::Support;
+use perennial_schemas::{Document, ProductName, Timestamp};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Catalogue {
+    products: BTreeMap<ProductName, Kept>,
+    /// The number of the generation that it was made from; 0 before the first.
+    pub(crate) generation: u64,
+}
+
+/// A product with what it was read from.
+#[derive(Debug)]
+struct Kept {
+    listed: Arc<Listed>,
+    sources: Vec<Digest>,
+}
+
+/// The small files of a product that its pages are made from.
+#[derive(Debug, Default)]
+struct Sources {
+    channels: Vec<Digest>,
+    releases: Vec<Digest>,
+}
+
+impl Catalogue {
+    /// Reads the products of a generation.
+    ///
+    /// # Errors
+    /// When a blob can't be read.
+    pub(crate) fn read(
+        generation: &Generation,
+        before: &Catalogue,
+        blobs: &Blobs,
+    ) -> Result<Self, DiskError> {
+        let mut small = sources(generation);
+        let mut products = BTreeMap::new();
+        for (product, path) in &generation.support {
+            let (Ok(name), Some(file)) = (product.parse::<ProductName>(), generation.files.get(path)) else {
+                continue;
+            };
+            let sources = small.remove(product.as_str()).unwrap_or_default();
+            let signed_until = signed_until(generation, product);
+            if let Some(kept) = kept(before, &name, file, &sources, signed_until)
+                .map_or_else(|| read(file, &sources, signed_until, blobs), |kept| Ok(Some(kept)))?
+            {
+                products.insert(name, kept);
+            }
+        }
+        Ok(Self { products, generation: generation.number })
+    }
+
+    /// A catalogue of these products.
+    #[cfg(test)]
+    pub(crate) fn of(products: impl IntoIterator<Item = Listed>) -> Self {
+        let kept = |listed: Listed| {
+            let name = listed.record.product.clone();
+            (name, Kept { listed: Arc::new(listed), sources: Vec::new() })
+        };
+        Self { products: products.into_iter().map(kept).collect(), generation: 1 }
+    }
+
+    /// The product of that name.
+    pub(crate) fn get(&self, name: &ProductName) -> Option<&Arc<Listed>> {
+        self.products.get(name).map(|kept| &kept.listed)
+    }
+
+    /// Every product, by name.
+    pub(crate) fn products(&self) -> impl Iterator<Item = &Arc<Listed>> {
+        self.products.values().map(|kept| &kept.listed)
+    }
+
+    /// The answer at a path, if it is one of the pages'. The same arguments give the same bytes.
+    pub(crate) fn answer(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        _accept_language: Option<&str>,
+        view: &View<'_>,
+    ) -> Option<Rendered> {
+        routes::answer(self, path, &Query::read(query), "en", view)
+    }
+}
+
+/// The small files of each product, by their addresses.
+fn sources(generation: &Generation) -> HashMap<&str, Sources> {
+    let mut found: HashMap<&str, Sources> = HashMap::new();
+    for (path, file) in &generation.files {
+        let Some((product, name)) = path.strip_prefix("targets/").and_then(|rest| rest.split_once('/'))
+        else {
+            continue;
+        };
+        if name.ends_with(".channel.json") {
+            found.entry(product).or_default().channels.push(file.sha256);
+        } else if name.ends_with(".release.json") {
+            found.entry(product).or_default().releases.push(file.sha256);
+        }
+    }
+    found
+}
+
+/// When the signatures on a product's role expire. A record outside a role of its own is signed by the top-level role.
+fn signed_until(generation: &Generation, product: &str) -> Timestamp {
+    let expiries = &generation.expiries;
+    // A generation without either was never accepted.
+    expiries.get(product).or_else(|| expiries.get("targets")).copied().unwrap_or(Timestamp::EPOCH)
+}
+
+fn kept(
+    before: &Catalogue,
+    name: &ProductName,
+    file: &FileRef,
+    sources: &Sources,
+    signed_until: Timestamp,
+) -> Option<Kept> {
+    let kept = before.products.get(name)?;
+    let same = kept.listed.sha256 == file.sha256
+        && kept.listed.signed_until == signed_until
+        && kept.sources == sources.all();
+    same.then(|| Kept { listed: Arc::clone(&kept.listed), sources: sources.all() })
+}
+
+/// Reads a product. Its documents were read when they were taken in; one that a later version refuses is left out.
+fn read(
+    file: &FileRef,
+    sources: &Sources,
+    signed_until: Timestamp,
+    blobs: &Blobs,
+) -> Result<Option<Kept>, DiskError> {
+    let Some(record) = document::<Support>(blobs, &file.sha256)? else { return Ok(None) };
+    let mut channels = Vec::new();
+    for digest in &sources.channels {
+        channels.extend(document::<Channel>(blobs, digest)?);
+    }
+    let mut updates = Vec::new();
+    for digest in &sources.releases {
+        if let Some(release) = document::<Release>(blobs, digest)? {
+            updates.extend(update(release, digest, &channels));
+        }
+    }
+    updates.sort_by(|a, b| {
+        (b.release.created, &b.release.version).cmp(&(a.release.created, &a.release.version))
+    });
+    let listed = Listed { record, sha256: file.sha256, signed_until, updates };
+    Ok(Some(Kept { listed: Arc::new(listed), sources: sources.all() }))
+}
+
+/// A release as the channels have it; nothing where none ever offered it.
+fn update(release: Release, manifest: &Digest, channels: &[Channel]) -> Option<Update> {
+    let offers = |channel: &&Channel| channel.releases.iter().any(|offered| offered.manifest == *manifest);
+    let names: BTreeSet<ChannelName> =
+        channels.iter().filter(offers).map(|channel| channel.channel.clone()).collect();
+    let withdrawn = channels.iter().flat_map(|channel| &channel.withdrawn);
+    let withdrawn = withdrawn.filter(|gone| gone.manifest == *manifest).min_by_key(|gone| gone.at).cloned();
+    let known = withdrawn.is_some() || !names.is_empty();
+    let release = Release { images: Vec::new(), ..release };
+    known.then(|| Update { release, withdrawn, channels: names.into_iter().collect() })
+}
+
+fn document<T: Document>(blobs: &Blobs, digest: &Digest) -> Result<Option<T>, DiskError> {
+    Ok(T::parse(&blobs.read(digest, T::MAX_LENGTH)?).ok())
+}
+
+impl Sources {
+    fn all(&self) -> Vec<Digest> {
+        self.channels.iter().chain(&self.releases).copied().collect()
+    }
+}
