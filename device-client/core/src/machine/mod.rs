@@ -334,7 +334,7 @@ impl Client {
         source.is_none_or(|source| source.expires > clock)
     }
 
-    /// Whether everything is here that the update needs from now on, and is still vouched for.
+    /// Whether everything is here that the update needs from now on, is still vouched for, and wanted.
     fn goes_on_alone(&self, now: Timestamp) -> bool {
         let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
         let is_here = match self.journal.state {
@@ -344,7 +344,8 @@ impl Client {
             State::Installed => true,
             _ => false,
         };
-        is_here && self.is_current(now)
+        let put_off = self.journal.postponed_until.is_some_and(|until| until > now);
+        is_here && self.is_current(now) && !put_off
     }
 
     /// Whether the plan comes from a channel, and not from the owner who wants the other slot back.

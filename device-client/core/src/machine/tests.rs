@@ -378,6 +378,34 @@ fn an_owner_who_puts_updates_off_stops_the_one_under_way_and_loses_nothing() {
 }
 
 #[test]
+fn what_is_here_goes_on_while_nobody_answers_but_neither_for_ever_nor_against_the_owner() {
+    let installed = || {
+        let mut client = chosen();
+        happen(&mut client, &TO_INSTALLED);
+        Client::new(client.journal().clone(), Settings::default())
+    };
+    let unanswered = |mut client: Client, code, now| {
+        client.handle(started(Slot::A, BootFlag::Unbootable), now).unwrap();
+        assert_eq!(effect(&mut client, now), Some(Effect::Check));
+        client.handle(Input::Failed(PortError::new(code, "checking", "gone")), now).unwrap();
+        effect(&mut client, now)
+    };
+    let activate = Some(Effect::Activate { tries: 3 });
+    assert_eq!(unanswered(installed(), FailureCode::Unreachable, NOW), activate);
+    // Somebody who answers, and wrongly, may be hiding something.
+    assert_eq!(unanswered(installed(), FailureCode::Rollback, NOW), None);
+    assert_eq!(unanswered(installed(), FailureCode::Unreachable, NOW.plus_days(7)), None, "it has expired");
+    let mut put_off = installed();
+    put_off.handle(Input::Owner(Wish::PostponeUntil(NOW.plus_days(2))), NOW).unwrap();
+    assert_eq!(unanswered(put_off, FailureCode::Unreachable, NOW), None);
+    // What is streamed needs the network in any case.
+    let mut streamed = chosen();
+    happen(&mut streamed, &TO_INSTALLED[..3]);
+    let streamed = Client::new(streamed.journal().clone(), Settings::default());
+    assert_eq!(unanswered(streamed, FailureCode::Unreachable, NOW), None);
+}
+
+#[test]
 fn a_failed_release_waits_longer_each_time_and_after_three_for_the_owner() {
     let mut client = chosen();
     let mut waits = vec![];

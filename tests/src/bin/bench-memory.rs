@@ -1,0 +1,108 @@
+//! `bench-memory [TARGETS …]`: how much memory a device takes to read a product's role with that many targets, from its first
+//! refresh to a found target and a saved trust state. For docs/decisions/0006.
+//!
+//! Each repository is made here and read by a process of its own, whose greatest resident size Linux tells.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark's tool: a panic ends it")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "a benchmark's tool reads files and prints"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use perennial_device_core::crypto::Ring;
+use perennial_device_core::trust::{
+    FetchError, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, drive,
+};
+use perennial_tests::simulator::{Repository, day};
+
+const PRODUCT: &str = "thermostat";
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, folder] = &arguments[..]
+        && first == "read"
+    {
+        return read(Path::new(folder));
+    }
+    println!("{:>8} {:>10} {:>12} {:>12}", "targets", "role file", "before", "at most");
+    for targets in arguments.iter().map(|number| number.parse().unwrap()) {
+        let folder = tempfile::tempdir().unwrap();
+        let length = make(folder.path(), targets);
+        let read =
+            Command::new(std::env::current_exe().unwrap()).arg("read").arg(folder.path()).output().unwrap();
+        let said = String::from_utf8(read.stdout).unwrap();
+        println!("{targets:>8} {:>7}.{} MB {}", length / 1_000_000, length / 100_000 % 10, said.trim_end());
+    }
+}
+
+/// Writes a repository whose product has so many targets, four a release. Returns the length of its role's file.
+fn make(folder: &Path, targets: usize) -> usize {
+    let mut repository = Repository::new();
+    repository.delegate("targets", PRODUCT, &["thermostat/*"], true);
+    for number in 0..targets {
+        let ending =
+            ["release.json", "revC.image.zst", "revC.image.zst.index", "revC.image.index"][number % 4];
+        repository.add_target(
+            PRODUCT,
+            &format!("{PRODUCT}/1.{}.0.{ending}", number / 4),
+            &number.to_be_bytes(),
+        );
+    }
+    repository.publish();
+    for (name, bytes) in &repository.files {
+        std::fs::write(folder.join(name), bytes).unwrap();
+    }
+    repository.files[&format!("2.{PRODUCT}.json")].len()
+}
+
+/// What a device does with it at its first check.
+fn read(folder: &Path) {
+    let mut source = Folder(folder.to_owned());
+    let root = std::fs::read(folder.join("1.root.json")).unwrap();
+    let state = TrustState::new(&root, &Ring).unwrap();
+    let before = peak();
+    let mut store = Encoded::default();
+    let mut refresh = Refresh::new(state, &Ring, day(1), Limits::default());
+    drive(&mut refresh, &mut source, &mut store).unwrap();
+    refresh.find(&format!("{PRODUCT}/1.0.0.release.json").parse().unwrap()).unwrap();
+    match drive(&mut refresh, &mut source, &mut store) {
+        Ok(()) => assert!(refresh.found().is_some() && store.0 > 0),
+        Err(error) => return println!("refused: {error}: {}", std::error::Error::source(&error).unwrap()),
+    }
+    println!("{:>9} kB {:>9} kB", before, peak());
+}
+
+/// The greatest resident size of this process so far, in kB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+struct Folder(PathBuf);
+
+impl MetadataSource for Folder {
+    fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, FetchError> {
+        match std::fs::read(self.0.join(&request.path)) {
+            Ok(bytes) if bytes.len() as u64 > request.max_length => {
+                Err(FetchError::TooLong { limit: request.max_length })
+            }
+            found => Ok(found.ok()),
+        }
+    }
+}
+
+/// Encodes the state as a store does, and forgets it.
+#[derive(Default)]
+struct Encoded(usize);
+
+impl TrustStore for Encoded {
+    fn save(&mut self, state: &TrustState) -> Result<(), StoreError> {
+        self.0 = state.encode().len();
+        Ok(())
+    }
+}
