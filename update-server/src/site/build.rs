@@ -27,6 +27,7 @@ pub(crate) fn site(
     for generation in previous.into_iter().chain([&served.generation]) {
         add_files(&mut files, generation, blobs, caching)?;
     }
+    add_records(&mut files, &served.generation, caching);
     let catalogue = Catalogue::read(&served.generation, &before.pages.catalogue, blobs)?;
     let mut site = Site::empty(caching);
     site.generation = served.generation.number;
@@ -41,6 +42,16 @@ pub(crate) fn with_fresh(site: &Site, served: &Served, caching: &Caching) -> Sit
     let (digest, length) = (digest_of(&bytes), bytes.len() as u64);
     let entry = Entry::new(path, Kind::Fresh, Content::Memory(Bytes::from(bytes)), length, &digest, caching);
     Site { fresh: Entries::from([(path.into(), entry)]), ..site.clone() }
+}
+
+/// The signed records under addresses that stay the same, as they are: what anybody checks the pages against.
+fn add_records(files: &mut Entries, generation: &Generation, caching: &Caching) {
+    for (product, path) in &generation.support {
+        let Some(file) = generation.files.get(path) else { continue };
+        let (name, content) = (format!("/support/{product}/record.json"), Content::Blob(file.sha256));
+        let entry = Entry::new(&name, Kind::Feed, content, file.length, &file.sha256, caching);
+        files.insert(name.into(), entry);
+    }
 }
 
 fn add_files(

@@ -18,6 +18,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub(crate) struct Catalogue {
     products: BTreeMap<ProductName, Kept>,
+    /// Products that have channels or releases, and no record of what was promised.
+    pub(crate) unpromised: BTreeSet<ProductName>,
     /// The number of the generation that it was made from; 0 before the first.
     pub(crate) generation: u64,
 }
@@ -60,7 +62,9 @@ impl Catalogue {
                 products.insert(name, kept);
             }
         }
-        Ok(Self { products, generation: generation.number })
+        let unpromised = small.keys().filter(|name| !generation.support.contains_key(**name));
+        let unpromised = unpromised.filter_map(|name| name.parse().ok()).collect();
+        Ok(Self { products, unpromised, generation: generation.number })
     }
 
     /// A catalogue of these products.
@@ -70,7 +74,11 @@ impl Catalogue {
             let name = listed.record.product.clone();
             (name, Kept { listed: Arc::new(listed), sources: Vec::new() })
         };
-        Self { products: products.into_iter().map(kept).collect(), generation: 1 }
+        Self {
+            products: products.into_iter().map(kept).collect(),
+            unpromised: BTreeSet::new(),
+            generation: 1,
+        }
     }
 
     /// The product of that name.

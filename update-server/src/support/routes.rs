@@ -9,10 +9,22 @@ type OfProduct = fn(&Listed, &View<'_>) -> Rendered;
 type OfCatalogue = fn(&Catalogue, &View<'_>, &Query) -> Rendered;
 
 /// Under `/support/{product}/`. Every name has a dot, which no cohort's name has.
-pub(super) const PRODUCT: &[(&str, OfProduct)] = &[("summary.json", feeds::summary)];
+pub(super) const PRODUCT: &[(&str, OfProduct)] = &[
+    ("summary.json", feeds::summary::of),
+    ("openeox.json", feeds::openeox::of),
+    ("endoflife.json", feeds::endoflife::of),
+    ("calendar.ics", feeds::calendar::of),
+    ("feed.atom", feeds::atom::of),
+    ("mud.json", feeds::profile::of),
+];
 
 /// Whole paths. A product of the same name comes first: its address is permanent.
-pub(super) const CATALOGUE: &[(&str, OfCatalogue)] = &[];
+pub(super) const CATALOGUE: &[(&str, OfCatalogue)] = &[
+    ("/support/products.csv", feeds::retail::csv),
+    ("/support/products.json", feeds::retail::all),
+    ("/support/feed.atom", feeds::atom::of_all),
+    ("/.well-known/security.txt", feeds::contacts::security_txt),
+];
 
 /// The parameters of an address, decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

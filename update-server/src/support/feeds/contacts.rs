@@ -1,0 +1,70 @@
+//! `/.well-known/security.txt` (RFC 9116): where to report a weakness in any product here, from the contacts of their
+//! records. It expires when the first of those records has to be signed again, so that a file that nobody renews is
+//! never believed for longer than the records in it.
+
+use super::{Listed, Rendered, View, absent, plain};
+use crate::support::catalogue::Catalogue;
+use crate::support::routes::Query;
+use perennial_schemas::Timestamp;
+use std::collections::BTreeMap;
+
+const MEDIA: &str = "text/plain; charset=utf-8";
+
+/// Contacts in the file, those of the most products first. RFC 9116 (5.4) suggests that readers take 32 KB: 32 addresses of
+/// at most 500 bytes, and as many policies and keys at a third of that, fit. The page of each product has its own.
+const ADDRESSES: usize = 24;
+
+/// The file; 404 where there is nothing to report about.
+pub(crate) fn security_txt(catalogue: &Catalogue, view: &View<'_>, _: &Query) -> Rendered {
+    let Some(expires) = expires(catalogue, view.now) else {
+        return absent("no product is listed here yet\n");
+    };
+    let mut lines = vec![
+        "# Each product's own page under /support/ says what a reporter may expect, and when.".to_owned(),
+    ];
+    let mut add = |name: &str, values: Vec<&str>| {
+        lines.extend(values.into_iter().map(|value| format!("{name}: {}", plain(value).replace('\n', " "))));
+    };
+    add(
+        "Contact",
+        common(catalogue, |listed| listed.record.contact.contacts.iter().map(String::as_str).collect()),
+    );
+    let expires = expires.to_string();
+    add("Expires", vec![&expires]);
+    add(
+        "Encryption",
+        common(catalogue, |listed| listed.record.contact.encryption.as_deref().into_iter().collect()),
+    );
+    add("Policy", common(catalogue, |listed| listed.record.contact.policy.as_deref().into_iter().collect()));
+    let languages =
+        common(catalogue, |listed| listed.record.contact.languages.iter().map(String::as_str).collect())
+            .join(", ");
+    if !languages.is_empty() {
+        // At most one line of it (2.5.8).
+        add("Preferred-Languages", vec![&languages]);
+    }
+    let own = view.address("/.well-known/security.txt");
+    if own.starts_with("https://") {
+        add("Canonical", vec![&own]);
+    }
+    Rendered::new(MEDIA, lines.join("\n") + "\n")
+}
+
+/// When the file expires: when the signatures on the first record do whose maker still renews it, or when the last did.
+/// `None` without products.
+pub(crate) fn expires(catalogue: &Catalogue, now: Timestamp) -> Option<Timestamp> {
+    let ends = || catalogue.products().map(|listed| listed.signed_until);
+    ends().filter(|end| now <= *end).min().or_else(|| ends().max())
+}
+
+/// What products have in common, what most have first, without repetitions.
+fn common<'a>(catalogue: &'a Catalogue, of: impl Fn(&'a Listed) -> Vec<&'a str>) -> Vec<&'a str> {
+    let mut counted: BTreeMap<&str, usize> = BTreeMap::new();
+    for value in catalogue.products().flat_map(|listed| of(listed)) {
+        *counted.entry(value).or_default() += 1;
+    }
+    let mut values: Vec<(&str, usize)> = counted.into_iter().collect();
+    values.sort_by_key(|(value, count)| (std::cmp::Reverse(*count), *value));
+    values.truncate(ADDRESSES);
+    values.into_iter().map(|(value, _)| value).collect()
+}
