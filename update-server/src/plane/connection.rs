@@ -22,13 +22,16 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
-/// Bytes that rustls may hold for a reader that is slower than this side. With 16,384 such readers that is 1 GiB.
+/// Bytes that rustls may hold for a reader that is slower than this side; a connection that rests holds none of them.
+/// With 16,384 slow readers that is 1 GiB, and the kernel holds more for each than this. Half of it would cost streams
+/// a system call for each 32 KiB.
 const TLS_BUFFER: usize = 64 << 10;
 
 /// Reads of 8 KiB after a refusal: 256 KiB at most.
 const LINGER: usize = 32;
 
-/// Serves a connection until its end.
+/// Serves a connection until its end. What a resting device doesn't need (HTTP/2, hyper's reader, the other kind of
+/// stream) is boxed when it is reached: most connections rest most of the time, and each holds its whole future.
 pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcceptor>, counted: Counted) {
     let watch = Watch::new(Rc::clone(&core.tally), tls.is_some());
     let _registered = core.register(&watch);
@@ -39,16 +42,17 @@ pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcce
             matches!(unless_ended(&watch, socket.peek(&mut start)).await, Some(Ok(4)) if &start == b"PRI ");
         watch.established(http2);
         let socket = Watched { socket, watch: Rc::clone(&watch) };
-        return speak(core, watch, socket, http2).await;
+        return Box::pin(speak(core, watch, socket, http2)).await;
     };
     let socket = Watched { socket, watch: Rc::clone(&watch) };
-    match unless_ended(&watch, acceptor.accept(socket)).await {
+    match unless_ended(&watch, Box::pin(acceptor.accept(socket))).await {
         Some(Ok(mut stream)) => {
             let session = stream.get_mut().1;
             session.set_buffer_limit(Some(TLS_BUFFER));
             let http2 = session.alpn_protocol() == Some(b"h2");
             watch.established(http2);
-            speak(core, watch, stream, http2).await;
+            // A session has about a KiB, and would lie in the future once for each call that it is handed to.
+            Box::pin(speak(core, watch, Box::new(stream), http2)).await;
         }
         Some(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
@@ -79,13 +83,13 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + 'static>(
             .initial_stream_window_size(65_535)
             .initial_connection_window_size(65_535)
             .max_frame_size(16_384);
-        let connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        run(&watch, connection, |connection| connection.graceful_shutdown()).await;
+        let mut connection = Box::pin(builder.serve_connection(TokioIo::new(stream), service));
+        run(&watch, connection.as_mut(), |connection| connection.graceful_shutdown()).await;
     } else if core.shared.access {
-        general(&core, &watch, stream, service).await;
+        Box::pin(general(&core, &watch, stream, service)).await;
     } else {
         match poll::serve(&core, &watch, stream).await {
-            After::Else(stream) => general(&core, &watch, stream, service).await,
+            After::Else(stream) => Box::pin(general(&core, &watch, stream, service)).await,
             After::Over => {}
         }
     }

@@ -1,5 +1,6 @@
 //! `bench-load poll ADDRESS CONNECTIONS SECONDS PATH TAG [CA]`: one thread that polls over that many kept-alive connections,
-//! each asking again as soon as it has its 304, for that many seconds; prints `polls N seconds S`.
+//! each asking again as soon as it has its 304, for that many seconds after each has polled once; prints
+//! `polls N seconds S all M`, where M counts the polls before, too.
 //! `bench-load rest ADDRESS CONNECTIONS PATH TAG [CA]`: opens the connections, polls once on each, prints `resting`, and
 //! keeps them open until its standard input ends.
 //!
@@ -9,6 +10,7 @@
 #![allow(
     clippy::expect_used,
     clippy::disallowed_methods,
+    clippy::disallowed_macros,
     reason = "a tool for benchmarks: whatever fails ends it"
 )]
 
@@ -36,7 +38,8 @@ fn main() {
             let (before, began) = (load.polls, Instant::now());
             let end = began + Duration::from_secs(number(seconds) as u64);
             load.run_until(|_, _| Instant::now() >= end);
-            println!("polls {} seconds {:.6}", load.polls - before, began.elapsed().as_secs_f64());
+            let seconds = began.elapsed().as_secs_f64();
+            println!("polls {} seconds {seconds:.6} all {}", load.polls - before, load.polls);
         }
         ["rest", address, connections, path, tag, ref ca @ ..] => {
             let mut load = Load::new(address, number(connections), path, tag, ca.first().copied());
