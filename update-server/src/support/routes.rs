@@ -16,6 +16,12 @@ pub(super) const PRODUCT: &[(&str, OfProduct)] = &[
     ("calendar.ics", feeds::calendar::of),
     ("feed.atom", feeds::atom::of),
     ("mud.json", feeds::profile::of),
+    ("label.svg", feeds::label::svg::<0>),
+    ("label-a7.svg", feeds::label::svg::<1>),
+    ("label-a6.svg", feeds::label::svg::<2>),
+    ("label.png", feeds::label::png::<0>),
+    ("label-a7.png", feeds::label::png::<1>),
+    ("label-a6.png", feeds::label::png::<2>),
 ];
 
 /// Whole paths. A product of the same name comes first: its address is permanent.

@@ -25,6 +25,8 @@ pub(crate) mod summary;
 #[cfg(test)]
 mod tests;
 
+pub(crate) mod label;
+
 use super::{Listed, Rendered, View};
 use crate::blobs::digest_of;
 use perennial_schemas::Date;
