@@ -96,6 +96,7 @@ pub trait Document: DeserializeOwned {
         let json = Json::parse(text)?;
         check_format::<Self>(&json)?;
         check_requires::<Self>(&json)?;
+        drop(json);
         let document: Self =
             serde_json::from_slice(text).map_err(|e| FormatError::shape(Self::WHAT, e.to_string()))?;
         document.validate()?;

@@ -21,7 +21,7 @@ pub const TARGETS_LENGTH: u64 = 8 * 1024 * 1024;
 pub const ROOT_ROTATIONS: u32 = 1024;
 
 /// Targets in one role that a signer writes. A release of one image has four, so this is 3,000 releases of a product. The
-/// file then has 1.7 MB, and a device needs about 27 MB to read it (docs/decisions/0006). Stops a product from growing past
+/// file then has 1.7 MB, and a device needs 27.6 MB to read it (docs/decisions/0006). Stops a product from growing past
 /// what its devices can load: from there on its files stand in hashed bins.
 pub const TARGETS_IN_A_ROLE: usize = 12_000;
 

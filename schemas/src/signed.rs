@@ -79,10 +79,7 @@ impl<T: Role> Signed<T> {
         if text.len() as u64 > T::MAX_LENGTH {
             return Err(FormatError::TooLong { what: T::WHAT, limit: T::MAX_LENGTH });
         }
-        let json = Json::parse(text)?;
-        let signed =
-            json.get("signed").ok_or_else(|| FormatError::shape(T::WHAT, "\"signed\" is missing"))?;
-        let canonical = to_canonical(signed);
+        let canonical = canonical_signed::<T>(text)?;
         let envelope: Envelope<T> =
             serde_json::from_slice(text).map_err(|e| FormatError::shape(T::WHAT, e.to_string()))?;
         if envelope.signatures.len() > SIGNATURES {
@@ -157,6 +154,14 @@ impl<T: Role> Signed<T> {
         self.check(authority, crypto)?;
         Ok(Verified { value: self.value })
     }
+}
+
+/// What signatures cover. The JSON tree of a large role is the most that a device holds of it: it goes before the typed
+/// value comes.
+fn canonical_signed<T: Role>(text: &[u8]) -> Result<Vec<u8>, FormatError> {
+    let json = Json::parse(text)?;
+    let signed = json.get("signed").ok_or_else(|| FormatError::shape(T::WHAT, "\"signed\" is missing"))?;
+    Ok(to_canonical(signed))
 }
 
 impl Signed<crate::tuf::Root> {

@@ -15,7 +15,8 @@ use std::process::Command;
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::trust::{
-    FetchError, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, drive,
+    DriveError, FetchError, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore,
+    drive,
 };
 use perennial_tests::simulator::{Repository, day};
 
@@ -68,10 +69,10 @@ fn read(folder: &Path) {
     let mut store = Encoded::default();
     let mut refresh = Refresh::new(state, &Ring, day(1), Limits::default());
     drive(&mut refresh, &mut source, &mut store).unwrap();
-    refresh.find(&format!("{PRODUCT}/1.0.0.release.json").parse().unwrap()).unwrap();
-    match drive(&mut refresh, &mut source, &mut store) {
+    let begun = refresh.find(&format!("{PRODUCT}/1.0.0.release.json").parse().unwrap());
+    match begun.map_err(DriveError::from).and_then(|()| drive(&mut refresh, &mut source, &mut store)) {
         Ok(()) => assert!(refresh.found().is_some() && store.0 > 0),
-        Err(error) => return println!("refused: {error}: {}", std::error::Error::source(&error).unwrap()),
+        Err(error) => return println!("refused: {error}"),
     }
     println!("{:>9} kB {:>9} kB", before, peak());
 }
