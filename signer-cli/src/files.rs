@@ -402,3 +402,23 @@ fn folder_of(path: &Path) -> &Path {
 fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|file| file.sync_all()).map_err(FileError::io("write", folder))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_foreign_file_is_read_by_its_own_name_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, pipe] = ["file", "link", "pipe"].map(|name| folder.path().join(name));
+        fs::write(&file, b"abc").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(read_foreign(&file, 3).unwrap(), b"abc");
+        assert!(matches!(read_foreign(&file, 2), Err(FileError::TooLong { limit: 2, .. })));
+        for odd in [&link, &pipe, &folder.path().to_path_buf()] {
+            assert!(matches!(read_foreign(odd, 3), Err(FileError::NotAFile { .. })), "{odd:?}");
+        }
+        assert_eq!(read_foreign_if_there(&folder.path().join("none"), 3).unwrap(), None);
+    }
+}

@@ -146,7 +146,11 @@ impl std::fmt::Display for ImportReport {
                 "Its file names carry no versions; the next change of the root says that they do from then on."
             )?;
         }
-        writeln!(f, "Next: bring its keys with key import; root show lists whose are asked for.")
+        writeln!(
+            f,
+            "Next: bring its keys with key import, and lay their public halves into keys/, so that reviews name them."
+        )?;
+        writeln!(f, "root show lists whose are asked for.")
     }
 }
 

@@ -153,6 +153,12 @@ impl Desk {
         self.carry_to(other);
     }
 
+    /// The folder of the proposal whose name has this in it.
+    pub(crate) fn proposal_named(&self, part: &str) -> PathBuf {
+        let mut all = fs::read_dir(self.path("repo/proposals")).unwrap().map(|e| e.unwrap().path());
+        all.find(|path| path.to_str().unwrap().contains(part)).unwrap()
+    }
+
     /// The folder of the only open proposal.
     pub(crate) fn proposal(&self) -> PathBuf {
         let mut all: Vec<_> =

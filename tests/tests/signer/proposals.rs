@@ -103,6 +103,25 @@ fn a_changed_target_file_is_refused() {
 }
 
 #[test]
+fn an_odd_entry_among_the_proposals_stops_nobody() {
+    let desk = extension();
+    let proposals = desk.path("repo/proposals");
+    fs::write(proposals.join("notes.txt"), "x").unwrap();
+    fs::create_dir(proposals.join("empty")).unwrap();
+    std::os::unix::fs::symlink(desk.proposal_named("product-extend"), proposals.join("link")).unwrap();
+    let status = desk.ok("status");
+    assert!(
+        status.contains(
+            "! the proposal empty can't be read: can't read DESK/repo/proposals/empty/proposal.json"
+        ),
+        "{status}"
+    );
+    assert_eq!(status.matches("Proposal 2026").count(), 1, "{status}");
+    fs::remove_dir(proposals.join("empty")).unwrap();
+    desk.ok("sign --key erin.key");
+}
+
+#[test]
 fn a_file_that_nobody_vouches_for_is_refused() {
     let desk = extension();
     fs::write(desk.proposal().join("targets/thermostat/extra"), "x").unwrap();
