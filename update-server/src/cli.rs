@@ -32,6 +32,9 @@ enum Command {
     Push(commands::push::Arguments),
     /// Write everything that is served into a folder or a file that devices can update from
     ExportSite(commands::export_site::Arguments),
+    /// Look at what makers promised, over all products
+    #[command(subcommand)]
+    Support(commands::support::Command),
 }
 
 /// How a command is pointed at a state folder: by a configuration, or directly.
@@ -60,6 +63,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         Command::Ingest(arguments) => commands::ingest::run(&arguments, io),
         Command::Push(arguments) => commands::push::run(&arguments, io),
         Command::ExportSite(arguments) => commands::export_site::run(&arguments, io),
+        Command::Support(command) => commands::support::run(&command, io),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

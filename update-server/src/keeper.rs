@@ -17,6 +17,7 @@ use crate::site::{Caching, Site, build};
 use crate::state::Held;
 use crate::status::{Facts, Ingesting, Running, Status};
 use crate::store::{Store, StoreError};
+use crate::support::feeds::contacts;
 use crate::sweep::{Swept, sweep};
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
@@ -309,10 +310,11 @@ impl Keeper {
 
     fn note_expiries(&self, served: &Served, now: Timestamp) {
         let timestamp = freshness::read(&served.timestamp).map(|(fresh, _)| fresh.expires).ok();
-        let roles = served.generation.expiries.iter().map(|(role, expires)| (role.as_str(), *expires));
-        for (role, expires) in roles.chain(timestamp.map(|expires| ("timestamp", expires))) {
+        let ends = contacts::ends(&served.generation, now);
+        for (name, expires) in ends.into_iter().chain(timestamp.map(|expires| ("timestamp".into(), expires)))
+        {
             let days = (expires.unix() - now.unix()) as f64 / 86_400.0;
-            self.metrics.expiry_days.with_label_values(&[role]).set(days);
+            self.metrics.expiry_days.with_label_values(&[&name]).set(days);
         }
     }
 }

@@ -55,7 +55,7 @@ pub struct Metrics {
     pub handshakes_failed: IntCounter,
     /// The generation that is served.
     pub generation: IntGauge,
-    /// Days until each role's metadata expires.
+    /// Days until each role's metadata expires, and `security.txt`.
     pub expiry_days: GaugeVec,
     /// Days until the TLS certificate expires.
     pub certificate_days: Gauge,
@@ -115,7 +115,7 @@ impl Metrics {
         )?;
         registry.register(Box::new(seconds.clone()))?;
         let expiry_days = GaugeVec::new(
-            Opts::new("perennial_expiry_days", "Days until a role's metadata expires"),
+            Opts::new("perennial_expiry_days", "Days until a role's metadata expires, or security.txt"),
             &["role"],
         )?;
         registry.register(Box::new(expiry_days.clone()))?;

@@ -7,6 +7,7 @@ use crate::generation::Served;
 use crate::ingest::Reason;
 use crate::refusals::{Last, Refused, Tally};
 use crate::store::{Store, StoreError};
+use crate::support::feeds::contacts::{SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -45,7 +46,7 @@ pub struct Status {
     pub timestamp_expires: Option<Timestamp>,
     /// True when an offline key signed the timestamp, and this server can't renew it.
     pub timestamp_offline: bool,
-    /// When each role's metadata stops being trusted.
+    /// When each role's metadata stops being trusted, and `security.txt`.
     pub expires: BTreeMap<String, Timestamp>,
     /// Bundles that were refused, by reason.
     pub refused: BTreeMap<String, Tally>,
@@ -137,7 +138,7 @@ impl Facts<'_> {
             files: generation.map_or(0, |generation| generation.files.len()),
             timestamp_expires: fresh.map(|(fresh, _)| fresh.expires),
             timestamp_offline: generation.is_some_and(|generation| generation.offline_timestamp),
-            expires: generation.map(|generation| generation.expiries.clone()).unwrap_or_default(),
+            expires: generation.map(|generation| ends(generation, self.now)).unwrap_or_default(),
             refused: self.refused.reasons,
             last_refused: self.refused.last,
             audit: Some(audit::head(self.store)?),
@@ -209,6 +210,9 @@ fn expiries(status: &Status, alarms: &mut Vec<Alarm>) {
             "timestamp" => (0, "look at the server's log: it couldn't be renewed"),
             "the TLS certificate" => {
                 (CERTIFICATE_DAYS, "renew it; the server takes the new files up by itself")
+            }
+            SECURITY_TXT => {
+                (14, "it lasts as long as the first record in it: that product's signers must sign again")
             }
             "root" => (30, "its signers must sign the next one: perennial-signer root rotate, or archive"),
             "snapshot" => {

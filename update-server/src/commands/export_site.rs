@@ -1,17 +1,14 @@
 //! `export-site`: everything that is served, as a folder that a plain web server, a USB stick or a device's folder
 //! adapter can serve from, or as one file of the bundle's form. It copies what is served, byte for byte.
 
-use super::{config_of, report, state_failure};
-use crate::admin::client::{Server, call};
+use super::{config_of, current, report};
 use crate::blobs::Blobs;
 use crate::cli::Where;
-use crate::disk;
 use crate::export::{self, ExportError};
 use crate::failure::Failure;
-use crate::generation::{Generation, served};
+use crate::generation::Generation;
 use crate::io::Io;
-use crate::state::{State, StateError};
-use hyper::Method;
+use crate::state::State;
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -38,20 +35,7 @@ struct Exported {
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
     let state = State::at(&config.state);
-    let (generation, timestamp) = match state.hold() {
-        Ok(held) => {
-            let store = |error| Failure::of(&error, "restart the server, or restore the state folder");
-            let served = served(&held.store).map_err(store)?;
-            let served = served
-                .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))?;
-            (served.generation, served.timestamp)
-        }
-        Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/generation", None)?;
-            whole(&answer)?
-        }
-        Err(error) => return Err(state_failure(&error)),
-    };
+    let (generation, timestamp) = current(&state)?;
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
     let bytes = write(&generation, &timestamp, &blobs, arguments, as_file, io).map_err(|error| {
@@ -94,10 +78,4 @@ fn write(
     } else {
         export::folder(generation, timestamp, blobs, &arguments.to)
     }
-}
-
-fn whole(answer: &[u8]) -> Result<(Generation, Vec<u8>), Failure> {
-    let whole: crate::admin::Whole = serde_json::from_slice(answer)
-        .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
-    Ok((whole.generation, whole.timestamp.into_bytes()))
 }

@@ -7,13 +7,17 @@ pub(crate) mod init;
 pub(crate) mod push;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod support;
 
+use crate::admin::client::{Server, call};
 use crate::cli::Where;
 use crate::config::Config;
 use crate::disk;
 use crate::failure::Failure;
+use crate::generation::{Generation, served};
 use crate::io::Io;
-use crate::state::StateError;
+use crate::state::{State, StateError};
+use hyper::Method;
 use serde::Serialize;
 use std::path::Path;
 
@@ -53,6 +57,30 @@ fn state_failure(error: &StateError) -> Failure {
         _ => "mend what the system says, then try again".into(),
     };
     Failure::of(error, hint)
+}
+
+/// The generation that is served with its timestamp, from the running server or from the state that it left.
+fn current(state: &State) -> Result<(Generation, Vec<u8>), Failure> {
+    match state.hold() {
+        Ok(held) => {
+            let store = |error| Failure::of(&error, "restart the server, or restore the state folder");
+            let served = served(&held.store).map_err(store)?;
+            let served = served
+                .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))?;
+            Ok((served.generation, served.timestamp))
+        }
+        Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
+            let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/generation", None)?;
+            whole(&answer)
+        }
+        Err(error) => Err(state_failure(&error)),
+    }
+}
+
+fn whole(answer: &[u8]) -> Result<(Generation, Vec<u8>), Failure> {
+    let whole: crate::admin::Whole = serde_json::from_slice(answer)
+        .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
+    Ok((whole.generation, whole.timestamp.into_bytes()))
 }
 
 /// Prints a result: as JSON, or as the sentences given.

@@ -87,7 +87,7 @@ impl Catalogue {
     }
 
     /// Every product, by name.
-    pub(crate) fn products(&self) -> impl Iterator<Item = &Arc<Listed>> {
+    pub(crate) fn products(&self) -> impl Iterator<Item = &Arc<Listed>> + Clone {
         self.products.values().map(|kept| &kept.listed)
     }
 
@@ -121,7 +121,7 @@ fn sources(generation: &Generation) -> HashMap<&str, Sources> {
 }
 
 /// When the signatures on a product's role expire. A record outside a role of its own is signed by the top-level role.
-fn signed_until(generation: &Generation, product: &str) -> Timestamp {
+pub(crate) fn signed_until(generation: &Generation, product: &str) -> Timestamp {
     let expiries = &generation.expiries;
     // A generation without either was never accepted.
     expiries.get(product).or_else(|| expiries.get("targets")).copied().unwrap_or(Timestamp::EPOCH)

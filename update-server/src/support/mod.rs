@@ -8,10 +8,12 @@
 //! | [`routes`] | which address is answered by what |
 //! | [`page`] | HTML for people |
 //! | [`feeds`] | the same for machines |
+//! | [`audit`] | what makers kept and what they lack, over all products |
 //! | [`rendered`], [`pages`] | an answer, and those that are kept ready for the next reader |
 
 #![allow(dead_code, reason = "its readers, feeds and pages, come in the next changes")]
 
+pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod feeds;
 pub(crate) mod listed;

@@ -2,7 +2,7 @@
 
 use super::catalogue::Catalogue;
 use super::page;
-use super::{Listed, Rendered, View, feeds};
+use super::{Listed, Rendered, View, audit, feeds};
 use perennial_schemas::ProductName;
 
 type OfProduct = fn(&Listed, &View<'_>) -> Rendered;
@@ -29,6 +29,7 @@ pub(super) const CATALOGUE: &[(&str, OfCatalogue)] = &[
     ("/support/products.csv", feeds::retail::csv),
     ("/support/products.json", feeds::retail::all),
     ("/support/feed.atom", feeds::atom::of_all),
+    ("/support/audit.json", audit::json),
     ("/.well-known/security.txt", feeds::contacts::security_txt),
 ];
 

@@ -3,7 +3,8 @@
 //! never believed for longer than the records in it.
 
 use super::{Listed, Rendered, View, absent, plain};
-use crate::support::catalogue::Catalogue;
+use crate::generation::Generation;
+use crate::support::catalogue::{Catalogue, signed_until};
 use crate::support::routes::Query;
 use perennial_schemas::Timestamp;
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ const ADDRESSES: usize = 24;
 
 /// The file; 404 where there is nothing to report about.
 pub(crate) fn security_txt(catalogue: &Catalogue, view: &View<'_>, _: &Query) -> Rendered {
-    let Some(expires) = expires(catalogue, view.now) else {
+    let ends = catalogue.products().map(|listed| listed.signed_until);
+    let Some(expires) = expires(ends, view.now) else {
         return absent("no product is listed here yet\n");
     };
     let mut lines = vec![
@@ -50,11 +52,20 @@ pub(crate) fn security_txt(catalogue: &Catalogue, view: &View<'_>, _: &Query) ->
     Rendered::new(MEDIA, lines.join("\n") + "\n")
 }
 
-/// When the file expires: when the signatures on the first record do whose maker still renews it, or when the last did.
-/// `None` without products.
-pub(crate) fn expires(catalogue: &Catalogue, now: Timestamp) -> Option<Timestamp> {
-    let ends = || catalogue.products().map(|listed| listed.signed_until);
-    ends().filter(|end| now <= *end).min().or_else(|| ends().max())
+/// As expiries name the file; no role is called so, as a dot is in no product's name.
+pub(crate) const SECURITY_TXT: &str = "security.txt";
+
+/// When each thing in a generation expires that somebody must renew: its roles, and this file with the first of them.
+pub(crate) fn ends(generation: &Generation, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let records = generation.support.keys().map(|product| signed_until(generation, product));
+    let own = expires(records, now).map(|end| (SECURITY_TXT.to_owned(), end));
+    generation.expiries.clone().into_iter().chain(own).collect()
+}
+
+/// When the file of these products expires, by when the signatures on their records do: with the first that its maker
+/// still renews, or else with the last. `None` without products.
+fn expires(ends: impl Iterator<Item = Timestamp> + Clone, now: Timestamp) -> Option<Timestamp> {
+    ends.clone().filter(|end| now <= *end).min().or_else(|| ends.max())
 }
 
 /// What products have in common, what most have first, without repetitions.

@@ -23,7 +23,7 @@ pub(crate) mod profile;
 pub(crate) mod retail;
 pub(crate) mod summary;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub(crate) mod label;
 

@@ -132,7 +132,7 @@ fn but(change: impl FnOnce(&mut Listed)) -> Listed {
 }
 
 /// One product for each state, and for each way of having dates.
-fn every_case() -> Vec<(&'static str, Listed)> {
+pub(crate) fn every_case() -> Vec<(&'static str, Listed)> {
     let annul = |listed: &mut Listed| {
         let record = &mut listed.record;
         record.promises.push(promise("2027-02-01", "2049-12-31", &[]));
