@@ -3,6 +3,7 @@
 mod admin;
 mod alarms;
 mod commands;
+mod feeds;
 mod ingest;
 mod kill;
 mod kit;
