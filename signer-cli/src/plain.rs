@@ -94,7 +94,8 @@ fn image(image: &Image) -> String {
     format!("For {}: {} bytes, {}.", hardware.join(", "), grouped(image.length), payloads.join(" or "))
 }
 
-fn severity(severity: Severity) -> &'static str {
+/// A severity as people read it.
+pub fn severity(severity: Severity) -> &'static str {
     match severity {
         Severity::Low => "low",
         Severity::Medium => "medium",

@@ -76,9 +76,3 @@ impl Holders {
         RoleKeys::new(self.keyids(), self.threshold)
     }
 }
-
-/// The sentence that the public reads, after its support record.
-pub fn support_sentence(record: &perennial_schemas::support::Support) -> String {
-    let until = record.guaranteed_until().in_words();
-    format!("Security updates for {} are guaranteed until at least {until}.", record.product)
-}

@@ -1,50 +1,18 @@
-//! A product: its team, and its support promise.
+//! A product: its team, and its first support record.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use perennial_schemas::document::Document as _;
-use perennial_schemas::limits::SUPPORT_LENGTH;
-use perennial_schemas::signed::to_text;
-use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
+use perennial_schemas::support::{Support, VulnerabilityContact};
 use perennial_schemas::tuf::{Delegation, Delegations, Extra, KeyMap, Targets, TopRole};
-use perennial_schemas::{Date, FormatError, ProductName, RoleName, Timestamp};
+use perennial_schemas::{ProductName, RoleName, Timestamp};
 
 use super::Holders;
 use super::init::remember;
-use crate::files;
-use crate::proposal::{Content, Kind, Proposal, ProposalBuilder, ProposalError, published_support};
+use crate::proposal::{Kind, Proposal, ProposalBuilder, ProposalError, published_support};
 use crate::repository::{Repository, RepositoryError, bins, top};
-
-/// What a maker promises.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// The last day on which security updates are promised.
-    pub until: Date,
-    /// Why this date.
-    pub reason: String,
-}
-
-/// Reads a contact file: TOML with `contacts`, `acknowledgement_days`, `status_update_days` and perhaps `policy`, or
-/// the same as JSON.
-///
-/// # Errors
-/// [`ProposalError`] where it is malformed.
-pub fn read_contact(path: &Path) -> Result<VulnerabilityContact, ProposalError> {
-    let bytes = files::read(path, SUPPORT_LENGTH)?;
-    let malformed = |why: String| ProposalError::Malformed {
-        path: path.into(),
-        source: FormatError::shape("contact file", why),
-    };
-    let text = String::from_utf8(bytes).map_err(|e| malformed(e.to_string()))?;
-    let contact: VulnerabilityContact = if text.trim_start().starts_with('{') {
-        serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?
-    } else {
-        toml::from_str(&text).map_err(|e| malformed(e.message().into()))?
-    };
-    contact.validate().map_err(|source| ProposalError::Malformed { path: path.into(), source })?;
-    Ok(contact)
-}
+use crate::support::details::Details;
+use crate::support::draft::put_record;
+use crate::support::promise::Terms;
 
 /// Proposes a new product: targets under `NAME/` belong to its team, and its first promise. A product that was imported
 /// without a promise gets its first one, and keeps its team unless there is another; any other without a team belongs to
@@ -57,6 +25,7 @@ pub fn add(
     name: &ProductName,
     terms: &Terms,
     contact: VulnerabilityContact,
+    details: Details,
     team: Option<&Holders>,
     now: Timestamp,
 ) -> Result<Proposal, ProposalError> {
@@ -64,10 +33,12 @@ pub fn add(
     let imported = repository.published()?.role(&role).is_some();
     if imported && published_support(repository, &role)?.is_some() {
         let hint =
-            format!("product extend {name} makes its support longer, product team {name} changes its team");
+            format!("support extend {name} makes its support longer, product team {name} changes its team");
         return Err(ProposalError::refused(format!("there is a product {name} already"), hint));
     }
-    let record = Support::new(name.clone(), promise(terms, now), contact);
+    let mut record = Support::new(name.clone(), terms.promise(now)?, contact);
+    (record.maker, record.model, record.aftercare) = (details.maker, details.model, details.aftercare);
+    let record = record.seal();
     let summary = format!("Add the product {name}, supported until {}", terms.until);
     let mut builder = ProposalBuilder::new(repository, Kind::ProductAdd, name.as_str(), &summary, now);
     let team = match team {
@@ -77,43 +48,13 @@ pub fn add(
     if !imported {
         builder.new_role(&role);
     }
-    put_support(&mut builder, &role, &record)?;
+    put_record(&mut builder, &role, &record, None)?;
     if let Some(team) = &team {
         delegate(&mut builder, &role, team)?;
     }
     let proposal = builder.write()?;
     remember(repository, team.as_ref().map_or(&[], |team| &team.keys))?;
     Ok(proposal)
-}
-
-/// Proposes a longer promise for a product.
-///
-/// # Errors
-/// [`ProposalError`]; an earlier date is refused.
-pub fn extend(
-    repository: &Repository,
-    name: &ProductName,
-    terms: &Terms,
-    contact: Option<VulnerabilityContact>,
-    now: Timestamp,
-) -> Result<Proposal, ProposalError> {
-    let role = known(repository, name)?;
-    let (before, digest) = published_support(repository, &role)?.ok_or_else(|| {
-        ProposalError::refused(
-            format!("{name} has no support record"),
-            "it was imported: add it with product add",
-        )
-    })?;
-    let mut record = before.successor(digest, now);
-    record.promises.push(promise(terms, now));
-    record.contact = contact.unwrap_or(record.contact);
-    record
-        .may_follow(&before, &before.annulled)
-        .map_err(|source| ProposalError::Support { product: name.to_string(), source })?;
-    let summary = format!("Extend the support of {name} until {}", terms.until);
-    let mut builder = ProposalBuilder::new(repository, Kind::ProductExtend, name.as_str(), &summary, now);
-    put_support(&mut builder, &role, &record)?;
-    builder.write()
 }
 
 /// Proposes another team for a product: what it published stays, signed anew by the new team.
@@ -169,20 +110,6 @@ pub fn known(repository: &Repository, name: &ProductName) -> Result<RoleName, Pr
         Some(_) => Ok(role),
         None => Err(RepositoryError::NoProduct(name.to_string()).into()),
     }
-}
-
-fn promise(terms: &Terms, now: Timestamp) -> Promise {
-    Promise::new(now, terms.until, &terms.reason)
-}
-
-fn put_support(
-    builder: &mut ProposalBuilder<'_>,
-    role: &RoleName,
-    record: &Support,
-) -> Result<(), ProposalError> {
-    record.validate()?;
-    let text = to_text(record)?;
-    builder.put_target(role, &Support::path(&record.product)?, Content::Bytes(text))
 }
 
 /// Delegates `NAME/*` to a team: terminating, and disjoint from every other product's by its name.

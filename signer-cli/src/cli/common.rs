@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use perennial_schemas::Date;
 use perennial_schemas::key_file::KeyFile;
 
 use super::{CliError, Io};
@@ -75,30 +74,4 @@ pub(super) fn open_repository(dir: &Path) -> Result<(Repository, Labels), CliErr
     let repository = Repository::open(dir)?;
     let labels = Labels::read(&dir.join("keys"))?;
     Ok((repository, labels))
-}
-
-/// A date as a maker types it: `YYYY-MM-DD`, or `YYYY-MM` for the last day of that month.
-pub(super) fn parse_date(text: &str) -> Result<Date, String> {
-    let month = || {
-        let (year, month) = text.split_once('-')?;
-        if year.len() != 4 || month.len() != 2 {
-            return None;
-        }
-        Date::end_of_month(year.parse().ok()?, month.parse().ok()?).ok()
-    };
-    let date = text.parse::<Date>().ok().or_else(month);
-    date.ok_or_else(|| "write YYYY-MM-DD, or YYYY-MM for the last day of that month".into())
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_month_alone_means_its_last_day() {
-        let day = |text| super::parse_date(text).map(|date| date.to_string());
-        assert_eq!(day("2032-02"), Ok("2032-02-29".into()));
-        assert_eq!(day("2031-12-01"), Ok("2031-12-01".into()));
-        for wrong in ["2031", "2031-13", "31-12", "2031-1", "soon", "2031-02-30"] {
-            assert!(day(wrong).is_err(), "{wrong}");
-        }
-    }
 }

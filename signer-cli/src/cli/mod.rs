@@ -17,6 +17,7 @@ mod release;
 mod renew;
 mod repository;
 mod root;
+mod support;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -68,9 +69,12 @@ enum Command {
     /// Change the keys of the root's roles and of products' teams.
     #[command(subcommand)]
     Root(root::RootCommand),
-    /// Add products, extend their support, hand them to another team.
+    /// Add products, hand them to another team.
     #[command(subcommand)]
     Product(product::ProductCommand),
+    /// Until when products are supported: promise, extend, tell, state, show, check.
+    #[command(subcommand)]
+    Support(support::SupportCommand),
     /// Show in plain words what a proposal would change.
     Review(proposal::ReviewArgs),
     /// Review a proposal and add the signatures of one key.
@@ -121,6 +125,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Repository(command) => repository::run(command, &cli.repo, io),
         Command::Root(command) => root::run(command, &cli.repo, io),
         Command::Product(command) => product::run(command, &cli.repo, io),
+        Command::Support(command) => support::run(command, &cli.repo, io),
         Command::Review(args) => proposal::review(&args, &cli.repo, io),
         Command::Sign(args) => proposal::sign(&args, &cli.repo, io),
         Command::Publish(args) => proposal::publish(&args, &cli.repo, io),

@@ -1,16 +1,18 @@
-//! `product add|extend|team|bins`
+//! `product add|team|bins`
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use perennial_schemas::{Date, ProductName};
+use perennial_schemas::ProductName;
 
-use super::common::{Output, open_repository, parse_date, read_keys};
+use super::common::{Output, open_repository, read_keys};
 use super::proposal::Made;
 use super::{CliError, Io};
 use crate::ceremony::Holders;
-use crate::ceremony::product::{self, Terms};
+use crate::ceremony::product;
 use crate::repository::Repository;
+use crate::support::promise::Terms;
+use crate::support::{Day, details};
 
 /// What to do with a product.
 #[derive(Debug, Subcommand)]
@@ -25,20 +27,11 @@ pub(super) enum ProductCommand {
         /// status_update_days and perhaps policy.
         #[arg(long, value_name = "FILE")]
         contact: PathBuf,
+        /// Maker, model and aftercare: a TOML file. They can be added later: support model.
+        #[arg(long, value_name = "FILE")]
+        model: Option<PathBuf>,
         #[command(flatten)]
         team: TeamArgs,
-        #[command(flatten)]
-        output: Output,
-    },
-    /// Propose a longer support period.
-    Extend {
-        /// The product.
-        name: ProductName,
-        #[command(flatten)]
-        terms: TermsArgs,
-        /// Another contact for security problems.
-        #[arg(long, value_name = "FILE")]
-        contact: Option<PathBuf>,
         #[command(flatten)]
         output: Output,
     },
@@ -63,11 +56,14 @@ pub(super) enum ProductCommand {
 #[derive(Debug, Args)]
 pub(super) struct TermsArgs {
     /// The last day on which security updates are guaranteed: YYYY-MM-DD, or YYYY-MM for the last day of the month.
-    #[arg(long, value_name = "DATE", value_parser = parse_date)]
-    support_until: Date,
+    #[arg(long, value_name = "DATE")]
+    support_until: String,
     /// Why this date, in plain words for the public.
     #[arg(long, value_name = "TEXT")]
     reason: String,
+    /// For a product that can't be updated: the promise is to replace it. A TOML file with rationale, isolate, terms.
+    #[arg(long, value_name = "FILE")]
+    replacement: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -83,32 +79,25 @@ pub(super) struct TeamArgs {
 pub(super) fn run(command: ProductCommand, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let (repository, _) = open_repository(repo)?;
     let now = io.now();
-    let (proposal, output) = match command {
-        ProductCommand::Add { name, terms, contact, team, output } => {
-            let contact = product::read_contact(&contact)?;
+    let (proposal, remarks, output) = match command {
+        ProductCommand::Add { name, terms, contact, model, team, output } => {
+            let contact = details::read_contact(&contact)?;
+            let details = model.map(|path| details::read(&path)).transpose()?.unwrap_or_default();
             let given = !team.key.is_empty() || team.threshold.is_some();
             let team = given.then(|| team.holders(&repository)).transpose()?;
-            (product::add(&repository, &name, &terms.terms(), contact, team.as_ref(), now)?, output)
-        }
-        ProductCommand::Extend { name, terms, contact, output } => {
-            let contact = contact.map(|path| product::read_contact(&path)).transpose()?;
-            (product::extend(&repository, &name, &terms.terms(), contact, now)?, output)
+            let day = Day::of_promise(&terms.support_until, now)?;
+            let replacement = terms.replacement.map(|path| details::read_replacement(&path)).transpose()?;
+            let terms = Terms { replacement, ..Terms::new(day.last, terms.reason) };
+            let proposal = product::add(&repository, &name, &terms, contact, details, team.as_ref(), now)?;
+            (proposal, day.remark(), output)
         }
         ProductCommand::Team { name, team, output } => {
-            (product::team(&repository, &name, &team.holders(&repository)?, now)?, output)
+            (product::team(&repository, &name, &team.holders(&repository)?, now)?, None, output)
         }
-        ProductCommand::Bins { name, output } => (product::split(&repository, &name, now)?, output),
+        ProductCommand::Bins { name, output } => (product::split(&repository, &name, now)?, None, output),
     };
-    {
-        let made = Made::new(repo, &proposal, io)?;
-        io.report(output.json, &made)
-    }
-}
-
-impl TermsArgs {
-    fn terms(self) -> Terms {
-        Terms { until: self.support_until, reason: self.reason }
-    }
+    let made = Made::new(repo, &proposal, io)?.remarking(remarks.into_iter().collect());
+    io.report(output.json, &made)
 }
 
 impl TeamArgs {

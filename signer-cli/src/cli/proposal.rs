@@ -194,6 +194,8 @@ fn confirm(yes: bool, io: &mut Io<'_>) -> Result<(), CliError> {
 #[derive(Debug, Serialize)]
 pub(super) struct Made {
     review: Review,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
     folder: PathBuf,
     #[serde(skip)]
     invocation: String,
@@ -204,13 +206,21 @@ impl Made {
     pub(super) fn new(repo: &Path, proposal: &Proposal, io: &Io<'_>) -> Result<Self, CliError> {
         let (repository, labels) = open_repository(repo)?;
         let review = reviewed(proposal, &repository, &labels, io)?;
-        Ok(Self { review, folder: proposal.dir.clone(), invocation: invocation(repo) })
+        Ok(Self { review, remarks: Vec::new(), folder: proposal.dir.clone(), invocation: invocation(repo) })
+    }
+
+    /// With what the maker should know of how the arguments were understood.
+    pub(super) fn remarking(self, remarks: Vec<String>) -> Self {
+        Self { remarks, ..self }
     }
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.review)?;
+        for (index, remark) in self.remarks.iter().enumerate() {
+            writeln!(f, "{}{remark}", if index == 0 { "\n" } else { "" })?;
+        }
         writeln!(f, "\nProposed in {}", self.folder.display())?;
         writeln!(f, "Next: {} sign {} --key FILE", self.invocation, self.review.id)
     }

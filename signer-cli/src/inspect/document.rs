@@ -10,6 +10,7 @@ use perennial_schemas::support::Support;
 use crate::crypto::Ring;
 use crate::plain;
 use crate::proposal::{ProposalFile, SignatureFile};
+use crate::support::review;
 use crate::terminal::quoted;
 
 /// What kind of document it is, and what it says; `None` for a format that isn't ours.
@@ -47,23 +48,21 @@ fn channel(channel: &Channel) -> Vec<String> {
 }
 
 fn support(record: &Support) -> Vec<String> {
-    let mut lines = vec![crate::ceremony::support_sentence(record)];
-    lines.extend(record.promises.iter().map(|promise| {
-        format!(
-            "Promised at {}: until {}. Reason: {}",
-            promise.made,
-            promise.guaranteed_until,
-            quoted(&promise.reason)
-        )
-    }));
-    let contact = &record.contact;
-    lines.push(format!(
-        "Report security problems to {}; acknowledged within {} days, news every {} days.",
-        quoted(&contact.contacts.join(", ")),
-        contact.acknowledgement_days,
-        contact.status_update_days
-    ));
-    lines.extend(contact.policy.iter().map(|policy| format!("Disclosure policy: {}", quoted(policy))));
+    let until = record.guaranteed_until().in_words();
+    let mut lines = vec![format!(
+        "Record {} of {}: every unit is supported until {until} at least.",
+        record.sequence,
+        quoted(record.display_name())
+    )];
+    for (index, promise) in record.promises.iter().enumerate() {
+        let annulled = if record.is_annulled(index) { " ANNULLED by root." } else { "" };
+        let (made, reason) = (promise.made, quoted(&promise.reason));
+        lines.push(format!("Promised at {made}: {}.{annulled} Reason: {reason}", review::promised(promise)));
+    }
+    lines.extend(record.notices.iter().flat_map(review::told));
+    lines.extend(review::contact(&record.contact));
+    let statements = record.compliance.iter().flat_map(|compliance| &compliance.statements);
+    lines.extend(statements.flat_map(review::stated));
     lines
 }
 

@@ -15,8 +15,8 @@ pub enum Kind {
     RepositoryInit,
     /// A new product.
     ProductAdd,
-    /// A longer promise of support.
-    ProductExtend,
+    /// A further support record: a promise, a notice, an annulment.
+    Support,
     /// Another team for a product.
     ProductTeam,
     /// A product's list of targets, split into bins.
@@ -40,7 +40,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Kind::RepositoryInit => "repository-init",
             Kind::ProductAdd => "product-add",
-            Kind::ProductExtend => "product-extend",
+            Kind::Support => "support",
             Kind::ProductTeam => "product-team",
             Kind::ProductBins => "product-bins",
             Kind::Root => "root",

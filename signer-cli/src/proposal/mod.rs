@@ -34,7 +34,7 @@ pub use open::{Found, Proposal, find, open_proposals};
 pub use publish::{PublishedFiles, Sealed, publish, seal as seal_proposal};
 pub use rebase::rebase;
 pub use review::Review;
-pub use rules::{check as check_rules, check_files, published_support};
+pub use rules::{check as check_rules, check_files, published_releases, published_support};
 pub use sign::{Signed, sign};
 pub use standing::{Need, Standing};
 pub use status::Status;

@@ -101,7 +101,7 @@ fn promises_hold_over_a_product_and_its_bins() {
     assert!(refused.contains("security version 18 can't follow 1"), "{refused}");
     desk.ok(&propose(&desk, "1.1.0", "v2.bin", "--security-version 9"));
     publish(&desk, &TEAM);
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     publish(&desk, &TEAM);
     desk.ok("withdraw thermostat 1.0.0 --reason \"It overheats.\"");
     publish(&desk, &TEAM);

@@ -70,7 +70,7 @@ fn a_stolen_key_leaves_every_role() {
     publish(&desk, &["alice", "bob", "frank", "gina", "dora", "tess"]);
     desk.ok("check --all");
     // What the thief signs counts for nothing now.
-    desk.ok("product extend thermostat --support-until 2033-12 --reason \"Two years more.\"");
+    desk.ok("support extend thermostat --until 2033-12 --reason \"Two years more.\"");
     assert!(desk.refused("sign --key erin.key").contains("has no say in"));
 }
 
@@ -124,7 +124,7 @@ fn a_team_that_leaves_hands_its_product_over() {
     );
     publish(&desk, &["alice", "bob", "dora", "tess"]);
     desk.ok("check --all");
-    desk.ok("product extend thermostat --support-until 2032-12 --reason \"The maker goes on.\"");
+    desk.ok("support extend thermostat --until 2032-12 --reason \"The maker goes on.\"");
     assert!(desk.refused("sign --key frank.key").contains("has no say in"));
     publish(&desk, &["alice", "bob", "dora", "tess"]);
 }
@@ -138,8 +138,8 @@ fn two_teams_publish_without_waiting_for_each_other() {
         "product add kettle --support-until 2030-06-30 --reason \"Five years.\" --contact contact.toml --key ida.pub.json",
     );
     publish(&desk, &["alice", "bob", "ida", "dora", "tess"]);
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
-    desk.ok("product extend kettle --support-until 2031-06-30 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
+    desk.ok("support extend kettle --until 2031-06-30 --reason more");
     desk.ok("sign thermostat --key erin.key");
     desk.ok("sign thermostat --key frank.key");
     desk.ok("sign thermostat --key dora.key");
@@ -160,7 +160,7 @@ fn two_teams_publish_without_waiting_for_each_other() {
 #[test]
 fn a_timestamp_left_behind_is_told() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     publish(&desk, &["erin", "frank", "dora"]);
     let status = desk.ok("status");
     assert!(status.contains("timestamp.json names an older snapshot"), "{status}");

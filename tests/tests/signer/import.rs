@@ -35,7 +35,7 @@ fn a_repository_of_another_tool_goes_on_here() {
         foreign(&desk, spell);
         let report = desk.ok(&format!("repository import {}", desk.path("theirs/metadata").display()));
         assert!(report.contains("Took in root 1, 2 role(s) and 1 target file(s)"), "{report}");
-        desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+        desk.ok("support extend thermostat --until 2032-12 --reason more");
         publish(&desk, &["erin", "frank", "dora", "tess"]);
         desk.ok("check --all");
     }

@@ -12,14 +12,14 @@ fn edit(path: std::path::PathBuf, from: &str, to: &str) {
 
 fn extension() -> Desk {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason \"One more year.\"");
+    desk.ok("support extend thermostat --until 2032-12 --reason \"One more year.\"");
     desk
 }
 
 #[test]
 fn a_shorter_support_period_is_refused() {
     let desk = established();
-    let refused = desk.refused("product extend thermostat --support-until 2031-12-30 --reason less");
+    let refused = desk.refused("support extend thermostat --until 2031-12-30 --reason less");
     assert!(refused.contains("security updates were promised until 2031-12-31"), "{refused}");
     assert!(refused.contains("hint: give 2031-12-31 or a later date"), "{refused}");
 }
@@ -28,7 +28,7 @@ fn a_shorter_support_period_is_refused() {
 #[test]
 fn a_shorter_support_period_written_by_hand_is_refused() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     let targets = desk.proposal().join("targets/thermostat");
     let old = fs::read_dir(&targets).unwrap().next().unwrap().unwrap().path();
     let text = fs::read_to_string(&old)
@@ -182,11 +182,11 @@ fn publish_refuses_a_proposal_whose_base_has_moved_and_rebase_renews_it() {
 #[test]
 fn two_answers_to_one_question_are_not_rebased() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason one");
+    desk.ok("support extend thermostat --until 2032-12 --reason one");
     let first = desk.proposal();
     let kept = desk.path("kept");
     fs::rename(&first, &kept).unwrap();
-    desk.ok("product extend thermostat --support-until 2033-12 --reason two");
+    desk.ok("support extend thermostat --until 2033-12 --reason two");
     publish(&desk, &["erin", "frank", "dora", "tess"]);
     fs::rename(&kept, &first).unwrap();
     let refused = desk.refused("rebase");
@@ -242,7 +242,7 @@ fn what_expires_is_told_at_half_of_its_time() {
     assert!(status.contains("! snapshot is past half of its time, 14 days are left"), "{status}");
     assert!(status.contains("! timestamp has expired"), "{status}");
     // What has expired can still be signed anew: that is how it is mended.
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     publish(&desk, &["erin", "frank", "dora", "tess"]);
     assert!(!desk.ok("status").contains('!'), "{}", desk.ok("status"));
 }

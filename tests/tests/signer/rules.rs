@@ -91,7 +91,7 @@ fn a_release_that_was_promised_for_longer_is_not_taken_out() {
     let paths: Vec<&String> = role["signed"]["targets"].as_object().unwrap().keys().collect();
     let gone = paths.iter().filter(|path| path.contains("/1.0.0."));
     assert_eq!(gone.clone().count(), 4, "{paths:?}");
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     let whole = fs::read(desk.proposal().join("metadata/thermostat.json")).unwrap();
     for path in gone {
         rewrite(&desk, "thermostat", |signed| {
@@ -120,7 +120,7 @@ fn targets_never_lists_what_a_product_vouches_for() {
 #[test]
 fn a_team_delegates_only_inside_its_folder_and_to_roles_of_its_own() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     let key: Value = serde_json::from_slice(&fs::read(desk.path("erin.pub.json")).unwrap()).unwrap();
     let id = key["keyid"].as_str().unwrap();
     for (name, pattern, told) in [
@@ -157,7 +157,7 @@ fn another_key_never_comes_under_a_known_id() {
 #[test]
 fn nothing_in_a_proposal_acts_upon_the_terminal() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason \"One more year.\"");
+    desk.ok("support extend thermostat --until 2032-12 --reason \"One more year.\"");
     let forged = "more.\\u001b[2J\\u202e\\r\\ntargets: version 9";
     retell(&desk, "thermostat", "thermostat/support.json", "One more year.", forged);
     let review = desk.ok("review");
@@ -172,7 +172,7 @@ fn nothing_in_a_proposal_acts_upon_the_terminal() {
 #[test]
 fn links_and_pipes_in_a_proposal_are_neither_followed_nor_waited_for() {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason more");
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
     let place = desk.proposal().join("targets/thermostat/odd");
     std::os::unix::fs::symlink("/dev/null", &place).unwrap();
     let refused = desk.run("review");

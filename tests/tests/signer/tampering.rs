@@ -8,7 +8,7 @@ use super::desk::{Desk, established};
 /// A proposal that gives one year more.
 fn extension() -> Desk {
     let desk = established();
-    desk.ok("product extend thermostat --support-until 2032-12 --reason \"One more year.\"");
+    desk.ok("support extend thermostat --until 2032-12 --reason \"One more year.\"");
     desk
 }
 
@@ -81,7 +81,7 @@ fn a_published_promise_edited_on_disk_makes_no_shorter_one_pass() {
     let desk = established();
     let support = only_file(desk.path("repo/targets/thermostat"));
     edit(&support, "2031-12-31", "2029-12-31");
-    let refused = desk.refused("product extend thermostat --support-until 2030-12 --reason less");
+    let refused = desk.refused("support extend thermostat --until 2030-12 --reason less");
     assert!(refused.contains("support.json is not the one that is vouched for"), "{refused}");
 }
 
@@ -172,7 +172,7 @@ fn a_proposal_may_not_ask_for_more_days_than_are_configured() {
             assert!(refused.contains(&format!("the {role} would last 3000 days")), "{refused}");
         }
         // An archive may, and says so.
-        edit(&file, "\"product-extend\"", "\"archive\"");
+        edit(&file, "\"support\"", "\"archive\"");
         assert!(desk.ok("review").contains("3000 days"), "{role}");
     }
 }
@@ -239,7 +239,7 @@ fn a_lost_or_damaged_file_does_not_take_the_repository_back() {
         } else {
             fs::remove_file(file).unwrap();
         }
-        for command in ["status", "product extend thermostat --support-until 2033-12 --reason again"] {
+        for command in ["status", "support extend thermostat --until 2033-12 --reason again"] {
             let refused = desk.refused(command);
             assert!(refused.contains(lost), "{lost} {damaged}: {refused}");
         }
@@ -251,7 +251,7 @@ fn a_published_version_is_not_given_twice_after_a_lost_snapshot() {
     let desk = extended();
     fs::remove_file(desk.path("repo/metadata/3.snapshot.json")).unwrap();
     fs::remove_file(desk.path("repo/metadata/timestamp.json")).unwrap();
-    desk.ok("product extend thermostat --support-until 2033-12 --reason other");
+    desk.ok("support extend thermostat --until 2033-12 --reason other");
     signed_by(&desk, &["erin", "frank", "dora", "tess"]);
     let refused = desk.refused("publish");
     assert!(refused.contains("metadata/2.thermostat.json is there already"), "{refused}");

@@ -51,7 +51,7 @@ fn a_longer_promise() {
     let text = transcript(
         &desk,
         &[
-            "product extend thermostat --support-until 2033-06 --reason \"Two years more, for the loyal.\"",
+            "support extend thermostat --until 2033-06 --reason \"Two years more, for the loyal.\"",
             "sign --key erin.key",
             "status",
         ],
@@ -78,8 +78,8 @@ fn errors() {
             "review",
             "sign --key alice.key",
             "publish later",
-            "product extend thermostat --support-until 2030-01 --reason less",
-            "product extend kettle --support-until 2030-01 --reason none",
+            "support extend thermostat --until 2030-01 --reason less",
+            "support extend kettle --until 2030-01 --reason none",
             "product add thermostat --support-until 2030-01 --reason again --contact contact.toml",
             "product add kettle --support-until soon --reason x --contact contact.toml",
             "product add kettle --support-until 2030-01 --reason x --contact contact.toml --key alice.pub.json,bob.pub.json",

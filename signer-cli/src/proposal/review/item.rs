@@ -6,6 +6,7 @@ use perennial_schemas::{Date, ProductName, RoleName};
 use serde::Serialize;
 
 use crate::plain::grouped;
+use crate::support::SupportChange;
 use crate::terminal::quoted;
 
 /// A target file as it stands or would stand.
@@ -105,18 +106,18 @@ pub enum Item {
         /// As it would stand.
         after: Option<TargetState>,
     },
-    /// The support promise as the public would read it.
-    Support {
-        /// The date as published.
-        before: Option<Date>,
-        /// The date as it would stand.
+    /// What a support record would change.
+    Support(Box<SupportChange>),
+    /// A promise that root takes back.
+    Annulment {
+        /// Whose.
+        product: ProductName,
+        /// Which, counted from 1.
+        promise: u32,
+        /// The date that it gave.
         until: Date,
-        /// The sentence that the public reads.
-        sentence: String,
-        /// Why.
+        /// What happened.
         reason: String,
-        /// Where to report a security problem.
-        contacts: Vec<String>,
     },
     /// Something that the release, channel or index says, in plain words.
     Note {
@@ -186,15 +187,14 @@ impl fmt::Display for Item {
                 writeln!(f, "  - {role} is no longer delegated to: nobody vouches for it")
             }
             Item::Target { path, before, after } => target(f, path, before.as_ref(), after.as_ref()),
-            Item::Support { before, until, sentence, reason, contacts } => {
-                writeln!(f, "    The public will read: \"{sentence}\"")?;
-                match before {
-                    Some(before) if before < until => writeln!(f, "    So far it reads {before}.")?,
-                    _ => {}
-                }
-                writeln!(f, "    This date, {until}, can never be made earlier.")?;
-                writeln!(f, "    Reason: {}", quoted(reason))?;
-                writeln!(f, "    Report security problems to: {}", quoted(&contacts.join(", ")))
+            Item::Support(change) => change.fmt(f),
+            Item::Annulment { product, promise, until, reason } => {
+                writeln!(
+                    f,
+                    "  ! promise {promise} of {product}, until {}, is ANNULLED: it counts no more",
+                    until.in_words()
+                )?;
+                writeln!(f, "    Reason: {}", quoted(reason))
             }
             Item::Note { text } => text.lines().try_for_each(|line| writeln!(f, "    {line}")),
             Item::SameContent => writeln!(f, "  = the same content, signed anew"),

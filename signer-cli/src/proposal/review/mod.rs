@@ -67,7 +67,7 @@ impl Review {
             let Some(family) = families.iter().find(|family| family.has(role)) else { continue };
             let before = standing.published().and_then(|published| published.role(role));
             let before = before.map(|file| file.value());
-            let items = targets::items(standing, family, before, body.unverified(), labels)?;
+            let items = targets::items(standing, family, before, body.unverified(), labels, now)?;
             changes.push(change(role.as_str(), before.map(Role::version), body, items)?);
         }
         if proposal.about.snapshot {

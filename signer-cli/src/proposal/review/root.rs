@@ -1,4 +1,4 @@
-//! What would change in the root: keys and thresholds of each role.
+//! What would change in the root: keys and thresholds of each role, and promises taken back.
 
 use std::collections::BTreeSet;
 
@@ -32,6 +32,13 @@ pub(super) fn items(before: Option<&Root>, after: &Root, labels: &Labels) -> Vec
             items.push(Item::Threshold { role: role.clone(), from, to: keys.threshold, keys: now.len() });
         }
     }
+    let known = before.map_or(0, |before| before.annulments.len());
+    items.extend(after.annulments.iter().skip(known).map(|annulment| Item::Annulment {
+        product: annulment.product.clone(),
+        promise: annulment.promise,
+        until: annulment.guaranteed_until,
+        reason: annulment.reason.clone(),
+    }));
     items
 }
 

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use perennial_schemas::RoleName;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
 use perennial_schemas::tuf::{Delegation, Delegations, TargetFile, Targets};
+use perennial_schemas::{RoleName, Timestamp};
 
 use super::{Item, TargetState};
 use crate::keys::Labels;
@@ -14,6 +14,8 @@ use crate::plain;
 use crate::proposal::rules::{Family, published_support, read};
 use crate::proposal::{ProposalError, Standing};
 use crate::repository::bins;
+use crate::support::SupportChange;
+use crate::support::show::is_lapsed;
 
 pub(super) fn items(
     standing: &Standing<'_>,
@@ -21,6 +23,7 @@ pub(super) fn items(
     before: Option<&Targets>,
     after: &Targets,
     labels: &Labels,
+    now: Timestamp,
 ) -> Result<Vec<Item>, ProposalError> {
     let mut items = teams(before.and_then(|b| b.delegations.as_ref()), after.delegations.as_ref(), labels);
     let none = BTreeMap::new();
@@ -37,7 +40,7 @@ pub(super) fn items(
             before: before.map(state),
             after: Some(state(target)),
         });
-        items.extend(meaning(standing, &family.role, path, before, target)?);
+        items.extend(meaning(standing, &family.role, path, before, target, now)?);
     }
     for (path, target) in old.iter().filter(|(path, _)| !after.targets.contains_key(*path)) {
         match family.after.get(path.as_str()) {
@@ -61,11 +64,14 @@ fn meaning(
     path: &str,
     before: Option<&TargetFile>,
     target: &TargetFile,
+    now: Timestamp,
 ) -> Result<Vec<Item>, ProposalError> {
     if path == format!("{role}/support.json") {
         let before = published_support(standing.repository, role)?.map(|(record, _)| record);
         let record = read::<Support>(Some(standing.proposal), standing.repository, path, target)?;
-        return Ok(record.map(|record| support(&record, before.as_ref())).into_iter().collect());
+        let lapsed = is_lapsed(standing.repository, role, now);
+        let change = |record: Support| SupportChange::new(before.as_ref(), &record, now.date(), lapsed);
+        return Ok(record.map(|record| Item::Support(Box::new(change(record)))).into_iter().collect());
     }
     let (proposal, repository) = (Some(standing.proposal), standing.repository);
     let channel = |target| read::<Channel>(proposal, repository, path, target);
@@ -78,17 +84,6 @@ fn meaning(
         None
     };
     Ok(lines.into_iter().map(|lines| Item::Note { text: lines.join("\n") }).collect())
-}
-
-fn support(record: &Support, before: Option<&Support>) -> Item {
-    let until = record.guaranteed_until();
-    Item::Support {
-        before: before.map(Support::guaranteed_until),
-        until,
-        sentence: crate::ceremony::support_sentence(record),
-        reason: record.promises.last().map(|promise| promise.reason.clone()).unwrap_or_default(),
-        contacts: record.contact.contacts.clone(),
-    }
 }
 
 fn teams(before: Option<&Delegations>, after: Option<&Delegations>, labels: &Labels) -> Vec<Item> {

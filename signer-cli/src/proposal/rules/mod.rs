@@ -13,7 +13,7 @@ use perennial_schemas::tuf::TargetFile;
 
 pub(super) use documents::read;
 pub(super) use family::Family;
-pub use promises::published_support;
+pub use promises::{published_releases, published_support};
 
 use super::{Proposal, ProposalError, Standing};
 use crate::files;
@@ -28,6 +28,7 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
     standing.check_days()?;
     roles::check(&standing)?;
     bins::check(&standing)?;
+    promises::annulments(&standing)?;
     for family in Family::all(&standing) {
         promises::check(&standing, &family)?;
         releases::check(&standing, &family)?;

@@ -1,13 +1,15 @@
 //! What was promised stays promised: support dates, withdrawals, published releases.
 
 use perennial_schemas::channel::Channel;
+use perennial_schemas::release::Release;
 use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{RoleName, Sha256Digest};
 
 use super::{Family, read};
 use crate::proposal::{ProposalError, Standing};
-use crate::repository::Repository;
+use crate::repository::{Repository, bins};
+use crate::support::gtins;
 
 /// Checks them for one product.
 pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
@@ -52,11 +54,45 @@ fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalE
             }
             let annulments = &standing.root()?.annulments;
             record.is_backed_by(annulments).map_err(failed)?;
+            gtins::check(standing.repository, before.as_ref().map(|(before, _)| before), &record)?;
             let Some((before, digest)) = before else { return Ok(()) };
             record.may_follow(&before, annulments).map_err(failed)?;
             record.continues(&before, &digest).map_err(failed)
         }
     }
+}
+
+/// What root has taken back it has taken back for ever, in the same words. What it takes back now, the product's record
+/// says, too: else devices would go on believing the promise.
+pub(super) fn annulments(standing: &Standing<'_>) -> Result<(), ProposalError> {
+    let Some(after) = standing.proposal.root.as_ref().map(|root| &root.unverified().annulments) else {
+        return Ok(());
+    };
+    let before = standing.published().map_or(&[][..], |published| &published.root.value().annulments);
+    if !after.starts_with(before) {
+        return Err(ProposalError::refused(
+            "the root would forget or change a promise that it has annulled",
+            "what root took back stays taken back: take a copy of the proposal that you trust",
+        ));
+    }
+    for annulment in &after[before.len()..] {
+        let role = RoleName::from(&annulment.product);
+        let path = format!("{role}/support.json");
+        let target = standing.proposal.roles.get(&role).and_then(|body| body.unverified().targets.get(&path));
+        let record =
+            target.map(|target| read::<Support>(Some(standing.proposal), standing.repository, &path, target));
+        let record = record.transpose()?.flatten();
+        if !record.is_some_and(|record| record.annulled.contains(annulment)) {
+            let (number, product) = (annulment.promise, &annulment.product);
+            return Err(ProposalError::refused(
+                format!(
+                    "root would annul promise {number} of {product}, and the product's record does not say so"
+                ),
+                format!("propose both at once: support annul {product} --promise {number} --reason TEXT"),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// What devices were told to refuse they are told for ever.
@@ -104,4 +140,15 @@ pub fn published_support(
             "restore the folder targets/ from a copy that you trust",
         )
     })
+}
+
+/// The manifests of a product's releases as they are published.
+///
+/// # Errors
+/// [`ProposalError`] where one can't be read.
+pub fn published_releases(repository: &Repository, role: &RoleName) -> Result<Vec<Release>, ProposalError> {
+    let published = repository.published.as_ref();
+    let targets = bins::targets(role, |name| Some(published?.role(name)?.value()));
+    let manifests = targets.into_iter().filter(|(path, _)| path.ends_with(".release.json"));
+    manifests.filter_map(|(path, target)| read(None, repository, path, target).transpose()).collect()
 }

@@ -2,11 +2,12 @@
 //! promised. Compared with what is published, whatever command or hand has written the proposal.
 
 use perennial_schemas::limits::SECURITY_VERSION_STEP;
-use perennial_schemas::release::Release;
+use perennial_schemas::release::{Class, Release};
 use perennial_schemas::tuf::TargetFile;
+use perennial_schemas::{Date, RoleName};
 
 use super::family::Listed;
-use super::{Family, read};
+use super::{Family, published_support, read};
 use crate::proposal::{ProposalError, Standing};
 
 const MANIFEST: &str = ".release.json";
@@ -18,12 +19,28 @@ pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), 
         return Ok(());
     }
     let before = family.before.as_ref();
+    promised(family)?;
     for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
         if before.is_none_or(|before| before.get(path) != Some(target)) {
             security_version(standing, path, target)?;
         }
     }
     before.map_or(Ok(()), |before| availability(standing, family, before))
+}
+
+/// Nobody buys updates without knowing until when, or whom to tell of a weakness: no release without a dated promise and a
+/// contact. A support record always has both.
+fn promised(family: &Family<'_>) -> Result<(), ProposalError> {
+    let (role, before) = (&family.role, family.before.as_ref());
+    let old = |path: &str| before.is_some_and(|before| before.contains_key(path));
+    let new = family.after.keys().find(|path| path.ends_with(MANIFEST) && !old(path));
+    match new.filter(|_| !family.after.contains_key(format!("{role}/support.json").as_str())) {
+        None => Ok(()),
+        Some(path) => Err(ProposalError::refused(
+            format!("{path} would be released, and {role} has no promise of support and no contact"),
+            format!("support promise {role} --until DATE --reason TEXT --contact FILE makes the first"),
+        )),
+    }
 }
 
 /// A device refuses a lower number than it has confirmed, and a number that leaps would use up what later releases need.
@@ -62,20 +79,35 @@ fn availability(
         return Ok(());
     }
     let made = family.made.map(|at| at.date());
+    let supported = supported_until(standing, &family.role)?;
     for (path, target) in before.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
         let release = manifest(standing, path, target)?;
-        if made.is_some_and(|made| release.available_until < made) {
+        // A promise that was extended since holds for what was released before it, too.
+        let until = match release.class {
+            Class::Functionality => release.available_until,
+            Class::Security | Class::Combined { .. } => supported.max(release.available_until),
+        };
+        if made.is_some_and(|made| until < made) {
             continue;
         }
         let names = release.targets();
         let mut names = names.iter().map(|name| name.as_str()).chain([*path]);
         if let Some(gone) = names.find(|name| before.contains_key(*name) && !kept(name)) {
-            let what =
-                format!("{gone} would go or change, and was promised until {}", release.available_until);
+            let what = format!("{gone} would go or change, and was promised until {until}");
             return Err(ProposalError::refused(what, "leave it as it is published until that day"));
         }
     }
     Ok(())
+}
+
+/// The latest day until which any unit is supported.
+fn supported_until(standing: &Standing<'_>, role: &RoleName) -> Result<Date, ProposalError> {
+    let record = published_support(standing.repository, role)?;
+    let latest = record.and_then(|(record, _)| {
+        let cohorts = record.cohorts.iter().map(|cohort| record.until(Some(&cohort.name)));
+        cohorts.chain([record.guaranteed_until()]).max()
+    });
+    Ok(latest.unwrap_or(Date::from_days(0)))
 }
 
 fn manifest(standing: &Standing<'_>, path: &str, target: &TargetFile) -> Result<Release, ProposalError> {
