@@ -202,6 +202,12 @@ impl Support {
         self.until(None)
     }
 
+    /// The last day on which updates are promised to any unit: until then somebody may need every security release.
+    pub fn latest_until(&self) -> Date {
+        let cohorts = self.cohorts.iter().map(|cohort| self.until_of(Some(&cohort.name)));
+        cohorts.max().unwrap_or_else(|| self.guaranteed_until())
+    }
+
     /// The date of a model's page and label: the earliest among the cohorts on sale on `today`, or among all of them
     /// where none is.
     pub fn until_on_sale(&self, today: Date) -> Date {

@@ -236,7 +236,7 @@ fn lint_result(report: &Report) -> Result<(), CliError> {
     match report.errors() {
         0 => Ok(()),
         errors => Err(CliError::new(
-            format!("{errors} of the clauses are not met by what is published"),
+            format!("what is published does not meet {errors} clause{}", if errors == 1 { "" } else { "s" }),
             "each finding says what to do; --allow RULE sets one aside",
         )),
     }

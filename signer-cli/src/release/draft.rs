@@ -158,7 +158,7 @@ impl Draft {
     }
 
     fn available_until(&self, standing: &Standing, now: Timestamp) -> Result<Date, ReleaseError> {
-        let least = now.plus_days(AVAILABLE_DAYS).date().max(standing.promise()?.guaranteed_until());
+        let least = now.plus_days(AVAILABLE_DAYS).date().max(standing.promise()?.latest_until());
         match self.available_until {
             Some(asked) if asked < least && !self.shorter_availability => {
                 Err(ReleaseError::Availability { asked, least })

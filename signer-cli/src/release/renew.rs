@@ -38,7 +38,7 @@ pub fn archive(
     now: Timestamp,
 ) -> Result<Proposal, ReleaseError> {
     let standing = Standing::read(repository, product)?;
-    let until: Option<Date> = standing.support.as_ref().map(|support| support.guaranteed_until());
+    let until: Option<Date> = standing.support.as_ref().map(|support| support.latest_until());
     if let Some(until) = until.filter(|until| *until >= now.date() && !before_support_ends) {
         return Err(ReleaseError::StillSupported { product: product.clone(), until });
     }

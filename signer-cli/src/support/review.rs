@@ -64,8 +64,13 @@ impl SupportChange {
         }
     }
 
-    fn is_later(&self) -> bool {
+    fn moves(&self) -> bool {
         self.dates.iter().any(|date| date.before != Some(date.after))
+    }
+
+    /// By an annulment: nothing else makes a date earlier.
+    fn takes_back(&self) -> bool {
+        self.dates.iter().any(|date| date.before.is_some_and(|before| date.after < before))
     }
 }
 
@@ -327,7 +332,10 @@ impl fmt::Display for SupportChange {
             None => writeln!(f, "    The public will read: \"{}\"", quoted(&self.sentence))?,
         }
         self.dates.iter().try_for_each(|date| write!(f, "{date}"))?;
-        if self.is_later() {
+        if self.takes_back() {
+            writeln!(f, "    Root takes a date back, which nobody else can. From here on:")?;
+        }
+        if self.moves() {
             writeln!(f, "    {}", self.never_earlier)?;
         }
         self.news.iter().try_for_each(|line| writeln!(f, "    {line}"))

@@ -30,7 +30,7 @@ pub(super) fn lay(proposal: &Path, path: &str, bytes: &[u8]) -> Value {
 }
 
 /// Changes a small target file of the only proposal, and lets the role vouch for it.
-fn retell(desk: &Desk, role: &str, path: &str, from: &str, to: &str) {
+pub(super) fn retell(desk: &Desk, role: &str, path: &str, from: &str, to: &str) {
     let proposal = desk.proposal();
     rewrite(desk, role, |signed| {
         let listed = &mut signed["targets"][path];

@@ -103,11 +103,7 @@ fn availability(
 /// The latest day until which any unit is supported.
 fn supported_until(standing: &Standing<'_>, role: &RoleName) -> Result<Date, ProposalError> {
     let record = published_support(standing.repository, role)?;
-    let latest = record.and_then(|(record, _)| {
-        let cohorts = record.cohorts.iter().map(|cohort| record.until(Some(&cohort.name)));
-        cohorts.chain([record.guaranteed_until()]).max()
-    });
-    Ok(latest.unwrap_or(Date::from_days(0)))
+    Ok(record.map_or(Date::from_days(0), |(record, _)| record.latest_until()))
 }
 
 fn manifest(standing: &Standing<'_>, path: &str, target: &TargetFile) -> Result<Release, ProposalError> {

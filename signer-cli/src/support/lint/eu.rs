@@ -132,8 +132,7 @@ fn identity(subject: &mut Subject<'_>, name: &str) {
 
 fn releases(subject: &mut Subject<'_>) {
     let record = subject.record;
-    let cohorts = record.cohorts.iter().map(|cohort| record.until(Some(&cohort.name)));
-    let supported = cohorts.chain([record.guaranteed_until()]).max().unwrap_or(record.guaranteed_until());
+    let supported = record.latest_until();
     for release in subject.releases {
         let security = !matches!(release.class, Class::Functionality);
         let least = release.created.plus_days(TEN_YEARS).date().max(supported);
