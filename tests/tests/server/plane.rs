@@ -164,8 +164,7 @@ fn other_methods_and_bodies_are_refused() {
     let answer = wire.ask("GET", &path, &[("Content-Length", "5")]);
     assert_eq!((answer.status, answer.header("connection")), (413, "close"));
     assert!(wire.is_over());
-    for name in
-        ["/", "/metadata/", "/targets/../metadata/timestamp.json", "/targets/%2e%2e/keys", "/admin.token"]
+    for name in ["/metadata/", "/targets/../metadata/timestamp.json", "/targets/%2e%2e/keys", "/admin.token"]
     {
         assert_eq!(get(server.plain[0], name).status, 404, "{name}");
     }

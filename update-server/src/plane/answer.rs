@@ -7,6 +7,7 @@ use super::guard::Watch;
 use super::maps::Maps;
 use crate::site::{Content, Entry, Kind, Site};
 use crate::support::Pages;
+use crate::support::page::policy;
 use crate::support::pages::Ready;
 use bytes::Bytes;
 use hyper::header::{
@@ -19,11 +20,6 @@ use perennial_schemas::Timestamp;
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Pages load nothing from elsewhere and run nothing; their style is inline.
-const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-);
 
 /// What an answer is made of, apart from the request.
 pub(crate) struct Source<'a> {
@@ -138,7 +134,7 @@ fn found(entry: &Entry, mut headers: HeaderMap, head: bool, maps: &Maps) -> Deci
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     if entry.kind == Kind::Page {
-        headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        headers.insert(CONTENT_SECURITY_POLICY, policy());
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
     let (status, from, to) = match wanted {

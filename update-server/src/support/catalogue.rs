@@ -2,7 +2,8 @@
 //! blobs; products that did not change are taken over from the one before. It renders nothing.
 
 use super::routes::{self, Query};
-use super::{Listed, Rendered, Update, View};
+use super::search::Index;
+use super::{Listed, Rendered, Update, View, words};
 use crate::blobs::{Blobs, Digest};
 use crate::disk::DiskError;
 use crate::generation::{FileRef, Generation};
@@ -20,6 +21,8 @@ pub(crate) struct Catalogue {
     products: BTreeMap<ProductName, Kept>,
     /// Products that have channels or releases, and no record of what was promised.
     pub(crate) unpromised: BTreeSet<ProductName>,
+    /// How they are found.
+    pub(crate) index: Index,
     /// The number of the generation that it was made from; 0 before the first.
     pub(crate) generation: u64,
 }
@@ -64,7 +67,7 @@ impl Catalogue {
         }
         let unpromised = small.keys().filter(|name| !generation.support.contains_key(**name));
         let unpromised = unpromised.filter_map(|name| name.parse().ok()).collect();
-        Ok(Self { products, unpromised, generation: generation.number })
+        Ok(Self::with(products, unpromised, generation.number))
     }
 
     /// A catalogue of these products.
@@ -74,11 +77,16 @@ impl Catalogue {
             let name = listed.record.product.clone();
             (name, Kept { listed: Arc::new(listed), sources: Vec::new() })
         };
-        Self {
-            products: products.into_iter().map(kept).collect(),
-            unpromised: BTreeSet::new(),
-            generation: 1,
-        }
+        Self::with(products.into_iter().map(kept).collect(), BTreeSet::new(), 1)
+    }
+
+    fn with(
+        products: BTreeMap<ProductName, Kept>,
+        unpromised: BTreeSet<ProductName>,
+        generation: u64,
+    ) -> Self {
+        let index = Index::of(products.values().map(|kept| &kept.listed));
+        Self { products, unpromised, index, generation }
     }
 
     /// The product of that name.
@@ -96,10 +104,12 @@ impl Catalogue {
         &self,
         path: &str,
         query: Option<&str>,
-        _accept_language: Option<&str>,
+        accept_language: Option<&str>,
         view: &View<'_>,
     ) -> Option<Rendered> {
-        routes::answer(self, path, &Query::read(query), "en", view)
+        let query = Query::read(query);
+        let words = words::chosen(query.get("lang"), accept_language);
+        routes::answer(self, path, &query, words, view)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pages kept ready: each is rendered once a day, and then answered like a file. What is kept is bounded; nothing is
 //! rendered before somebody asks.
 
-use super::{Catalogue, Rendered, View};
+use super::routes::Query;
+use super::{Catalogue, Rendered, View, words};
 use crate::blobs::digest_of;
 use crate::site::{Caching, Content, Entry, Kind};
 use hyper::header::HeaderValue;
@@ -31,8 +32,8 @@ pub(crate) struct Pages {
     kept: Mutex<Shelf>,
 }
 
-/// What was asked for: path, query, and what the reader says of languages.
-type Key = (Box<str>, Box<str>, Box<str>);
+/// What was asked for: path, query, language.
+type Key = (Box<str>, Box<str>, &'static str);
 
 /// Two boxes: what is asked for lies in the first; when that is full, it becomes the second, and what lay there goes.
 #[derive(Debug, Default)]
@@ -67,13 +68,11 @@ impl Pages {
         accept_language: Option<&str>,
         now: Timestamp,
     ) -> Option<Arc<Ready>> {
-        // A search is asked once; a field that is longer than any browser's is not looked at.
+        // A search is asked once.
         let keep = query.is_none_or(|query| query.len() <= 64 && !query.contains("q="));
-        let key: Key = (
-            path.into(),
-            query.unwrap_or_default().into(),
-            accept_language.filter(|text| text.len() <= 64).unwrap_or_default().into(),
-        );
+        let named = query.and_then(|query| Query::read(Some(query)).get("lang").map(str::to_owned));
+        let language = words::chosen(named.as_deref(), accept_language).code;
+        let key: Key = (path.into(), query.unwrap_or_default().into(), language);
         if keep && let Some(ready) = self.shelf(now).get(&key) {
             return Some(ready);
         }

@@ -1,9 +1,11 @@
 //! Which address is answered by what: one table for products, one for the whole catalogue.
 
 use super::catalogue::Catalogue;
-use super::page;
+use super::page::{self, Reader};
+use super::words::Words;
 use super::{Listed, Rendered, View, audit, feeds};
 use perennial_schemas::ProductName;
+use perennial_schemas::support::{CohortName, Gtin};
 
 type OfProduct = fn(&Listed, &View<'_>) -> Rendered;
 type OfCatalogue = fn(&Catalogue, &View<'_>, &Query) -> Rendered;
@@ -63,23 +65,71 @@ pub(super) fn answer(
     catalogue: &Catalogue,
     path: &str,
     query: &Query,
-    _language: &'static str,
+    words: &'static Words,
     view: &View<'_>,
 ) -> Option<Rendered> {
-    let rest = path.strip_prefix("/support/");
-    if let Some((product, below)) = rest.map(|rest| rest.split_once('/').unwrap_or((rest, "")))
-        && let Some(listed) = product.parse::<ProductName>().ok().and_then(|name| catalogue.get(&name))
-    {
-        return of_product(listed, below, view);
+    let reader = Reader::new(catalogue, view, query, path, words);
+    if matches!(path, "/" | "/support") {
+        return Some(Rendered::redirect(reader.link("/support/")));
     }
-    let (_, feed) = CATALOGUE.iter().find(|(address, _)| *address == path)?;
-    Some(feed(catalogue, view, query))
+    if let Some(number) = path.strip_prefix("/01/") {
+        return Some(digital_link(number, &reader));
+    }
+    if let Some((_, feed)) =
+        CATALOGUE.iter().find(|(address, _)| *address == path && !path.starts_with("/support/"))
+    {
+        return Some(feed(catalogue, view, query));
+    }
+    let rest = path.strip_prefix("/support/")?;
+    let (product, below) = rest.split_once('/').unwrap_or((rest, ""));
+    if let Some(listed) = product.parse::<ProductName>().ok().and_then(|name| catalogue.get(&name)) {
+        return Some(of_product(listed, below, &reader));
+    }
+    let feed = CATALOGUE.iter().find(|(address, _)| *address == path);
+    Some(match (rest, feed) {
+        (_, Some((_, feed))) => feed(catalogue, view, query),
+        ("", None) => page::search(&reader),
+        ("device-data", None) => page::device_data(&reader),
+        _ => page::missing(&reader),
+    })
 }
 
-fn of_product(listed: &Listed, below: &str, view: &View<'_>) -> Option<Rendered> {
-    if below.is_empty() {
-        return Some(Rendered::page(200, "en", page::page(listed, view)));
+/// What is below a product. A cohort comes before a page of the same name: its address is permanent.
+fn of_product(listed: &Listed, below: &str, reader: &Reader<'_>) -> Rendered {
+    let below = below.trim_end_matches('/');
+    if let Some((_, feed)) = PRODUCT.iter().find(|(name, _)| *name == below) {
+        return feed(listed, reader.view);
     }
-    let (_, feed) = PRODUCT.iter().find(|(name, _)| *name == below)?;
-    Some(feed(listed, view))
+    let cohort = below.parse().ok().and_then(|name: CohortName| listed.record.cohort(&name));
+    match (cohort, below) {
+        (Some(cohort), _) => page::cohort(listed, cohort, reader),
+        (None, "") => page::product(listed, reader),
+        (None, "cohorts") => page::cohorts(listed, reader),
+        (None, "promises") => page::promises(listed, reader),
+        (None, "notices") => page::notices(listed, reader),
+        (None, "updates") => page::updates(listed, reader),
+        (None, "statement") => page::statement(listed, reader),
+        (None, "isolate") => page::care(listed, reader),
+        _ => page::nothing_below(listed, reader),
+    }
+}
+
+/// The address in a label's QR code (GS1 Digital Link: `/01/{gtin}`, perhaps `/10/{batch}`), which leads to the product,
+/// or to the units of that batch.
+fn digital_link(rest: &str, reader: &Reader<'_>) -> Rendered {
+    let (number, qualifiers) = rest.split_once('/').unwrap_or((rest, ""));
+    let listed = number.parse::<Gtin>().ok();
+    let listed = listed.and_then(|gtin| reader.catalogue.index.by_gtin(&gtin));
+    let Some(listed) = listed.and_then(|name| reader.catalogue.get(name)) else {
+        return page::missing(reader);
+    };
+    let batch = qualifiers.strip_prefix("10/").map(|rest| rest.split('/').next().unwrap_or_default());
+    let batch = batch.map(|batch| percent_encoding::percent_decode_str(batch).decode_utf8_lossy());
+    let of_batch =
+        |batch| listed.record.cohorts.iter().find(|cohort| cohort.batches.iter().any(|b| *b == batch));
+    let path = match batch.and_then(of_batch) {
+        Some(cohort) => format!("/support/{}/{}", listed.record.product, cohort.name),
+        None => format!("/support/{}", listed.record.product),
+    };
+    Rendered::redirect(reader.link(&path))
 }
