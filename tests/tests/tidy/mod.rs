@@ -2,6 +2,7 @@
 //! Nothing here builds or runs the product; `cargo metadata`, `cargo tree` and the files in git are all it reads.
 
 mod arrows;
+mod compliance;
 mod documents;
 mod files;
 
