@@ -12,6 +12,7 @@
 //! | [`boot`], [`counter`] | boot control and anti-rollback counter in small files that are checked |
 //! | [`hooks`] | the product's programs |
 //! | [`decompress`] | zstd |
+//! | [`differences`] | a support page against the signed record |
 //! | [`clock`] | the system's clock |
 //! | [`log`], [`signals`] | the log, and how a signal ends the agent |
 //! | [`error`] | how errors are told |
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod config;
 pub mod counter;
 pub mod decompress;
+pub mod differences;
 pub mod error;
 pub mod fetch;
 pub mod files;

@@ -95,6 +95,8 @@ pub const KEY_FILE_LENGTH: u64 = 16 * 1024;
 pub const IMAGES: usize = 64;
 /// Payloads (the full one and deltas) of one image.
 pub const PAYLOADS: usize = 64;
+/// What a device says of its support: five texts of aftercare, 16 contacts, a sentence.
+pub const DEVICE_SUPPORT_LENGTH: u64 = 128 * 1024;
 /// Releases in a channel, offered or withdrawn.
 pub const CHANNEL_RELEASES: usize = 4096;
 /// Promises in a support record.

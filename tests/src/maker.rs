@@ -72,7 +72,27 @@ impl Maker {
             support = support.successor(Sha256Digest([0; 32]), promise.made);
             support.promises.push(promise);
         }
-        self.target("thermostat/support.json", to_text(&support).expect("JSON"));
+        self.record(&support);
+    }
+
+    /// The support record, as it is.
+    pub fn record(&mut self, support: &Support) {
+        self.target("thermostat/support.json", to_text(support).expect("JSON"));
+    }
+
+    /// The support record as it was set last, and the digest of its file.
+    pub fn recorded(&self) -> (Support, Sha256Digest) {
+        let text = &self.targets["thermostat/support.json"];
+        (Support::parse(text).expect("a record"), Ring.sha256(text))
+    }
+
+    /// Publishes the record that follows, with a change.
+    pub fn extend(&mut self, change: impl FnOnce(&mut Support)) {
+        let (before, digest) = self.recorded();
+        let mut record = before.successor(digest, day(0));
+        change(&mut record);
+        self.record(&record.seal());
+        self.publish();
     }
 
     /// Makes, offers and publishes a release for hardware revC.

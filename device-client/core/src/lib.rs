@@ -5,6 +5,7 @@
 //! | [`trust`] | which metadata and which targets count (TUF's client workflow) |
 //! | [`crypto`] | which signature schemes count |
 //! | [`session`] | what a check reads, and that all of it is vouched for |
+//! | [`lookup`] | nothing: one target from a root on, for whoever is no device |
 //! | [`decide`] | which release is installed now, or why none |
 //! | [`machine`] | what comes next in an update: the transition table |
 //! | [`run`] | nothing: carries the machine's effects out |
@@ -26,6 +27,7 @@ pub mod crypto;
 pub mod decide;
 pub mod download;
 pub mod journal;
+pub mod lookup;
 pub mod machine;
 pub mod plan;
 pub mod port;

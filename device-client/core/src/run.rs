@@ -23,6 +23,7 @@ use crate::recover;
 use crate::revert::{self, RevertError};
 use crate::session::{self, Checked, Device, Session, SessionError};
 use crate::slots::WrittenSlot;
+use crate::support::SupportEvent;
 
 /// All ports of a device.
 pub struct Ports<'p> {
@@ -57,6 +58,8 @@ pub enum Notice<'n> {
     Begins(Effect),
     /// A check came to a decision.
     Checked(&'n Checked),
+    /// Something of the support that the owner should know; told once.
+    Support(&'n SupportEvent),
     /// A download or installation has come so far; verified and durable.
     Progress {
         /// Bytes done.
@@ -200,7 +203,11 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Some(session) => session,
             slot => slot.insert(Session::open(self.ports.store, &self.identity, self.root, self.crypto)?),
         };
-        session.check(self.ports.fetch, self.ports.store, &device, now)
+        let checked = session.check(self.ports.fetch, self.ports.store, &device, now);
+        for event in session.take_news() {
+            (self.ports.notice)(Notice::Support(&event));
+        }
+        checked
     }
 
     /// Does the next thing.

@@ -25,7 +25,7 @@ use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
 use crate::journal::{Journal, Known};
 use crate::plan::{Coding, IndexFile, Plan, Source};
 use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
-use crate::support::Floors;
+use crate::support::{Floors, Seen, SupportEvent};
 use crate::trust::{
     self, FoundTarget, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, Validity,
 };
@@ -36,6 +36,8 @@ pub struct Session<'c, C> {
     floors: Floors,
     crypto: &'c C,
     limits: Limits,
+    /// The last event of the support that was handed on.
+    told: u64,
     /// `trust` could not be saved: nothing is decided upon it before it is.
     unsaved: bool,
     /// The lower bound of the time, from the last check.
@@ -97,7 +99,8 @@ impl<'c, C: Crypto> Session<'c, C> {
             }
         };
         let floors = load(store, Record::Floors, Floors::decode)?.unwrap_or_default();
-        Ok(Self { trust, floors, crypto, limits: Limits::default(), unsaved: false, signed_at: None })
+        let told = floors.watch().last();
+        Ok(Self { trust, floors, crypto, told, limits: Limits::default(), unsaved: false, signed_at: None })
     }
 
     /// The floors, with the support record that counts.
@@ -134,16 +137,41 @@ impl<'c, C: Crypto> Session<'c, C> {
             store.save(Record::Trust, &self.trust.encode())?;
             self.unsaved = false;
         }
+        let identity = device.identity;
         let refresh = Refresh::new(self.trust.clone(), self.crypto, now, self.limits.clone());
-        let mut check =
-            Check { refresh, fetch, store, floors: &mut self.floors, device, crypto: self.crypto, now };
+        let (floors, crypto) = (&mut self.floors, self.crypto);
+        let mut check = Check { refresh, fetch, store: &mut *store, floors, device, crypto, now };
         let checked = check.run();
         // What was accepted before an error is saved, and stays trusted. Where saving it was the error, it is saved
         // before anything else next time.
         self.unsaved = check.refresh.next() == trust::Step::Persist;
         self.signed_at = Some(check.refresh.validity().lower_bound());
         self.trust = check.refresh.into_state();
+        self.remind(store, identity, now);
         checked
+    }
+
+    /// What was told of the support since this was asked last.
+    pub fn take_news(&mut self) -> Vec<SupportEvent> {
+        let news = self.floors.watch().events().iter().filter(|event| event.sequence > self.told);
+        let news: Vec<SupportEvent> = news.cloned().collect();
+        self.told = self.floors.watch().last();
+        news
+    }
+
+    /// Tells what is due of the support, also where the check came to nothing: a device off the network knows its date. A
+    /// reminder that can't be saved is told another time, and stops no update.
+    fn remind(&mut self, store: &mut dyn Store, identity: &Identity, now: Timestamp) {
+        let mut floors = self.floors.clone();
+        let annulments = &self.trust.root().annulments;
+        if let Some(said) = floors.on_device(annulments, identity.cohort.as_ref(), now) {
+            floors.watch.tell(&said, now);
+        }
+        let saved = floors != self.floors
+            && floors.encode().is_ok_and(|bytes| store.save(Record::Floors, &bytes).is_ok());
+        if saved {
+            self.floors = floors;
+        }
     }
 }
 
@@ -219,17 +247,7 @@ impl<C: Crypto> Check<'_, '_, C> {
 
     /// The bytes of a target, with the length and digest that its role gives.
     fn read(&mut self, target: &FoundTarget, max_length: u64) -> Result<Vec<u8>, SessionError> {
-        let path = || target.path.to_string();
-        if target.length > max_length {
-            return Err(SessionError::TooLong { path: path(), limit: max_length });
-        }
-        let digest = target.sha256().ok_or_else(|| SessionError::NoDigest { path: path() })?;
-        let bytes = self.fetch.target(&target.location, target.length)?;
-        if bytes.len() as u64 == target.length && self.crypto.sha256(&bytes) == digest {
-            Ok(bytes)
-        } else {
-            Err(SessionError::Digest { path: path() })
-        }
+        read_target(self.fetch, self.crypto, target, max_length)
     }
 
     fn document<T: Document>(&mut self, path: &TargetPath) -> Result<T, SessionError> {
@@ -253,18 +271,44 @@ impl<C: Crypto> Check<'_, '_, C> {
         let product = &self.device.identity.product;
         let path = Support::path(product)
             .map_err(|source| SessionError::Document { path: "support.json".into(), source })?;
-        // A product without a support record promises nothing; what was promised before stays.
-        let Some(target) = self.find(&path)? else { return Ok(None) };
+        let Some(target) = self.find(&path)? else {
+            // A product without a support record promises nothing; what was promised before stays.
+            let taken_away = self.floors.support().is_some();
+            return if taken_away {
+                self.refuse_support(SupportRefused::Missing).map(Some)
+            } else {
+                Ok(None)
+            };
+        };
         let bytes = self.read(&target, Support::MAX_LENGTH)?;
         let support = match Support::parse(&bytes) {
             Ok(support) if support.product == *product => support,
-            Ok(support) => return Ok(Some(SupportRefused::OtherProduct(support.product))),
-            Err(error) => return Ok(Some(SupportRefused::Unreadable(error))),
+            Ok(support) => {
+                return self.refuse_support(SupportRefused::OtherProduct(support.product)).map(Some);
+            }
+            Err(error) => return self.refuse_support(SupportRefused::Unreadable(error)).map(Some),
         };
         let mut floors = self.floors.clone();
-        let refused = floors.note_support(support, &self.refresh.state().root().annulments).err();
+        let cohort = self.device.identity.cohort.as_ref();
+        let (before, after) = (floors.support().map(|record| record.until(cohort)), support.until(cohort));
+        if let Err(error) = floors.note_support(support, &self.refresh.state().root().annulments) {
+            return self.refuse_support(SupportRefused::Worse(error)).map(Some);
+        }
+        let (expires, bound) = (target.expires, self.refresh.validity().lower_bound());
+        floors.watch.take(Seen { sha256: self.crypto.sha256(&bytes), expires, bound }, self.now);
+        if let Some(before) = before.filter(|before| *before < after) {
+            floors.watch.extend(before, after, self.now);
+        }
         self.keep(floors)?;
-        Ok(refused.map(SupportRefused::Worse))
+        Ok(None)
+    }
+
+    /// The alarm stays until a good record follows, and the promise that the device has stays for good.
+    fn refuse_support(&mut self, refused: SupportRefused) -> Result<SupportRefused, SessionError> {
+        let mut floors = self.floors.clone();
+        floors.watch.refuse(refused.code(), &refused.to_string(), self.now);
+        self.keep(floors)?;
+        Ok(refused)
     }
 
     /// Saves the floors where they have changed, and only then goes by them.
@@ -368,7 +412,27 @@ impl<C: Crypto> Check<'_, '_, C> {
     }
 }
 
-struct FromPort<'p>(&'p mut dyn Fetch);
+/// The bytes of a target, with the length and digest that its role gives.
+pub(crate) fn read_target(
+    fetch: &mut dyn Fetch,
+    crypto: &impl Crypto,
+    target: &FoundTarget,
+    max_length: u64,
+) -> Result<Vec<u8>, SessionError> {
+    let path = || target.path.to_string();
+    if target.length > max_length {
+        return Err(SessionError::TooLong { path: path(), limit: max_length });
+    }
+    let digest = target.sha256().ok_or_else(|| SessionError::NoDigest { path: path() })?;
+    let bytes = fetch.target(&target.location, target.length)?;
+    if bytes.len() as u64 == target.length && crypto.sha256(&bytes) == digest {
+        Ok(bytes)
+    } else {
+        Err(SessionError::Digest { path: path() })
+    }
+}
+
+pub(crate) struct FromPort<'p>(pub(crate) &'p mut dyn Fetch);
 
 impl MetadataSource for FromPort<'_> {
     fn fetch(&mut self, request: &Request) -> Result<Option<Vec<u8>>, trust::FetchError> {

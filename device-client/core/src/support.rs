@@ -3,15 +3,21 @@
 //! Decides that neither moves back. These floors survive even TUF's fast-forward recovery, which clears versions of
 //! roles: a promise is no version.
 
+mod watch;
+
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use perennial_schemas::channel::Channel;
+use perennial_schemas::ident::CohortName;
 use perennial_schemas::limits::CHANNEL_RELEASES;
-use perennial_schemas::support::{Annulment, Support, SupportError};
-use perennial_schemas::{Date, Sha256Digest};
+use perennial_schemas::support::{Annulment, OnDevice, Support, SupportError};
+use perennial_schemas::{Date, Document as _, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub(crate) use watch::Seen;
+pub use watch::{SUPPORT_EVENTS, SupportEvent, SupportNews, Watch};
 
 const FORMAT: &str = "perennial.floors/1";
 
@@ -27,6 +33,9 @@ pub struct Floors {
     /// The date that was promised in a record that is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promised_until: Option<Date>,
+    /// What is known besides that record.
+    #[serde(default)]
+    pub(crate) watch: Watch,
 }
 
 /// The floors can't be read.
@@ -39,7 +48,8 @@ pub enum FloorsError {
 
 impl Default for Floors {
     fn default() -> Self {
-        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support: None, promised_until: None }
+        let (support, promised_until, watch) = (None, None, Watch::default());
+        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support, promised_until, watch }
     }
 }
 
@@ -82,7 +92,42 @@ impl Floors {
         self.support.as_ref()
     }
 
-    /// The last day on which security updates are promised.
+    /// What is known besides that record.
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The record that counts, less what the trusted root has annulled of it since: until the record that says so
+    /// arrives, both dates show. Where nothing would be left of it, it stays as it is.
+    pub fn standing(&self, annulments: &[Annulment]) -> Option<Support> {
+        let support = self.support.as_ref()?;
+        let mut standing = support.clone();
+        for annulment in annulments.iter().filter(|annulment| !support.annulled.contains(annulment)) {
+            let index = (annulment.promise as usize).wrapping_sub(1);
+            let promise = support.promises.get(index);
+            if promise.is_some_and(|promise| annulment.names(&support.product, promise)) {
+                standing.annulled.push(annulment.clone());
+            }
+        }
+        let standing = standing.seal();
+        Some(if standing.validate().is_ok() { standing } else { support.clone() })
+    }
+
+    /// What the device says of its support at `clock`, as a unit of `cohort`. `annulments` are those of the trusted root.
+    pub fn on_device(
+        &self,
+        annulments: &[Annulment],
+        cohort: Option<&CohortName>,
+        clock: Timestamp,
+    ) -> Option<OnDevice> {
+        let (support, today) = (self.standing(annulments)?, self.watch.today(clock));
+        // A record that an older agent kept came without its digest: the next check notes it.
+        let sha256 = self.watch.sha256().unwrap_or(Sha256Digest([0; 32]));
+        let said = OnDevice::of(&support, sha256, cohort, today, self.watch.expires());
+        Some(OnDevice { last_seen: self.watch.seen(), refused: self.watch.refused().cloned(), ..said })
+    }
+
+    /// The last day on which security updates are promised to every unit.
     pub fn guaranteed_until(&self) -> Option<Date> {
         self.support.as_ref().map(Support::guaranteed_until).max(self.promised_until)
     }

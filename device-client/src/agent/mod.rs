@@ -5,6 +5,7 @@
 mod advice;
 mod image_info;
 mod restart;
+pub mod screen;
 mod source;
 pub mod tell;
 pub mod work;
@@ -165,6 +166,7 @@ pub fn identity(config: &Config) -> Result<Identity, ImageInfoError> {
         product: config.product.clone(),
         hardware: config.hardware.clone(),
         channel: config.channel.clone(),
+        cohort: config.cohort.clone(),
         running: running.map(ImageInfo::into_running),
     })
 }

@@ -7,6 +7,7 @@ use perennial_device_core::machine::{Client, Effect};
 use perennial_device_core::port::PortError;
 use perennial_device_core::run::Notice;
 use perennial_device_core::session::Checked;
+use perennial_device_core::support::{SupportEvent, SupportNews};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{ReleaseVersion, Timestamp};
 
@@ -62,6 +63,7 @@ impl<'t> Teller<'t> {
             Notice::Begins(effect) => self.begins(*effect),
             Notice::Progress { done, total } => self.progress(*done, *total),
             Notice::Checked(checked) => self.checked(checked),
+            Notice::Support(event) => self.support(event),
             Notice::Failed(error) => {
                 self.end_bar();
                 tracing::warn!(code = error.code.number(), %error, "failed");
@@ -106,7 +108,7 @@ impl<'t> Teller<'t> {
     fn checked(&mut self, checked: &Checked) {
         tracing::info!(decision = %checked.decision, "checked");
         if let Some(error) = &checked.support_refused {
-            tracing::warn!(%error, "a support record is refused");
+            tracing::warn!(code = error.code().number(), %error, "a support record is refused");
             self.say(&format!("A support record is refused: {error}."));
         }
         if checked.withdrawn_left_out > 0 {
@@ -131,6 +133,19 @@ impl<'t> Teller<'t> {
             ));
         }
         self.last = Some(Last::of(checked));
+    }
+
+    fn support(&mut self, event: &SupportEvent) {
+        let (news, text) = (event.support, &event.text);
+        if news.is_alarming() {
+            tracing::warn!(?news, code = event.code.map(|code| code.number()), "{text}");
+        } else {
+            tracing::info!(?news, "{text}");
+        }
+        // A refusal is said with the check, each time.
+        if news != SupportNews::Refused {
+            self.say(&format!("Support: {text}"));
+        }
     }
 
     fn progress(&mut self, done: u64, total: u64) {

@@ -10,6 +10,7 @@ use perennial_device_core::run::{Notice, RunError, Runner, Step};
 use perennial_schemas::Timestamp;
 
 use super::Adapters;
+use super::screen::Screen;
 use super::tell::Teller;
 use crate::config::Config;
 use crate::http::{Interrupt, jittered};
@@ -75,6 +76,8 @@ pub fn work(
     let client = adapters.client();
     let mut seen = None;
     let mut restarts = 0;
+    let mut screen = Screen::new(config);
+    screen.refresh(now());
     loop {
         let mut notice = |notice: Notice<'_>| teller.borrow_mut().hear(&notice);
         let mut runner = adapters.runner(settings(config), &mut notice)?;
@@ -91,6 +94,7 @@ pub fn work(
                 Ok(Step::Worked) => {}
                 Ok(Step::Restarting) => break End::Restarting,
                 Ok(Step::Waiting(Some((until, why)))) if for_ever || why == Why::Health => {
+                    screen.refresh(now());
                     let seconds = until.unix().saturating_sub(now().unix()).max(1);
                     client.sleep(Duration::from_secs(seconds.unsigned_abs()).min(NAP));
                 }
@@ -103,6 +107,7 @@ pub fn work(
             }
         };
         restarts += 1;
+        screen.refresh(now());
         if end == End::Restarting && config.boot.simulate && (for_ever || restarts < RESTARTS) {
             continue; // the simulator has chosen a slot: as if the device had started
         }

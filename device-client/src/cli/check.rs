@@ -5,10 +5,12 @@ use std::fmt;
 use perennial_device_core::decide::{Decision, Reason};
 use perennial_device_core::session::Checked;
 use perennial_schemas::release::{Class, FixedVulnerability, Notes};
+use perennial_schemas::support::OnDevice;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
 use super::{AVAILABLE, CliError, HELD, Io, REFUSED, common};
+use crate::agent::screen::Screen;
 use crate::agent::tell::bytes;
 use crate::config::Config;
 
@@ -42,6 +44,8 @@ pub(super) struct CheckReport {
     security_updates_until: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
     support_refused: Option<String>,
+    #[serde(skip)]
+    support: Option<OnDevice>,
 }
 
 #[derive(Debug, Serialize)]
@@ -66,11 +70,14 @@ pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Re
     let settings = perennial_device_core::machine::Settings::default();
     let mut runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
     let checked = runner.check(now).map_err(|error| common::session(&error))?;
-    let floors = runner.session().map_err(|error| common::session(&error))?.floors();
-    let promised = floors.guaranteed_until();
+    let session = runner.session().map_err(|error| common::session(&error))?;
+    let annulments = &session.trust().root().annulments;
+    let support = session.floors().on_device(annulments, config.cohort.as_ref(), now);
     let mut report = CheckReport::of(&checked);
-    report.security_updates_until = promised;
+    report.security_updates_until = support.as_ref().map(|said| said.guaranteed_until);
+    report.support = support;
     let journal = runner.client().journal();
+    Screen::new(config).refresh(now);
     let booted = config.booted().slot().map_err(|error| common::port(&error))?;
     report.running = journal.content(booted).map(|content| content.version.clone());
     io.report(arguments.json, &report)?;
@@ -96,6 +103,7 @@ impl CheckReport {
             metadata_valid_until: checked.validity.earliest().map(|(_, until)| until),
             security_updates_until: None,
             support_refused: checked.support_refused.as_ref().map(ToString::to_string),
+            support: None,
         };
         match &checked.decision {
             Decision::UpToDate => {}
@@ -173,8 +181,8 @@ impl fmt::Display for CheckReport {
         if let Some(refused) = &self.support_refused {
             writeln!(f, "Refused:  a support record: {refused}")?;
         }
-        match self.security_updates_until {
-            Some(until) => writeln!(f, "Support:  security updates are promised until {until}"),
+        match &self.support {
+            Some(said) => writeln!(f, "Support:  {}", said.sentence),
             None => writeln!(f, "Support:  the maker has promised nothing yet"),
         }
     }

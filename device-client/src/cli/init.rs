@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::trust::TrustState;
-use perennial_schemas::ident::{ChannelName, DeviceId};
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::{HardwareName, ProductName};
 
@@ -37,6 +37,9 @@ pub(super) struct Arguments {
     /// The channel that it follows.
     #[arg(long, value_name = "NAME", default_value = "stable")]
     channel: ChannelName,
+    /// The cohort that it was sold in, as the maker's support record names it.
+    #[arg(long, value_name = "NAME")]
+    cohort: Option<CohortName>,
     /// A PEM file with the certificates that TLS believes, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -148,12 +151,14 @@ fn configure(
         product: arguments.product,
         hardware: arguments.hardware,
         channel: arguments.channel,
+        cohort: arguments.cohort,
         server,
         ca: arguments.ca.as_deref().map(full).transpose()?,
         root: folder.join("root.json"),
         marker: path.with_extension("marker"),
         state,
         image_info: None,
+        support_file: None,
         check_seconds: 4 * 3600,
         staging: true,
         slots,

@@ -11,7 +11,9 @@ mod postpone;
 mod recover;
 mod simulate;
 mod status;
+mod support;
 mod update;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -59,6 +61,8 @@ enum Command {
     Run,
     /// Show what runs here, what is known, and until when security updates are promised.
     Status(status::Arguments),
+    /// Show until when security updates are promised, by which promises, and what to do at the end.
+    Support(support::Arguments),
     /// Say that the release on trial works.
     Confirm(update::Arguments),
     /// Go back to the release in the other slot.
@@ -109,6 +113,11 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Update(arguments) => update::update(&arguments, &load()?, io),
         Command::Run => update::run(&load()?, io),
         Command::Status(arguments) => status::status(&arguments, &load()?, io),
+        Command::Support(arguments) => match arguments.command {
+            // For anybody, also where no device is set up.
+            Some(support::Command::Verify(arguments)) => verify::run(&arguments, io),
+            None => support::run(&arguments, &load()?, io),
+        },
         Command::Confirm(arguments) => update::confirm(&arguments, &load()?, io),
         Command::Revert(arguments) => update::revert(&arguments, &load()?, io),
         Command::Postpone(arguments) => postpone::run(&arguments, &load()?, io),

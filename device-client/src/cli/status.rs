@@ -5,12 +5,14 @@ use std::fmt;
 use perennial_device_core::journal::{Content, FailedRelease, Journal, Said};
 use perennial_device_core::port::{BootControl, BootFlag, BootStatus, Counter, Loaded, Record, Slot, Store};
 use perennial_device_core::report::Entry;
-use perennial_device_core::support::Floors;
+use perennial_device_core::support::{Floors, SupportEvent};
 use perennial_device_core::trust::TrustState;
 use perennial_schemas::report::Outcome;
+use perennial_schemas::support::OnDevice;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
+use super::support::write_standing;
 use super::{CliError, Io};
 use crate::boot::FileBoot;
 use crate::config::Config;
@@ -53,6 +55,8 @@ struct Status {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     vulnerability_contacts: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    support: Option<OnDevice>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_decision: Option<Said>,
     #[serde(skip_serializing_if = "Option::is_none")]
     postponed_until: Option<Timestamp>,
@@ -60,8 +64,6 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_root: Option<u64>,
     problems: Vec<String>,
-    #[serde(skip)]
-    now: Timestamp,
 }
 
 #[derive(Debug, Serialize)]
@@ -91,8 +93,13 @@ pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
         let code = perennial_schemas::report::FailureCode::TrustStateLost;
         return Err(CliError::new(problem, crate::agent::advice(code)));
     }
-    let entries = journal.map(|journal| journal.reports.history().to_vec()).unwrap_or_default();
-    io.report(arguments.json, &History(entries))?;
+    let releases = journal.map(|journal| journal.reports.history().to_vec()).unwrap_or_default();
+    // Floors that can't be read are `status`'s to tell.
+    let support = floors(&mut store, &mut problems).map(|floors| floors.watch().events().to_vec());
+    let mut lines: Vec<Line> = releases.into_iter().map(Line::Release).collect();
+    lines.extend(support.unwrap_or_default().into_iter().map(Line::Support));
+    lines.sort_by_key(Line::at);
+    io.report(arguments.json, &History(lines))?;
     Ok(0)
 }
 
@@ -101,7 +108,7 @@ fn look(config: &Config, now: Timestamp) -> Status {
     let mut store = FileStore::read_only(&config.state, &config.marker);
     let journal = journal(&mut store, &mut problems);
     let floors = floors(&mut store, &mut problems);
-    let trusted_root = trust(&mut store, &mut problems).map(|trust| trust.floors().root);
+    let trust = trust(&mut store, &mut problems);
     let booted = note(config.booted().slot(), &mut problems);
     let boot: Option<BootStatus> = note(FileBoot::new(&config.boot.control).status(), &mut problems);
     let counter = note(FileCounter::new(&config.boot.counter).read(), &mut problems);
@@ -110,7 +117,9 @@ fn look(config: &Config, now: Timestamp) -> Status {
         Some(Release { version, security_version, slot })
     };
     let plan = journal.as_ref().and_then(|journal| journal.plan.as_ref());
-    let support = floors.as_ref().and_then(Floors::support);
+    let annulments = trust.as_ref().map(|trust| trust.root().annulments.as_slice()).unwrap_or_default();
+    let cohort = config.cohort.as_ref();
+    let support = floors.as_ref().and_then(|floors| floors.on_device(annulments, cohort, now));
     Status {
         device: config.id.to_string(),
         product: config.product.to_string(),
@@ -127,17 +136,20 @@ fn look(config: &Config, now: Timestamp) -> Status {
         booted,
         next_boot: boot.map(|boot| boot.next),
         anti_rollback_counter: counter,
-        security_updates_until: floors.as_ref().and_then(Floors::guaranteed_until),
-        vulnerability_contacts: support.map(|support| support.contact.contacts.clone()).unwrap_or_default(),
+        security_updates_until: match &support {
+            Some(said) => Some(said.guaranteed_until),
+            None => floors.as_ref().and_then(Floors::guaranteed_until),
+        },
+        vulnerability_contacts: support.as_ref().map(|said| said.contacts.clone()).unwrap_or_default(),
+        support,
         last_decision: journal.as_ref().and_then(|journal| journal.said.clone()),
         postponed_until: journal
             .as_ref()
             .and_then(|journal| journal.postponed_until)
             .filter(|until| *until > now),
         failed: journal.map(|journal| journal.failed).unwrap_or_default(),
-        trusted_root,
+        trusted_root: trust.map(|trust| trust.floors().root),
         problems,
-        now,
     }
 }
 
@@ -162,12 +174,12 @@ fn journal(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Journal>
     note(Journal::decode(&bytes), problems)
 }
 
-fn floors(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Floors> {
+pub(super) fn floors(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Floors> {
     let bytes = record(store, Record::Floors, problems)?;
     note(Floors::decode(&bytes), problems)
 }
 
-fn trust(store: &mut FileStore, problems: &mut Vec<String>) -> Option<TrustState> {
+pub(super) fn trust(store: &mut FileStore, problems: &mut Vec<String>) -> Option<TrustState> {
     let bytes = record(store, Record::Trust, problems)?;
     note(TrustState::decode(&bytes), problems)
 }
@@ -186,12 +198,16 @@ impl fmt::Display for Status {
             (None, Some(slot)) => writeln!(f, "Fallback:  an image from the factory, in slot {slot}")?,
             (None, None) => writeln!(f, "Fallback:  none yet")?,
         }
-        match self.security_updates_until {
-            Some(until) if until < self.now.date() => {
-                writeln!(f, "Support:   ended on {until}: no more security updates are promised")?;
+        match (&self.support, self.security_updates_until) {
+            (Some(said), _) => write_standing(f, said)?,
+            (None, Some(until)) => {
+                let until = until.in_words();
+                writeln!(
+                    f,
+                    "Support:   promised until {until}, in a record that was lost; check asks for it"
+                )?;
             }
-            Some(until) => writeln!(f, "Support:   security updates are promised until {until}")?,
-            None => writeln!(f, "Support:   nothing is known yet; perennial-device check asks")?,
+            (None, None) => writeln!(f, "Support:   nothing is known yet; perennial-device check asks")?,
         }
         if !self.vulnerability_contacts.is_empty() {
             writeln!(f, "Security:  report problems to {}", self.vulnerability_contacts.join(", "))?;
@@ -232,14 +248,38 @@ impl fmt::Display for Release {
 
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-struct History(Vec<Entry>);
+struct History(Vec<Line>);
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Line {
+    Release(Entry),
+    Support(SupportEvent),
+}
+
+impl Line {
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Release(entry) => entry.at,
+            Self::Support(event) => event.at,
+        }
+    }
+}
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
             return writeln!(f, "Nothing has happened yet.");
         }
-        for entry in &self.0 {
+        for line in &self.0 {
+            let entry = match line {
+                Line::Release(entry) => entry,
+                Line::Support(SupportEvent { at, text, code, .. }) => {
+                    let code = code.map_or(String::new(), |code| format!(" (code {})", code.number()));
+                    writeln!(f, "{at}  {:<12} {text}{code}", "support")?;
+                    continue;
+                }
+            };
             let what = match entry.outcome {
                 Outcome::Started => "begun",
                 Outcome::Installed => "installed",

@@ -8,7 +8,7 @@ mod template;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use perennial_schemas::ident::{ChannelName, DeviceId};
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
 use perennial_schemas::{HardwareName, ProductName};
 use serde::Deserialize;
 
@@ -34,6 +34,10 @@ pub struct Config {
     /// The channel that it follows.
     #[serde(default = "stable")]
     pub channel: ChannelName,
+    /// The cohort that it was sold in, as the maker's support record names it; the earliest support date counts without
+    /// it.
+    #[serde(default)]
+    pub cohort: Option<CohortName>,
     /// Where updates come from: an address, a folder or a file.
     pub server: String,
     /// A PEM file with the certificates that TLS believes; the system's without it.
@@ -48,6 +52,9 @@ pub struct Config {
     /// What the running image says of itself; a JSON file, perhaps not there.
     #[serde(default)]
     pub image_info: Option<PathBuf>,
+    /// A file that always says how the support stands, for the product's own screen.
+    #[serde(default)]
+    pub support_file: Option<PathBuf>,
     /// How often `run` looks for updates, in seconds.
     #[serde(default = "four_hours")]
     pub check_seconds: u32,

@@ -16,6 +16,12 @@ pub fn template(config: &Config) -> String {
         (quoted(&config.server), path(&config.root), path(&config.state), path(&config.marker));
     let ca = optional("ca", config.ca.as_deref(), "/etc/perennial/ca.pem");
     let image_info = optional("image_info", config.image_info.as_deref(), "/usr/lib/perennial/image.json");
+    let cohort = match &config.cohort {
+        Some(cohort) => format!("cohort = \"{cohort}\""),
+        None => "#cohort = \"made-2026\"".into(),
+    };
+    let support_file =
+        optional("support_file", config.support_file.as_deref(), "/run/perennial/support.json");
     let (a, b) = (path(&config.slots.a), path(&config.slots.b));
     let (control, booted) = (path(&config.boot.control), path(&config.boot.booted));
     let (counter, tries, simulate) = (path(&config.boot.counter), config.boot.tries, config.boot.simulate);
@@ -34,6 +40,9 @@ id = "{id}"
 product = "{product}"
 hardware = "{hardware}"
 channel = "{channel}"
+# The cohort that it was sold in, as the maker's support record names it. Without it, or where the record doesn't know
+# it, the earliest support date of all units counts.
+{cohort}
 
 # Where updates come from: http://…, https://…, a folder with metadata/ and targets/, or a bundle in one file.
 # Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
@@ -51,6 +60,9 @@ marker = {marker}
 # metadata (the book says how). Used while nothing else is known: without it a state that is lost can't be recovered
 # without danger.
 {image_info}
+# A JSON file for the product's own screen: until when security updates are promised, in words, and what the owner is to
+# be reminded of. Replaced whole whenever it changes, and each day while `perennial-device run` runs.
+{support_file}
 
 # How often `perennial-device run` looks for updates, in seconds (60 to 2,592,000).
 check_seconds = {check_seconds}
@@ -110,12 +122,14 @@ mod tests {
             product: "thermostat".parse().unwrap(),
             hardware: "revC".parse().unwrap(),
             channel: "beta".parse().unwrap(),
+            cohort: None,
             server: odd.into(),
             ca: Some(odd.into()),
             root: odd.into(),
             state: "/state".into(),
             marker: odd.into(),
             image_info: None,
+            support_file: None,
             check_seconds: 60,
             staging: false,
             slots: SlotPaths { a: odd.into(), b: "/b".into() },
@@ -130,6 +144,7 @@ mod tests {
         };
         assert_eq!(Config::parse(&template(&config)).unwrap(), config);
         (config.ca, config.image_info) = (None, Some("/i".into()));
+        (config.cohort, config.support_file) = ("made-2026".parse().ok(), Some(odd.into()));
         assert_eq!(Config::parse(&template(&config)).unwrap(), config);
     }
 }

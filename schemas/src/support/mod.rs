@@ -13,6 +13,7 @@
 //! | [`follow`] | what may follow what |
 //! | [`status`], [`words`] | supported, ends soon, ended; and how English says so |
 //! | [`summary`] | the record on a day, as pages and feeds render it |
+//! | [`on_device`] | the same on a device, for its own cohort |
 
 pub mod cohort;
 pub mod compliance;
@@ -21,6 +22,7 @@ pub mod follow;
 pub mod gtin;
 pub mod identity;
 pub mod notice;
+pub mod on_device;
 pub mod promise;
 pub mod status;
 pub mod summary;
@@ -46,6 +48,7 @@ pub use follow::SupportError;
 pub use gtin::Gtin;
 pub use identity::{HardwareRevision, Identifier, Maker, Model, Party};
 pub use notice::{Notice, NoticeKind, OpenVulnerability};
+pub use on_device::{OnDevice, RefusedRecord};
 pub use promise::{Annulment, Promise, Replacement, UpdateKind};
 pub use status::{Left, Reminder, State, Status};
 pub use summary::Summary;

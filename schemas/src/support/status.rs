@@ -55,6 +55,7 @@ pub struct Left {
 
 /// When a device tells its owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reminder {
     /// Twelve months or less are left.

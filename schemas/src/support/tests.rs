@@ -339,3 +339,54 @@ fn rules_of_the_record() {
     assert!(refused(|r| r.previous = None).contains("\"previous\""));
     assert!(refused(|r| r.cohorts[1].name = name("y2026")).contains("two cohorts"));
 }
+
+#[test]
+fn a_device_goes_by_its_cohort_and_one_that_is_unknown_by_the_earliest() {
+    let record = two_cohorts();
+    let said = |cohort: Option<&str>, today: &str| {
+        let cohort = cohort.map(name);
+        OnDevice::of(&record, DIGEST, cohort.as_ref(), date(today), None)
+    };
+    assert_eq!(said(Some("y2027"), "2027-06-01").guaranteed_until, date("2033-06-30"));
+    for cohort in [None, Some("y2026"), Some("y1999")] {
+        assert_eq!(said(cohort, "2027-06-01").guaranteed_until, date("2031-06-30"), "{cohort:?}");
+    }
+    assert_eq!(said(Some("y1999"), "2027-06-01").cohort, None);
+    let over = said(Some("y2026"), "2031-07-01");
+    assert_eq!((over.state, over.reminder, over.days_left), (State::Ended, Some(Reminder::Over), 0));
+    assert_eq!(said(Some("y2026"), "2031-06-30").days_left, 1, "the last day counts");
+}
+
+#[test]
+fn a_device_names_the_worst_of_cohorts_that_it_may_belong_to() {
+    let mut record = two_cohorts();
+    record.notices.push(Notice {
+        made: at("2028-01-01"),
+        kind: NoticeKind::EndedEarly { on: date("2028-01-01") },
+        text: "We could not keep it up.".into(),
+        advice: String::new(),
+        cohorts: vec![name("y2027")],
+    });
+    let said = OnDevice::of(&record, DIGEST, None, date("2028-02-01"), None);
+    assert_eq!((said.state, said.reminder), (State::EndedEarly, Some(Reminder::Over)));
+    let own = name("y2026");
+    let said = OnDevice::of(&record, DIGEST, Some(&own), date("2028-02-01"), None);
+    assert_eq!(said.state, State::Supported);
+}
+
+#[test]
+fn a_device_whose_record_lapsed_shows_the_promise_beside_it() {
+    let record = published();
+    let expires = Some(at("2028-03-01"));
+    let said = |today| OnDevice::of(&record, DIGEST, None, date(today), expires);
+    assert_eq!(said("2028-03-01").state, State::Supported);
+    let lapsed = said("2028-03-02");
+    assert_eq!((lapsed.state, lapsed.guaranteed_until), (State::Lapsed, date("2031-06-30")));
+    assert!(
+        lapsed.sentence.contains("30 June 2031") && lapsed.sentence.contains("1 March 2028"),
+        "{}",
+        lapsed.sentence
+    );
+    assert!(lapsed.record.lapsed);
+    assert_eq!(said("2031-07-01").state, State::Ended, "over is over");
+}

@@ -7,7 +7,7 @@ use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
 use perennial_schemas::signed::to_text;
-use perennial_schemas::support::{Summary, Support};
+use perennial_schemas::support::{OnDevice, Summary, Support};
 use perennial_schemas::tuf::{Authority, Role, Root, Snapshot, Targets, TimestampRole, TopRole};
 use perennial_schemas::{Digest, Document, Signed};
 use serde::Serialize;
@@ -34,6 +34,7 @@ fn documents_are_read_and_written_as_ever() {
     document("support-1", samples::support());
     vector("support-1", "good-full.json", samples::support_full());
     document("support-summary-1", samples::summary());
+    document("device-support-1", samples::on_device());
     document("report-1", samples::report());
     document("key-1", samples::key_file());
     assert!(samples::key_file().id_fits(&Ring));
@@ -152,6 +153,7 @@ fn refusal(format: &str, text: &[u8]) -> String {
         "channel-1" => of(Channel::parse(text)),
         "support-1" => of(Support::parse(text)),
         "support-summary-1" => of(Summary::parse(text)),
+        "device-support-1" => of(OnDevice::parse(text)),
         "report-1" => of(Report::parse(text)),
         "key-1" => of(KeyFile::parse(text)),
         "tuf-root-1" => of(Signed::<Root>::parse(text)),

@@ -7,7 +7,7 @@ use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
 use perennial_schemas::signed::Envelope;
-use perennial_schemas::support::{Summary, Support};
+use perennial_schemas::support::{OnDevice, Summary, Support};
 use perennial_schemas::tuf::{Role, Root, Snapshot, Targets, TimestampRole};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::{Value, json};
@@ -21,6 +21,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("channel-1", document::<Channel>()),
         ("support-1", document::<Support>()),
         ("support-summary-1", document::<Summary>()),
+        ("device-support-1", document::<OnDevice>()),
         ("report-1", document::<Report>()),
         ("key-1", document::<KeyFile>()),
         ("bundle-1", document::<BundleHeader>()),

@@ -334,6 +334,19 @@ pub(crate) fn summary() -> Summary {
     Summary::of(&support_full(), Sha256Digest([8; 32]), "2027-03-02".parse().unwrap(), false)
 }
 
+pub(crate) fn on_device() -> OnDevice {
+    let (today, expires) = ("2030-05-02".parse().unwrap(), "2030-06-01T00:00:00Z".parse().unwrap());
+    let cohort = "made-2026".parse().ok();
+    let said = OnDevice::of(&support_full(), Sha256Digest([8; 32]), cohort.as_ref(), today, Some(expires));
+    let refused = RefusedRecord {
+        since: "2030-05-01T08:00:00Z".parse().unwrap(),
+        code: FailureCode::SupportShorter,
+        why: "promise 2 of the published record is missing or was changed; promises are only ever added"
+            .into(),
+    };
+    OnDevice { last_seen: Some("2030-05-02".parse().unwrap()), refused: Some(refused), ..said }
+}
+
 pub(crate) fn report() -> Report {
     Report {
         format: Report::FORMAT.into(),

@@ -78,6 +78,7 @@ impl Unit {
             product: PRODUCT.parse().expect("a product"),
             hardware: "revC".parse().expect("a hardware name"),
             channel: "stable".parse().expect("a channel"),
+            cohort: None,
             running: Some(running),
         };
         Self {

@@ -86,7 +86,8 @@ fn status_before_and_after() {
         "Device:    d1, a thermostat revC, channel stable\n\
          Running:   1.0.0 in slot B, security version 1\n\
          Fallback:  an image from the factory, in slot A\n\
-         Support:   security updates are promised until 2036-12-31\n\
+         Support:   thermostat gets security updates until at least 31 December 2036: 10 years and 1 month left.\n\
+         Record:    number 1 of 2026-11-01, last seen signed on 2026-11-02\n\
          Security:  report problems to mailto:security@thermostat.example\n\
          Update:    up to date (since 2026-11-02T00:00:00Z)\n\
          Server:    {folder}\n"

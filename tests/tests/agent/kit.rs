@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use perennial_device::Io;
+use perennial_device::core::port::{Loaded, Record, Store};
+use perennial_device::core::support::Floors;
+use perennial_device::store::FileStore;
 use perennial_schemas::Timestamp;
 use perennial_tests::maker::Maker;
 use perennial_tests::simulator::day;
@@ -26,9 +29,15 @@ pub(super) struct Ran {
 impl Device {
     /// A device that was born with the maker's first root and updates from `server`. It is day 1.
     pub(super) fn new(maker: &Maker, server: &str) -> Self {
+        Self::born_with(maker.repository.first_root(), server)
+    }
+
+    /// The same with any root.
+    pub(super) fn born_with(root: &[u8], server: &str) -> Self {
         let device = Self { folder: tempfile::tempdir().unwrap(), clock: day(1) };
+        let text = root;
         let root = device.path("factory-root.json");
-        std::fs::write(&root, maker.repository.first_root()).unwrap();
+        std::fs::write(&root, text).unwrap();
         let health = device.path("health");
         std::fs::write(
             &health,
@@ -112,9 +121,15 @@ impl Device {
             let path = self.path("state/slots").join(name);
             files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
         }
-        for name in ["boot", "booted", "counter", "floors.1", "floors.2"] {
+        for name in ["boot", "booted", "counter"] {
             let path = self.path("state").join(name);
             files.push((path.clone(), std::fs::read(&path).unwrap_or_default()));
+        }
+        // What the owner was told beside the floors may change: a reminder, an alarm.
+        let mut store = FileStore::read_only(&self.path("state"), &self.path("device.marker"));
+        if let Loaded::Found(bytes) = store.load(Record::Floors).unwrap() {
+            let floors = Floors::decode(&bytes).unwrap();
+            files.push(("floors".into(), format!("{:?}{:?}", floors.withdrawn(), floors.support()).into()));
         }
         files
     }

@@ -8,3 +8,5 @@ mod power;
 mod served;
 mod state;
 mod story;
+mod support;
+mod verify;

@@ -12,7 +12,7 @@ use perennial_server::server::start;
 use perennial_tests::maker::{Maker, image};
 use perennial_tests::simulator::day;
 
-use super::kit::Device;
+use super::kit::{Device, run};
 
 const LENGTH: usize = 1_500_000;
 
@@ -84,5 +84,18 @@ fn a_device_updates_from_the_real_server_over_tls() {
     device.run(&["update"]).ok();
     assert_eq!(device.slot("a"), images[1]);
     assert_eq!(device.status()["anti_rollback_counter"], 2);
+
+    // Anybody may compare the page with what was signed, knowing nothing but the root.
+    let page = format!("https://localhost:{}/support/thermostat", running.tls[0].port());
+    for page in [page.clone(), format!("{page}/summary.json")] {
+        let args = ["perennial-device", "support", "verify", &page, "--root", &root, "--ca", &ca];
+        let said = run(args.map(Into::into), day(1)).ok();
+        assert!(
+            said.contains("Same: the page says what the maker signed, in every field of the record."),
+            "{said}"
+        );
+        let said = run(args.map(Into::into), day(8)).ends(20);
+        assert!(said.contains("the day: the page says how things stood on 2 November 2026"), "{said}");
+    }
     running.stop();
 }

@@ -1,6 +1,6 @@
 //! Who this device is, and what runs on it.
 
-use perennial_schemas::ident::{ChannelName, DeviceId};
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
 use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest};
 
 use super::PortError;
@@ -17,6 +17,8 @@ pub struct Identity {
     pub hardware: HardwareName,
     /// The channel that it follows.
     pub channel: ChannelName,
+    /// The cohort that it was sold in, where that was provisioned: its support date may be a later one.
+    pub cohort: Option<CohortName>,
     /// What the running image says of itself, where it carries such a file. Taken when the journal knows nothing: on
     /// a device fresh from the factory, and in a recovery.
     pub running: Option<RunningImage>,

@@ -84,6 +84,20 @@ pub enum SupportRefused {
     /// It is another product's.
     #[error("it is the support record of {0}")]
     OtherProduct(ProductName),
+    /// The product's role no longer vouches for one, and this device has one.
+    #[error("the support record is no longer published")]
+    Missing,
+}
+
+impl SupportRefused {
+    /// Its number in reports.
+    pub fn code(&self) -> FailureCode {
+        match self {
+            Self::Worse(_) | Self::Missing => FailureCode::SupportShorter,
+            Self::Unreadable(error) => code_of(error),
+            Self::OtherProduct(_) => FailureCode::Inconsistent,
+        }
+    }
 }
 
 impl SessionError {
