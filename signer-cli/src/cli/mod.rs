@@ -10,6 +10,7 @@ mod error;
 mod inspect;
 mod io;
 mod key;
+mod label;
 mod product;
 mod progress;
 mod proposal;

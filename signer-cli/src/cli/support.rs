@@ -1,4 +1,4 @@
-//! `support promise|extend|notice|contact|compliance|model|cohort|show|lint|annul`
+//! `support promise|extend|notice|contact|compliance|model|cohort|show|lint|label|annul`
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,7 @@ use perennial_schemas::release::Severity;
 use perennial_schemas::support::{CohortName, Notice, NoticeKind, OpenVulnerability, VulnerabilityContact};
 
 use super::common::{Output, open_repository};
+use super::label::LabelArgs;
 use super::proposal::Made;
 use super::{CliError, Io};
 use crate::proposal::Proposal;
@@ -53,6 +54,8 @@ pub(super) enum SupportCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Draw the label for box and shelf, with a QR code: offline, from what is published.
+    Label(LabelArgs),
     /// Propose that root takes back a promise that a stolen key made.
     Annul {
         /// The product.
@@ -226,6 +229,7 @@ pub(super) fn run(command: SupportCommand, repo: &Path, io: &mut Io<'_>) -> Resu
             io.report(output.json, &report)?;
             lint_result(&report)
         }
+        SupportCommand::Label(args) => super::label::run(args, repo, io),
         SupportCommand::Annul { product, promise, reason, output } => {
             change(&product, None, output, repo, io, |draft| Ok(draft.annul(promise, &reason)?))
         }

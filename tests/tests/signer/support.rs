@@ -190,6 +190,35 @@ fn a_gtin_belongs_to_one_product() {
 }
 
 #[test]
+fn a_label_is_drawn_offline_from_what_is_published() {
+    let desk = desk();
+    desk.ok("support model thermostat model.toml");
+    publish(&desk, &TEAM);
+    for name in ["box.svg", "box.png", "box.gif"] {
+        desk.write(name, "an older label");
+    }
+    let told = desk.ok("support label thermostat box.svg --address https://updates.glow.example");
+    assert!(told.contains("Its code leads to https://updates.glow.example/01/04006381333931"), "{told}");
+    let svg = std::fs::read_to_string(desk.path("box.svg")).unwrap();
+    assert!(
+        svg.contains("<title id=\"label-title\">Glow thermostat: Security updates until at least "),
+        "{svg:.400}"
+    );
+    desk.ok("support label thermostat box.png --address https://updates.glow.example --size a7 --dpi 150");
+    assert!(std::fs::read(desk.path("box.png")).unwrap().starts_with(b"\x89PNG"));
+    for (line, why) in [
+        ("support label thermostat box.gif --address https://updates.glow.example", "neither .svg nor .png"),
+        ("support label thermostat box.svg --address updates.glow.example", "must be an https:// address"),
+        ("support label thermostat box.svg --address https://a.example --size a9", "a8 (74 x 52 mm)"),
+        ("support label thermostat box.png --address https://a.example --dpi 20", "choose 72 to 1200"),
+        ("support label kettle box.svg --address https://a.example", "kettle"),
+    ] {
+        let refused = desk.refused(line);
+        assert!(refused.contains(why), "{line}: {refused}");
+    }
+}
+
+#[test]
 fn what_can_t_be_updated_is_promised_a_replacement() {
     let desk = desk();
     desk.add_key("ida");
