@@ -45,7 +45,9 @@ impl Label {
             (_, false) => "Security updates until at least",
             (_, true) => "No updates; replaced if unsafe until at least",
         };
-        let date = if over { status.ended_on.unwrap_or(status.until) } else { status.until };
+        // A maker that ceased after the end has ended nothing early.
+        let ended = status.ended_on.filter(|on| over && *on < status.until);
+        let date = ended.unwrap_or(status.until);
         Ok(Self {
             heading: heading.into(),
             date: date.in_words().to_string(),

@@ -89,6 +89,7 @@ pub(super) fn answer(
     Some(match (rest, feed) {
         (_, Some((_, feed))) => feed(catalogue, view, query),
         ("", None) => page::search(&reader),
+        ("audit", None) => page::audit(&reader),
         ("device-data", None) => page::device_data(&reader),
         _ => page::missing(&reader),
     })

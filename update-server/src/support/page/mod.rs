@@ -1,6 +1,7 @@
 //! The pages for people: rendered here, without script, cookie or anything from elsewhere. Every fact on them is from
 //! the signed record, its releases, or the calendar; every other word from the catalogues.
 
+mod audit;
 mod care;
 mod cohort;
 mod device_data;
@@ -12,6 +13,7 @@ mod product;
 mod search;
 mod statement;
 
+pub(super) use audit::audit;
 pub(super) use care::care;
 pub(super) use cohort::{cohort, cohorts};
 pub(super) use device_data::device_data;

@@ -17,7 +17,10 @@ pub(crate) fn search(reader: &Reader<'_>) -> Rendered {
     let main = html! {
         h1.plain { (speech.say("search.title")) }
         (form(query, reader))
-        @if query.is_empty() { (everything(reader)) }
+        @if query.is_empty() {
+            (everything(reader))
+            p { a href=(reader.link("/support/audit")) { (speech.say("audit.title")) } }
+        }
         @else { (results(query, &reader.catalogue.search(query), reader)) }
     };
     let title = match query {

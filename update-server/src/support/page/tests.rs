@@ -43,7 +43,12 @@ fn every_page(mut visit: impl FnMut(&str, &Listed, &View<'_>, &str, &str)) {
     for (case, listed) in every_case() {
         let catalogue = Catalogue::of([listed.clone()]);
         let own = listed.path("");
-        let common = ["/support/".to_owned(), "/support/device-data".into(), "/support/none".into()];
+        let common = [
+            "/support/".to_owned(),
+            "/support/audit".into(),
+            "/support/device-data".into(),
+            "/support/none".into(),
+        ];
         let addresses = BELOW.iter().map(|below| format!("{own}{below}")).chain(common);
         for address in addresses {
             for day in DAYS {
