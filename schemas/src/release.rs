@@ -55,10 +55,23 @@ pub struct Release {
     /// Addresses of advisories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<String>,
+    /// What the signer's scan for secrets found in the images, and why it was let through; absent where it found nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets_let_through: Option<SecretsLetThrough>,
     /// The last day on which its files must still be served.
     pub available_until: Date,
     /// One image for each kind of hardware.
     pub images: Vec<Image>,
+}
+
+/// A false alarm of the signer's scan, with the name of whoever signs the release on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct SecretsLetThrough {
+    /// Why it is no secret, in plain words.
+    pub reason: String,
+    /// What was found and where, at least one and at most 64; never the secret itself.
+    pub found: Vec<String>,
 }
 
 /// What kind of change a release is (CRA Annex I: security apart from functionality where feasible).
@@ -269,7 +282,13 @@ impl Release {
         ensure(self.advisories.len() <= VULNERABILITIES, Self::WHAT, || {
             format!("more than {VULNERABILITIES} advisories")
         })?;
-        for text in all {
+        let found = self.secrets_let_through.as_ref();
+        if let Some(SecretsLetThrough { reason, found }) = found {
+            let told = !reason.trim().is_empty() && (1..=64).contains(&found.len());
+            ensure(told, Self::WHAT, || "secrets_let_through needs a reason and 1 to 64 findings".into())?;
+        }
+        let found = found.into_iter().flat_map(|known| known.found.iter().chain([&known.reason]));
+        for text in all.chain(found.map(String::as_str)) {
             ensure(text.len() <= TEXT_LENGTH, Self::WHAT, || {
                 format!("a text is longer than {TEXT_LENGTH} bytes")
             })?;

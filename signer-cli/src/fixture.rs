@@ -187,6 +187,7 @@ pub(crate) fn draft(version: &str) -> Draft {
         notes: Notes { what: "Heats sooner.".into(), why: String::new(), interruption_seconds: 0 },
         fixes: vec![],
         advisories: vec![],
+        allow_secrets: None,
         minimum_version: None,
         postponable_days: None,
         security_version: None,

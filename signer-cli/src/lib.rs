@@ -16,6 +16,7 @@
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
 //! | [`inspect`] | any file of ours in plain words |
+//! | [`scan`] | secrets in images, found while they are read |
 //! | [`support`] | a product's support record, drafted, reviewed and shown |
 //! | [`plain`] | what a product's documents say, in plain words |
 //! | [`files`], [`scratch`] | every reading and writing of files |
@@ -42,6 +43,7 @@ pub mod plain;
 pub mod proposal;
 pub mod release;
 pub mod repository;
+pub mod scan;
 pub mod scratch;
 pub mod support;
 pub mod terminal;

@@ -44,6 +44,13 @@ pub fn release(release: &Release) -> Vec<String> {
         days => format!("Owners may put it off for {days} days."),
     }));
     lines.extend(release.sbom.iter().map(|sbom| format!("Bill of materials: {sbom}")));
+    if let Some(secrets) = &release.secrets_let_through {
+        lines.push(format!(
+            "LET THROUGH although it looks like a secret, because: {}",
+            quoted(&secrets.reason)
+        ));
+        lines.extend(secrets.found.iter().map(|found| format!("  {}", quoted(found))));
+    }
     lines.push(format!("Its files are served until {} at least.", release.available_until));
     lines
 }

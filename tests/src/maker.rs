@@ -151,6 +151,7 @@ impl Maker {
             postponable_days: None,
             sbom: None,
             advisories: vec![],
+            secrets_let_through: None,
             available_until: Date::from_days(40_000),
             images: vec![image],
         };

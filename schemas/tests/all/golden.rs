@@ -4,7 +4,7 @@ use perennial_schemas::bundle::{BundleHeader, PREFIX_LENGTH};
 use perennial_schemas::channel::Channel;
 use perennial_schemas::index::Index;
 use perennial_schemas::key_file::KeyFile;
-use perennial_schemas::release::Release;
+use perennial_schemas::release::{Release, SecretsLetThrough};
 use perennial_schemas::report::Report;
 use perennial_schemas::signed::to_text;
 use perennial_schemas::support::{OnDevice, Summary, Support};
@@ -30,6 +30,11 @@ fn documents_are_read_and_written_as_ever() {
     document("release-1", samples::release());
     let postponable = Release { postponable_days: Some(14), ..samples::release() };
     vector("release-1", "good-postponable.json", postponable);
+    let found =
+        vec!["revC: a private key (PEM, EC PRIVATE KEY) at byte 4096, in the file \"test.pem\"".into()];
+    let let_through = SecretsLetThrough { reason: "A published test key.".into(), found };
+    let let_through = Release { secrets_let_through: Some(let_through), ..samples::release() };
+    vector("release-1", "good-secrets-let-through.json", let_through);
     document("channel-1", samples::channel());
     document("support-1", samples::support());
     vector("support-1", "good-full.json", samples::support_full());

@@ -196,6 +196,7 @@ pub(crate) fn release() -> Release {
         postponable_days: None,
         sbom: Some("thermostat/2.1.0.sbom.json".parse().unwrap()),
         advisories: vec!["https://example.com/advisories/7".into()],
+        secrets_let_through: None,
         available_until: "2036-11-21".parse().unwrap(),
         images: vec![image],
     }

@@ -15,6 +15,7 @@ use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
 use crate::release::{Draft, ImageFile, Proposed, Standing, propose};
 use crate::repository::Repository;
+use crate::terminal::quoted;
 
 /// Releases of a product.
 #[derive(Debug, Subcommand)]
@@ -74,6 +75,10 @@ pub(super) struct ProposeArgs {
     /// Offer it on no channel yet.
     #[arg(long, conflicts_with = "channels")]
     no_channel: bool,
+    /// Let through what looks like a secret in an image, because it is none: why, in plain words. The reason is signed with
+    /// the release, and everybody can read it.
+    #[arg(long, value_name = "REASON")]
+    allow_secret_in_image: Option<String>,
     /// The bill of materials.
     #[arg(long, value_name = "FILE")]
     sbom: Option<PathBuf>,
@@ -102,6 +107,9 @@ struct ProposeReport {
     release: Release,
     #[serde(skip)]
     invocation: String,
+    /// Users whose passwords the images bring along.
+    #[serde(rename = "users_with_the_same_password_on_every_unit", skip_serializing_if = "Vec::is_empty")]
+    users: Vec<String>,
 }
 
 /// Runs a command on releases.
@@ -143,13 +151,17 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         },
     );
     drop(bar);
-    let Proposed { proposal, release, manifest } = proposed?;
+    let Proposed { proposal, release, manifest, passwords } = proposed?;
+    let mut users: Vec<String> = passwords.into_iter().map(|hash| hash.user).collect();
+    users.sort();
+    users.dedup();
     let report = ProposeReport {
         folder: proposal.dir,
         proposal: proposal.id,
         manifest,
         channels,
         release,
+        users,
         invocation: invocation(repo),
     };
     io.report(args.json, &report)
@@ -181,6 +193,7 @@ fn draft(args: &ProposeArgs) -> Result<Draft, CliError> {
         available_until: args.available_until,
         shorter_availability: args.shorter_availability_than_the_cra_asks,
         sbom: args.sbom.is_some(),
+        allow_secrets: args.allow_secret_in_image.clone(),
     })
 }
 
@@ -229,6 +242,16 @@ impl fmt::Display for ProposeReport {
         writeln!(f, "  offered on   {offered}")?;
         writeln!(f, "  available    until {available_until}")?;
         writeln!(f, "  manifest     SHA-256 {}", self.manifest)?;
+        if !self.users.is_empty() {
+            let users = quoted(&self.users.join(", "));
+            writeln!(
+                f,
+                "  warning      every unit has the same password for {users} (SI 2023/1007, Schedule 1, 1)"
+            )?;
+        }
+        for found in self.release.secrets_let_through.iter().flat_map(|secrets| &secrets.found) {
+            writeln!(f, "  let through  {}", quoted(found))?;
+        }
         writeln!(f, "Next: {} review {}", self.invocation, self.proposal)
     }
 }

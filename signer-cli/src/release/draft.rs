@@ -3,7 +3,7 @@
 use perennial_schemas::document::Document;
 use perennial_schemas::ident::{HardwareName, ProductName};
 use perennial_schemas::release::{
-    Class, Encoding, FixedVulnerability, Image, IndexRef, Notes, Payload, Release,
+    Class, Encoding, FixedVulnerability, Image, IndexRef, Notes, Payload, Release, SecretsLetThrough,
 };
 use perennial_schemas::{Date, ReleaseVersion, TargetPath, Timestamp};
 
@@ -42,6 +42,8 @@ pub struct Draft {
     pub shorter_availability: bool,
     /// Whether there is a bill of materials.
     pub sbom: bool,
+    /// Why what the scan for secrets finds is none; `None` refuses it.
+    pub allow_secrets: Option<String>,
 }
 
 /// An image with the hardware revisions that it is for, measured.
@@ -111,29 +113,34 @@ impl Draft {
         &self,
         standing: &Standing,
         images: &[MeasuredImage],
+        found: &[String],
         now: Timestamp,
     ) -> Result<Release, ReleaseError> {
         self.check(standing, now)?;
         let product = &standing.product;
         let image =
             |(hardware, prepared): &MeasuredImage| describe(product, &self.version, hardware, prepared);
-        let release = Release {
-            format: Release::FORMAT.into(),
-            requires: Vec::new(),
-            product: product.clone(),
-            version: self.version.clone(),
-            security_version: self.security_version(standing)?,
-            class: self.class.clone(),
-            created: now,
-            notes: self.notes.clone(),
-            fixes: self.fixes.clone(),
-            minimum_version: self.minimum_version.clone(),
-            postponable_days: self.postponable_days,
-            sbom: self.sbom.then(|| self.sbom_path(product)).transpose()?,
-            advisories: self.advisories.clone(),
-            available_until: self.available_until(standing, now)?,
-            images: images.iter().map(image).collect::<Result<_, _>>()?,
-        };
+        let release =
+            Release {
+                format: Release::FORMAT.into(),
+                requires: Vec::new(),
+                product: product.clone(),
+                version: self.version.clone(),
+                security_version: self.security_version(standing)?,
+                class: self.class.clone(),
+                created: now,
+                notes: self.notes.clone(),
+                fixes: self.fixes.clone(),
+                minimum_version: self.minimum_version.clone(),
+                postponable_days: self.postponable_days,
+                sbom: self.sbom.then(|| self.sbom_path(product)).transpose()?,
+                advisories: self.advisories.clone(),
+                secrets_let_through: self.allow_secrets.clone().filter(|_| !found.is_empty()).map(|reason| {
+                    SecretsLetThrough { reason, found: found.iter().take(64).cloned().collect() }
+                }),
+                available_until: self.available_until(standing, now)?,
+                images: images.iter().map(image).collect::<Result<_, _>>()?,
+            };
         release.validate()?;
         Ok(release)
     }

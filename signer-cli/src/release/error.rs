@@ -46,6 +46,16 @@ pub enum ReleaseError {
         /// Why.
         source: ImageError,
     },
+    /// An image holds what must never be in one.
+    #[error("{}: {first}{}", path.display(), match more { 0 => String::new(), more => format!("; and {more} more") })]
+    Secret {
+        /// The image's file.
+        path: PathBuf,
+        /// What was found first, and where.
+        first: String,
+        /// How much more.
+        more: u64,
+    },
     /// One hardware revision has two images.
     #[error("two images for hardware {0}")]
     HardwareTwice(HardwareName),
@@ -132,6 +142,11 @@ impl Advise for ReleaseError {
             Self::Repository(e) => e.advice(),
             Self::Proposal(e) => e.advice(),
             Self::Format(_) => "change what you ask for so that it fits".into(),
+            Self::Secret { .. } => {
+                "take it out of the image: everybody who has an update could read it; a false alarm passes with \
+                 --allow-secret-in-image REASON, and the reason is signed"
+                    .into()
+            }
             Self::Name(_) => "take a shorter version or hardware name".into(),
             Self::Published { .. } => "somebody changed this folder: restore it from a copy that you trust".into(),
             Self::Image { source: ImageError::Empty, .. } => "name the image that devices shall install".into(),

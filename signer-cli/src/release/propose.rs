@@ -1,11 +1,11 @@
-//! A whole release as a proposal: images measured and compressed, manifest, channels.
+//! A whole release as a proposal: images measured, looked through for secrets and compressed, manifest, channels.
 //!
 //! Nothing of it has a name on disk until all of it is there, so an interrupted proposal leaves nothing behind.
 
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
 
-use perennial_schemas::ident::{ChannelName, HardwareName};
+use perennial_schemas::ident::{ChannelName, HardwareName, ProductName};
 use perennial_schemas::release::Release;
 use perennial_schemas::signed::to_text;
 use perennial_schemas::{Digest, RoleName, Sha256Digest, TargetPath, Timestamp};
@@ -17,6 +17,7 @@ use crate::files::{self, FileError};
 use crate::image::{self, Compression, ImageError, Prepared};
 use crate::proposal::{Content, Kind, Proposal, ProposalBuilder};
 use crate::repository::Repository;
+use crate::scan::{self, Finding, Found, PasswordHash, Scanner, Watched};
 use crate::scratch::Scratch;
 
 /// The longest bill of materials, in bytes: those of whole Linux distributions have 20 MiB.
@@ -40,6 +41,8 @@ pub struct Proposed {
     pub release: Release,
     /// The manifest's digest.
     pub manifest: Sha256Digest,
+    /// Passwords that the images bring along: the same on every unit.
+    pub passwords: Vec<PasswordHash>,
 }
 
 /// Hears of an image's file, its length in bytes, and how much of it has been read.
@@ -74,8 +77,11 @@ pub fn propose(
     let role = RoleName::from(product);
     let mut put = |path: &TargetPath, content: Content| builder.put_target(&role, path, content);
     let mut measured: Vec<MeasuredImage> = Vec::new();
+    let (mut found, mut passwords) = (Vec::new(), Vec::new());
     for image in images {
-        let (prepared, payload) = prepare(repository, image, compression, progress)?;
+        let (prepared, payload, seen) = prepare(repository, image, compression, progress)?;
+        found.extend(told(repository, product, image, &seen, draft.allow_secrets.is_some())?);
+        passwords.extend(seen.passwords);
         let names = ImageNames::new(product, version, &image.hardware[0])?;
         let Prepared { image: whole, payload: packed } = &prepared;
         put(&names.index, Content::Bytes(whole.index.bytes.clone()))?;
@@ -86,14 +92,40 @@ pub fn propose(
     if let Some(sbom) = sbom {
         put(&draft.sbom_path(product)?, Content::Bytes(files::read(sbom, SBOM_LENGTH)?))?;
     }
-    let release = draft.manifest(standing, &measured, now)?;
+    let release = draft.manifest(standing, &measured, &found, now)?;
     let text = to_text(&release)?;
     let manifest = Ring.sha256(&text);
     put(&Release::path(product, version)?, Content::Bytes(text))?;
     for channel in channels {
         offer::put(&mut builder, &offer::offering(standing, channel, version, manifest)?)?;
     }
-    Ok(Proposed { proposal: builder.write()?, release, manifest })
+    let proposal = builder.write()?;
+    scan::known::remember(repository, product, &passwords)?;
+    Ok(Proposed { proposal, release, manifest, passwords })
+}
+
+/// What was found in an image, for the manifest; an error unless it is let through.
+fn told(
+    repository: &Repository,
+    product: &ProductName,
+    image: &ImageFile,
+    seen: &Found,
+    let_through: bool,
+) -> Result<Vec<String>, ReleaseError> {
+    let hardware: Vec<&str> = image.hardware.iter().map(HardwareName::as_str).collect();
+    let mut found: Vec<String> = seen.secrets.iter().map(Finding::to_string).collect();
+    let shared = scan::known::shared(repository, product, &seen.passwords)?;
+    found.extend(
+        shared.map(|shared| format!("{}, as an image of {} has it", shared.hash.finding, shared.product)),
+    );
+    let count = seen.count.max(found.len() as u64);
+    match found.first() {
+        Some(first) if !let_through => {
+            let (path, first) = (image.path.clone(), first.clone());
+            Err(ReleaseError::Secret { path, first, more: count - 1 })
+        }
+        _ => Ok(found.iter().map(|finding| format!("{}: {finding}", hardware.join(", "))).collect()),
+    }
 }
 
 /// What the format would refuse, before the images are read.
@@ -131,11 +163,13 @@ fn prepare(
     image: &ImageFile,
     compression: Compression,
     progress: &mut ImageProgress<'_>,
-) -> Result<(Prepared, Scratch), ReleaseError> {
+) -> Result<(Prepared, Scratch, Found), ReleaseError> {
     let (mut file, length) = open(image)?;
     let mut payload = Scratch::create_in(&repository.proposals_dir())?;
     let mut told = |read| progress(image, length, read);
-    let prepared = image::prepare(&mut file, length, &mut payload, compression, &Ring, &mut told)
+    let mut scanner = Scanner::default();
+    let mut watched = Watched { inner: &mut file, scanner: &mut scanner };
+    let prepared = image::prepare(&mut watched, length, &mut payload, compression, &Ring, &mut told)
         .map_err(|source| ReleaseError::Image { path: image.path.clone(), source })?;
-    Ok((prepared, payload))
+    Ok((prepared, payload, scanner.finish()))
 }

@@ -18,7 +18,8 @@ fn hidden_and_proposed(fixture: &Fixture) -> usize {
 #[test]
 fn a_release_is_proposed_whole() {
     let fixture = published(&["1.0.0"]);
-    let Proposed { proposal, release, manifest } = fixture.propose(&draft("1.1.0"), &[7; 300_000]).unwrap();
+    let Proposed { proposal, release, manifest, .. } =
+        fixture.propose(&draft("1.1.0"), &[7; 300_000]).unwrap();
     let role = &proposal.roles[&"thermostat".parse().unwrap()];
     let names: Vec<&str> = role.unverified().targets.keys().map(String::as_str).collect();
     let expected = [

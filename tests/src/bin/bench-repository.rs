@@ -61,7 +61,7 @@ fn fill(repo: &Path, targets: usize) {
         let draft = draft(&format!("1.{number}.0"));
         let names = ImageNames::new(&product, &draft.version, &hardware[0]).unwrap();
         let measured = [(hardware.clone(), prepared.clone())];
-        let manifest = to_text(&draft.manifest(&standing, &measured, now()).unwrap()).unwrap();
+        let manifest = to_text(&draft.manifest(&standing, &measured, &[], now()).unwrap()).unwrap();
         let mut put = |path: &TargetPath, bytes: &[u8]| {
             builder.put_target(&role, path, Content::Bytes(bytes.to_vec())).unwrap();
         };
@@ -80,6 +80,7 @@ fn draft(version: &str) -> Draft {
         notes: Notes { what: "Heats sooner.".into(), why: String::new(), interruption_seconds: 0 },
         fixes: vec![],
         advisories: vec![],
+        allow_secrets: None,
         minimum_version: None,
         postponable_days: None,
         security_version: None,

@@ -70,6 +70,7 @@ pub(crate) fn update(version: &str, created: &str, fixes: &[(&str, Option<&str>)
         postponable_days: None,
         sbom: None,
         advisories: vec![],
+        secrets_let_through: None,
         available_until: date("2041-01-01"),
         images: vec![],
     };
