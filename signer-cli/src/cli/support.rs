@@ -57,18 +57,7 @@ pub(super) enum SupportCommand {
     /// Draw the label for box and shelf, with a QR code: offline, from what is published.
     Label(LabelArgs),
     /// Propose that root takes back a promise that a stolen key made.
-    Annul {
-        /// The product.
-        product: ProductName,
-        /// Which promise, counted from 1; support show counts them.
-        #[arg(long, value_name = "N")]
-        promise: u32,
-        /// What happened, in plain words for the public.
-        #[arg(long, value_name = "TEXT")]
-        reason: String,
-        #[command(flatten)]
-        output: Output,
-    },
+    Annul(AnnulArgs),
 }
 
 #[derive(Debug, Args)]
@@ -206,6 +195,26 @@ pub(super) struct CohortArgs {
     output: Output,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct AnnulArgs {
+    /// The product.
+    product: ProductName,
+    /// Which promise, counted from 1; support show counts them.
+    #[arg(long, value_name = "N")]
+    promise: u32,
+    /// What happened, in plain words for the public.
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    /// Where no promise would remain to some units: the last day that you promise them instead.
+    #[arg(long, value_name = "DATE", requires = "reason_for_date")]
+    until: Option<String>,
+    /// Why this date, in plain words for the public.
+    #[arg(long, value_name = "TEXT", requires = "until")]
+    reason_for_date: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
 pub(super) fn run(command: SupportCommand, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     match command {
         SupportCommand::Promise(args) => promise(args, true, repo, io),
@@ -230,9 +239,7 @@ pub(super) fn run(command: SupportCommand, repo: &Path, io: &mut Io<'_>) -> Resu
             lint_result(&report)
         }
         SupportCommand::Label(args) => super::label::run(args, repo, io),
-        SupportCommand::Annul { product, promise, reason, output } => {
-            change(&product, None, output, repo, io, |draft| Ok(draft.annul(promise, &reason)?))
-        }
+        SupportCommand::Annul(args) => annul(args, repo, io),
     }
 }
 
@@ -330,6 +337,14 @@ fn cohort(args: CohortArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError
     let written = cohorts::read(&args.file)?;
     let remark = day.and_then(Day::remark);
     change(&args.product, remark, args.output, repo, io, |draft| Ok(draft.cohorts(written, terms.as_ref())?))
+}
+
+fn annul(args: AnnulArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let day = args.until.map(|until| Day::of_promise(&until, io.now())).transpose()?;
+    let instead = day.zip(args.reason_for_date).map(|(day, reason)| Terms::new(day.last, reason));
+    change(&args.product, day.and_then(Day::remark), args.output, repo, io, |draft| {
+        Ok(draft.annul(args.promise, &args.reason, instead.as_ref())?)
+    })
 }
 
 fn show(product: Option<&ProductName>, output: Output, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {

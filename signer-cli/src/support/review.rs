@@ -6,7 +6,7 @@ use perennial_schemas::support::words::NEVER_EARLIER;
 use perennial_schemas::support::{
     CohortName, Notice, NoticeKind, Promise, Statement, Support, VulnerabilityContact,
 };
-use perennial_schemas::{Date, ProductName};
+use perennial_schemas::{Date, ProductName, Timestamp};
 use serde::Serialize;
 
 use crate::terminal::quoted;
@@ -48,9 +48,11 @@ impl SupportChange {
     /// expired: the next one renews them.
     pub fn new(before: Option<&Support>, after: &Support, today: Date, lapsed: bool) -> Self {
         let mut news = Vec::new();
-        promises(&mut news, before, after);
+        let drafted = after.updated.filter(|at| before.is_none_or(|before| before.updated != Some(*at)));
+        news.extend(drafted.and_then(|at| other_day("The record says that it was drafted", at, today)));
+        promises(&mut news, before, after, today);
         annulments(&mut news, before, after);
-        notices(&mut news, before, after);
+        notices(&mut news, before, after, today);
         described(&mut news, before, after);
         statements(&mut news, before, after);
         Self {
@@ -92,7 +94,14 @@ fn dates(before: Option<&Support>, after: &Support) -> Vec<DateChange> {
     after.cohorts.iter().map(one).collect()
 }
 
-fn promises(news: &mut Vec<String>, before: Option<&Support>, after: &Support) {
+/// A day that isn't the one of the review: whoever carries a draft could have set it. `None` for a day as expected.
+fn other_day(what: &str, at: Timestamp, today: Date) -> Option<String> {
+    let day = at.date();
+    let later = if day > today { ", which is LATER than today" } else { "" };
+    (day != today).then(|| format!("{what} on {}{later}.", day.in_words()))
+}
+
+fn promises(news: &mut Vec<String>, before: Option<&Support>, after: &Support, today: Date) {
     let known = before.map_or(0, |before| before.promises.len());
     for (index, promise) in after.promises.iter().enumerate().skip(known) {
         news.push(format!(
@@ -101,6 +110,7 @@ fn promises(news: &mut Vec<String>, before: Option<&Support>, after: &Support) {
             promised(promise),
             quoted(&promise.reason)
         ));
+        news.extend(other_day("It says that it was made", promise.made, today));
         if !promise.components.is_empty() {
             news.push(format!("It covers: {}", quoted(&promise.components.join("; "))));
         }
@@ -137,9 +147,12 @@ fn annulments(news: &mut Vec<String>, before: Option<&Support>, after: &Support)
     }
 }
 
-fn notices(news: &mut Vec<String>, before: Option<&Support>, after: &Support) {
+fn notices(news: &mut Vec<String>, before: Option<&Support>, after: &Support, today: Date) {
     let known = before.map_or(0, |before| before.notices.len());
-    news.extend(after.notices.iter().skip(known).flat_map(told));
+    for notice in after.notices.iter().skip(known) {
+        news.extend(told(notice));
+        news.extend(other_day("It says that it was told", notice.made, today));
+    }
 }
 
 /// A notice in plain words.

@@ -295,14 +295,92 @@ fn a_root_that_forgets_or_changes_an_annulment_is_refused() {
     );
 }
 
+/// The thief made the only promise that some units have: what the maker stands by comes in the same record.
+#[test]
+fn the_only_promise_of_some_units_is_annulled_and_replaced_at_once() {
+    let desk = established();
+    let without = "support annul thermostat --promise 1 --reason \"Made by a thief.\"";
+    let instead = format!("{without} --until 2030-06 --reason-for-date \"What we planned.\"");
+    let mut text = transcript(&desk, &[without, &instead]);
+    publish(&desk, &["alice", "bob", "erin", "frank", "dora", "tess"]);
+    text += &transcript(&desk, &["support show thermostat"]);
+    golden("annulment-replaced.txt", &text);
+    // Another one stands: that is extended, never replaced.
+    let desk = with_a_forged_promise();
+    let refused = desk.refused(&instead.replace("--promise 1", "--promise 2"));
+    assert!(refused.contains("every unit of thermostat has another promise that stands"), "{refused}");
+}
+
+/// A product without a promise to everybody: what is promised instead holds for the cohort that has nothing else.
+#[test]
+fn what_replaces_an_annulled_promise_is_made_to_the_cohorts_that_have_no_other() {
+    let desk = established();
+    desk.ok("product add kettle --support-until 2031-12 --reason \"As printed.\" --contact contact.toml --key erin.pub.json");
+    rewrite_record_of(&desk, "kettle", |record| {
+        record["requires"] = json!(["cohorts"]);
+        record["promises"][0]["cohorts"] = json!(["made-2026"]);
+        record["cohorts"] = json!([{
+            "name": "made-2026", "label": "Made until 2027", "find": "The serial number begins with 26 or 27.",
+            "placed_from": "2026-12-01", "placed_until": "2027-12-31",
+        }]);
+    });
+    publish(&desk, &["alice", "bob", "erin", "dora", "tess"]);
+    desk.write("cohorts.toml", COHORTS);
+    desk.ok("support cohort kettle cohorts.toml --until 2045-12 --reason \"By the thief.\"");
+    publish(&desk, &["erin", "dora", "tess"]);
+    let annul = "support annul kettle --promise 2 --reason stolen";
+    assert!(desk.refused(annul).contains("is the only one to some units of kettle"));
+    let review = desk.ok(&format!("{annul} --until 2033-06 --reason-for-date planned"));
+    for line in [
+        "made-2026 (Made until 2027): 31 December 2031, as before",
+        "made-2028 (Made from 2028 on): 31 December 2045 → 30 June 2033",
+        "Promise 3: security updates until 30 June 2033, to made-2028. Reason: planned",
+    ] {
+        assert!(review.contains(line), "{line}: {review}");
+    }
+    publish(&desk, &["alice", "bob", "erin", "dora", "tess"]);
+    desk.ok("check --all");
+}
+
+/// Nobody can promise anything before a promise that is dated ahead: whoever signs it sees the day.
+#[test]
+fn days_that_a_carrier_could_have_set_are_shown() {
+    let desk = established();
+    let review = desk.ok("support extend thermostat --until 2033-06 --reason more");
+    assert!(!review.contains("It says that") && !review.contains("drafted"), "{review}");
+    rewrite_record(&desk, |record| {
+        record["promises"][1]["made"] = "2026-11-22T00:00:00Z".into();
+        record["updated"] = "2026-11-22T00:00:00Z".into();
+    });
+    let review = desk.ok("review");
+    assert!(
+        review.contains("It says that it was made on 22 November 2026, which is LATER than today."),
+        "{review}"
+    );
+    assert!(review.contains("it was drafted on 22 November 2026, which is LATER than today."), "{review}");
+    desk.wait_days(2);
+    let review = desk.ok("review");
+    assert!(review.contains("The record says that it was drafted on 22 November 2026.\n"), "{review}");
+    let desk = established();
+    desk.ok("support notice thermostat --text \"The shop is closed.\"");
+    rewrite_record(&desk, |record| record["notices"][0]["made"] = "2026-11-22T08:00:00Z".into());
+    let review = desk.ok("review");
+    assert!(review.contains("It says that it was told on 22 November 2026, which is LATER"), "{review}");
+}
+
 /// Changes the record of the only proposal by hand, as somebody without a key would.
 fn rewrite_record(desk: &Desk, edit: impl FnOnce(&mut Value)) {
+    rewrite_record_of(desk, "thermostat", edit);
+}
+
+fn rewrite_record_of(desk: &Desk, product: &str, edit: impl FnOnce(&mut Value)) {
     let proposal = desk.proposal();
-    let path = fs::read_dir(proposal.join("targets/thermostat")).unwrap().next().unwrap().unwrap().path();
+    let path = fs::read_dir(proposal.join("targets").join(product)).unwrap().next().unwrap().unwrap().path();
+    let named = format!("{product}/support.json");
     let mut record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     fs::remove_file(&path).unwrap();
     edit(&mut record);
     let bytes = serde_json::to_vec(&record).unwrap();
     assert_ne!(path.file_name().unwrap().to_str().unwrap(), format!("{}.support.json", Ring.sha256(&bytes)));
-    rewrite(desk, "thermostat", |signed| signed["targets"][RECORD] = lay(&proposal, RECORD, &bytes));
+    rewrite(desk, product, |signed| signed["targets"][&named] = lay(&proposal, &named, &bytes));
 }
