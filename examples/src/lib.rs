@@ -3,6 +3,7 @@
 
 pub mod certificate;
 pub mod images;
+pub mod maker;
 pub mod server;
 pub mod stage;
 pub mod story;

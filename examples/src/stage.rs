@@ -156,7 +156,7 @@ fn text(output: &Output) -> String {
 }
 
 /// Splits at blanks, outside of single quotes: what the story types needs no more of a shell.
-fn split(command: &str) -> Vec<String> {
+pub(crate) fn split(command: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
     for c in command.chars() {

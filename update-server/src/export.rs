@@ -4,6 +4,7 @@
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::{self, DiskError};
 use crate::generation::Generation;
+use crate::support::{Catalogue, View, files};
 use perennial_schemas::Timestamp;
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::digest::encode_hex;
@@ -30,6 +31,15 @@ pub enum ExportError {
     Format(#[from] FormatError),
 }
 
+/// What the pages of an export go by.
+#[derive(Debug, Clone, Copy)]
+pub struct PagesOf<'a> {
+    /// The day that they are for.
+    pub now: Timestamp,
+    /// The address under which the world will reach them; empty where that isn't known.
+    pub public: &'a str,
+}
+
 /// Writes the folder: first beside its final place, under a name of its own, then renamed, so that it is there whole or
 /// not at all. The number of bytes written.
 ///
@@ -40,6 +50,7 @@ pub fn folder(
     timestamp: &[u8],
     blobs: &Blobs,
     to: &Path,
+    pages: &PagesOf<'_>,
 ) -> Result<u64, ExportError> {
     if disk::exists(to) && disk::count_entries(to).unwrap_or(1) > 0 {
         return Err(ExportError::NotEmpty(to.into()));
@@ -47,7 +58,9 @@ pub fn folder(
     disk::create_public_folder(parent(to))?;
     let beside = beside(to)?;
     disk::create_new_public_folder(&beside)?;
-    let written = fill(generation, timestamp, blobs, &beside).and_then(|bytes| {
+    let filled = fill(generation, timestamp, blobs, &beside);
+    let filled = filled.and_then(|bytes| Ok(bytes + fill_pages(generation, blobs, &beside, pages)?));
+    let written = filled.and_then(|bytes| {
         disk::rename(&beside, to)?;
         disk::sync_folder(parent(to))?;
         Ok(bytes)
@@ -92,6 +105,27 @@ pub fn file(
         let _ = disk::remove(&beside);
     }
     written
+}
+
+/// Pages and feeds. They can be made again at any time, so their bytes are left to the system to write out.
+fn fill_pages(
+    generation: &Generation,
+    blobs: &Blobs,
+    folder: &Path,
+    pages: &PagesOf<'_>,
+) -> Result<u64, ExportError> {
+    let catalogue = Catalogue::read(generation, &Catalogue::default(), blobs)?;
+    let view = View { now: pages.now, base: pages.public };
+    let mut bytes = 0;
+    files::each(&catalogue, &view, |path, content| {
+        let place = folder.join(path);
+        disk::create_public_folder(parent(&place))?;
+        let mut out = disk::create_public(&place)?;
+        disk::at("write", &place, out.write_all(content))?;
+        bytes += content.len() as u64;
+        Ok::<_, ExportError>(())
+    })?;
+    Ok(bytes)
 }
 
 fn fill(generation: &Generation, timestamp: &[u8], blobs: &Blobs, folder: &Path) -> Result<u64, ExportError> {

@@ -2,11 +2,9 @@
 //! adapter can serve from, or as one file of the bundle's form. It copies what is served, byte for byte.
 
 use super::{config_of, current, report};
-use crate::blobs::Blobs;
 use crate::cli::Where;
-use crate::export::{self, ExportError};
+use crate::export::{self, ExportError, PagesOf};
 use crate::failure::Failure;
-use crate::generation::Generation;
 use crate::io::Io;
 use crate::state::State;
 use serde::Serialize;
@@ -38,7 +36,13 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let (generation, timestamp) = current(&state)?;
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
-    let bytes = write(&generation, &timestamp, &blobs, arguments, as_file, io).map_err(|error| {
+    let pages = PagesOf { now: (io.now)(), public: config.serve.public.trim_end_matches('/') };
+    let written = if as_file {
+        export::file(&generation, &timestamp, &blobs, &arguments.to, pages.now)
+    } else {
+        export::folder(&generation, &timestamp, &blobs, &arguments.to, &pages)
+    };
+    let bytes = written.map_err(|error| {
         let hint = match &error {
             ExportError::NotEmpty(_) => "name a new folder, or a file that ends in .bundle or .site",
             ExportError::Disk(error) if error.is_full() => "make room, or export to another disk",
@@ -63,19 +67,4 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
         exported.bytes
     );
     report(io, arguments.json, &exported, &text)
-}
-
-fn write(
-    generation: &Generation,
-    timestamp: &[u8],
-    blobs: &Blobs,
-    arguments: &Arguments,
-    as_file: bool,
-    io: &Io<'_>,
-) -> Result<u64, ExportError> {
-    if as_file {
-        export::file(generation, timestamp, blobs, &arguments.to, (io.now)())
-    } else {
-        export::folder(generation, timestamp, blobs, &arguments.to)
-    }
 }

@@ -10,11 +10,13 @@
 //! | [`page`], [`words`] | HTML for people, in their language |
 //! | [`feeds`] | the same for machines |
 //! | [`audit`] | what makers kept and what they lack, over all products |
+//! | [`files`] | all of it as files, for a site export |
 //! | [`rendered`], [`pages`] | an answer, and those that are kept ready for the next reader |
 
 pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod feeds;
+pub(crate) mod files;
 pub(crate) mod listed;
 pub(crate) mod page;
 pub(crate) mod pages;

@@ -2,7 +2,7 @@
 
 use super::catalogue::Catalogue;
 use super::page::{self, Reader};
-use super::words::Words;
+use super::words::{Words, english};
 use super::{Listed, Rendered, View, audit, feeds};
 use perennial_schemas::ProductName;
 use perennial_schemas::support::{CohortName, Gtin};
@@ -68,12 +68,22 @@ pub(super) fn answer(
     words: &'static Words,
     view: &View<'_>,
 ) -> Option<Rendered> {
-    let reader = Reader::new(catalogue, view, query, path, words);
+    at(&Reader::new(catalogue, view, query, path, words))
+}
+
+/// The file that an export has at a path.
+pub(super) fn file(catalogue: &Catalogue, path: &str, view: &View<'_>) -> Option<Rendered> {
+    let query = Query::default();
+    at(&Reader { files: true, ..Reader::new(catalogue, view, &query, path, english()) })
+}
+
+fn at(reader: &Reader<'_>) -> Option<Rendered> {
+    let (catalogue, view, query, path) = (reader.catalogue, reader.view, reader.query, reader.path);
     if matches!(path, "/" | "/support") {
         return Some(Rendered::redirect(reader.link("/support/")));
     }
     if let Some(number) = path.strip_prefix("/01/") {
-        return Some(digital_link(number, &reader));
+        return Some(digital_link(number, reader));
     }
     if let Some((_, feed)) =
         CATALOGUE.iter().find(|(address, _)| *address == path && !path.starts_with("/support/"))
@@ -83,15 +93,15 @@ pub(super) fn answer(
     let rest = path.strip_prefix("/support/")?;
     let (product, below) = rest.split_once('/').unwrap_or((rest, ""));
     if let Some(listed) = product.parse::<ProductName>().ok().and_then(|name| catalogue.get(&name)) {
-        return Some(of_product(listed, below, &reader));
+        return Some(of_product(listed, below, reader));
     }
     let feed = CATALOGUE.iter().find(|(address, _)| *address == path);
     Some(match (rest, feed) {
         (_, Some((_, feed))) => feed(catalogue, view, query),
-        ("", None) => page::search(&reader),
-        ("audit", None) => page::audit(&reader),
-        ("device-data", None) => page::device_data(&reader),
-        _ => page::missing(&reader),
+        ("", None) => page::search(reader),
+        ("audit", None) => page::audit(reader),
+        ("device-data", None) => page::device_data(reader),
+        _ => page::missing(reader),
     })
 }
 

@@ -48,7 +48,7 @@ impl Frame<'_> {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     title { (self.title) }
                     @if !reader.view.base.is_empty() { link rel="canonical" href=(reader.view.address(reader.path)); }
-                    @for other in words::all() {
+                    @for other in words::all().iter().filter(|_| !reader.files) {
                         link rel="alternate" hreflang=(other.code) href=(reader.in_language(other.code));
                     }
                     style { (PreEscaped(STYLE)) }
@@ -71,20 +71,27 @@ fn header(reader: &Reader<'_>) -> Markup {
     html! {
         header.top { div.wrap {
             a.brand href=(reader.link("/support/")) { (speech.say("frame.site")) }
-            nav aria-label=(speech.plain("frame.languages", &[])) {
-                ul.tongues {
-                    @for words in words::all() {
-                        li {
-                            @if words.code == speech.words.code {
-                                strong lang=(words.code) aria-current="true" { (words.name()) }
-                            } @else {
-                                a href=(reader.in_language(words.code)) hreflang=(words.code) lang=(words.code) { (words.name()) }
-                            }
+            @if !reader.files { (tongues(reader)) }
+        } }
+    }
+}
+
+fn tongues(reader: &Reader<'_>) -> Markup {
+    let speech = &reader.speech;
+    html! {
+        nav aria-label=(speech.plain("frame.languages", &[])) {
+            ul.tongues {
+                @for words in words::all() {
+                    li {
+                        @if words.code == speech.words.code {
+                            strong lang=(words.code) aria-current="true" { (words.name()) }
+                        } @else {
+                            a href=(reader.in_language(words.code)) hreflang=(words.code) lang=(words.code) { (words.name()) }
                         }
                     }
                 }
             }
-        } }
+        }
     }
 }
 

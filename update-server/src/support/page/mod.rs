@@ -36,6 +36,8 @@ pub(super) struct Reader<'a> {
     /// The path of the page.
     pub(super) path: &'a str,
     pub(super) speech: Speech,
+    /// True for a page of an export: nothing that a plain web server can't answer stands on it.
+    pub(super) files: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -46,7 +48,7 @@ impl<'a> Reader<'a> {
         path: &'a str,
         words: &'static Words,
     ) -> Self {
-        Self { catalogue, view, query, path, speech: Speech::new(words) }
+        Self { catalogue, view, query, path, speech: Speech::new(words), files: false }
     }
 
     /// A link that keeps the language, where the reader chose one by the address.

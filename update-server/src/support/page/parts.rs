@@ -80,6 +80,9 @@ pub(super) fn cohort_row(listed: &Listed, cohort: &Cohort, most: usize, reader: 
 
 /// The page that was asked for of a list: which rows, and the ways to its neighbours.
 pub(super) fn turn<'t, T>(all: &'t [T], reader: &Reader<'_>) -> (&'t [T], Markup) {
+    if reader.files {
+        return (all, html! {});
+    }
     let pages = all.len().div_ceil(ROWS).max(1);
     let page = reader.query.get("page").and_then(|page| page.parse().ok()).unwrap_or(1_usize).clamp(1, pages);
     let rows = &all[(page - 1) * ROWS..all.len().min(page * ROWS)];

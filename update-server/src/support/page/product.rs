@@ -291,6 +291,7 @@ fn cohort_section(listed: &Listed, reader: &Reader<'_>) -> Markup {
 
 fn files(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
     let speech = &reader.speech;
+    let (labels, feeds): (Vec<_>, Vec<_>) = PRODUCT.iter().partition(|(name, _)| name.starts_with("label"));
     let statements =
         listed.record.compliance.as_ref().is_some_and(|compliance| !compliance.statements.is_empty());
     html! {
@@ -306,15 +307,11 @@ fn files(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
                     @let words = title(listed.record.display_name(), status, reader);
                     img src=(listed.path("label.svg")) width="296" alt=(words) loading="lazy";
                 }
-                p {
-                    @for (name, _) in PRODUCT.iter().filter(|(name, _)| name.starts_with("label")) {
-                        a dir="ltr" href=(listed.path(name)) { (name) } " "
-                    }
-                }
+                p.links { @for (name, _) in labels { a dir="ltr" href=(listed.path(name)) { (name) } } }
             }
             h3 { (speech.say("files.intro")) }
             ul.files {
-                @for (name, _) in PRODUCT {
+                @for (name, _) in feeds {
                     @let key = format!("file.{}", name.replace('.', "-"));
                     li {
                         @if words::english().phrase(&key).is_some() { span { (speech.say(&key)) } }

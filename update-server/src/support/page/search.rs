@@ -33,6 +33,9 @@ pub(crate) fn search(reader: &Reader<'_>) -> Rendered {
 /// The form, with what was typed.
 pub(super) fn form(query: &str, reader: &Reader<'_>) -> Markup {
     let speech = &reader.speech;
+    if reader.files {
+        return html! {};
+    }
     html! {
         form action="/support/" method="get" role="search" {
             label for="q" { (speech.say("search.label")) }
@@ -52,7 +55,7 @@ fn everything(reader: &Reader<'_>) -> Markup {
     html! {
         @match count {
             0 => p { (speech.say("search.empty")) },
-            1..=SHOWN => {
+            few if few <= SHOWN || reader.files => {
                 h2 { (speech.say("search.all")) }
                 ul.rows { @for listed in reader.catalogue.products() { (row(listed, reader)) } }
             }
