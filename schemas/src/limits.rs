@@ -101,6 +101,9 @@ pub const DEVICE_SUPPORT_LENGTH: u64 = 128 * 1024;
 pub const CHANNEL_RELEASES: usize = 4096;
 /// Promises in a support record.
 pub const PROMISES: usize = 64;
+/// Bytes that a support record may grow by at once. With its other bounds it stops a stolen key from filling a record, which is
+/// only ever added to, in one publication.
+pub const SUPPORT_STEP: usize = 48 * 1024;
 /// Cohorts in a support record.
 pub const COHORTS: usize = 128;
 /// Batches or ranges of serial numbers of one cohort or statement.

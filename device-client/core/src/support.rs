@@ -152,8 +152,8 @@ impl Floors {
     /// [`SupportError`]: an earlier date, a promise rewritten or left out. The old record then stays.
     pub fn note_support(&mut self, support: Support, annulments: &[Annulment]) -> Result<(), SupportError> {
         match &self.support {
-            Some(previous) => support.may_follow(previous, annulments)?,
-            None => support.is_backed_by(annulments)?,
+            Some(previous) => support.may_follow_branch(previous, annulments)?,
+            None => support.may_begin(annulments)?,
         }
         if let Some(promised) = self.promised_until {
             // What root has annulled was promised all the same, and may be what the lost record said.

@@ -46,6 +46,21 @@ impl Cohort {
         self.placed_from <= today && self.placed_until.is_none_or(|last| today <= last)
     }
 
+    /// Whether a unit could belong to both, as far as days, markets, hardware and batches (as they are written) tell.
+    pub(super) fn overlaps(&self, other: &Cohort) -> bool {
+        fn share<T: PartialEq>(a: &[T], b: &[T]) -> bool {
+            a.is_empty() || b.is_empty() || a.iter().any(|held| b.contains(held))
+        }
+        let ends_before = |first: &Cohort, second: &Cohort| {
+            first.placed_until.is_some_and(|last| last < second.placed_from)
+        };
+        !ends_before(self, other)
+            && !ends_before(other, self)
+            && share(&self.markets, &other.markets)
+            && share(&self.hardware, &other.hardware)
+            && share(&self.batches, &other.batches)
+    }
+
     pub(super) fn validate(&self) -> Result<(), FormatError> {
         let (what, name) = (Support::WHAT, &self.name);
         text(&format!("the label of cohort {name}"), &self.label)?;

@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::Sha256Digest;
 use crate::document::{Document, FormatError, ensure};
 use crate::ident::{ProductName, TargetPath};
-use crate::limits::{COHORTS, NOTICES, PROMISES, STATEMENTS, SUPPORT_LENGTH, TEXT_LENGTH};
+use crate::limits::{ANNULMENTS, COHORTS, NOTICES, PROMISES, STATEMENTS, SUPPORT_LENGTH, TEXT_LENGTH};
 use crate::time::{Date, Timestamp};
 
 pub use cohort::{Cohort, CohortName};
@@ -303,7 +303,8 @@ impl Support {
     fn validate_promises(&self) -> Result<(), FormatError> {
         let what = Self::WHAT;
         ensure(!self.promises.is_empty(), what, || "it has no promise".into())?;
-        ensure(self.promises.len() <= PROMISES, what, || format!("more than {PROMISES} promises"))?;
+        let standing = (0..self.promises.len()).filter(|index| !self.is_annulled(*index)).count();
+        ensure(standing <= PROMISES, what, || format!("more than {PROMISES} promises"))?;
         let replaced = self.is_replaced_not_updated();
         for (index, promise) in self.promises.iter().enumerate() {
             promise.validate()?;
@@ -315,7 +316,8 @@ impl Support {
                 format!("a promise names a cohort that the record lacks: {unknown:?}")
             })?;
             for (earlier, before) in self.promises[..index].iter().enumerate() {
-                ensure(before.made <= promise.made, what, || {
+                // A date that a thief made up orders nothing.
+                ensure(before.made <= promise.made || self.is_annulled(earlier), what, || {
                     format!("the promise of {} stands before that of {}", before.made, promise.made)
                 })?;
                 let (sooner, later) = (promise.guaranteed_until, before.guaranteed_until);
@@ -329,7 +331,7 @@ impl Support {
 
     fn validate_annulments(&self) -> Result<(), FormatError> {
         let what = Self::WHAT;
-        ensure(self.annulled.len() <= PROMISES, what, || format!("more than {PROMISES} annulments"))?;
+        ensure(self.annulled.len() <= ANNULMENTS, what, || format!("more than {ANNULMENTS} annulments"))?;
         for annulment in &self.annulled {
             annulment.validate()?;
             let named =
@@ -393,5 +395,7 @@ fn web_address(what: &str, value: &str) -> Result<(), FormatError> {
     })
 }
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod tests;

@@ -74,7 +74,10 @@ impl Support {
     pub fn status(&self, today: Date, cohort: Option<&CohortName>, lapsed: bool) -> Status {
         let until = if cohort.is_some() { self.until(cohort) } else { self.until_on_sale(today) };
         let (mut early, mut ceased) = (None, None);
-        for notice in self.notices.iter().filter(|notice| notice.concerns(cohort)) {
+        // Whoever promises again after such a notice takes it back: it stays in the history, and counts no more.
+        let latest = self.promises_for(cohort).map(|promise| promise.made).max();
+        let stands = |notice: &&super::Notice| latest.is_none_or(|latest| latest <= notice.made);
+        for notice in self.notices.iter().filter(|notice| notice.concerns(cohort)).filter(stands) {
             match notice.kind {
                 NoticeKind::EndedEarly { on } if on < until && on < today => early = Some(on),
                 NoticeKind::Ceased { on } if on <= today => ceased = Some(on),

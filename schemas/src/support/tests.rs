@@ -6,32 +6,32 @@ use alloc::vec;
 
 const DIGEST: Sha256Digest = Sha256Digest([7; 32]);
 
-fn at(text: &str) -> Timestamp {
+pub(super) fn at(text: &str) -> Timestamp {
     text.parse::<Date>().unwrap().start()
 }
 
-fn date(text: &str) -> Date {
+pub(super) fn date(text: &str) -> Date {
     text.parse().unwrap()
 }
 
-fn promise(made: &str, until: &str, cohorts: &[&str]) -> Promise {
+pub(super) fn promise(made: &str, until: &str, cohorts: &[&str]) -> Promise {
     let cohorts = cohorts.iter().map(|name| name.parse().unwrap()).collect();
     Promise { cohorts, ..Promise::new(at(made), date(until), "why") }
 }
 
-fn published() -> Support {
+pub(super) fn published() -> Support {
     let contact = VulnerabilityContact::new("mailto:security@example.com", 5, 14);
     Support::new("thermostat".parse().unwrap(), promise("2026-01-05", "2031-06-30", &[]), contact)
 }
 
 /// The record after `before`, with a change.
-fn next(before: &Support, change: impl FnOnce(&mut Support)) -> Support {
+pub(super) fn next(before: &Support, change: impl FnOnce(&mut Support)) -> Support {
     let mut record = before.successor(DIGEST, at("2027-03-01"));
     change(&mut record);
     record.seal()
 }
 
-fn cohort(name: &str, from: &str, until: Option<&str>) -> Cohort {
+pub(super) fn cohort(name: &str, from: &str, until: Option<&str>) -> Cohort {
     Cohort {
         name: name.parse().unwrap(),
         label: "Units of a year".into(),
@@ -45,7 +45,7 @@ fn cohort(name: &str, from: &str, until: Option<&str>) -> Cohort {
 }
 
 /// Two cohorts: 2026 until 2031, 2027 until 2033.
-fn two_cohorts() -> Support {
+pub(super) fn two_cohorts() -> Support {
     next(&published(), |record| {
         record.cohorts =
             vec![cohort("y2026", "2026-01-05", Some("2026-12-31")), cohort("y2027", "2027-01-01", None)];
@@ -53,7 +53,7 @@ fn two_cohorts() -> Support {
     })
 }
 
-fn name(text: &str) -> CohortName {
+pub(super) fn name(text: &str) -> CohortName {
     text.parse().unwrap()
 }
 

@@ -39,6 +39,7 @@ pub fn sign(
     let mut proposal = as_reviewed(proposal)?;
     let standing = Standing::new(&proposal, repository);
     rules::check(&proposal, repository)?;
+    rules::check_dates(&proposal, repository, now)?;
     standing.check_unchanged()?;
     standing.check_base()?;
     let public = key.public();

@@ -49,7 +49,6 @@ pub(super) fn check(
             };
             IngestError::Promise { reason, why: format!("{product}: {error}") }
         };
-        record.is_backed_by(&accepted.annulments).map_err(broken)?;
         let before = served.and_then(|served| served.generation.support.get(product));
         if let Some(before) = before.and_then(|path| served?.generation.files.get(path)) {
             let published: Support = document(held, staging, path, &before.sha256)?;
@@ -57,6 +56,10 @@ pub(super) fn check(
             if record.sequence == published.sequence.saturating_add(1) {
                 record.continues(&published, &before.sha256).map_err(broken)?;
             }
+            record.dated_by(Some(&published), now).map_err(broken)?;
+        } else {
+            record.may_begin(&accepted.annulments).map_err(broken)?;
+            record.dated_by(None, now).map_err(broken)?;
         }
         let at = consistent(path, &file.sha256).unwrap_or_default();
         support.insert(product.to_owned(), at);

@@ -8,8 +8,8 @@ mod promises;
 mod releases;
 mod roles;
 
-use perennial_schemas::TargetPath;
 use perennial_schemas::tuf::TargetFile;
+use perennial_schemas::{TargetPath, Timestamp};
 
 pub(super) use documents::read;
 pub(super) use family::Family;
@@ -34,6 +34,20 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
         releases::check(&standing, &family)?;
     }
     Ok(())
+}
+
+/// Checks that no support record which a proposal adds is dated ahead of the clock of whoever signs: whoever carries a draft
+/// could write any day into it.
+///
+/// # Errors
+/// [`ProposalError`]
+pub(super) fn check_dates(
+    proposal: &Proposal,
+    repository: &Repository,
+    now: Timestamp,
+) -> Result<(), ProposalError> {
+    let standing = Standing::new(proposal, repository);
+    Family::all(&standing).iter().try_for_each(|family| promises::dates(&standing, family, now))
 }
 
 /// Checks that the target files that a proposal adds or changes are those that it vouches for, to the last byte,

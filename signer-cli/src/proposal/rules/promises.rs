@@ -4,7 +4,7 @@ use perennial_schemas::channel::Channel;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::tuf::TargetFile;
-use perennial_schemas::{RoleName, Sha256Digest};
+use perennial_schemas::{RoleName, Sha256Digest, Timestamp};
 
 use super::{Family, read};
 use crate::proposal::{ProposalError, Standing};
@@ -60,6 +60,23 @@ fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalE
             record.continues(&before, &digest).map_err(failed)
         }
     }
+}
+
+/// Nothing in a new support record is dated ahead of the clock.
+pub(super) fn dates(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    now: Timestamp,
+) -> Result<(), ProposalError> {
+    let role = &family.role;
+    let path = format!("{role}/support.json");
+    let Some(target) = family.after.get(path.as_str()) else { return Ok(()) };
+    let Some(record) = read::<Support>(Some(standing.proposal), standing.repository, &path, target)? else {
+        return Ok(());
+    };
+    let before = published_support(standing.repository, role)?.map(|(before, _)| before);
+    let failed = |source| ProposalError::Support { product: role.to_string(), source };
+    record.dated_by(before.as_ref(), now).map_err(failed)
 }
 
 /// What root has taken back it has taken back for ever, in the same words. What it takes back now, the product's record
