@@ -108,7 +108,7 @@ fn an_odd_entry_among_the_proposals_stops_nobody() {
     let proposals = desk.path("repo/proposals");
     fs::write(proposals.join("notes.txt"), "x").unwrap();
     fs::create_dir(proposals.join("empty")).unwrap();
-    std::os::unix::fs::symlink(desk.proposal_named("product-extend"), proposals.join("link")).unwrap();
+    std::os::unix::fs::symlink(desk.proposal_named("support-extend"), proposals.join("link")).unwrap();
     let status = desk.ok("status");
     assert!(
         status.contains(
