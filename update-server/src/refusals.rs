@@ -26,6 +26,9 @@ pub struct Refused {
     pub reasons: BTreeMap<String, Tally>,
     /// The last one that stands in the audit.
     pub last: Option<Last>,
+    /// The last one of each reason that stands there, by its word: a harmless one doesn't push out what matters.
+    #[serde(default)]
+    pub lasts: BTreeMap<String, Last>,
 }
 
 /// Refusals for one reason.
@@ -110,6 +113,7 @@ impl Refusals {
         if passed_over > 0 {
             detail.push(("before_this_unrecorded", passed_over.to_string()));
         }
+        refused.lasts.insert(reason.word().into(), last.clone());
         refused.last = Some(last);
         let value = serde_json::to_vec(&refused).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let batch = Batch::new().put(Space::Meta, KEY, value);
@@ -192,6 +196,9 @@ mod tests {
         let again = Refusals::load(&store, &metrics).unwrap().all();
         assert_eq!((again.reasons["damaged"].count, again.reasons["support_shorter"].count), (1001, 1));
         let text = String::from_utf8(metrics.render()).unwrap();
+        // The words of the one that matters outlive the harmless ones after it.
+        assert_eq!(again.last.unwrap().reason, "damaged");
+        assert!(again.lasts["support_shorter"].error.starts_with("x\u{fffd}[2Jx"));
         assert!(text.contains("perennial_ingest_refused_total{reason=\"damaged\"} 1001\n"), "{text}");
         assert!(
             text.contains("perennial_ingest_last_refused_seconds{reason=\"support_shorter\"} 1800000000\n")

@@ -143,12 +143,12 @@ impl Facts<'_> {
             last_refused: self.refused.last,
             audit: Some(audit::head(self.store)?),
         };
-        status.alarms = alarms(&status, self.audit);
+        status.alarms = alarms(&status, &self.refused.lasts, self.audit);
         Ok(status)
     }
 }
 
-fn alarms(status: &Status, audit: Option<String>) -> Vec<Alarm> {
+fn alarms(status: &Status, lasts: &BTreeMap<String, Last>, audit: Option<String>) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     if status.running.is_none() {
         let hint = "start it: systemctl start perennial-server, or perennial-server serve --config FILE";
@@ -164,20 +164,19 @@ fn alarms(status: &Status, audit: Option<String>) -> Vec<Alarm> {
         let hint = "somebody changed the store by hand, or the disk failed: compare with your backups";
         alarms.push(Alarm::new("audit", broken, hint));
     }
-    refusals(status, &mut alarms);
+    refusals(status, lasts, &mut alarms);
     expiries(status, &mut alarms);
     alarms
 }
 
 /// Attempts at what must never be published, for as long as somebody may not have seen them.
-fn refusals(status: &Status, alarms: &mut Vec<Alarm>) {
+fn refusals(status: &Status, lasts: &BTreeMap<String, Last>, alarms: &mut Vec<Alarm>) {
     for (reason, word) in Reason::ALL.iter().filter(|(reason, _)| reason.alarms()) {
         let Some(tally) = status.refused.get(*word) else { continue };
         if status.now.unix() - tally.at.unix() > REFUSALS_DAYS * 86_400 {
             continue;
         }
-        let last = status.last_refused.as_ref().filter(|last| last.reason == *word);
-        let what = match last {
+        let what = match lasts.get(*word) {
             Some(last) => {
                 format!("a bundle from {} was refused at {} ({word}): {}", last.actor, last.at, last.error)
             }
@@ -257,7 +256,10 @@ mod tests {
         };
         let mut status = facts.status().unwrap();
         change(&mut status);
-        alarms(&status, None).into_iter().map(|alarm| format!("{}: {}", alarm.code, alarm.what)).collect()
+        alarms(&status, &BTreeMap::new(), None)
+            .into_iter()
+            .map(|alarm| format!("{}: {}", alarm.code, alarm.what))
+            .collect()
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::generation::{self, Generation};
 use crate::ingest::lost;
 use crate::state::Held;
 use crate::store::{Batch, Space, Store, StoreError};
-use perennial_schemas::Timestamp;
+use perennial_schemas::{ProductName, Timestamp};
 use std::collections::BTreeSet;
 
 /// Why nothing, or not everything, was removed.
@@ -52,7 +52,7 @@ pub fn sweep(held: &Held, keep: u64, now: Timestamp) -> Result<Swept, SweepError
     while let Some(past) = generation::next(&held.store, after)? {
         after = Some(past.number);
         if keep > 0
-            && past.number + keep <= served.generation.number
+            && past.number.saturating_add(keep) <= served.generation.number
             && !promised(held, &past, &served.generation, now)
         {
             swept.generations.push(past.number);
@@ -86,7 +86,8 @@ pub fn sweep(held: &Held, keep: u64, now: Timestamp) -> Result<Swept, SweepError
 fn promised(held: &Held, past: &Generation, served: &Generation, now: Timestamp) -> bool {
     let blobs = held.state.blobs();
     let read = |name: &str, digest: &Digest| crate::ingest::read(&blobs, name, digest);
-    match lost(&past.files, &served.files, &read, now) {
+    let supported = |product: &ProductName| crate::ingest::supported_until(&blobs, served, product);
+    match lost(&past.files, &served.files, &read, &supported, now) {
         Ok(None) => false,
         Ok(Some(lost)) => {
             tracing::warn!(

@@ -139,6 +139,29 @@ fn what_is_withdrawn_stays_withdrawn() {
 }
 
 #[test]
+fn a_security_release_stays_while_an_extended_promise_lasts() {
+    for (class, stays) in [("security", true), ("functionality", false)] {
+        let mut kit = Kit::new();
+        kit.target("cam/support.json", support(&["2031-06-30"]));
+        add_release(&mut kit, "1.0.0", "2026-11-03");
+        let manifest =
+            release("1.0.0", "2026-11-03").replace(r#""kind":"security""#, &format!(r#""kind":"{class}""#));
+        kit.target("cam/1.0.0.release.json", manifest);
+        let bundle = kit.publish("first.bundle");
+        kit.ingest(&bundle).ok();
+        kit.remove("cam/1.0.0.release.json");
+        kit.remove("cam/1.0.0.a.image.zst");
+        let bundle = kit.publish("second.bundle");
+        kit.clock.set(day(3));
+        if stays {
+            refused(&kit, &bundle, "release 1.0.0 of cam promised its files until 2031-06-30");
+        } else {
+            kit.ingest(&bundle).ok();
+        }
+    }
+}
+
+#[test]
 fn after_that_day_a_release_may_go() {
     let mut kit = Kit::new();
     add_release(&mut kit, "1.0.0", "2026-11-03");

@@ -12,7 +12,7 @@ mod receive;
 mod releases;
 
 pub use error::{IngestError, Reason};
-pub(crate) use promises::{lost, read};
+pub(crate) use promises::{lost, read, supported_until};
 
 use crate::audit::{self, Event};
 use crate::blobs::{Digest, Staging, digest_of};

@@ -4,12 +4,12 @@
 use super::accept::Accepted;
 use super::{IngestError, Reason, consistent, releases};
 use crate::blobs::{Blobs, Digest, Staging};
-use crate::generation::{FileRef, Served};
+use crate::generation::{FileRef, Generation, Served};
 use crate::state::Held;
 use perennial_schemas::channel::Channel;
-use perennial_schemas::release::Release;
+use perennial_schemas::release::{Class, Release};
 use perennial_schemas::support::{Support, SupportError};
-use perennial_schemas::{Document, Sha256Digest, Timestamp};
+use perennial_schemas::{Date, Document, ProductName, Sha256Digest, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The target files that the accepted metadata names, by the path under which they are served.
@@ -111,7 +111,7 @@ fn withdrawn(
     Ok(())
 }
 
-/// Every file of a release stays until its `available_until`, whatever became of its channel.
+/// Every file of a release stays until its time is over, whatever became of its channel.
 fn availability(
     held: &Held,
     served: &Served,
@@ -120,12 +120,13 @@ fn availability(
     now: Timestamp,
 ) -> Result<(), IngestError> {
     let read = |name: &str, sha256: &Digest| document(held, staging, name, sha256);
-    match lost(&served.generation.files, wanted, &read, now)? {
+    let supported = |product: &ProductName| supported_until(&held.state.blobs(), &served.generation, product);
+    match lost(&served.generation.files, wanted, &read, &supported, now)? {
         None => Ok(()),
         Some(lost) => {
             let why = format!(
                 "{} would vanish or change, but release {} of {} promised its files until {}",
-                lost.target, lost.release.version, lost.release.product, lost.release.available_until
+                lost.target, lost.release.version, lost.release.product, lost.until
             );
             Err(IngestError::Promise { reason: Reason::Availability, why })
         }
@@ -136,14 +137,30 @@ fn availability(
 pub(crate) struct Lost {
     pub(crate) target: String,
     pub(crate) release: Release,
+    pub(crate) until: Date,
+}
+
+/// The last day on which the record that `generation` serves promises updates to any unit; day 0 without a record.
+pub(crate) fn supported_until(
+    blobs: &Blobs,
+    generation: &Generation,
+    product: &ProductName,
+) -> Result<Date, IngestError> {
+    let path = generation.support.get(product.as_str());
+    let Some((path, file)) = path.and_then(|path| Some((path, generation.files.get(path)?))) else {
+        return Ok(Date::from_days(0));
+    };
+    Ok(read::<Support>(blobs, path, &file.sha256)?.latest_until())
 }
 
 /// The first file of `before` that isn't in `after` although one of the releases in `before` promised it until today or
-/// later. Both are by the path under which files are served.
+/// later. Both are by the path under which files are served. A security release stays as long as `supported` says that
+/// its product is: a promise that was extended since holds for what was released before it, too.
 pub(crate) fn lost(
     before: &BTreeMap<String, FileRef>,
     after: &BTreeMap<String, FileRef>,
     read: &dyn Fn(&str, &Digest) -> Result<Release, IngestError>,
+    supported: &dyn Fn(&ProductName) -> Result<Date, IngestError>,
     now: Timestamp,
 ) -> Result<Option<Lost>, IngestError> {
     let targets = before.iter().filter(|(path, _)| path.starts_with("targets/"));
@@ -159,12 +176,18 @@ pub(crate) fn lost(
             continue;
         };
         let release = read(&name, &file.sha256)?;
-        if release.available_until.end() < now {
-            continue;
-        }
         let parts: BTreeSet<String> = release.targets().into_iter().map(|part| part.to_string()).collect();
-        if let Some(target) = vanished.iter().find(|lost| **lost == name || parts.contains(*lost)) {
-            return Ok(Some(Lost { target: target.clone(), release }));
+        let Some(target) = vanished.iter().find(|lost| **lost == name || parts.contains(*lost)) else {
+            continue;
+        };
+        let until = match release.class {
+            Class::Functionality => release.available_until,
+            Class::Security | Class::Combined { .. } => {
+                supported(&release.product)?.max(release.available_until)
+            }
+        };
+        if until.end() >= now {
+            return Ok(Some(Lost { target: target.clone(), release, until }));
         }
     }
     Ok(None)
