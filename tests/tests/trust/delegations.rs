@@ -216,6 +216,29 @@ fn a_walk_reads_every_role_and_names_what_it_ignores() {
 }
 
 #[test]
+fn a_walk_finds_what_a_second_way_to_a_role_covers() {
+    let (mut repository, mut device) = two_teams();
+    // A team that comes first delegates to another team's role, for what it may not have.
+    repository.delegate("targets", "alarm", &["alarm/*"], true);
+    let first = repository.role("targets").delegations.as_mut().unwrap().roles.as_mut().unwrap();
+    first.rotate_right(1);
+    repository.delegate("alarm", "thermostat", &["alarm/*", "thermostat/*"], false);
+    // And one delegates back: a circle ends.
+    repository.delegate("thermostat", "alarm", &["thermostat/*"], false);
+    repository.publish();
+    assert!(device.find(&mut repository, "thermostat/app").unwrap().is_some());
+    let (mut store, limits) = (MemoryStore::default(), Limits::default());
+    let walked = walk_all(device.state(), &Ring, day(1), limits, &mut repository, &mut store).unwrap();
+    let mut names: Vec<_> = walked.roles.iter().map(|role| role.role.as_str()).collect();
+    assert_eq!(names.iter().position(|name| *name == "thermostat"), Some(2), "reached by alarm first");
+    names.sort_unstable();
+    assert_eq!(names, ["alarm", "kettle", "targets", "thermostat"]);
+    let thermostat = &walked.roles[2];
+    assert!(thermostat.targets.keys().any(|path| path.as_str() == "thermostat/app"));
+    assert_eq!(thermostat.ignored, Vec::<String>::new());
+}
+
+#[test]
 fn a_walk_misses_nothing_that_is_missing() {
     let (mut repository, device) = two_teams();
     repository.files.remove("2.kettle.json");
@@ -224,4 +247,26 @@ fn a_walk_misses_nothing_that_is_missing() {
     let Err(DriveError::Trust(error)) = walked else { panic!() };
     assert_eq!(error, TrustError::Missing { file: "2.kettle.json".into() });
     assert_eq!(versions(&device), [1, 0, 0, 0]);
+}
+
+#[test]
+fn a_product_of_many_bins_keeps_the_floor_of_its_own_role() {
+    let mut repository = Repository::new();
+    repository.delegate("targets", "thermostat", &["thermostat/*"], true);
+    for i in 0..70 {
+        let (bin, path) = (format!("thermostat.bin-{i:02}"), format!("thermostat/{i:02}.app"));
+        repository.delegate("thermostat", &bin, &[&path], true);
+        repository.add_target(&bin, &path, b"app");
+    }
+    repository.publish();
+    let mut device = Device::born_with(repository.first_root());
+    for i in 0..70 {
+        let found = device.find(&mut repository, &format!("thermostat/{i:02}.app")).unwrap();
+        assert_eq!(found.unwrap().role.as_str(), format!("thermostat.bin-{i:02}"));
+    }
+    let held = device.state().floors_held();
+    assert_eq!(held.roles.len(), 1 + 64, "64 delegated ones, and the top-level one");
+    assert!(held.roles.contains_key("thermostat.json"));
+    let fetched = repository.take_requests().into_iter().filter(|name| name.ends_with("thermostat.json"));
+    assert_eq!(fetched.count(), 1);
 }

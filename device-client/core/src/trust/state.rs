@@ -161,13 +161,14 @@ impl TrustState {
         self.sequence = self.sequence.saturating_add(1);
     }
 
-    /// Keeps a delegated file, within [`DELEGATED_KEPT`] and [`DELEGATED_BYTES`]. Floors are apart, so that a file
-    /// dropped here costs a fetch and nothing else.
+    /// Keeps a delegated file, within [`DELEGATED_KEPT`] and [`DELEGATED_BYTES`]. The largest name goes first: a
+    /// product's bins sort after its own role, which each search asks. Floors are apart, so that a file dropped here
+    /// costs a fetch, and a floor less for [`Self::floors_held`].
     pub(super) fn keep_delegated(&mut self, role: &RoleName, bytes: Vec<u8>) {
         self.delegated.remove(role);
         let mut sum: usize = bytes.len() + self.delegated.values().map(Vec::len).sum::<usize>();
         while sum > DELEGATED_BYTES || self.delegated.len() >= DELEGATED_KEPT {
-            let Some((_, dropped)) = self.delegated.pop_first() else { break };
+            let Some((_, dropped)) = self.delegated.pop_last() else { break };
             sum -= dropped.len();
         }
         self.delegated.insert(role.clone(), bytes);

@@ -1,7 +1,7 @@
 //! A walk over every role and every target: what a server checks before it publishes, and a signer before it signs. A
 //! device never walks.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -35,8 +35,10 @@ pub struct RoleTargets {
 pub(super) struct Walk {
     stack: Vec<Visit>,
     awaited: Option<Visit>,
-    visited: BTreeSet<RoleName>,
+    visits: usize,
     roles: Vec<RoleTargets>,
+    /// Where each role stands in `roles`.
+    places: BTreeMap<RoleName, usize>,
 }
 
 /// A role to visit: the last of `trail`, reached along the roles before it.
@@ -52,6 +54,11 @@ enum Cover<'a> {
 }
 
 impl Visit {
+    /// Whether the last role was passed before on this way: whatever is below it was reached there already.
+    fn is_circle(&self) -> bool {
+        self.trail.split_last().is_some_and(|(role, before)| before.contains(role))
+    }
+
     fn ends(&self) -> (RoleName, RoleName) {
         let role = self.trail.last().cloned().unwrap_or_else(top_level);
         let parent = self.trail.iter().rev().nth(1).cloned().unwrap_or_else(top_level);
@@ -59,7 +66,7 @@ impl Visit {
     }
 }
 
-/// Refreshes, then reads every role that can be reached, in the order of a search. Of succinct bins those that the
+/// Refreshes, then reads every role that can be reached, in the order of a search, along every way that leads to it. Of succinct bins those that the
 /// snapshot lists. A role that is missing, expired or badly signed is an error: whoever walks is about to publish.
 ///
 /// # Errors
@@ -98,17 +105,19 @@ pub struct Walked {
 impl<C: Crypto> Refresh<'_, C> {
     fn begin_walk(&mut self) -> Result<(), TrustError> {
         let stack = Vec::from([Visit { trail: Vec::from([top_level()]) }]);
-        self.begin(Job::Walk(Walk { stack, awaited: None, visited: BTreeSet::new(), roles: Vec::new() }))
+        let (roles, places) = (Vec::new(), BTreeMap::new());
+        self.begin(Job::Walk(Walk { stack, awaited: None, visits: 0, roles, places }))
     }
 
     pub(super) fn continue_walk(&mut self, walk: &mut Walk) -> Result<Next, TrustError> {
         while let Some(visit) = walk.stack.pop() {
             let (role, parent) = visit.ends();
-            if walk.visited.contains(&role) {
+            // Each way to a role is gone: another delegation may cover what the first one doesn't.
+            if visit.is_circle() {
                 continue;
             }
             let limit = self.limits.roles_walked;
-            if walk.visited.len() >= limit {
+            if walk.visits >= limit {
                 return Err(TrustError::TooManyRoles { path: "everything".into(), limit });
             }
             if role != parent && !self.reuse_delegated(&role, &parent) {
@@ -159,8 +168,17 @@ impl<C: Crypto> Refresh<'_, C> {
         let mut visits: Vec<Visit> = visits.collect();
         visits.reverse();
         walk.stack.extend(visits);
-        walk.visited.insert(role);
-        walk.roles.push(read);
+        walk.visits += 1;
+        match walk.places.get(&role).and_then(|at| walk.roles.get_mut(*at)) {
+            Some(known) => {
+                known.targets.append(&mut read.targets);
+                known.ignored.retain(|path| read.ignored.contains(path));
+            }
+            None => {
+                walk.places.insert(role, walk.roles.len());
+                walk.roles.push(read);
+            }
+        }
     }
 
     /// What each delegation along the trail covers, looked up once for all targets of the role at its end.
