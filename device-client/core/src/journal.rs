@@ -6,6 +6,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+use perennial_schemas::ident::CohortName;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,19 @@ pub struct Known {
     pub signed_at: Option<Timestamp>,
     /// The last day on which security updates are promised.
     pub promised_until: Option<Date>,
+    /// The last day for the units of the device's own cohort, where it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promised_to: Option<PromisedTo>,
+}
+
+/// What was promised to the units of one cohort.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PromisedTo {
+    /// The cohort.
+    pub cohort: CohortName,
+    /// The last day on which security updates are promised.
+    pub until: Date,
 }
 
 /// A release that its owner has put off.

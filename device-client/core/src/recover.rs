@@ -100,7 +100,9 @@ pub fn recover(
         store.save(Record::Trust, &trust.encode())?;
     }
     if floors.is_none() {
-        store.save(Record::Floors, &Floors::recover(journal.known.promised_until).encode()?)?;
+        let known = journal.known;
+        let floors = Floors::recover(known.promised_until, known.promised_to);
+        store.save(Record::Floors, &floors.encode()?)?;
     }
     Ok(lost)
 }

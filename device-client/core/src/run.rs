@@ -270,7 +270,8 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Effect::LookAround => return self.started().map(Some),
             Effect::Check => {
                 let checked = self.check(now);
-                if let Some(known) = self.session.as_ref().and_then(Session::known) {
+                let cohort = self.identity.cohort.as_ref();
+                if let Some(known) = self.session.as_ref().and_then(|session| session.known(cohort)) {
                     self.client.note_known(known);
                 }
                 let checked = checked.map_err(|error| error.to_port_error())?;
@@ -281,6 +282,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Effect::Prepare => self.prepare()?,
             Effect::Download { from } => self.download(from, now)?,
             Effect::Claim => {
+                self.check_withdrawn()?;
                 let plan = plan(&self.client)?;
                 self.ports.boot.set_unbootable(plan.slot)?;
                 Event::Claimed
@@ -378,6 +380,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
     fn activate(&mut self, tries: u8) -> Result<Event, PortError> {
         let plan = plan(&self.client)?.clone();
         check_counter(self.ports.counter, &self.client, &plan)?;
+        self.check_withdrawn()?;
         let written = match self.written.take().filter(|written| written.slot() == plan.slot) {
             Some(written) => written,
             None => self.read_back(&plan)?,
@@ -387,6 +390,18 @@ impl<'r, C: Crypto> Runner<'r, C> {
         }
         self.ports.boot.activate(&written, tries)?;
         Ok(Event::Activated { tries })
+    }
+
+    /// What is withdrawn is asked again here: a check learns it before it fails, and the update may go on without one.
+    fn check_withdrawn(&mut self) -> Result<(), PortError> {
+        let plan = plan(&self.client)?;
+        let (version, manifest) = (plan.version.clone(), plan.manifest);
+        let session = self.session().map_err(|error| error.to_port_error())?;
+        if !session.floors().withdrawn().contains(&manifest) {
+            return Ok(());
+        }
+        let operation = alloc::format!("installing {version}");
+        Err(PortError::new(FailureCode::Withdrawn, operation, "its maker has withdrawn it"))
     }
 }
 

@@ -16,6 +16,7 @@ use core::fmt::Display;
 
 use perennial_schemas::channel::{Channel, Offered};
 use perennial_schemas::crypto::Crypto;
+use perennial_schemas::ident::CohortName;
 use perennial_schemas::release::{Encoding, IndexRef, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::Support;
@@ -113,12 +114,13 @@ impl<'c, C: Crypto> Session<'c, C> {
         &self.trust
     }
 
-    /// What the last check learnt, in few enough words for the journal; nothing where it could not be saved.
-    pub fn known(&self) -> Option<Known> {
+    /// What the last check learnt, in few enough words for the journal, as a unit of `cohort`; nothing where it could not be saved.
+    pub fn known(&self, cohort: Option<&CohortName>) -> Option<Known> {
         (!self.unsaved).then(|| Known {
             floors: self.trust.floors_held(),
             signed_at: self.signed_at,
             promised_until: self.floors.guaranteed_until(),
+            promised_to: self.floors.promised_to(cohort),
         })
     }
 

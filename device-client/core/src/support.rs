@@ -16,6 +16,8 @@ use perennial_schemas::support::{Annulment, OnDevice, Support, SupportError};
 use perennial_schemas::{Date, Document as _, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::journal::PromisedTo;
+
 pub(crate) use watch::Seen;
 pub use watch::{SUPPORT_EVENTS, SupportEvent, SupportNews, Watch};
 
@@ -33,6 +35,9 @@ pub struct Floors {
     /// The date that was promised in a record that is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promised_until: Option<Date>,
+    /// The date that was promised to the device's own cohort in that record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    promised_to: Option<PromisedTo>,
     /// What is known besides that record.
     #[serde(default)]
     pub(crate) watch: Watch,
@@ -48,16 +53,22 @@ pub enum FloorsError {
 
 impl Default for Floors {
     fn default() -> Self {
-        let (support, promised_until, watch) = (None, None, Watch::default());
-        Self { format: FORMAT.into(), withdrawn: BTreeSet::new(), support, promised_until, watch }
+        Self {
+            format: FORMAT.into(),
+            withdrawn: BTreeSet::new(),
+            support: None,
+            promised_until: None,
+            promised_to: None,
+            watch: Watch::default(),
+        }
     }
 }
 
 impl Floors {
-    /// Where the old ones are lost, and something else remembers the date that was promised. What is withdrawn is learnt
-    /// again with the next check.
-    pub fn recover(promised_until: Option<Date>) -> Self {
-        Self { promised_until, ..Self::default() }
+    /// Where the old ones are lost, and something else remembers the dates that were promised: to every unit, and to those
+    /// of the device's cohort. What is withdrawn is learnt again with the next check.
+    pub fn recover(promised_until: Option<Date>, promised_to: Option<PromisedTo>) -> Self {
+        Self { promised_until, promised_to, ..Self::default() }
     }
 
     /// Reads them.
@@ -132,6 +143,13 @@ impl Floors {
         self.support.as_ref().map(Support::guaranteed_until).max(self.promised_until)
     }
 
+    /// The last day on which they are promised to units of `cohort`, which is the device's own.
+    pub fn promised_to(&self, cohort: Option<&CohortName>) -> Option<PromisedTo> {
+        let Some(support) = &self.support else { return self.promised_to.clone() };
+        let cohort = cohort.filter(|cohort| support.cohorts.iter().any(|known| known.name == **cohort))?;
+        Some(PromisedTo { cohort: cohort.clone(), until: support.until(Some(cohort)) })
+    }
+
     /// Remembers what a verified channel withdraws, for good, as far as there is room: at most 4,096 in a device's life.
     /// Returns how many found none. That is no reason to refuse updates for ever.
     pub fn note_withdrawn(&mut self, channel: &Channel) -> usize {
@@ -155,14 +173,15 @@ impl Floors {
             Some(previous) => support.may_follow_branch(previous, annulments)?,
             None => support.may_begin(annulments)?,
         }
-        if let Some(promised) = self.promised_until {
+        let own = self.promised_to.as_ref().map(|own| (Some(&own.cohort), own.until));
+        for (cohort, promised) in self.promised_until.map(|until| (None, until)).into_iter().chain(own) {
             // What root has annulled was promised all the same, and may be what the lost record said.
-            let offered = Support { annulled: Vec::new(), ..support.clone() }.guaranteed_until();
+            let offered = Support { annulled: Vec::new(), ..support.clone() }.until(cohort);
             if offered < promised {
-                return Err(SupportError::Shorter { promised, offered, cohort: None });
+                return Err(SupportError::Shorter { promised, offered, cohort: cohort.cloned() });
             }
         }
-        (self.support, self.promised_until) = (Some(support), None);
+        (self.support, self.promised_until, self.promised_to) = (Some(support), None, None);
         Ok(())
     }
 }
@@ -172,7 +191,7 @@ mod tests {
     use super::*;
     use perennial_schemas::Timestamp;
     use perennial_schemas::channel::Withdrawn;
-    use perennial_schemas::support::{Promise, VulnerabilityContact};
+    use perennial_schemas::support::{Cohort, Promise, VulnerabilityContact};
 
     fn promise(date: &str) -> Promise {
         Promise::new(Timestamp::EPOCH, date.parse().unwrap(), "expected lifetime")
@@ -192,12 +211,51 @@ mod tests {
     #[test]
     fn a_date_outlives_the_record_that_it_stood_in() {
         let until = |text: &str| Some(text.parse().unwrap());
-        let mut floors = Floors::decode(&Floors::recover(until("2036-12-31")).encode().unwrap()).unwrap();
+        let mut floors =
+            Floors::decode(&Floors::recover(until("2036-12-31"), None).encode().unwrap()).unwrap();
         assert_eq!(floors.guaranteed_until(), until("2036-12-31"));
         let error = floors.note_support(support(&["2031-12-31"]), &[]).unwrap_err();
         assert!(matches!(error, SupportError::Shorter { .. }), "{error}");
         floors.note_support(support(&["2031-12-31", "2036-12-31"]), &[]).unwrap();
         assert_eq!(floors.guaranteed_until(), until("2036-12-31"));
+    }
+
+    #[test]
+    fn the_date_of_the_device_s_own_cohort_outlives_the_record_too() {
+        let (y2026, y2027): (CohortName, CohortName) = ("y2026".parse().unwrap(), "y2027".parse().unwrap());
+        let record = |dates: [(&CohortName, &str); 2]| {
+            let mut record = support(&dates.map(|(_, date)| date));
+            for (index, (name, _)) in dates.into_iter().enumerate() {
+                let from = if index == 0 { "2026-01-01" } else { "2027-01-01" };
+                record.cohorts.push(Cohort {
+                    name: name.clone(),
+                    label: "Units".into(),
+                    find: "On the label.".into(),
+                    placed_from: from.parse().unwrap(),
+                    placed_until: None,
+                    batches: Vec::new(),
+                    markets: Vec::new(),
+                    hardware: Vec::new(),
+                });
+                record.promises[index].cohorts.push(name.clone());
+            }
+            record.seal()
+        };
+        let mut floors = Floors::default();
+        floors.note_support(record([(&y2026, "2031-06-30"), (&y2027, "2033-06-30")]), &[]).unwrap();
+        let own = floors.promised_to(Some(&y2027));
+        assert_eq!(own.as_ref().map(|own| own.until), Some("2033-06-30".parse().unwrap()));
+        let again = Floors::recover(floors.guaranteed_until(), own.clone());
+        let mut again = Floors::decode(&again.encode().unwrap()).unwrap();
+        assert_eq!(again.promised_to(Some(&y2027)), own, "still noted until a record follows");
+        let rewritten = record([(&y2026, "2031-06-30"), (&y2027, "2031-06-30")]);
+        let error = again.note_support(rewritten, &[]).unwrap_err();
+        assert!(
+            matches!(error, SupportError::Shorter { cohort: Some(ref name), .. } if *name == y2027),
+            "{error}"
+        );
+        again.note_support(record([(&y2026, "2031-06-30"), (&y2027, "2033-06-30")]), &[]).unwrap();
+        assert_eq!(again.promised_to(Some(&y2026)).map(|own| own.until), Some("2031-06-30".parse().unwrap()));
     }
 
     fn channel(withdrawn: core::ops::Range<u32>) -> Channel {

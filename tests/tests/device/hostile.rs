@@ -2,7 +2,7 @@
 //! it goes on when it gets the truth.
 
 use perennial_device_core::machine::State;
-use perennial_device_core::port::memory::{Fault, RunLength};
+use perennial_device_core::port::memory::{Fault, MemoryStaging, RunLength};
 use perennial_device_core::port::{BootFlag, Slot};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::release::{Encoding, Release};
@@ -245,6 +245,42 @@ fn a_withdrawal_is_durable_although_the_support_record_is_held_back() {
     let _ = unit.work().unwrap();
     assert_eq!(codes(&unit), [FailureCode::Unreachable]);
     assert!(durably_withdrawn(&unit, &digest));
+}
+
+#[test]
+fn a_release_that_waits_is_not_activated_once_its_withdrawal_was_seen() {
+    for waiting in [State::Staged, State::Installed] {
+        let (mut product, mut unit) = fresh();
+        let new = image(2, 6);
+        let digest = product.offer("2.0.0", &new, |_| {});
+        product.publish();
+        unit.fetch = product.serve();
+        unit.knows(&new, "2.0.0", Conduct::Healthy);
+        unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
+        let now = unit.now;
+        unit.with_runner(|runner| {
+            while runner.client().state() != waiting {
+                runner.step(now)?;
+            }
+            runner.step(now)
+        })
+        .unwrap();
+        // The channel comes through, and whatever is fetched after it does not.
+        unit.crash(1);
+        product.withdraw("2.0.0");
+        product.publish();
+        unit.fetch = product.serve();
+        unit.fetch.faults = vec![("support.json".into(), Fault::Unreachable)];
+        unit.now = unit.now.plus_seconds(3600);
+        for _ in 0..8 {
+            let _ = unit.work().unwrap();
+            unit.now = unit.now.plus_seconds(60);
+        }
+        assert!(durably_withdrawn(&unit, &digest));
+        assert_eq!((unit.journal().state, unit.runs()), (State::Idle, "1.0.0"), "{waiting:?}");
+        assert!(unit.boots.iter().all(|booted| *booted == "1.0.0"), "{:?}", unit.boots);
+        assert!(codes(&unit).contains(&FailureCode::Withdrawn), "{:?}", codes(&unit));
+    }
 }
 
 #[test]
