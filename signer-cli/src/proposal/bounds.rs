@@ -1,4 +1,5 @@
-//! Which snapshot or timestamp that lies in a proposal a further key may sign as it lies there.
+//! Which snapshot or timestamp that lies in a proposal a further key may sign as it lies there, and that nothing is signed
+//! which says it was made later than now.
 //!
 //! Both are made by the first of their keys, after everybody else's review. Anybody who can write in the folder could
 //! lay one there, so only what a key of the role has signed already counts, and only if it says what this machine would
@@ -78,6 +79,24 @@ impl<'p> Standing<'p> {
                     "take a copy of the proposal that you trust, or propose it again",
                 ));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a role that says it was made later than now: by that day files are let go, and what comes after it compared.
+    ///
+    /// # Errors
+    /// [`ProposalError::Refused`] with the role and the day.
+    pub(super) fn check_made(&self, now: Timestamp) -> Result<(), ProposalError> {
+        let root = self.proposal.root.iter().map(|body| (&top_names().root, body.unverified().common()));
+        let roles = self.proposal.roles.iter().map(|(name, body)| (name, body.unverified().common()));
+        let latest = now.plus_days(APART_DAYS);
+        for (role, common) in root.chain(roles) {
+            let Some(at) = common.signed_at.filter(|at| *at > latest) else { continue };
+            return Err(ProposalError::refused(
+                format!("{role} says that it was made {at}, and the clock here says {now}"),
+                "set the clock right; or take a copy of the proposal that you trust, or propose it again",
+            ));
         }
         Ok(())
     }

@@ -42,6 +42,7 @@ pub fn sign(
     rules::check_dates(&proposal, repository, now)?;
     standing.check_unchanged()?;
     standing.check_base()?;
+    standing.check_made(now)?;
     let public = key.public();
     let mut made = Vec::new();
     for role in

@@ -17,8 +17,7 @@ pub fn check(
     before: Option<&Support>,
     record: &Support,
 ) -> Result<(), ProposalError> {
-    let old = of(before);
-    let new: BTreeSet<Gtin> = of(Some(record)).difference(&old).copied().collect();
+    let new = news(before, record);
     if new.is_empty() {
         return Ok(());
     }
@@ -28,14 +27,38 @@ pub fn check(
             continue;
         }
         let Some((other, _)) = published_support(repository, role)? else { continue };
-        if let Some(gtin) = of(Some(&other)).intersection(&new).next() {
-            return Err(ProposalError::refused(
-                format!("the GTIN {} belongs to {} already", gtin.printed(), other.product),
-                "each model has a number of its own: look at the box again",
-            ));
-        }
+        check_one(&new, &other)?;
     }
     Ok(())
+}
+
+/// Refuses a record that brings a GTIN which one of `others` has, those published together with it: read only where it
+/// brings one.
+///
+/// # Errors
+/// [`ProposalError::Refused`] with the number and the other product.
+pub fn check_beside(
+    before: Option<&Support>,
+    record: &Support,
+    others: impl FnOnce() -> Result<Vec<Support>, ProposalError>,
+) -> Result<(), ProposalError> {
+    let new = news(before, record);
+    if new.is_empty() { Ok(()) } else { others()?.iter().try_for_each(|other| check_one(&new, other)) }
+}
+
+fn check_one(new: &BTreeSet<Gtin>, other: &Support) -> Result<(), ProposalError> {
+    match of(Some(other)).intersection(new).next() {
+        None => Ok(()),
+        Some(gtin) => Err(ProposalError::refused(
+            format!("the GTIN {} belongs to {} already", gtin.printed(), other.product),
+            "each model has a number of its own: look at the box again",
+        )),
+    }
+}
+
+/// The numbers that a record brings.
+fn news(before: Option<&Support>, record: &Support) -> BTreeSet<Gtin> {
+    of(Some(record)).difference(&of(before)).copied().collect()
 }
 
 fn of(record: Option<&Support>) -> BTreeSet<Gtin> {

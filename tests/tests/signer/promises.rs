@@ -342,6 +342,24 @@ fn what_replaces_an_annulled_promise_is_made_to_the_cohorts_that_have_no_other()
     desk.ok("check --all");
 }
 
+/// A high number would leave none to the records that follow.
+#[test]
+fn a_first_record_has_the_first_number() {
+    let desk = established();
+    desk.ok("product add kettle --support-until 2031-12 --reason \"As printed.\" --contact contact.toml --key erin.pub.json");
+    rewrite_record_of(&desk, "kettle", |record| {
+        record["sequence"] = 4_000_000_000_u64.into();
+        record["previous"] = "0".repeat(64).into();
+    });
+    for command in ["review", "sign --key erin.key"] {
+        let refused = desk.refused(command);
+        assert!(
+            refused.contains("the first support record of kettle would have the number 4000000000"),
+            "{command}: {refused}"
+        );
+    }
+}
+
 /// Nobody can promise anything before a promise that is dated ahead: whoever signs it sees the day.
 #[test]
 fn days_that_a_carrier_could_have_set_are_shown() {

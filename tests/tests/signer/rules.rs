@@ -139,6 +139,90 @@ fn a_team_delegates_only_inside_its_folder_and_to_roles_of_its_own() {
     }
 }
 
+/// A role to which a team delegates some of its files: what it said of support, channels and releases nobody would judge.
+#[test]
+fn records_channels_and_manifests_stand_in_the_product_s_own_role() {
+    let desk = established();
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
+    let key: Value = serde_json::from_slice(&fs::read(desk.path("erin.pub.json")).unwrap()).unwrap();
+    let id = key["keyid"].as_str().unwrap();
+    rewrite(&desk, "thermostat", |signed| {
+        signed["delegations"] = json!({"keys": {id: key["key"]}, "roles": [{
+            "name": "thermostat-parts", "keyids": [id], "threshold": 1, "terminating": true,
+            "paths": ["thermostat/*"],
+        }]});
+    });
+    let proposal = desk.proposal();
+    let about = proposal.join("proposal.json");
+    let mut joined: Value = serde_json::from_slice(&fs::read(&about).unwrap()).unwrap();
+    joined["base"]["thermostat-parts"] = Value::Null;
+    fs::write(&about, joined.to_string()).unwrap();
+    for (name, refused) in [
+        ("support.json", true),
+        ("beta.channel.json", true),
+        ("1.0.0.release.json", true),
+        ("parts.bin", false),
+    ] {
+        let path = format!("thermostat/{name}");
+        fs::copy(proposal.join("metadata/thermostat.json"), proposal.join("metadata/thermostat-parts.json"))
+            .unwrap();
+        rewrite(&desk, "thermostat-parts", |signed| {
+            signed["version"] = 1.into();
+            signed.as_object_mut().unwrap().remove("delegations");
+            signed["targets"] = json!({&path: lay(&proposal, &path, b"{}")});
+        });
+        let ran = desk.run("review");
+        let told = format!("thermostat-parts would list {path}, which only the product's own role may");
+        assert_eq!(ran.stderr.contains(&told), refused, "{name}: {}", ran.stderr);
+        assert_eq!(ran.ok, !refused, "{name}: {}", ran.stderr);
+        let digest = Ring.sha256(b"{}");
+        fs::remove_file(proposal.join(format!("targets/thermostat/{digest}.{name}"))).unwrap();
+    }
+}
+
+/// They could vouch for any path, and the review doesn't show whose they are.
+#[test]
+fn succinct_roles_are_refused_unless_published_already() {
+    let desk = established();
+    desk.ok("support extend thermostat --until 2032-12 --reason more");
+    let key: Value = serde_json::from_slice(&fs::read(desk.path("erin.pub.json")).unwrap()).unwrap();
+    let id = key["keyid"].as_str().unwrap();
+    rewrite(&desk, "thermostat", |signed| {
+        signed["delegations"] = json!({"keys": {id: key["key"]}, "succinct_roles": {
+            "keyids": [id], "threshold": 1, "bit_length": 2, "name_prefix": "thermostat-parts",
+        }});
+    });
+    for command in ["review", "sign --key erin.key"] {
+        let refused = desk.refused(command);
+        assert!(refused.contains("thermostat would delegate to succinct roles"), "{command}: {refused}");
+    }
+}
+
+/// By that day files of old releases are let go: a carrier can't set it ahead.
+#[test]
+fn what_says_it_was_made_ahead_of_the_clock_is_not_signed() {
+    for (role, key) in [("root", "alice"), ("thermostat", "erin")] {
+        let desk = established();
+        desk.add_key("gina");
+        desk.ok(if role == "root" {
+            "root rotate carol gina.pub.json"
+        } else {
+            "support extend thermostat --until 2032-12 --reason more"
+        });
+        let at = |day: &str| {
+            rewrite(&desk, role, |signed| signed["signed_at"] = format!("2026-11-{day}T09:00:00Z").into());
+        };
+        at("23");
+        let refused = desk.refused(&format!("sign --key {key}.key"));
+        assert!(
+            refused.contains(&format!("{role} says that it was made 2026-11-23T09:00:00Z, and the clock")),
+            "{refused}"
+        );
+        at("22");
+        desk.ok(&format!("sign --key {key}.key"));
+    }
+}
+
 /// People know keys by their ids: another key under an id that they know would pass unseen.
 #[test]
 fn another_key_never_comes_under_a_known_id() {

@@ -1,6 +1,9 @@
 //! Support records by the signer's commands: what is drafted from flags and files, how it is reviewed, shown and linted, and
 //! how mistakes are told.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::Value;
 
 use super::desk::{Desk, established, publish};
@@ -172,6 +175,31 @@ fn mistakes_are_told_with_what_was_meant() {
         ],
     );
     golden("support-errors.txt", &text);
+}
+
+/// Neither is published yet, so neither draft could know of the other.
+#[test]
+fn two_products_of_one_proposal_never_claim_one_gtin() {
+    let desk = desk();
+    desk.add_key("ida");
+    desk.ok("support model thermostat model.toml");
+    let one = desk.proposal();
+    desk.ok("product add kettle --support-until 2033-06 --reason \"Six years.\" --contact contact.toml --model model.toml \
+         --key ida.pub.json");
+    let both = desk.proposal_named("kettle");
+    let about = |proposal: &Path| -> Value {
+        serde_json::from_slice(&fs::read(proposal.join("proposal.json")).unwrap()).unwrap()
+    };
+    let mut joined = about(&both);
+    joined["base"]["thermostat"] = about(&one)["base"]["thermostat"].clone();
+    fs::write(both.join("proposal.json"), joined.to_string()).unwrap();
+    fs::rename(one.join("metadata/thermostat.json"), both.join("metadata/thermostat.json")).unwrap();
+    fs::rename(one.join("targets/thermostat"), both.join("targets/thermostat")).unwrap();
+    fs::remove_dir_all(one).unwrap();
+    for command in ["review", "sign --key erin.key"] {
+        let refused = desk.refused(command);
+        assert!(refused.contains("the GTIN 4006381333931 belongs to"), "{command}: {refused}");
+    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::support::gtins;
 
 /// Checks them for one product.
 pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
+    stand_in_their_place(family)?;
     support(standing, family)?;
     for (path, old) in family.before.iter().flatten() {
         let new = family.after.get(path).copied();
@@ -30,6 +31,28 @@ pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Records, channels and manifests are judged and shown as those of the product under whose name they lie: elsewhere nobody
+/// would look at what they say.
+fn stand_in_their_place(family: &Family<'_>) -> Result<(), ProposalError> {
+    let role = &family.role;
+    let own = format!("{role}/");
+    let judged = |path: &str| {
+        ["/support.json", ".channel.json", ".release.json"].iter().any(|end| path.ends_with(end))
+    };
+    let before = family.before.as_ref();
+    let odd = family.after.iter().find(|(path, target)| {
+        let same = before.is_some_and(|before| before.get(*path) == Some(*target));
+        !same && judged(path) && !path.starts_with(&own)
+    });
+    match odd {
+        None => Ok(()),
+        Some((path, _)) => Err(ProposalError::refused(
+            format!("{role} would list {path}, which only the product's own role may"),
+            "propose it for the product under whose name it lies",
+        )),
+    }
 }
 
 /// A support promise is only ever extended.
@@ -55,7 +78,9 @@ fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalE
             let annulments = &standing.root()?.annulments;
             record.is_backed_by(annulments).map_err(failed)?;
             gtins::check(standing.repository, before.as_ref().map(|(before, _)| before), &record)?;
-            let Some((before, digest)) = before else { return Ok(()) };
+            let old = before.as_ref().map(|(before, _)| before);
+            gtins::check_beside(old, &record, || beside(standing, role))?;
+            let Some((before, digest)) = before else { return begins(role, &record) };
             record.may_follow(&before, annulments).map_err(failed)?;
             record.continues(&before, &digest).map_err(failed)
         }
@@ -77,6 +102,28 @@ pub(super) fn dates(
     let before = published_support(standing.repository, role)?.map(|(before, _)| before);
     let failed = |source| ProposalError::Support { product: role.to_string(), source };
     record.dated_by(before.as_ref(), now).map_err(failed)
+}
+
+/// A product's first record has the first number, and names none before it: a high one would leave none to those that follow.
+fn begins(role: &RoleName, record: &Support) -> Result<(), ProposalError> {
+    if record.sequence == 1 && record.previous.is_none() {
+        return Ok(());
+    }
+    Err(ProposalError::refused(
+        format!("the first support record of {role} would have the number {}", record.sequence),
+        "a first record has the number 1, and none before it: propose it again",
+    ))
+}
+
+/// The support records of other products that the same proposal brings.
+fn beside(standing: &Standing<'_>, role: &RoleName) -> Result<Vec<Support>, ProposalError> {
+    let others = standing.proposal.roles.iter().filter(|(other, _)| *other != role);
+    let records = others.filter_map(|(other, body)| {
+        let path = format!("{other}/support.json");
+        let target = body.unverified().targets.get(&path)?;
+        read::<Support>(Some(standing.proposal), standing.repository, &path, target).transpose()
+    });
+    records.collect()
 }
 
 /// What root has taken back it has taken back for ever, in the same words. What it takes back now, the product's record

@@ -92,11 +92,19 @@ fn delegations(
     after: &Targets,
 ) -> Result<(), ProposalError> {
     let Some(delegations) = &after.delegations else { return Ok(()) };
+    let old = before.and_then(|before| before.delegations.as_ref());
+    // Nobody is shown whose keys they have, nor are they kept inside a folder. What other tools published stays.
+    let succinct = delegations.succinct_roles.as_ref();
+    if succinct.is_some() && succinct != old.and_then(|old| old.succinct_roles.as_ref()) {
+        return Err(ProposalError::refused(
+            format!("{role} would delegate to succinct roles"),
+            "delegate to roles by name; product bins spreads a long list over bins",
+        ));
+    }
     // Bins have rules of their own, and keys that targets names.
     if role.as_str().parse().is_ok_and(|product| bins::are_in(&product, after)) {
         return Ok(());
     }
-    let old = before.and_then(|before| before.delegations.as_ref());
     keys_have_their_ids(role, old.map(|old| &old.keys), &delegations.keys)?;
     let roles: Vec<&Delegation> = delegations.roles.iter().flatten().collect();
     let old: Vec<&Delegation> = old.into_iter().flat_map(|d| d.roles.iter().flatten()).collect();
