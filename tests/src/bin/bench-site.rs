@@ -1,5 +1,6 @@
-//! `bench-site STATE ROOT BUNDLE MIB`: a small repository for a benchmark of the server, signed with throwaway keys, as a
-//! bundle whose largest target has that many MiB. The root names the timestamp key of the server in STATE.
+//! `bench-site STATE ROOT BUNDLE MIB [PRODUCTS]`: a repository for a benchmark of the server, signed with throwaway keys, as a
+//! bundle whose largest target has that many MiB, and with that many products that have a support record. The root names the
+//! timestamp key of the server in STATE.
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a tool for benchmarks: whatever fails ends it")]
 
@@ -10,14 +11,19 @@ use perennial_device_core::crypto::Ring;
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::signed::to_text;
+use perennial_schemas::support::{Gtin, Identifier, Model, Promise, Support, VulnerabilityContact};
 use perennial_schemas::tuf::TopRole;
-use perennial_schemas::{Document, TargetPath, Timestamp};
+use perennial_schemas::{Date, Document, TargetPath, Timestamp};
 use perennial_tests::simulator::Repository;
 
 fn main() {
     let args: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let [state, root, bundle, mib] = &args[..] else { panic!("usage: bench-site STATE ROOT BUNDLE MIB") };
-    let mib: usize = mib.to_str().and_then(|text| text.parse().ok()).expect("a number of MiB");
+    let ([state, root, bundle, mib] | [state, root, bundle, mib, _]) = &args[..] else {
+        panic!("usage: bench-site STATE ROOT BUNDLE MIB [PRODUCTS]")
+    };
+    let number = |text: &PathBuf| text.to_str().and_then(|text| text.parse().ok()).expect("a number");
+    let (mib, products): (usize, usize) = (number(mib), args.get(4).map_or(0, number));
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a clock after 1970");
     let now = Timestamp::from_unix(since.as_secs() as i64);
 
@@ -32,9 +38,21 @@ fn main() {
     std::fs::write(root, &repository.files["2.root.json"]).expect("the root is written");
 
     repository.delegate("targets", "bench", &["bench/*"], true);
-    let contents = [("bench/stream", vec![0x5a; mib << 20]), ("bench/small", vec![0x5a; 4096])];
+    let mut contents = vec![
+        ("bench/stream".to_owned(), vec![0x5a; mib << 20]),
+        ("bench/small".to_owned(), vec![0x5a; 4096]),
+    ];
     for (path, content) in &contents {
         repository.add_target("bench", path, content);
+    }
+    // One team: a role names at most 1,024 keys.
+    let team = repository.new_signer();
+    for n in 0..products {
+        let (record, name) = (record(n, now), format!("product-{n:05}"));
+        repository.delegate_to(team, "targets", &name, &[&format!("{name}/*")], true);
+        let (path, content) = (format!("{name}/support.json"), to_text(&record).expect("JSON"));
+        repository.add_target(&name, &path, &content);
+        contents.push((path, content));
     }
     for role in repository.roles.values_mut() {
         (role.common.expires, role.common.signed_at) = (now.plus_days(30), Some(now));
@@ -58,4 +76,29 @@ fn main() {
     let mut out = BundleHeader::new(now, listed.collect()).encode().expect("a bundle's header");
     files.iter().for_each(|(_, bytes)| out.extend_from_slice(bytes));
     std::fs::write(bundle, out).expect("the bundle is written");
+}
+
+/// The record of one of many products: names, designations and numbers as shops have them.
+fn record(n: usize, now: Timestamp) -> Support {
+    const KINDS: [&str; 8] =
+        ["Thermostat", "Camera", "Doorbell", "Speaker", "Router", "Light", "Lock", "Kettle"];
+    let until = Date::new(2028 + (n % 10) as u16, 1 + (n % 12) as u8, 1 + (n % 28) as u8).expect("a date");
+    let promise = Promise::new(now, until, "As long as people use one.");
+    let contact = VulnerabilityContact::new("mailto:security@maker.example", 3, 14);
+    let name = format!("product-{n:05}").parse().expect("a product name");
+    let mut record = Support::new(name, promise, contact);
+    let kind = KINDS[n % KINDS.len()];
+    let digits = format!("400638{n:06}");
+    let gtin =
+        (0..10).find_map(|check| format!("{digits}{check}").parse::<Gtin>().ok()).expect("a check digit");
+    record.model = Some(Model {
+        name: format!("{kind} series {}", n / KINDS.len()),
+        designation: format!("{}{}-{n:05}", &kind[..1], n % 7),
+        kind: kind.into(),
+        identifiers: vec![Identifier { scheme: "gtin14".into(), value: gtin.to_string() }],
+        hardware: Vec::new(),
+        automatic_updates: true,
+        connects_to: Vec::new(),
+    });
+    record
 }

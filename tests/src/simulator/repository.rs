@@ -124,6 +124,18 @@ impl Repository {
     /// Delegates `patterns` from `parent` to `name`, which gets a key of its own.
     pub fn delegate(&mut self, parent: &str, name: &str, patterns: &[&str], terminating: bool) {
         let signer = self.new_signer();
+        self.delegate_to(signer, parent, name, patterns, terminating);
+    }
+
+    /// The same to a team that has a key already.
+    pub fn delegate_to(
+        &mut self,
+        signer: Signer,
+        parent: &str,
+        name: &str,
+        patterns: &[&str],
+        terminating: bool,
+    ) {
         self.role(name);
         self.signers.entry(name.into()).or_default().push(signer);
         let delegation = Delegation {
