@@ -21,7 +21,7 @@ pub struct Limits {
     /// Files of delegated roles taken in one refresh and its searches, together. Stops a signed delegatee from filling a
     /// device's memory.
     pub delegated_length: u64,
-    /// Roles visited by a walk over everything. A server's limit; a device never walks.
+    /// Roles visited by a walk over everything: 24,000 products, and bins for some. A server's limit; a device never walks.
     pub roles_walked: usize,
 }
 
@@ -43,7 +43,7 @@ impl Default for Limits {
             root_rotations: limits::ROOT_ROTATIONS,
             roles_visited: limits::DELEGATED_ROLES_VISITED,
             delegated_length: limits::DELEGATED_LENGTH,
-            roles_walked: 16_384,
+            roles_walked: 65_536,
         }
     }
 }
