@@ -8,6 +8,16 @@ pub fn quoted(text: &str) -> String {
     escaped(&text.trim_end_matches('\n').replace('\n', "\n      | "))
 }
 
+/// A word of a command, in quotes where a shell needs them.
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
 /// A whole report: what could act upon a terminal stands as `\u{1b}`; line breaks stay.
 pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());

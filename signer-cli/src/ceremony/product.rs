@@ -8,18 +8,21 @@ use perennial_schemas::{ProductName, RoleName, Timestamp};
 
 use super::Holders;
 use super::init::remember;
-use crate::proposal::{Kind, Proposal, ProposalBuilder, ProposalError, published_support};
-use crate::repository::{Repository, RepositoryError, bins, top};
+use crate::proposal::{
+    Kind, Proposal, ProposalBuilder, ProposalError, adding, no_product, published_support,
+};
+use crate::repository::{Repository, bins, top};
 use crate::support::details::Details;
 use crate::support::draft::put_record;
 use crate::support::promise::Terms;
+use crate::terminal::shell_word;
 
 /// Proposes a new product: targets under `NAME/` belong to its team, and its first promise. A product that was imported
 /// without a promise gets its first one, and keeps its team unless there is another; any other without a team belongs to
 /// the targets role's keys.
 ///
 /// # Errors
-/// [`ProposalError`] where there is such a product already, with a promise.
+/// [`ProposalError`] where there is such a product already, with a promise, or an open proposal adds it.
 pub fn add(
     repository: &Repository,
     name: &ProductName,
@@ -35,6 +38,15 @@ pub fn add(
         let hint =
             format!("support extend {name} makes its support longer, product team {name} changes its team");
         return Err(ProposalError::refused(format!("there is a product {name} already"), hint));
+    }
+    if let Some(Proposal { id, dir, .. }) = adding(repository, &role)? {
+        let dir = shell_word(&dir.display().to_string());
+        return Err(ProposalError::refused(
+            format!("the proposal {id}, which adds {name}, exists already"),
+            format!(
+                "go on with that one: perennial-signer sign {id} --key FILE; or remove its folder first: rm -r {dir}"
+            ),
+        ));
     }
     let mut record = Support::new(name.clone(), terms.promise(now)?, contact);
     (record.maker, record.model, record.aftercare) = (details.maker, details.model, details.aftercare);
@@ -93,7 +105,7 @@ pub fn split(repository: &Repository, name: &ProductName, now: Timestamp) -> Res
         return Err(ProposalError::refused(what, "make the next model a product of its own"));
     }
     let delegations = published.targets().and_then(|targets| bins::delegations(name, targets.value()));
-    let delegations = delegations.ok_or_else(|| RepositoryError::NoProduct(name.to_string()))?;
+    let delegations = delegations.ok_or_else(|| no_product(repository, &role))?;
     let summary = format!("Spread the files of {name} over {} bins", bins::BINS);
     let mut builder = ProposalBuilder::new(repository, Kind::ProductBins, name.as_str(), &summary, now);
     builder.edit_role(&role, |own| own.delegations = Some(delegations))?;
@@ -108,7 +120,7 @@ pub fn known(repository: &Repository, name: &ProductName) -> Result<RoleName, Pr
     let role = RoleName::from(name);
     match repository.published()?.role(&role) {
         Some(_) => Ok(role),
-        None => Err(RepositoryError::NoProduct(name.to_string()).into()),
+        None => Err(no_product(repository, &role)),
     }
 }
 

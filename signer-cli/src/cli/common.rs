@@ -8,6 +8,7 @@ use perennial_schemas::key_file::KeyFile;
 use super::{CliError, Io};
 use crate::keys::{KeyError, Labels, PassphraseSource, SecretKey, open, read_public};
 use crate::repository::Repository;
+use crate::terminal::shell_word;
 
 /// How a command reports.
 #[derive(Debug, Clone, Copy, Args)]
@@ -59,13 +60,10 @@ pub(super) fn read_keys(paths: &[PathBuf]) -> Result<Vec<KeyFile>, KeyError> {
 /// How a next command begins: with the repository that the user named, in quotes where a shell needs them.
 pub(super) fn invocation(repo: &Path) -> String {
     let text = repo.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
     if text == "." {
         "perennial-signer".into()
-    } else if text.chars().all(plain) {
-        format!("perennial-signer --repo {text}")
     } else {
-        format!("perennial-signer --repo '{}'", text.replace('\'', r"'\''"))
+        format!("perennial-signer --repo {}", shell_word(&text))
     }
 }
 

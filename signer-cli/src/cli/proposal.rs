@@ -125,6 +125,7 @@ fn reviewed(
 ) -> Result<Review, CliError> {
     let standing = Standing::new(proposal, repository);
     accept_published(repository, io)?;
+    standing.check_needed()?;
     proposal::check_rules(proposal, repository)?;
     standing.check_unchanged()?;
     standing.check_base()?;

@@ -17,6 +17,7 @@ mod bounds;
 mod builder;
 mod channels;
 mod format;
+mod leftover;
 mod merge;
 mod open;
 mod publish;
@@ -30,6 +31,7 @@ mod status;
 
 pub use builder::{Content, ProposalBuilder};
 pub use format::{Base, Kind, ProposalFile, SignatureFile};
+pub use leftover::{adding, no_product};
 pub use open::{Found, Proposal, find, open_proposals};
 pub use publish::{PublishedFiles, Sealed, publish, seal as seal_proposal};
 pub use rebase::rebase;

@@ -42,6 +42,7 @@ pub struct Sealed<'p> {
 /// [`ProposalError`] where signatures are missing, what is published has moved, or a rule is broken.
 pub fn seal<'p>(proposal: &'p Proposal, repository: &'p Repository) -> Result<Sealed<'p>, ProposalError> {
     let standing = Standing::new(proposal, repository);
+    standing.check_needed()?;
     rules::check(proposal, repository)?;
     standing.check_unchanged()?;
     standing.check_base()?;

@@ -22,6 +22,7 @@ pub fn rebase(
     repository: &Repository,
     now: Timestamp,
 ) -> Result<Proposal, ProposalError> {
+    super::Standing::new(proposal, repository).check_needed()?;
     let about = &proposal.about;
     let mut builder = ProposalBuilder::new(repository, about.kind, &subject(proposal), &about.summary, now);
     if about.snapshot {
@@ -70,7 +71,7 @@ fn keep_common(merged: Root, renewed: &Root) -> Root {
 }
 
 /// Channels that both sides changed are merged by what they say, not as files; in `ours` they then stand as published.
-fn channels_of(
+pub(super) fn channels_of(
     proposal: &Proposal,
     repository: &Repository,
     role: &RoleName,
@@ -89,7 +90,7 @@ fn channels_of(
 }
 
 /// What the proposal changed in a role since its base, applied to what is published now.
-fn three_way<T: Role + Serialize + Clone>(
+pub(super) fn three_way<T: Role + Serialize + Clone>(
     proposal: &Proposal,
     repository: &Repository,
     role: &RoleName,
@@ -123,7 +124,7 @@ fn conflict(role: &RoleName, why: &str) -> ProposalError {
 }
 
 /// A value without what every version has anew.
-fn json<T: Serialize>(value: &T) -> Result<Json, ProposalError> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<Json, ProposalError> {
     let text = serde_json::to_vec(value).map_err(shape)?;
     let mut json = Json::parse(&text).map_err(perennial_schemas::FormatError::from)?;
     if let Json::Object(members) = &mut json {

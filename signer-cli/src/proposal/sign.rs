@@ -38,6 +38,7 @@ pub fn sign(
 ) -> Result<Vec<Signed>, ProposalError> {
     let mut proposal = as_reviewed(proposal)?;
     let standing = Standing::new(&proposal, repository);
+    standing.check_needed()?;
     rules::check(&proposal, repository)?;
     rules::check_dates(&proposal, repository, now)?;
     standing.check_unchanged()?;

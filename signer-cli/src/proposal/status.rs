@@ -225,7 +225,8 @@ impl ProposalStatus {
         invocation: &str,
     ) -> Result<Self, ProposalError> {
         let standing = Standing::new(proposal, repository);
-        let stopped = standing.check_base().and_then(|()| standing.check_unchanged());
+        let stopped = standing.check_needed().and_then(|()| standing.check_base());
+        let stopped = stopped.and_then(|()| standing.check_unchanged());
         let stopped = stopped.and_then(|()| super::rules::check(proposal, repository));
         let needs = standing.needs()?;
         let ready = stopped.is_ok() && standing.is_ready()?;

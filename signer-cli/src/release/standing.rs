@@ -13,7 +13,8 @@ use perennial_schemas::{Digest, ReleaseVersion, RoleName, Sha256Digest, TargetPa
 use super::ReleaseError;
 use crate::crypto::Ring;
 use crate::files;
-use crate::repository::{Repository, RepositoryError};
+use crate::proposal::no_product;
+use crate::repository::Repository;
 
 /// A product as it is published. Everything in it was compared with the digests in the product's signed role.
 #[derive(Debug, Clone)]
@@ -34,11 +35,11 @@ impl Standing {
     /// Reads what `repository` publishes of `product`.
     ///
     /// # Errors
-    /// [`ReleaseError::Repository`] where there is no such product, [`ReleaseError::Published`] where a file is not what
+    /// [`ReleaseError::Proposal`] where there is no such product, [`ReleaseError::Published`] where a file is not what
     /// the metadata say.
     pub fn read(repository: &Repository, product: &ProductName) -> Result<Self, ReleaseError> {
         let (published, role) = (repository.published()?, RoleName::from(product));
-        published.role(&role).ok_or_else(|| RepositoryError::NoProduct(product.to_string()))?;
+        published.role(&role).ok_or_else(|| no_product(repository, &role))?;
         let targets = published.targets_of(&role);
         let reader = Reader { repository, product, targets: &targets };
         let mut standing = Self {

@@ -4,6 +4,7 @@ mod bins;
 mod ceremonies;
 pub(crate) mod desk;
 mod import;
+mod leftovers;
 mod promises;
 mod proposals;
 mod rules;
