@@ -138,6 +138,24 @@ fn an_annulment_never_makes_the_date_of_other_units_shorter() {
 }
 
 #[test]
+fn a_last_day_of_sale_that_a_thief_made_up_goes_with_the_promise() {
+    let before = two_cohorts();
+    let forged = next(&before, |record| {
+        record.cohorts[0].placed_until = Some(date("2050-12-31"));
+        record.cohorts[0].markets = vec![];
+        record.promises.push(promise("2027-02-01", "2051-12-31", &["y2026"]));
+    });
+    let annulment = annulment_of(&forged, 3);
+    let stuck = next(&forged, |record| record.annulled = vec![annulment.clone()]);
+    assert!(stuck.validate().unwrap_err().to_string().contains("is sold until 2050-12-31"));
+    let answer = next(&stuck, |record| record.cohorts[0].placed_until = Some(date("2026-12-31")));
+    answer.validate().unwrap();
+    assert_eq!(answer.may_follow(&forged, core::slice::from_ref(&annulment)), Ok(()));
+    let alone = next(&answer, |record| record.cohorts[0].placed_until = Some(date("2026-06-30")));
+    assert!(matches!(alone.may_follow(&answer, &[annulment]), Err(SupportError::CohortNarrowed { .. })));
+}
+
+#[test]
 fn a_record_never_says_that_it_is_older_and_a_closed_cohort_stays_closed() {
     let before = two_cohorts();
     let older = next(&before, |record| record.updated = Some(at("1970-01-02")));

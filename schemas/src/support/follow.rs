@@ -174,7 +174,7 @@ impl Support {
     fn counts_on_from(&self, previous: &Support) -> Result<(), SupportError> {
         let (published, offered) = (previous.sequence, self.sequence);
         let failed = |why| Err(SupportError::Chain { published, offered, why });
-        if self.annulled.iter().any(|annulment| !previous.annulled.contains(annulment)) {
+        if self.annuls_more_than(previous) {
             return Ok(());
         }
         match offered.checked_sub(published) {
@@ -182,6 +182,11 @@ impl Support {
             Some(1..=LEAP) => Ok(()),
             Some(_) => failed("its number is more than 4,096 higher"),
         }
+    }
+
+    /// Whether it carries an answer of root's that `previous` lacks.
+    fn annuls_more_than(&self, previous: &Support) -> bool {
+        self.annulled.iter().any(|annulment| !previous.annulled.contains(annulment))
     }
 
     /// History is only ever added to, so a team that was taken over must not be able to use all of its room at once, or ever
@@ -295,7 +300,9 @@ impl Support {
         // opened and closed again it could end anywhere.
         let (at_least, closed) =
             (before.placed_until.unwrap_or(previous.updated().date()), before.placed_until.is_some());
-        if now.placed_until.map_or(closed, |last| last < at_least) {
+        // A last day of sale that a thief made up goes with the promise that it needed.
+        let ends_earlier = now.placed_until.map_or(closed, |last| last < at_least);
+        if ends_earlier && !self.annuls_more_than(previous) {
             return narrowed("it ends earlier than before");
         }
         if !now.label.starts_with(&before.label) || !now.find.starts_with(&before.find) {
