@@ -20,7 +20,7 @@ use perennial_schemas::ident::CohortName;
 use perennial_schemas::release::{Encoding, IndexRef, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Document, Sha256Digest, TargetPath, Timestamp};
+use perennial_schemas::{Document, ProductName, Sha256Digest, TargetPath, Timestamp};
 
 use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
 use crate::journal::{Journal, Known};
@@ -30,6 +30,9 @@ use crate::support::{Floors, Seen, SupportEvent};
 use crate::trust::{
     self, FoundTarget, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, Validity,
 };
+
+/// Products that an error names.
+const PRODUCTS_TOLD: usize = 8;
 
 /// What a device trusts and remembers, between checks.
 pub struct Session<'c, C> {
@@ -209,7 +212,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         let identity = self.device.identity;
         let path = Channel::path(&identity.product, &identity.channel)
             .map_err(|source| SessionError::Document { path: identity.channel.to_string(), source })?;
-        let channel: Channel = self.document(&path)?;
+        let channel: Channel = self.document(&path).map_err(|error| self.nothing_offered(error))?;
         if channel.product != identity.product || channel.channel != identity.channel {
             // Nothing is learnt from another's channel; the decision says so.
             let (decision, _) = self.decide(&channel)?;
@@ -223,6 +226,29 @@ impl<C: Crypto> Check<'_, '_, C> {
             _ => None,
         };
         Ok(Checked { release: chosen, plan, support_refused, withdrawn_left_out, ..self.checked(decision) })
+    }
+
+    /// Why there is no channel, in its reader's terms: a product that nobody signs for is a mistake in a configuration, a
+    /// channel without a release is the maker's to fill.
+    fn nothing_offered(&self, error: SessionError) -> SessionError {
+        let SessionError::NotVouchedFor { .. } = error else { return error };
+        let (product, channel) = (self.device.identity.product.clone(), self.device.identity.channel.clone());
+        let roles = self.refresh.state().floors().roles.keys();
+        let roles = roles.filter_map(|file| file.strip_suffix(".json"));
+        // A product's bins have a dot in their names, which no product has.
+        let mut has: Vec<&str> =
+            roles.filter(|role| *role != "targets" && role.parse::<ProductName>().is_ok()).collect();
+        if has.contains(&product.as_str()) {
+            return SessionError::NoChannel { product, channel };
+        }
+        let more = if has.len() > PRODUCTS_TOLD { ", …" } else { "" };
+        has.truncate(PRODUCTS_TOLD);
+        let others = if has.is_empty() {
+            "it has none yet".into()
+        } else {
+            alloc::format!("it has: {}{more}", has.join(", "))
+        };
+        SessionError::NoProduct { product, others }
     }
 
     fn checked(&self, decision: Decision) -> Checked {

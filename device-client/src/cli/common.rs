@@ -53,11 +53,28 @@ fn fetch(error: &FetchError) -> CliError {
 }
 
 pub(super) fn port(error: &PortError) -> CliError {
-    CliError::with_hint(error, advice(error.code)).status(status(error.code))
+    CliError::with_hint(error, hint(error.code, &error.detail)).status(status(error.code))
 }
 
 pub(super) fn session(error: &SessionError) -> CliError {
-    CliError::with_hint(error, advice(error.code())).status(status(error.code()))
+    let code = error.code();
+    CliError::with_hint(error, hint(code, &chain(error))).status(status(code))
+}
+
+/// What to do about a failed check: by its number, and closer where the words say that the configuration is to blame. An
+/// update has kept only the words.
+pub(super) fn hint(code: FailureCode, what: &str) -> &'static str {
+    let says = |part: &str| what.contains(part);
+    if says("the repository has no timestamp.json") {
+        "check `server` in the configuration: it must be the repository's own address or folder; if it is, tell whoever \
+         runs the server"
+    } else if says("this repository has no product ") {
+        "compare `product` and `server` in device.toml with what the maker says"
+    } else if says("the maker has published no release of ") {
+        "try again later; if others get releases, compare `product` and `channel` in device.toml"
+    } else {
+        advice(code)
+    }
 }
 
 pub(super) fn run_error(error: &RunError) -> CliError {

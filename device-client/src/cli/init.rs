@@ -74,7 +74,9 @@ pub(super) fn run(
     }
     let root = factory_root(&arguments.root)?;
     let folder = path.parent().unwrap_or(Path::new("/"));
+    let slots = arguments.slot_a.is_some();
     let config = configure(arguments, path, folder, state)?;
+    let missing = missing(&config, slots);
     let denied = |error: &dyn std::error::Error| {
         CliError::with_hint(error, "run it as root, or move both with --config FILE and --state DIR")
     };
@@ -93,7 +95,7 @@ pub(super) fn run(
     // Last: with it the device is set up, and before it `init` can simply be run again.
     write_durably(path, template(&config).as_bytes()).map_err(|error| denied(&error))?;
     io.print(&format!(
-        "This device is {}, a {} {}, on channel {}.\nConfiguration: {}\nState:         {}\n",
+        "This device is {}, a {} {}, on channel {}.\nConfiguration: {}\nState:         {}\n{missing}",
         config.id,
         config.product,
         config.hardware,
@@ -101,6 +103,37 @@ pub(super) fn run(
         path.display(),
         config.state.display()
     ))
+}
+
+/// What `update` would miss, in sentences.
+fn missing(config: &Config, slots: bool) -> String {
+    if config.boot.simulate {
+        return String::new();
+    }
+    let mut text = String::new();
+    if !slots {
+        text.push_str(
+            "Missing:       --slot-a and --slot-b: no boot loader starts the files that stand in for slots now. Set `slots` in \
+             the configuration; for a trial on a desk set `boot.simulate` there (init --simulate-boot does).\n",
+        );
+    }
+    text + &format!(
+        "Next:          let the boot loader say which slot it took: A or B in {}, or as `boot.booted` has it.\n",
+        config.boot.booted.display()
+    )
+}
+
+/// A path that isn't there, which may be an address without its scheme.
+fn no_such_place(text: &str, path: &Path) -> CliError {
+    let host = text.split('/').next().unwrap_or_default();
+    let port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+    let named = host.contains('.') && !host.starts_with('.');
+    if port || named {
+        let what = format!("--server {text} has no scheme, and no folder of that name is there");
+        return CliError::new(what, format!("did you mean http://{text}?"));
+    }
+    let hint = "name a folder or a bundle that is there, or an address such as https://updates.example";
+    CliError::new(format!("{} is not there", path.display()), hint)
 }
 
 /// The root, which must at least be signed by a threshold of its own keys.
@@ -123,7 +156,13 @@ fn configure(
     let state = full(state.unwrap_or(Path::new("/var/lib/perennial")))?;
     let server = match Place::parse(&arguments.server) {
         Ok(Place::Server(url)) => url.to_string(),
-        Ok(Place::Path(path)) => full(&path)?.display().to_string(),
+        Ok(Place::Path(path)) => {
+            let whole = full(&path)?;
+            if !exists(&whole) {
+                return Err(no_such_place(&arguments.server, &whole));
+            }
+            whole.display().to_string()
+        }
         Err(error) => return Err(CliError::with_hint(&error, "such as https://updates.example")),
     };
     let slots = match (arguments.slot_a, arguments.slot_b) {

@@ -127,6 +127,7 @@ fn refused(error: &HttpError, place: &Url) -> FetchError {
     match error {
         HttpError::Unreachable { .. }
         | HttpError::Tls { .. }
+        | HttpError::NotTls { .. }
         | HttpError::Tunnel { .. }
         | HttpError::Roots(_)
         | HttpError::Proxy { .. }

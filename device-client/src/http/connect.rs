@@ -117,5 +117,14 @@ async fn tls(
     let failed = |source| HttpError::Tls { server: url.host_port(), source };
     let name = ServerName::try_from(url.host().to_owned());
     let name = name.map_err(|error| failed(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    tokio_rustls::TlsConnector::from(inner.tls()?).connect(name, stream).await.map_err(failed)
+    let connected = tokio_rustls::TlsConnector::from(inner.tls()?).connect(name, stream).await;
+    connected.map_err(|error| {
+        if is_plain(&error) { HttpError::NotTls { server: url.host_port() } } else { failed(error) }
+    })
+}
+
+/// That the first answer was no TLS record, as from a server of plain HTTP.
+fn is_plain(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(inner, Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)))
 }

@@ -42,6 +42,12 @@ pub enum HttpError {
         #[source]
         source: io::Error,
     },
+    /// Somebody answers there, and not in TLS.
+    #[error("no TLS is spoken at {server}: http:// instead?")]
+    NotTls {
+        /// Host and port.
+        server: String,
+    },
     /// The proxy refuses the tunnel.
     #[error("the proxy {proxy} refuses a tunnel to {server}: {answer}")]
     Tunnel {

@@ -40,7 +40,7 @@ fn a_device_that_is_not_set_up_says_how() {
 
 #[test]
 fn a_misspelt_key_is_named_with_its_line() {
-    let device = Device::new(&Maker::new(), "/nowhere");
+    let device = Device::new(&Maker::new(), "/");
     device.configure(|text| text.replace("staging = true", "stageing = true"));
     let (what, hint) = device.run(&["check"]).refused(1);
     assert!(what.contains("device.toml: line ") && what.contains("unknown field `stageing`"), "{what}");
@@ -49,12 +49,12 @@ fn a_misspelt_key_is_named_with_its_line() {
 
 #[test]
 fn init_never_overwrites_and_refuses_what_is_no_root() {
-    let device = Device::new(&Maker::new(), "/nowhere");
+    let device = Device::new(&Maker::new(), "/");
     let root = device.path("factory-root.json");
     let before = std::fs::read(device.config()).unwrap();
     #[rustfmt::skip]
     let init = |root: &str| device.run(&[
-        "init", "--root", root, "--server", "/nowhere", "--product", "thermostat", "--hardware", "revC",
+        "init", "--root", root, "--server", "/", "--product", "thermostat", "--hardware", "revC",
     ]);
     let (what, _) = init(root.to_str().unwrap()).refused(1);
     assert!(what.ends_with("device.toml is there already"), "{what}");
@@ -178,7 +178,7 @@ fn a_release_that_waits_for_a_word_is_confirmed_by_its_owner() {
 #[test]
 fn a_device_updates_from_one_file() {
     let maker = Maker::of(&[image("GOOD 1", LENGTH)]);
-    let device = Device::new(&maker, "/nowhere");
+    let device = Device::new(&maker, "/");
     let bundle = device.path("site.bundle");
     device.serve_from(bundle.to_str().unwrap());
     let (what, _) = device.run(&["check"]).refused(1);

@@ -56,7 +56,7 @@ impl Device {
 
     /// A device that updates from a folder that the maker has written, which is given back.
     pub(super) fn with_folder(maker: &Maker) -> (Self, PathBuf) {
-        let device = Self::new(maker, "/nowhere");
+        let device = Self::new(maker, "/");
         let folder = device.path("repository");
         maker.write(&folder);
         device.serve_from(folder.to_str().unwrap());

@@ -86,6 +86,16 @@ pub(crate) fn call(
                         .map_err(|_| bad("the URL's host"))?;
                 let stream = tokio_rustls::TlsConnector::from(config).connect(server_name, stream).await;
                 let stream = stream.map_err(|error| {
+                    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
+                        inner
+                    {
+                        let what = format!("no TLS is spoken at {url}: http:// instead?");
+                        return Failure::new(
+                            what,
+                            "http:// is for this machine alone; elsewhere set admin.tls = true on the server",
+                        );
+                    }
                     Failure::of(&error, "check the URL; a certificate of your own is named with --ca FILE")
                 })?;
                 exchange(stream, request).await

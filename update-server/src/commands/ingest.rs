@@ -35,7 +35,15 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     match state.hold() {
         Ok(held) => {
             let outcome = straight(&config, held, &arguments.bundle, io)?;
-            report(io, arguments.json, &outcome, &words(&outcome))
+            let serve = match &arguments.place.config {
+                Some(path) => path.display().to_string(),
+                None => "FILE".into(),
+            };
+            let text = format!(
+                "{}\nNo server is running on this state: start it with perennial-server serve --config {serve}",
+                words(&outcome)
+            );
+            report(io, arguments.json, &outcome, &text)
         }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
             let file = open(&arguments.bundle)?;
@@ -59,11 +67,14 @@ pub(super) fn print(io: &mut Io<'_>, json: bool, answer: &[u8]) -> Result<(), Fa
     let outcome: serde_json::Value = serde_json::from_slice(answer)
         .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
     let number = |name: &str| outcome.get(name).and_then(serde_json::Value::as_u64).unwrap_or(0);
-    let text = if outcome.get("outcome").and_then(|word| word.as_str()) == Some("published") {
+    let mut text = if outcome.get("outcome").and_then(|word| word.as_str()) == Some("published") {
         published(number("generation"), number("snapshot"), number("files"), number("new_bytes"))
     } else {
         unchanged(number("generation"))
     };
+    if outcome.get("timestamp_offline").and_then(serde_json::Value::as_bool) == Some(true) {
+        text.push_str(&no_renewal());
+    }
     report(io, json, &outcome, &text)
 }
 
@@ -83,12 +94,20 @@ fn straight(config: &Config, held: Held, bundle: &Path, io: &Io<'_>) -> Result<O
 }
 
 fn words(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Published { generation, snapshot, files, new_bytes } => {
-            published(*generation, *snapshot, *files as u64, *new_bytes)
+    let (mut text, offline) = match outcome {
+        Outcome::Published { generation, snapshot, files, new_bytes, timestamp_offline } => {
+            (published(*generation, *snapshot, *files as u64, *new_bytes), *timestamp_offline)
         }
-        Outcome::Unchanged { generation } => unchanged(*generation),
+        Outcome::Unchanged { generation, timestamp_offline } => (unchanged(*generation), *timestamp_offline),
+    };
+    if offline {
+        text.push_str(&no_renewal());
     }
+    text
+}
+
+fn no_renewal() -> String {
+    format!("\n{}", super::NO_RENEWAL)
 }
 
 fn published(generation: u64, snapshot: u64, files: u64, new_bytes: u64) -> String {

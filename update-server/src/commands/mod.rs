@@ -21,6 +21,11 @@ use hyper::Method;
 use serde::Serialize;
 use std::path::Path;
 
+/// Said from the first day on, and not only when the timestamp expires; where it is meant, nothing is wrong.
+const NO_RENEWAL: &str = "Notice: this server's timestamp key is not in the root, so it can't renew the timestamp; one that was \
+    signed offline is served.\n        To let it: perennial-signer root add-key --role timestamp STATE/keys/timestamp.pub.json. \
+    If timestamps are signed offline on purpose, all is well.";
+
 /// A configuration has a few KiB.
 const CONFIG_LIMIT: u64 = 1 << 20;
 

@@ -77,6 +77,9 @@ fn words(status: &Status) -> String {
         _ => writeln!(out, "\nNo bundle has been ingested yet."),
     };
     expiries(status, &mut out);
+    if status.timestamp_offline {
+        let _ = writeln!(out, "{}", super::NO_RENEWAL);
+    }
     if let Some(running) = &status.running {
         traffic(running, &mut out);
     }

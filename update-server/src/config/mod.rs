@@ -8,6 +8,7 @@ mod tests;
 mod units;
 
 pub use keys::{KEYS, Key, reference};
+use units::addresses;
 pub use units::{Size, Span};
 
 use serde::Deserialize;
@@ -51,8 +52,10 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub struct Serve {
     /// Plain HTTP addresses.
+    #[serde(deserialize_with = "addresses")]
     pub plain: Vec<SocketAddr>,
     /// TLS addresses.
+    #[serde(deserialize_with = "addresses")]
     pub tls: Vec<SocketAddr>,
     /// Serving threads, 0 for one a core.
     pub cores: usize,

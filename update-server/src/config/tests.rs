@@ -60,6 +60,9 @@ fn what_cannot_stand_together_is_refused() {
         ("[keep]\ngenerations = 1", "at least 2"),
         ("[limits]\nhead_bytes = \"1KiB\"", "between 8KiB"),
         ("[limits]\nidle = \"1ms\"", "limits.idle"),
+        ("[serve]\nplain = [\"localhost:28481\"]", "`localhost:28481` isn't an address: write IP:port"),
+        ("[serve]\nplain = \"127.0.0.1:1\"", "in brackets: [\"127.0.0.1:1\"]"),
+        ("[serve]\ntls = 1", "in brackets"),
         ("[limits]\nidle = 3", "line 3"),
         ("[limits", "line 2"),
     ] {

@@ -1,6 +1,7 @@
 //! Durations and sizes as a person writes them: `30s`, `12h`, `16KiB`. It never guesses a missing unit.
 
 use serde::{Deserialize, Deserializer};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// A length of time, written as a whole number and a unit: `ms`, `s`, `m`, `h` or `d`.
@@ -69,6 +70,29 @@ impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
+}
+
+/// Addresses to listen at. A name is none: it might stand for several, and for others tomorrow.
+pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Many(Vec<String>),
+        One(String),
+    }
+    let wrong = serde::de::Error::custom::<String>;
+    let many = Written::deserialize(deserializer)
+        .map_err(|_| wrong("write addresses in brackets, such as [\"127.0.0.1:8080\"]".into()))?;
+    match many {
+        Written::One(one) => Err(wrong(format!("write `{one}` in brackets: [\"{one}\"]"))),
+        Written::Many(many) => many.iter().map(|text| address(text).map_err(wrong)).collect(),
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        format!("`{text}` isn't an address: write IP:port, such as 127.0.0.1:8080, or [::]:8080 for all")
+    })
 }
 
 fn split(text: &str) -> (&str, &str) {

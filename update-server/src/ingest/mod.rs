@@ -41,11 +41,15 @@ pub enum Outcome {
         files: usize,
         /// Bytes that were new.
         new_bytes: u64,
+        /// True when the root doesn't name this server's timestamp key: it serves an offline timestamp and can't renew it.
+        timestamp_offline: bool,
     },
     /// The bundle holds what is served already.
     Unchanged {
         /// The generation that is served.
         generation: u64,
+        /// As for a new one.
+        timestamp_offline: bool,
     },
 }
 
@@ -148,6 +152,7 @@ impl Ingest<'_> {
             snapshot: generation.snapshot.version,
             files: generation.files.len(),
             new_bytes,
+            timestamp_offline: generation.offline_timestamp,
         })
     }
 
@@ -180,7 +185,10 @@ fn unchanged(served: Option<&Served>, accepted: &Accepted, offline: Option<&[u8]
         let digest = digest_of(&role.bytes);
         generation.files.get(&format!("metadata/{}", role.file)).is_some_and(|file| file.sha256 == digest)
     });
-    same.then_some(Outcome::Unchanged { generation: generation.number })
+    same.then_some(Outcome::Unchanged {
+        generation: generation.number,
+        timestamp_offline: generation.offline_timestamp,
+    })
 }
 
 /// Where metadata comes from while a bundle is judged: the bundle first, then what is served.

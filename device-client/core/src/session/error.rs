@@ -5,6 +5,7 @@ use core::fmt;
 
 use perennial_schemas::ProductName;
 use perennial_schemas::document::FormatError;
+use perennial_schemas::ident::ChannelName;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::SupportError;
 
@@ -27,6 +28,22 @@ pub enum SessionError {
     NotVouchedFor {
         /// The target.
         path: String,
+    },
+    /// The product is there, and its maker has published nothing on this channel.
+    #[error("the maker has published no release of {product} on {channel} yet")]
+    NoChannel {
+        /// The product.
+        product: ProductName,
+        /// The channel that the device follows.
+        channel: ChannelName,
+    },
+    /// The repository knows no such product.
+    #[error("this repository has no product {product}; {others}")]
+    NoProduct {
+        /// The product that the device says it is.
+        product: ProductName,
+        /// What it has, in words.
+        others: String,
     },
     /// A target has no SHA-256 digest.
     #[error("{path} is listed without a SHA-256 digest")]
@@ -110,9 +127,11 @@ impl SessionError {
         match self {
             Self::Trust(error) => drive_code(error),
             Self::Fetch(error) => error.code(),
-            Self::NotVouchedFor { .. } | Self::NoDigest { .. } | Self::Digest { .. } => {
-                FailureCode::Inconsistent
-            }
+            Self::NotVouchedFor { .. }
+            | Self::NoChannel { .. }
+            | Self::NoProduct { .. }
+            | Self::NoDigest { .. }
+            | Self::Digest { .. } => FailureCode::Inconsistent,
             Self::TooLong { .. } => FailureCode::Malformed,
             Self::Document { source, .. } => code_of(source),
             Self::Lost { .. } => FailureCode::TrustStateLost,
