@@ -47,7 +47,7 @@ pub fn play(mut stage: Stage, images: &Images, exit: bool) -> Result {
     release(&mut stage, ports, "3.0.0", &images.files[2])?;
     fall_back(&mut stage)?;
     forgery(&mut stage, &images.files[1])?;
-    epilogue(&mut stage, ports)?;
+    epilogue(&mut stage, (!exit).then_some(ports))?;
     if exit {
         return Ok(());
     }
@@ -234,21 +234,34 @@ fn forgery(stage: &mut Stage, image: &Path) -> Result {
     Ok(())
 }
 
-fn epilogue(stage: &mut Stage, ports: Ports) -> Result {
+/// What a reader may do now; `ports` are those of a server that goes on.
+fn epilogue(stage: &mut Stage, ports: Option<Ports>) -> Result {
     stage.step("What to look at next", "Everything is in the folder; bin/ holds the three tools.");
-    let Ports { tls, admin } = ports;
-    for (what, how) in [
-        ("go on from here", format!("cd {} && export PATH=$PWD/bin:$PATH", stage.folder().display())),
-        ("the public page", format!("https://localhost:{tls}/support/thermostat")),
+    let mut ideas =
+        vec![("go on from here", format!("cd {} && export PATH=$PWD/bin:$PATH", stage.folder().display()))];
+    if let Some(Ports { tls, admin }) = ports {
+        let page = format!("https://localhost:{tls}/support/thermostat");
+        ideas.extend([
+            ("the public page", page.clone()),
+            (
+                "",
+                "a browser warns: the certificate is the quickstart's own, signed by tls/authority.pem"
+                    .into(),
+            ),
+            ("", format!("curl --cacert tls/authority.pem {page}")),
+            ("the server's metrics", format!("curl http://127.0.0.1:{admin}/metrics")),
+        ]);
+    }
+    ideas.extend([
         ("who signed what", "perennial-signer --repo maker status".into()),
         ("the device", "perennial-device --config device/device.toml status".into()),
-        ("the server's metrics", format!("curl http://127.0.0.1:{admin}/metrics")),
         (
             "take 3.0.0 back",
             "perennial-signer --repo maker withdraw thermostat 3.0.0 --reason 'It fails.'".into(),
         ),
         ("the book", "docs/README.md".into()),
-    ] {
+    ]);
+    for (what, how) in ideas {
         stage.say(&format!("{what:<22}{how}"));
     }
     Ok(())

@@ -68,6 +68,65 @@ fn init_never_overwrites_and_refuses_what_is_no_root() {
 }
 
 #[test]
+fn init_says_what_is_missing_or_was_meant() {
+    let device = Device::new(&Maker::new(), "/");
+    let root = device.path("factory-root.json");
+    std::fs::remove_file(device.config()).unwrap();
+    #[rustfmt::skip]
+    let init = |server: &str| device.run(&[
+        "init", "--root", root.to_str().unwrap(), "--server", server, "--product", "thermostat", "--hardware", "revC",
+    ]);
+    for server in ["127.0.0.1:28481", "localhost:28481", "updates.example/v1"] {
+        let (what, hint) = init(server).refused(1);
+        assert!(what.contains("has no scheme"), "{what}");
+        assert_eq!(hint, format!("did you mean http://{server}?"));
+    }
+    let (what, _) = init("/nowhere/at/all").refused(1);
+    assert_eq!(what, "/nowhere/at/all is not there");
+    let said = init("/").ok();
+    assert!(
+        said.contains("Missing:       --slot-a and --slot-b")
+            && said.contains("\nNext:          let the boot"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_check_that_finds_nothing_says_whose_turn_it_is() {
+    let maker = Maker::of(&[image("GOOD 1", LENGTH)]);
+    let (device, folder) = Device::with_folder(&maker);
+    device.configure(|text| text.replace("channel = \"stable\"", "channel = \"beta\""));
+    let (what, hint) = device.run(&["check"]).refused(20);
+    assert_eq!(what, "the maker has published no release of thermostat on beta yet");
+    assert!(hint.contains("`channel` in device.toml"), "{hint}");
+    device.configure(|text| text.replace("product = \"thermostat\"", "product = \"thermostatt\""));
+    let (what, hint) = device.run(&["check"]).refused(20);
+    assert_eq!(what, "this repository has no product thermostatt; it has: thermostat");
+    assert!(hint.contains("`product` and `server` in device.toml"), "{hint}");
+    let (what, again) = device.run(&["update"]).refused(20);
+    assert!(what.ends_with("it has: thermostat") && again == hint, "{what}, {again}");
+    std::fs::remove_file(folder.join("metadata/timestamp.json")).unwrap();
+    let (what, hint) = device.run(&["check"]).refused(20);
+    assert!(what.ends_with("the repository has no timestamp.json"), "{what}");
+    assert!(hint.starts_with("check `server`"), "{hint}");
+}
+
+#[test]
+fn https_where_no_tls_is_spoken_is_told() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let device = Device::new(&Maker::new(), &format!("https://{address}"));
+    let plain = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = std::io::Read::read(&mut stream, &mut [0; 4096]);
+        let _ = std::io::Write::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    let (what, _) = device.run(&["check"]).refused(1);
+    plain.join().unwrap();
+    assert!(what.contains(&format!("no TLS is spoken at {address}: http:// instead?")), "{what}");
+}
+
+#[test]
 fn status_before_and_after() {
     let maker = Maker::of(&[image("GOOD 1", LENGTH)]);
     let (device, folder) = Device::with_folder(&maker);

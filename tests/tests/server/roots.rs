@@ -27,7 +27,11 @@ fn a_root_without_the_servers_key_needs_an_offline_timestamp() {
     let mut files = kit.files();
     let timestamp = kit.repository.files["timestamp.json"].clone();
     files.insert(0, ("metadata/timestamp.json".into(), timestamp.clone()));
-    kit.ingest(&kit.write("b", &files)).ok();
+    let said = kit.ingest(&kit.write("b", &files)).ok();
+    let notice = "timestamp key is not in the root, so it can't renew the timestamp";
+    assert!(said.contains(notice) && said.contains("No server is running on this state: start it"), "{said}");
+    let status = kit.command(["status", "--state", kit.state().to_str().unwrap()]).ok();
+    assert!(status.contains(notice), "{status}");
     let server = kit.serve("");
     assert_eq!(get(server.plain[0], "/metadata/timestamp.json").body, timestamp);
     assert_eq!(server.ready(), Ok(()));
