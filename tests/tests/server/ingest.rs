@@ -8,7 +8,10 @@ use perennial_tests::simulator::day;
 fn a_bundle_is_taken_in_once() {
     let kit = published();
     let said = kit.ingest(&kit.path("first.bundle")).ok();
-    assert_eq!(said, "Generation 1 holds that already; nothing was changed.\n");
+    assert!(
+        said.starts_with("Generation 1 holds that already; nothing was changed.\nNo server is running"),
+        "{said}"
+    );
 }
 
 #[test]
