@@ -64,9 +64,7 @@ impl FileError {
 impl Advise for FileError {
     fn advice(&self) -> String {
         match self {
-            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                "check the path, and that --repo names the right folder".into()
-            }
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => "check the path".into(),
             Self::Io { .. } => "check the permissions and the free space of the folder".into(),
             Self::TooLong { .. } => "check that it is the file that you mean".into(),
             Self::NotAFile { .. } => {

@@ -81,6 +81,16 @@ fn usage(error: &clap::Error, io: &mut Io<'_>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let text = error.render().to_string();
+    if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        // `Usage: perennial-server support <COMMAND>` → the command alone.
+        let usage =
+            text.lines().find_map(|line| line.trim().strip_prefix("Usage: ")).unwrap_or("perennial-server");
+        let command = usage.split_whitespace().take_while(|word| !word.starts_with(['-', '<', '[']));
+        let command = command.collect::<Vec<_>>().join(" ");
+        let failure = Failure::new("no command was given", format!("`{command} --help` shows every command"));
+        let _ = writeln!(io.stderr, "{failure}");
+        return ExitCode::from(2);
+    }
     let mut paragraphs = text.split("\n\n");
     let what = paragraphs.next().unwrap_or_default();
     let what = what.trim_start_matches("error: ");

@@ -47,7 +47,10 @@ impl Holders {
             )),
             None => Err(ProposalError::refused(
                 format!("{count} {what} keys were given, and no threshold"),
-                format!("say how many must sign, such as --{what}-threshold {}", count / 2 + 1),
+                match what {
+                    "team" => format!("say how many must sign, such as --threshold {}", count / 2 + 1),
+                    _ => format!("say how many must sign, such as --{what}-threshold {}", count / 2 + 1),
+                },
             )),
         }
     }

@@ -9,7 +9,9 @@ use serde::Serialize;
 use super::progress::{Progress, size};
 use super::{CliError, Io};
 use crate::bundle::Plan;
+use crate::proposal::{Proposal, Standing, open_proposals};
 use crate::repository::Repository;
+use crate::terminal::quoted;
 
 #[derive(Debug, Args)]
 pub(super) struct BundleArgs {
@@ -28,6 +30,9 @@ struct BundleReport {
     metadata_files: u64,
     target_files: u64,
     snapshot: u64,
+    /// Proposals whose change is not in it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open_proposals: Vec<String>,
 }
 
 /// Writes what is published into one file for a server.
@@ -48,16 +53,31 @@ pub(super) fn run(args: BundleArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), 
         metadata_files,
         target_files: files.len() as u64 - metadata_files,
         snapshot: repository.published()?.snapshot.as_ref().map_or(0, |snapshot| snapshot.version()),
+        open_proposals: unpublished(&repository)?,
         file: args.out,
     };
     io.report(args.json, &report)
 }
 
+/// The open proposals that have something left to publish; one that can't be read is none of what was bundled, either.
+fn unpublished(repository: &Repository) -> Result<Vec<String>, CliError> {
+    let needed = |proposal: &Proposal| Standing::new(proposal, repository).check_needed().is_ok();
+    let open = open_proposals(repository)?.into_iter();
+    Ok(open.filter(|(_, read)| read.as_ref().map_or(true, needed)).map(|(id, _)| id).collect())
+}
+
 impl fmt::Display for BundleReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, length, metadata_files, target_files, snapshot } = self;
+        let Self { file, length, metadata_files, target_files, snapshot, open_proposals } = self;
         writeln!(f, "Wrote {}: snapshot {snapshot}, {}.", file.display(), size(*length))?;
         writeln!(f, "  {metadata_files} metadata files, {target_files} target files")?;
+        match open_proposals.as_slice() {
+            [] => {}
+            [id] => writeln!(f, "Not in it: proposal {}, not published yet", quoted(id))?,
+            several => {
+                writeln!(f, "Not in it: proposals {}, not published yet", quoted(&several.join(", ")))?
+            }
+        }
         writeln!(f, "Next: perennial-server ingest {}", file.display())
     }
 }

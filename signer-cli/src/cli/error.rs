@@ -55,25 +55,8 @@ impl CliError {
         Self::with_hint(&error, "check where the output goes")
     }
 
-    /// Arguments that clap refused.
-    pub(super) fn usage(error: &clap::Error) -> Self {
-        let text = error.render().to_string();
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let mut what = String::from(lines.next().unwrap_or("no command").trim_start_matches("error: "));
-        let rest = lines.clone().take_while(|line| !line.starts_with("Usage:") && !line.starts_with("tip:"));
-        if what.ends_with(':') {
-            what = rest.fold(what, |what, line| what + " " + line);
-        }
-        if what.starts_with("Signs software") || what.starts_with("Usage") {
-            what = "no command was given".into();
-        }
-        let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
-        let usage = text.lines().find_map(|line| line.trim().strip_prefix("Usage: "));
-        // `perennial-signer product add --reason <TEXT> …` → the command alone.
-        let command = usage.into_iter().flat_map(str::split_whitespace);
-        let command: Vec<&str> = command.take_while(|word| !word.starts_with(['-', '<', '['])).collect();
-        let command = if command.is_empty() { "perennial-signer".into() } else { command.join(" ") };
-        let hint = tip.map_or_else(|| format!("{command} --help shows how"), String::from);
+    /// Arguments that make no sense.
+    pub(super) fn usage(what: String, hint: String) -> Self {
         Self { what, hint, status: 2 }
     }
 

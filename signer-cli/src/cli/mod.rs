@@ -19,6 +19,7 @@ mod renew;
 mod repository;
 mod root;
 mod support;
+mod usage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -97,13 +98,14 @@ enum Command {
 ///
 /// A failure prints exactly two lines on stderr: `error: …` and `hint: …`.
 pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(e) if !e.use_stderr() => {
             let _ = write!(io.stdout, "{e}");
             return ExitCode::SUCCESS;
         }
-        Err(e) => return CliError::usage(&e).print(io),
+        Err(e) => return usage::refused(&e, &args).print(io),
     };
     let invocation = common::invocation(&cli.repo);
     match dispatch(cli, io) {

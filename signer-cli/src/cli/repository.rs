@@ -80,6 +80,11 @@ pub(super) fn run(command: RepositoryCommand, repo: &Path, io: &mut Io<'_>) -> R
 }
 
 fn init(args: &InitArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    if args.key.is_none() && args.root_key.is_empty() {
+        let hint = "give --key FILE for one key that holds every role; for several, --root-key PUB once for each, and \
+                    --root-threshold; perennial-signer key new FILE makes one";
+        return Err(CliError::new("no key was given", hint));
+    }
     let secret = args.key.as_ref().map(|path| args.passphrase.open_key(io, path)).transpose()?;
     let own = match (&args.key, &secret) {
         (Some(path), Some(secret)) => Some(public_half(path, secret.public())?),

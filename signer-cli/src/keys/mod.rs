@@ -49,6 +49,9 @@ pub enum KeyError {
     /// A new passphrase is no good.
     #[error("the new passphrase {0}")]
     BadPassphrase(&'static str),
+    /// The second time differed.
+    #[error("the passphrase was typed differently the second time")]
+    TypedDifferently,
     /// The private key's file can be read by others.
     #[error("{} can be read by others (mode {mode:03o})", path.display())]
     Exposed {
@@ -91,6 +94,7 @@ impl Advise for KeyError {
             Self::PublicHalf(_) => "name the private key: the file that key new made beside it".into(),
             Self::WrongPassphrase(_) => "try again, or take the backup of the key".into(),
             Self::NoTerminal { .. } => "give --passphrase-file FILE or --passphrase-fd N".into(),
+            Self::TypedDifferently => "type it again: the same command asks once more".into(),
             Self::BadPassphrase(_) => "choose several words that nobody could guess".into(),
             Self::Exposed { path, .. } => {
                 format!("chmod 600 {}, and ask yourself who has read it", path.display())

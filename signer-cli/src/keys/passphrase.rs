@@ -80,7 +80,7 @@ impl PassphraseSource {
                 let first = prompt(io, &format!("New passphrase for {}: ", path.display()), path)?;
                 let again = prompt(io, "The same again: ", path)?;
                 if first.as_bytes() != again.as_bytes() {
-                    return Err(KeyError::BadPassphrase("was typed differently the second time"));
+                    return Err(KeyError::TypedDifferently);
                 }
                 first
             }

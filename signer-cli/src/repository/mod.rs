@@ -79,6 +79,7 @@ pub enum RepositoryError {
 impl Advise for RepositoryError {
     fn advice(&self) -> String {
         match self {
+            Self::File(e) if e.is_not_found() => "check the path, and that --repo names the right folder".into(),
             Self::File(e) => e.advice(),
             Self::NotARepository(_) => {
                 "name the folder with --repo DIR, or make one with: perennial-signer --repo DIR repository init".into()

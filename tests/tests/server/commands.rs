@@ -111,6 +111,9 @@ fn commands_without_a_state_folder_say_how_to_make_one() {
     let (what, hint) = kit.command(["ingest"]).refused();
     assert!(what.contains("required arguments were not provided"), "{what}");
     assert!(hint.contains("--help"), "{hint}");
+    let (what, hint) = kit.command(["support"]).refused();
+    assert_eq!(what, "no command was given");
+    assert!(hint.contains("`perennial-server support --help`"), "{hint}");
     let (what, hint) = kit.command(["inges"]).refused();
     assert!(what.contains("unrecognized subcommand 'inges'"), "{what}");
     assert!(hint.contains("ingest"), "{hint}");

@@ -91,10 +91,23 @@ impl Desk {
         let word =
             |word: String| -> OsString { word.split(',').map(place).collect::<Vec<_>>().join(",").into() };
         let repo = ["perennial-signer".into(), "--repo".into(), self.path("repo").into_os_string()];
-        self.call(repo.into_iter().chain(words.into_iter().map(word)))
+        let nobody = |_: &str| Err(io::Error::other("there is no terminal"));
+        self.call(repo.into_iter().chain(words.into_iter().map(word)), Box::new(nobody))
     }
 
-    fn call(&self, args: impl IntoIterator<Item = OsString>) -> Ran {
+    /// What a command says that must fail where a person types these passphrases.
+    pub(crate) fn refused_typing(&self, line: &str, typed: &[&str]) -> String {
+        let mut typed = typed.iter();
+        let ask = move |_: &str| {
+            typed.next().map(|text| (*text).to_owned().into()).ok_or_else(|| io::Error::other("that was all"))
+        };
+        let args = ["perennial-signer".into()].into_iter().chain(split(line).into_iter().map(OsString::from));
+        let ran = self.call(args, Box::new(ask));
+        assert!(!ran.ok, "{line}\n{}", ran.stdout);
+        ran.stderr
+    }
+
+    fn call(&self, args: impl IntoIterator<Item = OsString>, ask: perennial_signer::cli::Ask<'_>) -> Ran {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         let status = perennial_signer::run(
             args,
@@ -104,7 +117,7 @@ impl Desk {
                 stderr: &mut stderr,
                 now: Box::new(|| Timestamp::from_unix(self.now.get())),
                 terminal: false,
-                ask: Box::new(|_| Err(io::Error::other("there is no terminal"))),
+                ask,
             },
         );
         let text =

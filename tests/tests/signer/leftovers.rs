@@ -90,6 +90,16 @@ fn a_copy_of_what_was_published_is_a_leftover_however_much_came_after_it() {
     assert!(other.ok("status").contains("No open proposal."));
 }
 
+#[test]
+fn a_bundle_tells_what_is_not_in_it() {
+    let desk = established();
+    assert!(!desk.ok(&format!("bundle {}", desk.path("first.bundle").display())).contains("Not in it"));
+    desk.ok(KETTLE);
+    let told = desk.ok(&format!("bundle {}", desk.path("all.bundle").display()));
+    let line = format!("Not in it: proposal {}, not published yet\n", id(&desk, "kettle"));
+    assert!(told.contains(&line), "{told}");
+}
+
 /// A renewal changes nothing but dates, so what stands as it stood doesn't make it a leftover.
 #[test]
 fn a_renewal_is_no_leftover() {

@@ -11,3 +11,4 @@ mod rules;
 mod support;
 mod tampering;
 pub(crate) mod transcripts;
+mod usage;
