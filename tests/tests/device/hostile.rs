@@ -454,7 +454,7 @@ fn a_device_of_another_product_or_hardware_takes_nothing() {
     unit.now = unit.now.plus_days(1);
     let _ = unit.work().unwrap();
     let said = unit.journal().said.unwrap().text;
-    assert!(said.contains("no role vouches for kettle/stable.channel.json"), "{said}");
+    assert!(said.contains("this repository has no product kettle; it has: thermostat"), "{said}");
     assert_unharmed(&unit);
 }
 
