@@ -29,7 +29,7 @@ const FROM_RELEASES: &str = "updates";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The page (https://updates.example/support/thermostat), its summary.json, or a file saved from there.
+    /// The page (`https://updates.example/support/thermostat`), its summary.json, or a file saved from there.
     #[arg(value_name = "URL-OR-FILE")]
     page: String,
     /// The maker's root metadata (N.root.json), from somebody that you trust.

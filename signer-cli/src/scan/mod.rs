@@ -7,10 +7,10 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`pattern`] | where to look: the literals that secrets begin with, all searched for at once |
-//! | [`keys`], [`tokens`], [`shadow`] | what follows such a literal in a real one |
-//! | [`place`], [`tar`] | where it is: the file in a tar, or else the nearest readable text |
-//! | [`known`] | password hashes of each product's images, remembered by their digests |
+//! | `pattern` | where to look: the literals that secrets begin with, all searched for at once |
+//! | `keys`, `tokens`, `shadow` | what follows such a literal in a real one |
+//! | `place`, `tar` | where it is: the file in a tar, or else the nearest readable text |
+//! | `known` | password hashes of each product's images, remembered by their digests |
 
 mod keys;
 pub mod known;

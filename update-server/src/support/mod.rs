@@ -3,15 +3,15 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`listed`] | a product as it is listed: its record, and the updates that it got |
-//! | [`catalogue`] | all products of a generation, and how they are found |
-//! | [`routes`] | which address is answered by what |
-//! | [`search`] | finding a product by what is printed on it |
-//! | [`page`], [`words`] | HTML for people, in their language |
-//! | [`feeds`] | the same for machines |
-//! | [`audit`] | what makers kept and what they lack, over all products |
-//! | [`files`] | all of it as files, for a site export |
-//! | [`rendered`], [`pages`] | an answer, and those that are kept ready for the next reader |
+//! | `listed` | a product as it is listed: its record, and the updates that it got |
+//! | `catalogue` | all products of a generation, and how they are found |
+//! | `routes` | which address is answered by what |
+//! | `search` | finding a product by what is printed on it |
+//! | `page`, `words` | HTML for people, in their language |
+//! | `feeds` | the same for machines |
+//! | `audit` | what makers kept and what they lack, over all products |
+//! | `files` | all of it as files, for a site export |
+//! | `rendered`, `pages` | an answer, and those that are kept ready for the next reader |
 
 pub(crate) mod audit;
 pub(crate) mod catalogue;
