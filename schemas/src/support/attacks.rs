@@ -193,6 +193,21 @@ fn a_device_leaves_a_forged_branch_once_root_has_annulled_it() {
 }
 
 #[test]
+fn an_annulment_that_the_record_tells_itself_excuses_nothing_ever_after() {
+    let before = next(&published(), |record| {
+        record.promises.push(promise("2027-01-01", "2051-01-01", &[]));
+        record.notices = vec![notice("2027-01-01", NoticeKind::Information)];
+    });
+    let root = vec![annulment_of(&before, 2)];
+    let annulled = next(&before, |record| record.annulled = root.clone());
+    assert_eq!(annulled.may_follow_branch(&before, &root), Ok(()));
+    let forgets = next(&annulled, |record| record.notices.clear());
+    assert_eq!(forgets.may_follow_branch(&annulled, &root), Err(SupportError::NoticeRewritten(1)));
+    let older = Support { sequence: 2, ..next(&annulled, |record| record.contact.status_update_days = 7) };
+    assert!(matches!(older.may_follow_branch(&annulled, &root), Err(SupportError::Chain { .. })));
+}
+
+#[test]
 fn a_promise_with_a_gap_or_for_fewer_parts_extends_nothing() {
     let before = published();
     let gap = next(&before, |record| {

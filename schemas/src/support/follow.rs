@@ -122,7 +122,8 @@ impl Support {
     }
 
     /// As [`Support::may_follow`], for a device: it may have been shown a branch that a stolen key made, and root has annulled
-    /// since. What root annulled there need not stand in the record that goes on from the other branch.
+    /// since. What root annulled there need not stand in the record that goes on from the other branch. A record that says
+    /// itself what root annulled is on the true branch, and what follows it keeps every rule.
     ///
     /// # Errors
     /// [`SupportError`], as there.
@@ -132,14 +133,17 @@ impl Support {
         annulments: &[Annulment],
     ) -> Result<(), SupportError> {
         let followed = self.may_follow(previous, annulments);
-        let forged = previous.without(annulments);
-        if followed.is_ok() || forged.promises.len() == previous.promises.len() {
+        let forged = |annulment: &Annulment| {
+            let named = |promise| annulment.names(&previous.product, promise);
+            !previous.annulled.contains(annulment) && previous.promises.iter().any(named)
+        };
+        if followed.is_ok() || !annulments.iter().any(forged) {
             return followed;
         }
         self.is_backed_by(annulments)?;
-        let own = self.without(annulments);
-        own.is_no_shorter_than(&forged)?;
-        match first_change(&forged.promises, &own.promises) {
+        let (previous, own) = (previous.without(annulments), self.without(annulments));
+        own.is_no_shorter_than(&previous)?;
+        match first_change(&previous.promises, &own.promises) {
             Some(_) => followed,
             None => Ok(()),
         }

@@ -1,7 +1,7 @@
 //! Pages kept ready: each is rendered once a day, and then answered like a file. What is kept is bounded; nothing is
 //! rendered before somebody asks.
 
-use super::routes::Query;
+use super::routes::{self, Query};
 use super::{Catalogue, Rendered, View, words};
 use crate::blobs::digest_of;
 use crate::site::{Caching, Content, Entry, Kind};
@@ -68,6 +68,8 @@ impl Pages {
         accept_language: Option<&str>,
         now: Timestamp,
     ) -> Option<Arc<Ready>> {
+        let feed = routes::feed(path).map(|path| (path, None, None));
+        let (path, query, accept_language) = feed.unwrap_or((path, query, accept_language));
         // A search is asked once.
         let keep = query.is_none_or(|query| query.len() <= 64 && !query.contains("q="));
         let named = query.and_then(|query| Query::read(Some(query)).get("lang").map(str::to_owned));

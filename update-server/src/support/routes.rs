@@ -71,6 +71,14 @@ pub(super) fn answer(
     at(&Reader::new(catalogue, view, query, path, words))
 }
 
+/// The path of a product's feed or label, without closing slashes. It is answered by path and day alone: what else a reader
+/// says must not make it be drawn anew.
+pub(super) fn feed(path: &str) -> Option<&str> {
+    let path = path.trim_end_matches('/');
+    let (_, below) = path.strip_prefix("/support/")?.split_once('/')?;
+    PRODUCT.iter().any(|(name, _)| *name == below).then_some(path)
+}
+
 /// The file that an export has at a path.
 pub(super) fn file(catalogue: &Catalogue, path: &str, view: &View<'_>) -> Option<Rendered> {
     let query = Query::default();
@@ -85,19 +93,16 @@ fn at(reader: &Reader<'_>) -> Option<Rendered> {
     if let Some(number) = path.strip_prefix("/01/") {
         return Some(digital_link(number, reader));
     }
-    if let Some((_, feed)) =
-        CATALOGUE.iter().find(|(address, _)| *address == path && !path.starts_with("/support/"))
-    {
-        return Some(feed(catalogue, view, query));
-    }
-    let rest = path.strip_prefix("/support/")?;
+    let feed = CATALOGUE.iter().find(|(address, _)| *address == path).map(|(_, feed)| feed);
+    let Some(rest) = path.strip_prefix("/support/") else {
+        return feed.map(|feed| feed(catalogue, view, query));
+    };
     let (product, below) = rest.split_once('/').unwrap_or((rest, ""));
     if let Some(listed) = product.parse::<ProductName>().ok().and_then(|name| catalogue.get(&name)) {
         return Some(of_product(listed, below, reader));
     }
-    let feed = CATALOGUE.iter().find(|(address, _)| *address == path);
     Some(match (rest, feed) {
-        (_, Some((_, feed))) => feed(catalogue, view, query),
+        (_, Some(feed)) => feed(catalogue, view, query),
         ("", None) => page::search(reader),
         ("audit", None) => page::audit(reader),
         ("device-data", None) => page::device_data(reader),

@@ -1,6 +1,7 @@
 //! Products as tests list them, and what every answer must keep to.
 
 use super::*;
+use crate::site::Caching;
 use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
 use perennial_schemas::{Date, Sha256Digest, Timestamp};
 
@@ -23,6 +24,28 @@ pub(crate) fn listed() -> Listed {
 
 pub(crate) fn view(day: &str) -> View<'static> {
     View { now: date(day).start(), base: "https://updates.maker.example" }
+}
+
+#[test]
+fn a_label_is_drawn_once_whatever_else_is_asked_of_it() {
+    let hour = std::time::Duration::from_secs(3600);
+    let caching = Caching::new(hour, hour);
+    let pages = Pages::new(Catalogue::of([listed()]), "https://updates.maker.example", &caching);
+    let now = date("2026-11-22").start();
+    let find = |path: &str, query, language| pages.find(path, query, language, now).unwrap();
+    let label = find("/support/thermostat/label.png", None, None);
+    for (path, query, language) in [
+        ("/support/thermostat/label.png", Some("1"), None),
+        ("/support/thermostat/label.png", Some("q=1&lang=de"), Some("ar")),
+        ("/support/thermostat/label.png//", None, Some("fr")),
+    ] {
+        assert!(
+            std::sync::Arc::ptr_eq(&label, &find(path, query, language)),
+            "{path} {query:?} {language:?}"
+        );
+    }
+    let page = find("/support/thermostat", None, None);
+    assert!(!std::sync::Arc::ptr_eq(&page, &find("/support/thermostat", Some("lang=de"), None)));
 }
 
 #[test]
