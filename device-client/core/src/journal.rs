@@ -2,6 +2,11 @@
 //!
 //! One record, so that one commit moves the state, the failed releases and the reports together: after a power cut
 //! they agree. It decides only how long a failed release waits.
+//!
+//! Two versions of the program take turns at it: the one in a new image, and after a fall-back the one in the old image.
+//! So a field that is added has a default, and one that isn't known here is passed over: it is gone with the next save,
+//! and its writer begins again without it. Only what an update under way needs before its activation
+//! ([`crate::plan::Source`]) is known whole or not at all. What may not be passed over comes with another format.
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -11,8 +16,8 @@ use perennial_schemas::report::FailureCode;
 use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::machine::State;
-use crate::plan::Plan;
+use crate::machine::{Event, State, next};
+use crate::plan::{Glimpse, Plan};
 use crate::port::Slot;
 use crate::report::Reports;
 use crate::trust;
@@ -31,7 +36,6 @@ const DOUBLINGS: u8 = 5;
 
 /// The journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Journal {
     format: String,
     /// How far the update has come.
@@ -68,7 +72,7 @@ pub struct Journal {
 
 /// What a check learnt that must not go with the record that it stands in. At most 66 roles, so it stays under 16 KiB.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Known {
     /// The floors of the metadata.
     pub floors: trust::Floors,
@@ -83,7 +87,6 @@ pub struct Known {
 
 /// What was promised to the units of one cohort.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PromisedTo {
     /// The cohort.
     pub cohort: CohortName,
@@ -93,7 +96,6 @@ pub struct PromisedTo {
 
 /// A release that its owner has put off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct PutOff {
     /// The release.
     pub version: ReleaseVersion,
@@ -106,7 +108,6 @@ pub const SAID_LENGTH: usize = 1024;
 
 /// The last decision, for people who ask.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Said {
     /// Since when it is the same.
     pub since: Timestamp,
@@ -116,7 +117,6 @@ pub struct Said {
 
 /// A release that was confirmed in a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Content {
     /// Its version.
     pub version: ReleaseVersion,
@@ -130,7 +130,6 @@ pub struct Content {
 
 /// A release that failed here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct FailedRelease {
     /// SHA-256 of its manifest.
     pub manifest: Sha256Digest,
@@ -185,19 +184,33 @@ impl Journal {
         serde_json::to_vec(self).map_err(|e| JournalError(e.to_string()))
     }
 
-    /// Reads it. Unknown fields are an error: an older program doesn't guess at what a newer one was doing.
+    /// Reads it, as an older or a newer version of this program may have written it. An update that a newer one has
+    /// begun, and that can't be gone on with here, is dropped as far as that may still be; one that was activated comes
+    /// to its end.
     ///
     /// # Errors
-    /// [`JournalError`]; nothing is installed then.
+    /// [`JournalError`], also for a state that isn't known here; nothing is installed then.
     pub fn decode(bytes: &[u8]) -> Result<Self, JournalError> {
-        let journal: Self = serde_json::from_slice(bytes).map_err(|e| JournalError(e.to_string()))?;
+        let unreadable = |error: serde_json::Error| JournalError(error.to_string());
+        let mut journal: Self = serde_json::from_slice(bytes).map_err(unreadable)?;
         if journal.format != FORMAT {
             return Err(JournalError(alloc::format!("its format is {:?}, not {FORMAT}", journal.format)));
         }
         if (journal.state == State::Idle) != journal.plan.is_none() {
             return Err(JournalError("its state and its plan do not fit".into()));
         }
+        let Glimpse { plan } = serde_json::from_slice(bytes).map_err(unreadable)?;
+        if plan.is_some_and(|plan| plan.is_foreign()) {
+            journal.drop_plan();
+        }
         Ok(journal)
+    }
+
+    fn drop_plan(&mut self) {
+        if let Ok(state) = next(self.state, Event::Dropped) {
+            self.state = state;
+            self.plan = self.plan.take().filter(|_| state != State::Idle);
+        }
     }
 
     /// What a slot holds, where it is known and was confirmed.
@@ -277,3 +290,6 @@ fn is_own_fault(code: FailureCode) -> bool {
     let trial = matches!(code, F::Unhealthy | F::DidNotBoot | F::UnattributedReset);
     trial || matches!(code, F::Decompression | F::ImageDigest)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,13 +6,13 @@
 use alloc::string::String;
 
 use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::port::Slot;
 
 /// What is installed, from where, into which slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The release.
     pub version: ReleaseVersion,
@@ -27,10 +27,12 @@ pub struct Plan {
     /// SHA-256 of the whole image.
     pub sha256: Sha256Digest,
     /// How to get it; `None` for a release that is in the slot already, which the owner wants back.
+    #[serde(default, deserialize_with = "known_source")]
     pub source: Option<Source>,
 }
 
-/// Where an image comes from.
+/// Where an image comes from, and all that matters until it is activated. A program to which a part of it is unknown
+/// can't go on with the update.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
@@ -72,4 +74,38 @@ pub enum Coding {
     Plain,
     /// One zstd frame of it.
     Zstd,
+}
+
+/// What a journal says of its plan's source, before it is taken for known.
+#[derive(Deserialize)]
+pub(crate) struct Glimpse {
+    pub(crate) plan: Option<PlanGlimpse>,
+}
+
+/// The same of a plan.
+#[derive(Deserialize)]
+pub(crate) struct PlanGlimpse {
+    #[serde(default)]
+    source: Option<AnySource>,
+}
+
+impl PlanGlimpse {
+    /// Whether the source is one that another version of this program has written, and that isn't known here.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self.source, Some(AnySource::Foreign(_)))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnySource {
+    Known(Source),
+    Foreign(IgnoredAny),
+}
+
+fn known_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Source>, D::Error> {
+    Ok(match Option::deserialize(deserializer)? {
+        Some(AnySource::Known(source)) => Some(source),
+        Some(AnySource::Foreign(_)) | None => None,
+    })
 }

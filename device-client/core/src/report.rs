@@ -19,7 +19,6 @@ pub const DETAIL_LENGTH: usize = 240;
 
 /// The reports of a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Reports {
     /// The sequence number of the last one; 0 before the first.
     last: u64,
@@ -30,7 +29,6 @@ pub struct Reports {
 
 /// One outcome.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Rises by one with each.
     pub sequence: u64,

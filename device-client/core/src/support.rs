@@ -1,11 +1,13 @@
 //! The device's own floors: the support date that it was promised, and the releases that it has ever seen withdrawn.
 //!
 //! Decides that neither moves back. These floors survive even TUF's fast-forward recovery, which clears versions of
-//! roles: a promise is no version.
+//! roles: a promise is no version. Nor are they lost where an older version of this program takes a turn after a fall-back:
+//! what it doesn't know of them it keeps as it stands.
 
+mod noted;
 mod watch;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -15,9 +17,11 @@ use perennial_schemas::limits::CHANNEL_RELEASES;
 use perennial_schemas::support::{Annulment, OnDevice, Support, SupportError};
 use perennial_schemas::{Date, Document as _, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::journal::PromisedTo;
 
+use noted::Noted;
 pub(crate) use watch::Seen;
 pub use watch::{SUPPORT_EVENTS, SupportEvent, SupportNews, Watch};
 
@@ -25,13 +29,13 @@ const FORMAT: &str = "perennial.floors/1";
 
 /// What must never move down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Floors {
     format: String,
     /// Manifests that were ever seen withdrawn, at most 4,096.
     withdrawn: BTreeSet<Sha256Digest>,
     /// The support record with the latest date that was verified here.
-    support: Option<Support>,
+    #[serde(default, rename = "support")]
+    noted: Noted,
     /// The date that was promised in a record that is lost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     promised_until: Option<Date>,
@@ -41,6 +45,9 @@ pub struct Floors {
     /// What is known besides that record.
     #[serde(default)]
     pub(crate) watch: Watch,
+    /// Floors that a later version of this program knows.
+    #[serde(flatten)]
+    later: BTreeMap<String, Value>,
 }
 
 /// The floors can't be read.
@@ -56,10 +63,11 @@ impl Default for Floors {
         Self {
             format: FORMAT.into(),
             withdrawn: BTreeSet::new(),
-            support: None,
+            noted: Noted::default(),
             promised_until: None,
             promised_to: None,
             watch: Watch::default(),
+            later: BTreeMap::new(),
         }
     }
 }
@@ -100,7 +108,7 @@ impl Floors {
 
     /// The support record that counts.
     pub fn support(&self) -> Option<&Support> {
-        self.support.as_ref()
+        self.noted.support()
     }
 
     /// What is known besides that record.
@@ -111,7 +119,7 @@ impl Floors {
     /// The record that counts, less what the trusted root has annulled of it since: until the record that says so
     /// arrives, both dates show. Where nothing would be left of it, it stays as it is.
     pub fn standing(&self, annulments: &[Annulment]) -> Option<Support> {
-        let support = self.support.as_ref()?;
+        let support = self.support()?;
         let mut standing = support.clone();
         for annulment in annulments.iter().filter(|annulment| !support.annulled.contains(annulment)) {
             let index = (annulment.promise as usize).wrapping_sub(1);
@@ -140,12 +148,12 @@ impl Floors {
 
     /// The last day on which security updates are promised to every unit.
     pub fn guaranteed_until(&self) -> Option<Date> {
-        self.support.as_ref().map(Support::guaranteed_until).max(self.promised_until)
+        self.support().map(Support::guaranteed_until).max(self.promised_until)
     }
 
     /// The last day on which they are promised to units of `cohort`, which is the device's own.
     pub fn promised_to(&self, cohort: Option<&CohortName>) -> Option<PromisedTo> {
-        let Some(support) = &self.support else { return self.promised_to.clone() };
+        let Some(support) = self.support() else { return self.promised_to.clone() };
         let cohort = cohort.filter(|cohort| support.cohorts.iter().any(|known| known.name == **cohort))?;
         Some(PromisedTo { cohort: cohort.clone(), until: support.until(Some(cohort)) })
     }
@@ -169,7 +177,7 @@ impl Floors {
     /// # Errors
     /// [`SupportError`]: an earlier date, a promise rewritten or left out. The old record then stays.
     pub fn note_support(&mut self, support: Support, annulments: &[Annulment]) -> Result<(), SupportError> {
-        match &self.support {
+        match self.support() {
             Some(previous) => support.may_follow_branch(previous, annulments)?,
             None => support.may_begin(annulments)?,
         }
@@ -181,7 +189,7 @@ impl Floors {
                 return Err(SupportError::Shorter { promised, offered, cohort: cohort.cloned() });
             }
         }
-        (self.support, self.promised_until, self.promised_to) = (Some(support), None, None);
+        (self.noted, self.promised_until, self.promised_to) = (support.into(), None, None);
         Ok(())
     }
 }
@@ -256,6 +264,28 @@ mod tests {
         );
         again.note_support(record([(&y2026, "2031-06-30"), (&y2027, "2033-06-30")]), &[]).unwrap();
         assert_eq!(again.promised_to(Some(&y2026)).map(|own| own.until), Some("2031-06-30".parse().unwrap()));
+    }
+
+    #[test]
+    fn an_older_version_of_the_program_keeps_what_a_later_one_noted() {
+        let mut floors = Floors::default();
+        floors.note_support(support(&["2031-12-31"]), &[]).unwrap();
+        let mut later: Value = serde_json::from_slice(&floors.encode().unwrap()).unwrap();
+        later["least_ever"] = serde_json::json!({ "of": 7 });
+        later["support"]["promises"][0]["of_a_later_version"] = "x".into();
+        later["watch"]["of_a_later_version"] = "x".into();
+        later["watch"]["told"] = serde_json::json!(["over", "of-a-later-version"]);
+
+        let mut here = Floors::decode(&serde_json::to_vec(&later).unwrap()).unwrap();
+        assert_eq!(here.support(), floors.support());
+        here.note_withdrawn(&channel(0..1));
+        let kept: Value = serde_json::from_slice(&here.encode().unwrap()).unwrap();
+        assert_eq!((&kept["least_ever"], &kept["support"]), (&later["least_ever"], &later["support"]));
+        assert_eq!(kept["withdrawn"].as_array().map(Vec::len), Some(1));
+
+        here.note_support(support(&["2031-12-31", "2036-12-31"]), &[]).unwrap();
+        let kept: Value = serde_json::from_slice(&here.encode().unwrap()).unwrap();
+        assert_eq!(kept["support"], serde_json::to_value(here.support()).unwrap(), "another record counts now");
     }
 
     fn channel(withdrawn: core::ops::Range<u32>) -> Channel {

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// How far an update has come. Durable: part of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "state", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", tag = "state")]
 pub enum State {
     /// Nothing is under way.
     Idle,

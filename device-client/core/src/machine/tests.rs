@@ -565,15 +565,8 @@ fn an_event_out_of_place_is_an_error_and_changes_nothing() {
 }
 
 #[test]
-fn the_journal_is_read_back_and_refuses_what_it_does_not_know() {
+fn the_journal_is_read_back() {
     let mut client = chosen();
     happen(&mut client, &TO_INSTALLED[..3]);
-    let bytes = client.journal().encode().unwrap();
-    assert_eq!(&Journal::decode(&bytes).unwrap(), client.journal());
-    let text = alloc::string::String::from_utf8(bytes).unwrap();
-    for (from, to) in
-        [("journal/1", "journal/2"), ("\"installing\"", "\"levitating\""), ("\"failed\"", "\"fell\"")]
-    {
-        assert!(Journal::decode(text.replacen(from, to, 1).as_bytes()).is_err(), "{to}");
-    }
+    assert_eq!(&Journal::decode(&client.journal().encode().unwrap()).unwrap(), client.journal());
 }

@@ -21,7 +21,7 @@ const TEXT: usize = 600;
 
 /// What is known besides the record.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Watch {
     /// SHA-256 of the record's file.
     sha256: Option<Sha256Digest>,
@@ -41,7 +41,6 @@ pub struct Watch {
 
 /// Something that an owner is told, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct SupportEvent {
     /// Rises by one with each.
     pub sequence: u64,
@@ -78,6 +77,9 @@ pub enum SupportNews {
     Refused,
     /// A good record followed the refused one.
     Restored,
+    /// Something that a later version of this program told.
+    #[serde(other)]
+    Unknown,
 }
 
 impl SupportNews {

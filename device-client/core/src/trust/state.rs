@@ -30,7 +30,7 @@ pub struct TrustState {
 
 /// Versions below which no file may fall (TUF 5.4.3, 5.5.5). Zero, or no entry, where nothing is known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Floors {
     /// The root under which the others were seen; a root below it is never the last one of a refresh.
     pub root: u64,
