@@ -139,3 +139,12 @@ pub(crate) fn ensure(
 ) -> Result<(), FormatError> {
     if holds { Ok(()) } else { Err(FormatError::shape(what, why())) }
 }
+
+/// The same for what is odd among several: `Ok` where nothing is.
+pub(crate) fn ensure_none<T>(
+    odd: Option<T>,
+    what: &'static str,
+    why: impl FnOnce(T) -> String,
+) -> Result<(), FormatError> {
+    odd.map_or(Ok(()), |odd| Err(FormatError::shape(what, why(odd))))
+}

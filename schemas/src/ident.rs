@@ -177,6 +177,28 @@ fn is_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
+impl ProductName {
+    /// Pages that stand beside those of products, under `/support/`. A product of such a name would hide one: none is
+    /// added any more, and one that is published keeps its name.
+    pub const RESERVED: &[&str] = &["audit", "device-data"];
+
+    /// Whether it is one of [`ProductName::RESERVED`].
+    pub fn is_reserved(&self) -> bool {
+        Self::RESERVED.contains(&self.as_str())
+    }
+}
+
+impl CohortName {
+    /// Pages that stand beside those of cohorts, under `/support/{product}/`. A cohort of such a name would hide one: none
+    /// is added any more, and one that is published keeps its name.
+    pub const RESERVED: &[&str] = &["cohorts", "isolate", "notices", "promises", "statement", "updates"];
+
+    /// Whether it is one of [`CohortName::RESERVED`].
+    pub fn is_reserved(&self) -> bool {
+        Self::RESERVED.contains(&self.as_str())
+    }
+}
+
 impl RoleName {
     /// The name percent-encoded for a file or a URL: letters, digits and `_ . - ~` stay, a leading dot does not.
     /// python-tuf (`quote(name, "")`) writes the same, so a role named `../a` stays in its folder.

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Support, text};
-use crate::document::{Document as _, FormatError, ensure};
+use crate::document::{Document as _, FormatError, ensure, ensure_none};
 use crate::ident::HardwareName;
 use crate::limits::{BATCHES, IMAGES};
 use crate::time::Date;
@@ -78,6 +78,6 @@ impl Cohort {
         let known =
             |market: &String| market.len() == 2 && market.bytes().all(|byte| byte.is_ascii_uppercase());
         let odd = self.markets.iter().find(|market| !known(market));
-        ensure(odd.is_none(), what, || format!("a market is two capital letters, such as GB: {odd:?}"))
+        ensure_none(odd, what, |odd| format!("a market is two capital letters, such as GB or EU, not {odd:?}"))
     }
 }

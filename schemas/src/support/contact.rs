@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Support, web_address};
-use crate::document::{Document as _, FormatError, ensure};
+use crate::document::{Document as _, FormatError, ensure, ensure_none};
 
 /// How to report a security problem, and what the reporter may expect (PSTI Schedule 1, 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,9 +63,8 @@ impl VulnerabilityContact {
                 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
         };
         let odd = self.languages.iter().find(|language| !tag(language));
-        ensure(odd.is_none() && self.languages.len() <= 32, what, || {
-            format!("languages are at most 32 tags such as en or pt-BR: {odd:?}")
-        })?;
+        ensure_none(odd, what, |odd| format!("a language is a tag such as en or pt-BR, not {odd:?}"))?;
+        ensure(self.languages.len() <= 32, what, || "more than 32 languages".into())?;
         let days = 1..=366;
         let both = days.contains(&self.acknowledgement_days) && days.contains(&self.status_update_days);
         ensure(both, what, || "acknowledgement_days and status_update_days are 1 to 366".into())

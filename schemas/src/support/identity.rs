@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Gtin, Support, optional_text, text, web_address};
-use crate::document::{Document as _, FormatError, ensure};
+use crate::document::{Document as _, FormatError, ensure, ensure_none};
 use crate::ident::HardwareName;
 use crate::limits::{IDENTIFIERS, IMAGES};
 
@@ -125,7 +125,7 @@ impl Model {
         self.hardware.iter().try_for_each(|revision| optional_text("a marking", &revision.marking))?;
         ensure(self.connects_to.len() <= 64, what, || "more than 64 hosts".into())?;
         let odd = self.connects_to.iter().find(|host| !is_host(host));
-        ensure(odd.is_none(), what, || format!("connects_to has no host name: {odd:?}"))
+        ensure_none(odd, what, |odd| format!("connects_to lists host names, and {odd:?} is none"))
     }
 }
 

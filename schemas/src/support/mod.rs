@@ -36,7 +36,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Sha256Digest;
-use crate::document::{Document, FormatError, ensure};
+use crate::document::{Document, FormatError, ensure, ensure_none};
 use crate::ident::{ProductName, TargetPath};
 use crate::limits::{ANNULMENTS, COHORTS, NOTICES, PROMISES, STATEMENTS, SUPPORT_LENGTH, TEXT_LENGTH};
 use crate::time::{Date, Timestamp};
@@ -312,8 +312,8 @@ impl Support {
                 "a product is either updated or replaced: its promises are all of one kind".into()
             })?;
             let unknown = promise.cohorts.iter().find(|name| self.cohort(name).is_none());
-            ensure(unknown.is_none(), what, || {
-                format!("a promise names a cohort that the record lacks: {unknown:?}")
+            ensure_none(unknown, what, |name| {
+                format!("a promise names the cohort {name}, which the record lacks")
             })?;
             for (earlier, before) in self.promises[..index].iter().enumerate() {
                 // A date that a thief made up orders nothing.
@@ -350,8 +350,8 @@ impl Support {
         for notice in &self.notices {
             notice.validate()?;
             let unknown = notice.cohorts.iter().find(|name| self.cohort(name).is_none());
-            ensure(unknown.is_none(), what, || {
-                format!("a notice names a cohort that the record lacks: {unknown:?}")
+            ensure_none(unknown, what, |name| {
+                format!("a notice names the cohort {name}, which the record lacks")
             })?;
         }
         Ok(())

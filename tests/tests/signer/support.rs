@@ -143,6 +143,7 @@ fn mistakes_are_told_with_what_was_meant() {
         "first.toml",
         &STATEMENT.replace("schedule", "support_at_first_supply = \"2033-06\"\nschedule"),
     );
+    desk.write("page.toml", &COHORTS.replace("made-2028", "statement"));
     desk.write("empty.toml", "");
     let text = transcript(
         &desk,
@@ -166,6 +167,8 @@ fn mistakes_are_told_with_what_was_meant() {
             "support model thermostat missing.toml",
             "support cohort thermostat sold.toml",
             "support cohort thermostat market.toml",
+            "support cohort thermostat page.toml",
+            "product add audit --support-until 2033-06 --reason x --contact contact.toml --key erin.pub.json",
             "support compliance thermostat first.toml",
             "support notice thermostat --text x --vulnerability CVE-2026-1",
             "support notice thermostat --text x --ended-early yesterday",

@@ -3,9 +3,8 @@
 
 use super::routes;
 use super::{Catalogue, Rendered, View};
-
-/// Pages of a product that stand in a folder of their own, beside its cohorts'.
-const BELOW: &[&str] = &["statement", "isolate", "cohorts", "promises", "notices", "updates"];
+use perennial_schemas::ProductName;
+use perennial_schemas::support::CohortName;
 
 /// Hands over every file with its path below the site's root, one at a time: nothing but it is held in memory.
 ///
@@ -23,8 +22,9 @@ pub(crate) fn each<E>(
         Some(Rendered { status: 200, body, .. }) => write(file.trim_start_matches('/'), &body),
         _ => Ok(()),
     };
-    for page in ["/support/", "/support/device-data", "/support/audit"] {
-        put(page, &format!("{}/index.html", page.trim_end_matches('/')))?;
+    put("/support/", "/support/index.html")?;
+    for page in ProductName::RESERVED {
+        put(&format!("/support/{page}"), &format!("/support/{page}/index.html"))?;
     }
     for (feed, _) in routes::CATALOGUE {
         put(feed, feed)?;
@@ -33,7 +33,7 @@ pub(crate) fn each<E>(
         let own = format!("/support/{}", listed.record.product);
         put(&own, &format!("{own}/index.html"))?;
         let cohorts = listed.record.cohorts.iter().map(|cohort| cohort.name.as_str());
-        for below in BELOW.iter().copied().chain(cohorts) {
+        for below in CohortName::RESERVED.iter().copied().chain(cohorts) {
             put(&format!("{own}/{below}"), &format!("{own}/{below}/index.html"))?;
         }
         for (feed, _) in routes::PRODUCT {

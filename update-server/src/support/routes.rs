@@ -8,6 +8,8 @@ use perennial_schemas::ProductName;
 use perennial_schemas::support::{CohortName, Gtin};
 
 type OfProduct = fn(&Listed, &View<'_>) -> Rendered;
+type Page = fn(&Reader<'_>) -> Rendered;
+type ProductPage = fn(&Listed, &Reader<'_>) -> Rendered;
 type OfCatalogue = fn(&Catalogue, &View<'_>, &Query) -> Rendered;
 
 /// Under `/support/{product}/`. Every name has a dot, which no cohort's name has.
@@ -25,6 +27,19 @@ pub(super) const PRODUCT: &[(&str, OfProduct)] = &[
     ("label-a7.png", feeds::label::png::<1>),
     ("label-a6.png", feeds::label::png::<2>),
 ];
+
+/// Pages under `/support/{product}/`, by the names that no new cohort may have ([`CohortName::RESERVED`]).
+const PRODUCT_PAGES: &[(&str, ProductPage)] = &[
+    ("cohorts", page::cohorts),
+    ("isolate", page::care),
+    ("notices", page::notices),
+    ("promises", page::promises),
+    ("statement", page::statement),
+    ("updates", page::updates),
+];
+
+/// Pages under `/support/`, by the names that no new product may have ([`ProductName::RESERVED`]).
+const PAGES: &[(&str, Page)] = &[("audit", page::audit), ("device-data", page::device_data)];
 
 /// Whole paths. A product of the same name comes first: its address is permanent.
 pub(super) const CATALOGUE: &[(&str, OfCatalogue)] = &[
@@ -101,11 +116,13 @@ fn at(reader: &Reader<'_>) -> Option<Rendered> {
     if let Some(listed) = product.parse::<ProductName>().ok().and_then(|name| catalogue.get(&name)) {
         return Some(of_product(listed, below, reader));
     }
-    Some(match (rest, feed) {
-        (_, Some(feed)) => feed(catalogue, view, query),
+    if let Some(feed) = feed {
+        return Some(feed(catalogue, view, query));
+    }
+    let page = PAGES.iter().find(|(name, _)| *name == rest).map(|(_, page)| *page);
+    Some(match (rest, page) {
+        (_, Some(page)) => page(reader),
         ("", None) => page::search(reader),
-        ("audit", None) => page::audit(reader),
-        ("device-data", None) => page::device_data(reader),
         _ => page::missing(reader),
     })
 }
@@ -117,16 +134,12 @@ fn of_product(listed: &Listed, below: &str, reader: &Reader<'_>) -> Rendered {
         return feed(listed, reader.view);
     }
     let cohort = below.parse().ok().and_then(|name: CohortName| listed.record.cohort(&name));
-    match (cohort, below) {
+    let page = PRODUCT_PAGES.iter().find(|(name, _)| *name == below).map(|(_, page)| *page);
+    match (cohort, page) {
         (Some(cohort), _) => page::cohort(listed, cohort, reader),
-        (None, "") => page::product(listed, reader),
-        (None, "cohorts") => page::cohorts(listed, reader),
-        (None, "promises") => page::promises(listed, reader),
-        (None, "notices") => page::notices(listed, reader),
-        (None, "updates") => page::updates(listed, reader),
-        (None, "statement") => page::statement(listed, reader),
-        (None, "isolate") => page::care(listed, reader),
-        _ => page::nothing_below(listed, reader),
+        (None, Some(page)) => page(listed, reader),
+        (None, None) if below.is_empty() => page::product(listed, reader),
+        (None, None) => page::nothing_below(listed, reader),
     }
 }
 
@@ -148,4 +161,23 @@ fn digital_link(rest: &str, reader: &Reader<'_>) -> Rendered {
         None => format!("/support/{}", listed.record.product),
     };
     Rendered::redirect(reader.link(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_beside_cohorts_and_products_has_a_name_that_schemas_reserves() {
+        let below: Vec<&str> = PRODUCT_PAGES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(below, CohortName::RESERVED);
+        let beside: Vec<&str> = PAGES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(beside, ProductName::RESERVED);
+        // What has another form can't be a name at all.
+        let parses = |name: &str| name.parse::<CohortName>().is_ok() || name.parse::<ProductName>().is_ok();
+        let of_catalogue = CATALOGUE.iter().filter_map(|(path, _)| path.strip_prefix("/support/"));
+        let of_product = PRODUCT.iter().map(|(name, _)| *name).chain(["record.json"]);
+        let odd: Vec<&str> = of_catalogue.chain(of_product).filter(|name| parses(name)).collect();
+        assert_eq!(odd, [""; 0]);
+    }
 }

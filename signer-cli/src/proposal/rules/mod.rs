@@ -4,6 +4,7 @@
 mod bins;
 mod documents;
 mod family;
+mod names;
 mod promises;
 mod releases;
 mod roles;
@@ -30,6 +31,7 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
     bins::check(&standing)?;
     promises::annulments(&standing)?;
     for family in Family::all(&standing) {
+        names::product(&family)?;
         promises::check(&standing, &family)?;
         releases::check(&standing, &family)?;
     }

@@ -6,7 +6,7 @@ use perennial_schemas::support::{Support, SupportError};
 use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{RoleName, Sha256Digest, Timestamp};
 
-use super::{Family, read};
+use super::{Family, names, read};
 use crate::proposal::{ProposalError, Standing};
 use crate::repository::{Repository, bins};
 use crate::support::gtins;
@@ -79,6 +79,7 @@ fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalE
             record.is_backed_by(annulments).map_err(failed)?;
             gtins::check(standing.repository, before.as_ref().map(|(before, _)| before), &record)?;
             let old = before.as_ref().map(|(before, _)| before);
+            names::cohorts(role, old, &record)?;
             gtins::check_beside(old, &record, || beside(standing, role))?;
             let Some((before, digest)) = before else { return begins(role, &record) };
             record.may_follow(&before, annulments).map_err(failed)?;
