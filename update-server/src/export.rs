@@ -4,7 +4,7 @@
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::{self, DiskError};
 use crate::generation::Generation;
-use crate::support::{Catalogue, View, files};
+use crate::support::{Catalogue, files};
 use perennial_schemas::Timestamp;
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::digest::encode_hex;
@@ -115,7 +115,7 @@ fn fill_pages(
     pages: &PagesOf<'_>,
 ) -> Result<u64, ExportError> {
     let catalogue = Catalogue::read(generation, &Catalogue::default(), blobs)?;
-    let view = View { now: pages.now, base: pages.public };
+    let view = catalogue.view(pages.now, pages.public);
     let mut bytes = 0;
     files::each(&catalogue, &view, |path, content| {
         let place = folder.join(path);

@@ -255,7 +255,8 @@ impl Verified {
             Err(error) => return Self { doubt: Some(chain(&error)), ..empty },
         };
         let sha256 = perennial_schemas::Digest::sha256(&Ring, &signed.bytes);
-        let expires = signed.target.expires;
+        // The page's word holds as long as every role on the way to the record does.
+        let expires = signed.validity.offline_until().unwrap_or(signed.target.expires);
         let lapsed = match expires.date() {
             // On that day it depends on the hour at which the page was made.
             day if day == as_of => page.value["record"]["lapsed"] == Value::Bool(true),

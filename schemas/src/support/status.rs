@@ -70,7 +70,8 @@ pub enum Reminder {
 
 impl Support {
     /// How things stand on `today` for units of `cohort`; without one, for a model as it is sold
-    /// ([`Support::until_on_sale`]). `lapsed` says whether the signatures on the record's own role have expired.
+    /// ([`Support::until_on_sale`]). `lapsed` says whether the signatures on the record's own
+    /// role have expired, or on one above it.
     pub fn status(&self, today: Date, cohort: Option<&CohortName>, lapsed: bool) -> Status {
         let until = if cohort.is_some() { self.until(cohort) } else { self.until_on_sale(today) };
         let (mut early, mut ceased) = (None, None);

@@ -49,7 +49,7 @@ pub struct RecordRef {
     pub sha256: Sha256Digest,
     /// When it last changed.
     pub updated: Timestamp,
-    /// Whether the signatures on its role have expired.
+    /// Whether signatures have expired without which it can't be verified.
     pub lapsed: bool,
 }
 

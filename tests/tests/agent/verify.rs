@@ -127,9 +127,13 @@ fn a_page_of_an_older_or_shorter_record_differs() {
 #[test]
 fn without_a_signed_record_nothing_is_told() {
     let mut desk = Desk::new();
+    desk.maker.repository.snapshot.common.expires = day(90);
+    desk.maker.publish();
+    desk.publish();
     let page = to_text(&desk.summary()).unwrap();
     let (what, _) = desk.verify(b"<html>", &[]).refused(1);
     assert!(what.contains("no support summary"), "{what}");
+    // The timestamp has expired, and nothing that is signed offline.
     desk.clock = day(60);
     let later = to_text(&desk.summary()).unwrap();
     let said = desk.verify(&later, &[]).ends(1);
@@ -154,6 +158,32 @@ fn a_page_that_hides_that_the_record_lapsed_differs() {
     let (record, digest) = desk.maker.recorded();
     let honest = Summary::of(&record, digest, desk.clock.date(), true);
     desk.verify(&to_text(&honest).unwrap(), &[]).ends(1);
+}
+
+/// The record's own role is signed until day 90, the root until day 365.
+#[test]
+fn a_page_that_hides_that_a_role_above_the_record_s_lapsed_differs() {
+    let over = |change: fn(&mut Maker)| {
+        let mut desk = Desk::new();
+        desk.maker.repository.snapshot.common.expires = day(80);
+        change(&mut desk.maker);
+        desk.maker.publish();
+        desk.publish();
+        desk.clock = day(60);
+        desk.verify(&to_text(&desk.summary()).unwrap(), &[])
+    };
+    assert!(over(|_| {}).ends(1).contains("nothing differs"));
+    for expired in [
+        |maker: &mut Maker| maker.repository.snapshot.common.expires = day(59),
+        |maker: &mut Maker| maker.repository.targets().common.expires = day(59),
+        |maker: &mut Maker| {
+            maker.repository.root.common.expires = day(59);
+            maker.repository.publish_root();
+        },
+    ] {
+        let said = over(expired).ends(20);
+        assert!(said.contains("whether the record's signatures have run out: the page says no"), "{said}");
+    }
 }
 
 #[test]

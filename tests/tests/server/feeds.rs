@@ -9,7 +9,7 @@ use perennial_schemas::crypto::Digest;
 use perennial_schemas::support::{Summary, Support};
 use perennial_tests::simulator::{Device, day};
 
-use super::kit::{Wire, get};
+use super::kit::{Kit, Wire, get};
 use super::product::{published, support, support_after};
 
 /// Every address that says until when.
@@ -114,6 +114,29 @@ fn a_feed_that_did_not_change_is_not_sent_again() {
     assert_eq!(get(server.plain[0], "/support/cam/mud.json").status, 404);
 }
 
+/// The product's own role is signed until day 90, the snapshot until day 30: then no reader can verify the record.
+#[test]
+fn a_record_is_confirmed_no_longer_when_a_role_above_it_has_run_out() {
+    let mut kit = published();
+    let server = kit.serve("");
+    let address = server.plain[0];
+    let states = |kit: &Kit, at: i64| {
+        kit.clock.set(day(at));
+        let summary = Summary::parse(&get(address, "/support/cam/summary.json").body).unwrap();
+        let page = get(address, "/support/cam").text().contains("No longer confirmed");
+        let audit: serde_json::Value =
+            serde_json::from_slice(&get(address, "/support/audit.json").body).unwrap();
+        (summary.record.lapsed, page, audit["lapsed"][0]["signed_until"].as_str().map(str::to_owned))
+    };
+    assert_eq!(states(&kit, 29), (false, false, None));
+    assert_eq!(states(&kit, 31), (true, true, Some(day(30).to_string())));
+    kit.repository.snapshot.common.expires = day(60);
+    let bundle = kit.publish("renewed.bundle");
+    kit.ingest(&bundle).ok();
+    assert_eq!(states(&kit, 32), (false, false, None), "its signers stand by it again");
+    assert_eq!(states(&kit, 61), (true, true, Some(day(60).to_string())));
+}
+
 #[test]
 fn shops_ask_for_what_changed_and_a_mistyped_day_is_refused() {
     let kit = published();
@@ -123,8 +146,8 @@ fn shops_ask_for_what_changed_and_a_mistyped_day_is_refused() {
     assert_eq!((rows(""), rows("?changed-since=2026-11-01"), rows("?changed-since=2026-11-02")), (2, 2, 1));
     let refused = get(server.plain[0], "/support/products.json?changed-since=yesterday");
     assert_eq!((refused.status, refused.text()), (400, "changed-since is a day, such as 2026-11-22\n"));
-    // Its signatures run out, so it reads otherwise from then on, although nobody wrote anything.
-    let ends = kit.repository.roles["cam"].common.expires;
+    // Signatures run out, the snapshot's first, so it reads otherwise from then on, although nobody wrote anything.
+    let ends = kit.repository.snapshot.common.expires;
     kit.clock.set(ends.plus_days(2));
     let since = |days: i64| rows(&format!("?changed-since={}", ends.plus_days(days).date()));
     assert_eq!((since(-1), since(1)), (2, 1));

@@ -25,6 +25,8 @@ pub(crate) struct Catalogue {
     pub(crate) index: Index,
     /// The number of the generation that it was made from; 0 before the first.
     pub(crate) generation: u64,
+    /// When the first of the roles above every product's expires; `None` before the first generation.
+    held_until: Option<Timestamp>,
 }
 
 /// A product with what it was read from.
@@ -67,7 +69,9 @@ impl Catalogue {
         }
         let unpromised = small.keys().filter(|name| !generation.support.contains_key(**name));
         let unpromised = unpromised.filter_map(|name| name.parse().ok()).collect();
-        Ok(Self::with(products, unpromised, generation.number))
+        let above = ["root", "targets", "snapshot"].map(|role| generation.expiries.get(role).copied());
+        let held_until = above.into_iter().flatten().min();
+        Ok(Self { held_until, ..Self::with(products, unpromised, generation.number) })
     }
 
     /// A catalogue of these products.
@@ -86,7 +90,13 @@ impl Catalogue {
         generation: u64,
     ) -> Self {
         let index = Index::of(products.values().map(|kept| &kept.listed));
-        Self { products, unpromised, index, generation }
+        Self { products, unpromised, index, generation, held_until: None }
+    }
+
+    /// How it is looked at, at `now`, on a server with the public address `base`.
+    pub(crate) fn view<'a>(&self, now: Timestamp, base: &'a str) -> View<'a> {
+        // Without a generation there is nothing that could run out.
+        View { now, base, held_until: self.held_until.unwrap_or(now) }
     }
 
     /// The product of that name.

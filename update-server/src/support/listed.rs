@@ -14,7 +14,7 @@ pub(crate) struct Listed {
     pub(crate) record: Support,
     /// SHA-256 of the record's file.
     pub(crate) sha256: Sha256Digest,
-    /// When the signatures on the product's role expire: past it nobody renews the record.
+    /// When the signatures on the product's own role expire: past it nobody renews the record.
     pub(crate) signed_until: Timestamp,
     /// Releases that any channel offers or has withdrawn, newest first.
     pub(crate) updates: Vec<Update>,
@@ -39,17 +39,24 @@ pub(crate) struct View<'a> {
     /// The server's public address, without a closing slash: `https://updates.maker.example`. Empty where it isn't
     /// configured: then links are relative to the host.
     pub(crate) base: &'a str,
+    /// When the first of the roles above every product's expires: root, targets or the snapshot.
+    pub(crate) held_until: Timestamp,
 }
 
 impl Listed {
     /// The record as it reads on the day of the view.
     pub(crate) fn summary(&self, view: &View<'_>) -> Summary {
-        Summary::of(&self.record, self.sha256, view.now.date(), self.lapsed(view.now))
+        Summary::of(&self.record, self.sha256, view.now.date(), self.lapsed(view))
     }
 
-    /// Whether the signatures on the record's role have run out.
-    pub(crate) fn lapsed(&self, now: Timestamp) -> bool {
-        self.signed_until < now
+    /// Whether signatures have run out without which no reader can verify the record.
+    pub(crate) fn lapsed(&self, view: &View<'_>) -> bool {
+        self.verifies_until(view) < view.now
+    }
+
+    /// Until when a reader can verify the record: as long as every role on the way to it holds.
+    pub(crate) fn verifies_until(&self, view: &View<'_>) -> Timestamp {
+        self.signed_until.min(view.held_until)
     }
 
     /// The newest update on offer: that of channel `stable`, where it offers one.

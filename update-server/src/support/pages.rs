@@ -2,7 +2,7 @@
 //! rendered before somebody asks.
 
 use super::routes::{self, Query};
-use super::{Catalogue, Rendered, View, words};
+use super::{Catalogue, Rendered, words};
 use crate::blobs::digest_of;
 use crate::site::{Caching, Content, Entry, Kind};
 use hyper::header::HeaderValue;
@@ -78,7 +78,7 @@ impl Pages {
         if keep && let Some(ready) = self.shelf(now).get(&key) {
             return Some(ready);
         }
-        let view = View { now, base: &self.base };
+        let view = self.catalogue.view(now, &self.base);
         let rendered = self.catalogue.answer(path, query, accept_language, &view)?;
         let ready = Arc::new(Ready::new(path, rendered, &self.caching));
         if keep && ready.status == 200 {

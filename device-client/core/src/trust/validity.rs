@@ -15,6 +15,7 @@ use perennial_schemas::tuf::Role;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Validity {
     files: Vec<(String, Timestamp)>,
+    offline_until: Option<Timestamp>,
     bound: Timestamp,
 }
 
@@ -23,15 +24,17 @@ pub(super) struct Times {
     pub(super) file: String,
     pub(super) expires: Timestamp,
     pub(super) signed_at: Option<Timestamp>,
+    pub(super) is_offline: bool,
 }
 
 impl Times {
     pub(super) fn offline(file: &str, role: &impl Role) -> Self {
-        Self { file: file.into(), expires: role.expires(), signed_at: role.common().signed_at }
+        let signed_at = role.common().signed_at;
+        Self { file: file.into(), expires: role.expires(), signed_at, is_offline: true }
     }
 
     pub(super) fn online(file: &str, role: &impl Role) -> Self {
-        Self { signed_at: None, ..Self::offline(file, role) }
+        Self { signed_at: None, is_offline: false, ..Self::offline(file, role) }
     }
 }
 
@@ -46,7 +49,8 @@ impl Validity {
             .filter(|signed_at| earliest.is_some_and(|earliest| *signed_at < earliest))
             .max()
             .unwrap_or(Timestamp::EPOCH);
-        Self { files: files.into_iter().map(|times| (times.file, times.expires)).collect(), bound }
+        let offline_until = files.iter().filter(|times| times.is_offline).map(|times| times.expires).min();
+        Self { offline_until, bound, files: files.into_iter().map(|times| (times.file, times.expires)).collect() }
     }
 
     /// The time that counts where the clock says `clock`: never before the newest offline signature.
@@ -57,6 +61,11 @@ impl Validity {
     /// The lower bound of the time that the offline signatures give.
     pub fn lower_bound(&self) -> Timestamp {
         self.bound
+    }
+
+    /// When the first file of the set expires that is signed offline: until then its signers stand by all of it.
+    pub fn offline_until(&self) -> Option<Timestamp> {
+        self.offline_until
     }
 
     /// When the first file of the set expires.

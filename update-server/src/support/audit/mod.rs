@@ -132,16 +132,16 @@ pub(crate) struct Lacking<'a> {
 
 /// `/support/audit.json`.
 pub(crate) fn json(catalogue: &Catalogue, view: &View<'_>, _: &Query) -> Rendered {
-    let audit = Audit::of(catalogue, view.now, Rules::default());
+    let audit = Audit::of(catalogue, view, Rules::default());
     // What an audit consists of can be written down; an empty answer would be seen at once.
     Rendered::new("application/json", serde_json::to_vec(&audit).unwrap_or_default())
 }
 
 impl<'a> Audit<'a> {
-    /// Looks at every product as of `now`.
-    pub(crate) fn of(catalogue: &'a Catalogue, now: Timestamp, rules: Rules) -> Self {
-        let today = now.date();
-        let all: Vec<Seen<'a>> = catalogue.products().map(|listed| Seen::new(listed, now)).collect();
+    /// Looks at every product.
+    pub(crate) fn of(catalogue: &'a Catalogue, view: &View<'_>, rules: Rules) -> Self {
+        let today = view.now.date();
+        let all: Vec<Seen<'a>> = catalogue.products().map(|listed| Seen::new(listed, view)).collect();
         let mut ending: Vec<_> = all.iter().filter_map(|seen| seen.ending(today, rules)).collect();
         ending.sort_by_key(|ending| ending.guaranteed_until);
         let mut open: Vec<_> = all.iter().flat_map(|seen| seen.open(today)).collect();
@@ -175,15 +175,18 @@ struct Seen<'a> {
     status: Status,
     /// That of each cohort, and of the model.
     all: Vec<Status>,
+    /// Until when a reader can verify the record.
+    signed_until: Timestamp,
 }
 
 impl<'a> Seen<'a> {
-    fn new(listed: &'a Listed, now: Timestamp) -> Self {
-        let (record, today, lapsed) = (&listed.record, now.date(), listed.lapsed(now));
+    fn new(listed: &'a Listed, view: &View<'_>) -> Self {
+        let (record, today, lapsed) = (&listed.record, view.now.date(), listed.lapsed(view));
         let status = record.status(today, None, lapsed);
         let cohorts = record.cohorts.iter().map(|cohort| record.status(today, Some(&cohort.name), lapsed));
         let which = Which { product: record.product.as_str(), name: record.display_name() };
-        Self { listed, which, all: cohorts.chain([status.clone()]).collect(), status }
+        let signed_until = listed.verifies_until(view);
+        Self { listed, which, all: cohorts.chain([status.clone()]).collect(), status, signed_until }
     }
 
     /// Whether some unit still has a promise that its maker hasn't given up.
@@ -241,7 +244,7 @@ impl<'a> Seen<'a> {
     fn lapsed(&self) -> Option<Lapsed<'a>> {
         let lapsed = self.all.iter().filter(|status| status.state == State::Lapsed);
         let promised_until = lapsed.map(|status| status.until).max()?;
-        Some(Lapsed { which: self.which, promised_until, signed_until: self.listed.signed_until })
+        Some(Lapsed { which: self.which, promised_until, signed_until: self.signed_until })
     }
 
     fn lacking(&self) -> Option<Lacking<'a>> {

@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::support::feeds::tests::{every_case, rich, update};
-use crate::support::tests::date;
+use crate::support::tests::{date, view};
 
 fn audit(listed: Vec<Listed>, day: &str, check: impl FnOnce(&Audit<'_>)) {
     let catalogue = Catalogue::of(listed);
-    let audit = Audit::of(&catalogue, date(day).start(), Rules::default());
+    let audit = Audit::of(&catalogue, &view(day), Rules::default());
     check(&audit);
     // What is found can be written and printed, whatever it is.
     assert!(serde_json::to_string(&audit).unwrap().contains("perennial.support-audit/1"));
@@ -110,13 +110,18 @@ fn what_was_annulled_has_lapsed_or_is_lacking_is_listed() {
     audit(case("lapsed"), "2028-01-02", |audit| {
         assert_eq!(audit.lapsed[0].promised_until, date("2033-06-30"))
     });
+    // No signature on the record's own role has run out, but one above it: nobody can verify the record any more.
+    let ended = View { held_until: date("2027-11-30").start(), ..view("2027-12-01") };
+    let catalogue = Catalogue::of(case("two cohorts"));
+    let found = Audit::of(&catalogue, &ended, Rules::default());
+    assert_eq!(found.lapsed.iter().map(|lapsed| lapsed.signed_until).collect::<Vec<_>>(), [ended.held_until]);
     audit(case("lapsed"), "2033-07-01", |audit| assert!(audit.lapsed.is_empty(), "nothing to sign any more"));
     audit(case("no cohort, no model"), "2027-06-01", |audit| {
         assert_eq!(audit.lacking[0].lacks, ["statement", "maker", "model", "gtin"]);
     });
     let mut catalogue = Catalogue::of([rich()]);
     catalogue.unpromised.insert("mystery".parse().unwrap());
-    let audit = Audit::of(&catalogue, date("2027-06-01").start(), Rules::default());
+    let audit = Audit::of(&catalogue, &view("2027-06-01"), Rules::default());
     assert_eq!(
         (audit.lacking[0].which.product, &audit.lacking[0].lacks[..]),
         ("mystery", &["promise", "contact"][..])

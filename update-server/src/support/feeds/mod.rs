@@ -42,7 +42,7 @@ pub(crate) fn page(listed: &Listed) -> String {
 
 /// How things stand for the model as it is sold, or for a cohort.
 fn standing(listed: &Listed, view: &View<'_>, cohort: Option<&CohortName>) -> Status {
-    listed.record.status(view.now.date(), cohort, listed.lapsed(view.now))
+    listed.record.status(view.now.date(), cohort, listed.lapsed(view))
 }
 
 /// The last day with updates for formats that know one date only: the promised one, or an earlier one on which the maker

@@ -10,8 +10,8 @@ use maud::{Markup, html};
 const ROWS: usize = 12;
 
 pub(crate) fn audit(reader: &Reader<'_>) -> Rendered {
-    let (speech, now) = (&reader.speech, reader.view.now);
-    let audit = Audit::of(reader.catalogue, now, Rules::default());
+    let speech = &reader.speech;
+    let audit = Audit::of(reader.catalogue, reader.view, Rules::default());
     let intro = [
         ("products", html! { (speech.count("product", audit.products as u64)) }),
         ("n", html! { (audit.on_sale) }),

@@ -13,14 +13,12 @@ pub(super) const ROWS: usize = 15;
 impl Listed {
     /// How things stand on the day of the view, for all units as they are sold.
     pub(super) fn status(&self, reader: &Reader<'_>) -> Status {
-        let now = reader.view.now;
-        self.record.status(now.date(), None, self.lapsed(now))
+        self.record.status(reader.view.now.date(), None, self.lapsed(reader.view))
     }
 
     /// The same for one cohort.
     pub(super) fn status_of(&self, cohort: &Cohort, reader: &Reader<'_>) -> Status {
-        let now = reader.view.now;
-        self.record.status(now.date(), Some(&cohort.name), self.lapsed(now))
+        self.record.status(reader.view.now.date(), Some(&cohort.name), self.lapsed(reader.view))
     }
 
     /// The path of its page, or of one below.
