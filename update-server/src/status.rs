@@ -7,7 +7,7 @@ use crate::generation::Served;
 use crate::ingest::Reason;
 use crate::refusals::{Last, Refused, Tally};
 use crate::store::{Store, StoreError};
-use crate::support::feeds::contacts::{SECURITY_TXT, ends};
+use crate::support::feeds::contacts::{NOTICE_DAYS, SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -211,7 +211,7 @@ fn expiries(status: &Status, alarms: &mut Vec<Alarm>) {
                 (CERTIFICATE_DAYS, "renew it; the server takes the new files up by itself")
             }
             SECURITY_TXT => {
-                (14, "it lasts as long as the first record in it: that product's signers must sign again")
+                (NOTICE_DAYS, "it lasts as long as the first record in it: that product's signers must sign again")
             }
             "root" => (30, "its signers must sign the next one: perennial-signer root rotate, or archive"),
             "snapshot" => {

@@ -182,6 +182,42 @@ fn security_txt_lasts_as_long_as_the_records_and_runs_out_loudly() {
 }
 
 #[test]
+fn check_config_warns_of_a_security_txt_that_readers_could_not_use() {
+    let bare = Kit::new();
+    let warnings = |kit: &Kit, public: &str| {
+        let config = kit.path("server.toml");
+        let state = format!("state = {:?}\n", kit.state().to_str().unwrap());
+        std::fs::write(&config, format!("{state}[serve]\npublic = {public:?}\n")).unwrap();
+        let config = config.to_str().unwrap();
+        let said = kit.command(["check-config", "--config", config]).ok();
+        assert!(said.ends_with("server.toml is in order.\n"), "{said}");
+        let json = kit.command(["check-config", "--config", config, "--json"]).ok();
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let warnings = json["warnings"].as_array().unwrap().iter();
+        let warnings: Vec<String> =
+            warnings.map(|warning| warning["what"].as_str().unwrap().to_owned()).collect();
+        for warning in &warnings {
+            assert!(said.contains(&format!("Warning: {warning}\n")), "{said}");
+        }
+        warnings.join("; ")
+    };
+    let https = "https://updates.maker.example";
+    assert!(warnings(&bare, https).contains("nobody is named as a contact"), "{}", warnings(&bare, https));
+    let kit = published();
+    assert_eq!(warnings(&kit, https), "");
+    assert!(warnings(&kit, "").contains("2.5.2"));
+    assert!(warnings(&kit, "http://updates.maker.example").contains("over https only"));
+    let ends = kit.repository.roles["cam"].common.expires;
+    for (day, what) in [(-13, "expires at"), (1, "expired at")] {
+        kit.clock.set(ends.plus_days(day));
+        assert_eq!(warnings(&kit, https).split(&format!("security.txt {what} {ends}")).count(), 2, "{day}");
+    }
+    kit.clock.set(day(1));
+    let _running = kit.serve("");
+    assert_eq!(warnings(&kit, https), "", "the running server tells what it serves");
+}
+
+#[test]
 fn an_audit_reads_the_same_from_a_running_server_and_from_its_state() {
     let kit = published();
     let state = kit.state();

@@ -1,12 +1,13 @@
 //! `check-config`: whether a configuration could be served, without serving it; or the reference of all keys.
 
-use super::{load_config, report};
+use super::{current_if_any as current, load_config, report};
 use crate::admin::socket_fits;
 use crate::config::{Config, KEYS, reference};
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::keys::FileKey;
 use crate::state::State;
+use crate::support::feeds::contacts;
 use crate::tls::Certificates;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -29,6 +30,14 @@ struct Checked {
     config: PathBuf,
     ok: bool,
     certificate_expires: Option<perennial_schemas::Timestamp>,
+    warnings: Vec<Warning>,
+}
+
+/// Something that can be served, and not as it should be.
+#[derive(Debug, Serialize)]
+struct Warning {
+    what: String,
+    hint: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,10 +60,28 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     };
     let config = load_config(path)?;
     let certificate_expires = check_files(&config)?;
-    let checked = Checked { config: path.clone(), ok: true, certificate_expires };
+    let mut text = String::new();
+    let warnings: Vec<Warning> = doubts(&config, io).into_iter().map(|[what, hint]| Warning { what, hint }).collect();
+    for Warning { what, hint } in &warnings {
+        text += &format!("Warning: {what}\n         {hint}\n");
+    }
+    let checked = Checked { config: path.clone(), ok: true, certificate_expires, warnings };
     let until =
         certificate_expires.map_or(String::new(), |until| format!("; the certificate lasts until {until}"));
-    report(io, arguments.json, &checked, &format!("{} is in order{until}.", path.display()))
+    text += &format!("{} is in order{until}.", path.display());
+    report(io, arguments.json, &checked, &text)
+}
+
+/// What the pages of this server would lack. A state that can't be read now, as another command is at work there, says
+/// nothing of them.
+fn doubts(config: &Config, io: &Io<'_>) -> Vec<[String; 2]> {
+    match current(&State::at(&config.state)) {
+        Ok(current) => {
+            let generation = current.as_ref().map(|(generation, _)| generation);
+            contacts::doubts(generation, &config.serve.public, (io.now)())
+        }
+        Err(_) => Vec::new(),
+    }
 }
 
 /// The files that the configuration names: state folder, key, certificate.

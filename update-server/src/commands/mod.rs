@@ -66,17 +66,21 @@ fn state_failure(error: &StateError) -> Failure {
 
 /// The generation that is served with its timestamp, from the running server or from the state that it left.
 fn current(state: &State) -> Result<(Generation, Vec<u8>), Failure> {
+    current_if_any(state)?
+        .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))
+}
+
+/// The same; `None` before the first, where no server runs.
+fn current_if_any(state: &State) -> Result<Option<(Generation, Vec<u8>)>, Failure> {
     match state.hold() {
         Ok(held) => {
             let store = |error| Failure::of(&error, "restart the server, or restore the state folder");
             let served = served(&held.store).map_err(store)?;
-            let served = served
-                .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))?;
-            Ok((served.generation, served.timestamp))
+            Ok(served.map(|served| (served.generation, served.timestamp)))
         }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
             let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/generation", None)?;
-            whole(&answer)
+            whole(&answer).map(Some)
         }
         Err(error) => Err(state_failure(&error)),
     }

@@ -62,6 +62,38 @@ pub(crate) fn ends(generation: &Generation, now: Timestamp) -> BTreeMap<String, 
     generation.expiries.clone().into_iter().chain(own).collect()
 }
 
+/// Days before the file expires on which somebody should have seen to it.
+pub(crate) const NOTICE_DAYS: i64 = 14;
+
+/// What keeps the file from being of use to a reader, and what to do about it. `generation` is what is served, where
+/// anything is; `base` is the server's public address, or empty.
+pub(crate) fn doubts(generation: Option<&Generation>, base: &str, now: Timestamp) -> Vec<[String; 2]> {
+    let mut doubts = Vec::new();
+    let mut doubt = |what: String, hint: &str| doubts.push([what, hint.to_owned()]);
+    let address = "set serve.public to the address under which the world reaches this server: https://updates.maker.example";
+    if base.is_empty() {
+        let what = "security.txt can't say which address it belongs to (RFC 9116, 2.5.2), as serve.public isn't set";
+        doubt(what.into(), address);
+    } else if !base.starts_with("https://") {
+        doubt(format!("security.txt counts over https only (RFC 9116, 3), and serve.public is {base}"), address);
+    }
+    let own = generation.and_then(|generation| ends(generation, now).remove(SECURITY_TXT));
+    let renew = "the signers of the product whose record runs out first must sign again; perennial-server status names it";
+    match own {
+        None => doubt(
+            "there is no security.txt: no product with a support record is served, so nobody is named as a contact"
+                .into(),
+            "ingest a bundle with one: perennial-signer product add makes a record with its contact",
+        ),
+        Some(end) if end < now => {
+            doubt(format!("security.txt expired at {end}, and nobody may rely on it (RFC 9116, 2.5.5)"), renew)
+        }
+        Some(end) if end < now.plus_days(NOTICE_DAYS) => doubt(format!("security.txt expires at {end}"), renew),
+        Some(_) => {}
+    }
+    doubts
+}
+
 /// When the file of these products expires, by when the signatures on their records do: with the first that its maker
 /// still renews, or else with the last. `None` without products.
 fn expires(ends: impl Iterator<Item = Timestamp> + Clone, now: Timestamp) -> Option<Timestamp> {
