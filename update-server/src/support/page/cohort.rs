@@ -2,7 +2,7 @@
 
 use super::Reader;
 use super::frame::Frame;
-use super::parts::{above, cohort_row, mark, source, turn};
+use super::parts::{above, cohort_row, mark, source, statement_link, turn};
 use super::product::{title, who};
 use crate::support::words::Speech;
 use crate::support::{Listed, Rendered};
@@ -42,6 +42,7 @@ pub(crate) fn cohort(listed: &Listed, cohort: &Cohort, reader: &Reader<'_>) -> R
                 (speech.fill("cohorts.to-model", &[("name", speech.own(record.display_name(), 200))]))
             }
         }
+        (statement_link(listed, reader))
         (source(listed, reader))
     };
     let title = title(&name, &status, reader);

@@ -30,6 +30,16 @@ impl Listed {
     }
 }
 
+/// A link to the statement of compliance, where there is one: on every page that a label's code may lead to.
+pub(super) fn statement_link(listed: &Listed, reader: &Reader<'_>) -> Markup {
+    let compliance = listed.record.compliance.as_ref();
+    html! {
+        @if compliance.is_some_and(|compliance| !compliance.statements.is_empty()) {
+            p { a href=(reader.link(&listed.path("statement"))) { (reader.speech.say("files.statement")) } }
+        }
+    }
+}
+
 /// A state by word and shape: never by colour alone.
 pub(super) fn mark(state: State, small: bool, speech: &Speech) -> Markup {
     let class = format!("state {}{}", state.as_str(), if small { " small" } else { "" });

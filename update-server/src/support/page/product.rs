@@ -4,7 +4,7 @@
 use super::Reader;
 use super::frame::Frame;
 use super::history::{notice_section, promise_section, update_item, update_section};
-use super::parts::{cohort_row, mark, source};
+use super::parts::{cohort_row, mark, source, statement_link};
 use crate::support::feeds::linked;
 use crate::support::routes::PRODUCT;
 use crate::support::{Listed, Rendered, words};
@@ -292,14 +292,10 @@ fn cohort_section(listed: &Listed, reader: &Reader<'_>) -> Markup {
 fn files(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
     let speech = &reader.speech;
     let (labels, feeds): (Vec<_>, Vec<_>) = PRODUCT.iter().partition(|(name, _)| name.starts_with("label"));
-    let statements =
-        listed.record.compliance.as_ref().is_some_and(|compliance| !compliance.statements.is_empty());
     html! {
         section aria-labelledby="files" {
             h2 #files { (speech.say("files.title")) }
-            @if statements {
-                p { a href=(reader.link(&listed.path("statement"))) { (speech.say("files.statement")) } }
-            }
+            (statement_link(listed, reader))
             // A label carries an address, so there is none where the server doesn't know its own.
             @if !reader.view.base.is_empty() {
                 h3 { (speech.say("files.label")) }

@@ -232,7 +232,15 @@ fn a_statement_keeps_the_date_of_the_first_supply() {
         date: date("2026-01-05"),
     };
     let compliance = perennial_schemas::support::Compliance { statements: vec![statement] };
+    // A label's code leads to the product or to one of its cohorts.
+    let links = |listed: &Listed, page: &str| {
+        let catalogue = Catalogue::of([listed.clone()]);
+        text(&get(&catalogue, page, &view("2027-06-15"))).contains("href=\"/support/glow/statement\"")
+    };
+    let pages = ["/support/glow", "/support/glow/y2026"];
+    assert!(!pages.iter().any(|page| links(&listed, page)), "there is none yet");
     listed.record = Support { compliance: Some(compliance), ..listed.record };
+    assert!(pages.iter().all(|page| links(&listed, page)));
     let catalogue = Catalogue::of([listed]);
     let plain = read(&text(&get(&catalogue, "/support/glow/statement", &view("2027-06-15"))));
     for said in [
