@@ -98,6 +98,7 @@ fn what(at: &[String]) -> String {
         ["support", "promises", number, rest @ ..] => part("promise", number, rest),
         ["support", "notices", number, rest @ ..] => part("notice", number, rest),
         ["support", "annulled", number, rest @ ..] => part("annulment", number, rest),
+        ["updates", number, rest @ ..] => part("update", number, rest),
         ["support", "contact", rest @ ..] => format!("the contact for security problems ({})", path(rest)),
         rest => standing(rest),
     }

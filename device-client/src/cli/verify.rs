@@ -1,16 +1,18 @@
 //! `support verify`: what a support page says, compared with the record that the maker signed. For anybody: it needs the
 //! maker's root and nothing else, keeps nothing, and trusts no server.
 
+mod updates;
+
 use std::fmt;
 use std::path::PathBuf;
 
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::lookup::{LookedUp, look_up};
+use perennial_device_core::lookup::{LookUp, LookedUp};
 use perennial_device_core::port::Fetch;
 use perennial_device_core::session::SessionError;
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::support::{Summary, Support};
+use perennial_schemas::support::{Summary, Support, Update};
 use perennial_schemas::{Date, Document, Json, ProductName, Sha256Digest, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
@@ -25,7 +27,7 @@ use crate::http::{HttpClient, HttpOptions, Proxies, Roots, Url};
 /// Days that a page may be behind: it is made anew each day, and caches keep it for some hours.
 const PAGE_DAYS: i64 = 2;
 /// What a server adds to the summary from the releases, which the record says nothing of.
-const FROM_RELEASES: &str = "updates";
+const UPDATES: &str = "updates";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -56,9 +58,9 @@ struct Verified {
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<Record>,
     differences: Vec<Difference>,
-    /// Fields that the page adds from elsewhere than the record.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_compared: Vec<&'static str>,
+    /// Why the updates on the page weren't compared with the signed releases, where they weren't.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updates_not_compared: Option<String>,
     /// Why it can't be told, where nothing differs.
     #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<String>,
@@ -78,6 +80,13 @@ struct Page {
     value: Value,
     product: ProductName,
     as_of: Date,
+}
+
+/// What the maker signed of a product.
+struct Signed {
+    record: LookedUp,
+    /// The updates, where the page lists any; or why they can't be told.
+    updates: Option<Result<Vec<Update>, String>>,
 }
 
 /// Where the page is, and what it is said to be about.
@@ -126,7 +135,7 @@ pub(super) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<u8, CliError
     })?;
     let mut source = Source::open(&server, &client)
         .map_err(|error| CliError::with_hint(&error, "name a server, a folder or a bundle with --server"))?;
-    let (signed, doubt) = signed_record(&mut source, &root, &page.product, now)?;
+    let (signed, doubt) = signed(&mut source, &root, &page, now)?;
     let mut verified = Verified::of(&page, signed.as_ref());
     if stale {
         verified.differences.insert(0, other_day(page.as_of, now.date()));
@@ -195,24 +204,30 @@ impl Page {
     }
 }
 
-/// The record, verified from the root on; and what keeps it from being surely the newest.
+/// What was signed, verified from the root on; and what keeps it from being surely the newest.
 ///
 /// Metadata that has expired is read as of the newest offline signature: then the record is signed, and perhaps not the
 /// last word.
-fn signed_record(
+fn signed(
     source: &mut dyn Fetch,
     root: &[u8],
-    product: &ProductName,
+    page: &Page,
     now: Timestamp,
-) -> Result<(Option<LookedUp>, Option<String>), CliError> {
+) -> Result<(Option<Signed>, Option<String>), CliError> {
     let failed = |error: &SessionError| {
         let hint =
             "nothing can be told without the signed record: check --root and --server, or try again later";
         CliError::with_hint(error, hint)
     };
-    let path =
-        Support::path(product).map_err(|error| CliError::with_hint(&error, "check the product's name"))?;
-    let mut look = |now| look_up(source, root, &path, Support::MAX_LENGTH, now, &Ring);
+    let path = Support::path(&page.product)
+        .map_err(|error| CliError::with_hint(&error, "check the product's name"))?;
+    let mut look = |now| -> Result<Option<Signed>, SessionError> {
+        let mut look = LookUp::open(source, root, now, &Ring)?;
+        let Some(record) = look.get(&path, Support::MAX_LENGTH)? else { return Ok(None) };
+        let lists = page.value.get(UPDATES).is_some();
+        let updates = lists.then(|| updates::signed(&mut look, &page.product, &record.target.role));
+        Ok(Some(Signed { record, updates }))
+    };
     match look(now) {
         Ok(found) => Ok((found, None)),
         Err(error) if error.code() == FailureCode::Expired => {
@@ -224,18 +239,15 @@ fn signed_record(
 }
 
 impl Verified {
-    fn of(page: &Page, signed: Option<&LookedUp>) -> Self {
+    fn of(page: &Page, signed: Option<&Signed>) -> Self {
         let (product, as_of) = (page.product.clone(), page.as_of);
-        let not_compared =
-            if page.value.get(FROM_RELEASES).is_some() { vec![FROM_RELEASES] } else { Vec::new() };
-        let verdict = "";
         let empty = Self {
-            verdict,
+            verdict: "",
             product,
             as_of,
             record: None,
             differences: Vec::new(),
-            not_compared,
+            updates_not_compared: None,
             doubt: None,
         };
         let plain = |words: String| Difference { field: "record".into(), page: None, record: None, words };
@@ -246,6 +258,7 @@ impl Verified {
             );
             return Self { differences: vec![plain(words)], ..empty };
         };
+        let Signed { record: signed, updates } = signed;
         let support = match Support::parse(&signed.bytes) {
             Ok(support) if support.product == page.product => support,
             Ok(other) => {
@@ -263,14 +276,20 @@ impl Verified {
             day => day < as_of,
         };
         let own = Summary::of(&support, sha256, as_of, lapsed);
-        let mut shown = page.value.clone();
-        if let Some(fields) = shown.as_object_mut() {
-            fields.remove(FROM_RELEASES);
-        }
-        let mut found = match serde_json::to_value(&own) {
-            Ok(value) => differences(&shown, &value),
+        let (mut shown, mut updates_not_compared) = (page.value.clone(), None);
+        let mut whole = match serde_json::to_value(&own) {
+            Ok(whole) => whole,
             Err(error) => return Self { doubt: Some(chain(&error)), ..empty },
         };
+        match updates.as_ref().map(|updates| updates.as_ref().map(|updates| serde_json::json!(updates))) {
+            Some(Ok(updates)) => whole[UPDATES] = updates,
+            Some(Err(why)) => {
+                updates_not_compared = Some(why.clone());
+                shown.as_object_mut().and_then(|fields| fields.remove(UPDATES));
+            }
+            None => {}
+        }
+        let mut found = differences(&shown, &whole);
         if let Err(error) = support.is_backed_by(&signed.annulments) {
             found.insert(0, plain(format!("the signed record itself breaks a rule: {error}")));
         }
@@ -281,7 +300,7 @@ impl Verified {
             sentence: own.sentence,
             signed_until: expires,
         };
-        Self { record: Some(record), differences: found, ..empty }
+        Self { record: Some(record), differences: found, updates_not_compared, ..empty }
     }
 
     fn judge(&mut self, doubt: Option<String>) {
@@ -323,12 +342,13 @@ impl fmt::Display for Verified {
             )?;
             writeln!(f, "  {sentence}")?;
         }
-        for field in &self.not_compared {
-            writeln!(f, "Not compared: {field}, which come from the releases and not from the record.")?;
+        if let Some(why) = &self.updates_not_compared {
+            writeln!(f, "Not compared: the updates, as the signed releases can't be told: {why}.")?;
         }
         match (self.verdict, &self.doubt) {
             ("same", _) => {
-                writeln!(f, "Same: the page says what the maker signed, in every field of the record.")
+                let of = if self.updates_not_compared.is_some() { " of the record" } else { "" };
+                writeln!(f, "Same: the page says what the maker signed, in every field{of}.")
             }
             ("differs", _) => {
                 writeln!(f, "Differs: the page does not say what the maker signed.")?;

@@ -13,6 +13,7 @@
 //! | [`follow`] | what may follow what |
 //! | [`status`], [`words`] | supported, ends soon, ended; and how English says so |
 //! | [`summary`] | the record on a day, as pages and feeds render it |
+//! | [`update`] | the updates that a product got, as they stand beside it |
 //! | [`on_device`] | the same on a device, for its own cohort |
 
 pub mod cohort;
@@ -26,6 +27,7 @@ pub mod on_device;
 pub mod promise;
 pub mod status;
 pub mod summary;
+pub mod update;
 pub mod words;
 
 use alloc::collections::BTreeSet;
@@ -52,6 +54,7 @@ pub use on_device::{OnDevice, RefusedRecord};
 pub use promise::{Annulment, Promise, Replacement, UpdateKind};
 pub use status::{Left, Reminder, State, Status};
 pub use summary::Summary;
+pub use update::Update;
 
 /// Promises that are bound to cohorts: a reader that took them for everybody's would name a date that is too late.
 const COHORTS_FEATURE: &str = "cohorts";

@@ -91,7 +91,7 @@ fn a_device_updates_from_the_real_server_over_tls() {
         let args = ["perennial-device", "support", "verify", &page, "--root", &root, "--ca", &ca];
         let said = run(args.map(Into::into), day(1)).ok();
         assert!(
-            said.contains("Same: the page says what the maker signed, in every field of the record."),
+            said.contains("Same: the page says what the maker signed, in every field."),
             "{said}"
         );
         let said = run(args.map(Into::into), day(8)).ends(20);

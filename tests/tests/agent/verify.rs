@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::signed::to_text;
-use perennial_schemas::support::{Promise, Summary};
+use perennial_schemas::release::Release;
+use perennial_schemas::support::{Promise, Summary, Update};
+use perennial_schemas::Document;
 use perennial_tests::maker::Maker;
 use perennial_tests::simulator::day;
 use serde_json::Value;
@@ -68,7 +70,7 @@ fn an_honest_page_says_the_same() {
     let desk = Desk::new();
     let said = desk.verify(&to_text(&desk.summary()).unwrap(), &[]).ok();
     assert!(
-        said.contains("Same: the page says what the maker signed, in every field of the record."),
+        said.contains("Same: the page says what the maker signed, in every field."),
         "{said}"
     );
     assert!(said.contains("until at least 31 December 2038"), "{said}");
@@ -106,6 +108,48 @@ fn a_page_that_says_something_else_differs_in_plain_words() {
         let said = desk.spoilt(change).ends(20);
         assert!(said.contains("Differs:") && said.contains(field), "{field}: {said}");
     }
+}
+
+#[test]
+fn the_updates_on_a_page_are_compared_with_the_signed_releases() {
+    let mut desk = Desk::new();
+    desk.maker.release("1.0.0", 1, b"the first image");
+    desk.maker.release("1.1.0", 1, b"the second image");
+    desk.maker.withdraw("1.0.0");
+    desk.publish();
+    let update = |version: &str| {
+        let release = &desk.maker.targets[&format!("thermostat/{version}.release.json")];
+        let release = Release::parse(release).unwrap();
+        let gone = desk.maker.channel.withdrawn.iter().find(|gone| gone.version == release.version);
+        Update::new(&release, gone)
+    };
+    let updates = serde_json::json!([update("1.1.0"), update("1.0.0")]);
+    assert_eq!(updates[1]["withdrawn"], "it overheats");
+    let said = desk.spoilt(|page| page["updates"] = updates.clone()).ok();
+    assert!(said.contains("what the maker signed, in every field."), "{said}");
+    for (field, change) in [
+        ("update 1 (what)", Box::new(|list: &mut Value| list[0]["what"] = "Nothing.".into()) as Box<dyn Fn(&mut Value)>),
+        ("update 2 (withdrawn)", Box::new(|list| list[1]["withdrawn"] = Value::Null)),
+        ("update 2: the page leaves it out", Box::new(|list| list.as_array_mut().unwrap().truncate(1))),
+        ("update 3: the page says", Box::new(|list| {
+            let again = list[0].clone();
+            list.as_array_mut().unwrap().push(again);
+        })),
+    ] {
+        let mut wrong = updates.clone();
+        change(&mut wrong);
+        let said = desk.spoilt(|page| page["updates"] = wrong).ends(20);
+        assert!(said.contains(field), "{field}: {said}");
+    }
+
+    let channels = desk.path("repository/targets/thermostat");
+    for file in std::fs::read_dir(channels).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.to_str().unwrap().ends_with(".stable.channel.json") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    let said = desk.spoilt(|page| page["updates"] = updates).ok();
+    assert!(said.contains("Not compared: the updates") && said.contains("in every field of the record."), "{said}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use perennial_schemas::channel::Channel;
 use perennial_schemas::ident::ChannelName;
 use perennial_schemas::release::Release;
 use perennial_schemas::support::Support;
+use perennial_schemas::support::update::{offers, withdrawn};
 use perennial_schemas::{Document, ProductName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -188,11 +189,9 @@ fn read(
 
 /// A release as the channels have it; nothing where none ever offered it.
 fn update(release: Release, manifest: &Digest, channels: &[Channel]) -> Option<Update> {
-    let offers = |channel: &&Channel| channel.releases.iter().any(|offered| offered.manifest == *manifest);
-    let names: BTreeSet<ChannelName> =
-        channels.iter().filter(offers).map(|channel| channel.channel.clone()).collect();
-    let withdrawn = channels.iter().flat_map(|channel| &channel.withdrawn);
-    let withdrawn = withdrawn.filter(|gone| gone.manifest == *manifest).min_by_key(|gone| gone.at).cloned();
+    let offering = channels.iter().filter(|channel| offers(channel, manifest));
+    let names: BTreeSet<ChannelName> = offering.map(|channel| channel.channel.clone()).collect();
+    let withdrawn = withdrawn(channels, manifest).cloned();
     let known = withdrawn.is_some() || !names.is_empty();
     let release = Release { images: Vec::new(), ..release };
     known.then(|| Update { release, withdrawn, channels: names.into_iter().collect() })

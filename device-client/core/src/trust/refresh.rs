@@ -191,6 +191,11 @@ impl<'c, C: Crypto> Refresh<'c, C> {
         self.set.targets.as_ref()
     }
 
+    /// A delegated role that a search visited.
+    pub fn delegated(&self, role: &RoleName) -> Option<&Verified<Targets>> {
+        self.set.delegated.get(role).map(|delegated| &delegated.targets)
+    }
+
     /// Until when the set holds that was verified so far, delegated roles that a search visited included.
     pub fn validity(&self) -> Validity {
         let mut files = alloc::vec![Times::offline("root.json", &self.state.root)];

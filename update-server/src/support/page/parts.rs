@@ -114,7 +114,9 @@ pub(super) fn turn<'t, T>(all: &'t [T], reader: &Reader<'_>) -> (&'t [T], Markup
 /// Which record says so, and how anybody compares it.
 pub(super) fn source(listed: &Listed, reader: &Reader<'_>) -> Markup {
     let (speech, record) = (&reader.speech, &listed.record);
-    let summary = reader.view.address(&listed.path("summary.json"));
+    // Without an address of its own the server can't write a command that works; the reader sees what to fill in.
+    let base = if reader.view.base.is_empty() { "https://SERVER" } else { reader.view.base };
+    let summary = format!("{base}{}", listed.path("summary.json"));
     html! {
         section aria-labelledby="source" {
             h2 #source { (speech.say("source.title")) }
