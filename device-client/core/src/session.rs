@@ -152,7 +152,7 @@ impl<'c, C: Crypto> Session<'c, C> {
         self.unsaved = check.refresh.next() == trust::Step::Persist;
         self.signed_at = Some(check.refresh.validity().lower_bound());
         self.trust = check.refresh.into_state();
-        self.remind(store, identity, now);
+        self.remind(store, identity, checked.as_ref().err(), now);
         checked
     }
 
@@ -164,10 +164,20 @@ impl<'c, C: Crypto> Session<'c, C> {
         news
     }
 
-    /// Tells what is due of the support, also where the check came to nothing: a device off the network knows its date. A
-    /// reminder that can't be saved is told another time, and stops no update.
-    fn remind(&mut self, store: &mut dyn Store, identity: &Identity, now: Timestamp) {
+    /// Tells what is due of the support, also where the check came to nothing: a device off the network knows its date; and
+    /// what somebody tried who isn't among the signers. What can't be saved is told another time, and stops no update.
+    fn remind(
+        &mut self,
+        store: &mut dyn Store,
+        identity: &Identity,
+        failed: Option<&SessionError>,
+        now: Timestamp,
+    ) {
         let mut floors = self.floors.clone();
+        match failed {
+            Some(error) => floors.note_failed(error.code(), &error.to_port_error().detail, now),
+            None => floors.note_trusted(now),
+        }
         let annulments = &self.trust.root().annulments;
         if let Some(said) = floors.on_device(annulments, identity.cohort.as_ref(), now) {
             floors.watch.tell(&said, now);

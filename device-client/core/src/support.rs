@@ -4,6 +4,7 @@
 //! roles: a promise is no version. Nor are they lost where an older version of this program takes a turn after a fall-back:
 //! what it doesn't know of them it keeps as it stands.
 
+mod distrust;
 mod noted;
 mod watch;
 
@@ -14,6 +15,7 @@ use alloc::vec::Vec;
 use perennial_schemas::channel::Channel;
 use perennial_schemas::ident::CohortName;
 use perennial_schemas::limits::CHANNEL_RELEASES;
+use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::{Annulment, OnDevice, Support, SupportError};
 use perennial_schemas::{Date, Document as _, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,7 @@ use serde_json::Value;
 
 use crate::journal::PromisedTo;
 
+pub use distrust::{DISTRUSTS, Distrust};
 use noted::Noted;
 pub(crate) use watch::Seen;
 pub use watch::{SUPPORT_EVENTS, SupportEvent, SupportNews, Watch};
@@ -45,6 +48,9 @@ pub struct Floors {
     /// What is known besides that record.
     #[serde(default)]
     pub(crate) watch: Watch,
+    /// Metadata that was refused, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    distrust: Vec<Distrust>,
     /// Floors that a later version of this program knows.
     #[serde(flatten)]
     later: BTreeMap<String, Value>,
@@ -67,6 +73,7 @@ impl Default for Floors {
             promised_until: None,
             promised_to: None,
             watch: Watch::default(),
+            distrust: Vec::new(),
             later: BTreeMap::new(),
         }
     }
@@ -114,6 +121,21 @@ impl Floors {
     /// What is known besides that record.
     pub fn watch(&self) -> &Watch {
         &self.watch
+    }
+
+    /// Attempts to make the device trust what its signers did not sign, oldest first.
+    pub fn distrust(&self) -> &[Distrust] {
+        &self.distrust
+    }
+
+    /// A check ended with this error.
+    pub(crate) fn note_failed(&mut self, code: FailureCode, why: &str, now: Timestamp) {
+        distrust::note(&mut self.distrust, code, why, now);
+    }
+
+    /// A check found good metadata.
+    pub(crate) fn note_trusted(&mut self, now: Timestamp) {
+        distrust::end(&mut self.distrust, now);
     }
 
     /// The record that counts, less what the trusted root has annulled of it since: until the record that says so

@@ -5,9 +5,9 @@ use std::fmt;
 use perennial_device_core::journal::{Content, FailedRelease, Journal, Said};
 use perennial_device_core::port::{BootControl, BootFlag, BootStatus, Counter, Loaded, Record, Slot, Store};
 use perennial_device_core::report::Entry;
-use perennial_device_core::support::{Floors, SupportEvent};
+use perennial_device_core::support::{Distrust, Floors, SupportEvent};
 use perennial_device_core::trust::TrustState;
-use perennial_schemas::report::Outcome;
+use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_schemas::support::OnDevice;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
@@ -63,6 +63,8 @@ struct Status {
     failed: Vec<FailedRelease>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_root: Option<u64>,
+    /// Metadata that is offered, and refused as not its signers'.
+    alarms: Vec<Distrust>,
     problems: Vec<String>,
 }
 
@@ -90,14 +92,15 @@ pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
     let mut problems = Vec::new();
     let journal = journal(&mut store, &mut problems);
     if let Some(problem) = problems.first() {
-        let code = perennial_schemas::report::FailureCode::TrustStateLost;
-        return Err(CliError::new(problem, crate::agent::advice(code)));
+        return Err(CliError::new(problem, crate::agent::advice(FailureCode::TrustStateLost)));
     }
     let releases = journal.map(|journal| journal.reports.history().to_vec()).unwrap_or_default();
     // Floors that can't be read are `status`'s to tell.
-    let support = floors(&mut store, &mut problems).map(|floors| floors.watch().events().to_vec());
+    let floors = floors(&mut store, &mut problems).unwrap_or_default();
     let mut lines: Vec<Line> = releases.into_iter().map(Line::Release).collect();
-    lines.extend(support.unwrap_or_default().into_iter().map(Line::Support));
+    lines.extend(floors.watch().events().iter().cloned().map(Line::Support));
+    let attempts = floors.distrust().iter().filter(|attempt| attempt.is_alarming());
+    lines.extend(attempts.flat_map(Metadata::lines).map(Line::Metadata));
     lines.sort_by_key(Line::at);
     io.report(arguments.json, &History(lines))?;
     Ok(0)
@@ -119,6 +122,8 @@ fn look(config: &Config, now: Timestamp) -> Status {
     let plan = journal.as_ref().and_then(|journal| journal.plan.as_ref());
     let annulments = trust.as_ref().map(|trust| trust.root().annulments.as_slice()).unwrap_or_default();
     let cohort = config.cohort.as_ref();
+    let open = |attempt: &&Distrust| attempt.is_alarming() && attempt.over.is_none();
+    let alarms = floors.iter().flat_map(Floors::distrust).filter(open).cloned().collect();
     let support = floors.as_ref().and_then(|floors| floors.on_device(annulments, cohort, now));
     Status {
         device: config.id.to_string(),
@@ -149,6 +154,7 @@ fn look(config: &Config, now: Timestamp) -> Status {
             .filter(|until| *until > now),
         failed: journal.map(|journal| journal.failed).unwrap_or_default(),
         trusted_root: trust.map(|trust| trust.floors().root),
+        alarms,
         problems,
     }
 }
@@ -233,6 +239,10 @@ impl fmt::Display for Status {
             }
         }
         writeln!(f, "Server:    {}", self.server)?;
+        for Distrust { since, code, why, .. } in &self.alarms {
+            let code = code.number();
+            writeln!(f, "ALARM:     since {since} metadata is offered that is not trusted (code {code}): {why}")?;
+        }
         for problem in &self.problems {
             writeln!(f, "Problem:   {problem}")?;
         }
@@ -255,6 +265,26 @@ struct History(Vec<Line>);
 enum Line {
     Release(Entry),
     Support(SupportEvent),
+    Metadata(Metadata),
+}
+
+/// Metadata that was refused, and the end of that.
+#[derive(Debug, Serialize)]
+struct Metadata {
+    at: Timestamp,
+    metadata: &'static str,
+    code: FailureCode,
+    text: String,
+}
+
+impl Metadata {
+    fn lines(attempt: &Distrust) -> impl Iterator<Item = Self> {
+        let Distrust { since, code, why, over, .. } = attempt.clone();
+        let refused = Self { at: since, metadata: "refused", code, text: why };
+        let text = "good metadata followed what was refused".into();
+        let good = over.map(|at| Self { at, metadata: "good", code, text });
+        std::iter::once(refused).chain(good)
+    }
 }
 
 impl Line {
@@ -262,6 +292,7 @@ impl Line {
         match self {
             Self::Release(entry) => entry.at,
             Self::Support(event) => event.at,
+            Self::Metadata(metadata) => metadata.at,
         }
     }
 }
@@ -277,6 +308,10 @@ impl fmt::Display for History {
                 Line::Support(SupportEvent { at, text, code, .. }) => {
                     let code = code.map_or(String::new(), |code| format!(" (code {})", code.number()));
                     writeln!(f, "{at}  {:<12} {text}{code}", "support")?;
+                    continue;
+                }
+                Line::Metadata(Metadata { at, metadata, code, text }) => {
+                    writeln!(f, "{at}  {:<12} {metadata} (code {}): {text}", "metadata", code.number())?;
                     continue;
                 }
             };
