@@ -11,18 +11,18 @@ use perennial_schemas::crypto::Crypto;
 use perennial_schemas::report::FailureCode;
 
 use crate::apply::{Tools, install};
-use crate::download::{Checkpoint, stage};
+use crate::download::{Checkpoint, index, stage};
 use crate::journal::Journal;
 use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, State, Why, Wish};
 use crate::plan::{Plan, Source};
 use crate::port::{
-    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, PortError, Reboot, Record,
-    Slots, Staging, Store,
+    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, IndexOf, PortError, Reboot,
+    Record, Slots, Staging, Store,
 };
 use crate::recover;
 use crate::revert::{self, RevertError};
 use crate::session::{self, Checked, Device, Session, SessionError};
-use crate::slots::WrittenSlot;
+use crate::slots::{ReadBackError, WrittenSlot};
 use crate::support::SupportEvent;
 
 /// All ports of a device.
@@ -369,12 +369,24 @@ impl<'r, C: Crypto> Runner<'r, C> {
             let checkpoint = Checkpoint { every, save: &mut save };
             install(tools, &plan, &source, from, self.crypto, checkpoint)?;
         }
-        self.written = Some(self.read_back(&plan)?);
+        let written = self.read_back(&plan);
+        self.written = Some(written.map_err(|error| self.blame(error, &plan, &source))?);
         Ok(Event::Installed)
     }
 
-    fn read_back(&mut self, plan: &Plan) -> Result<WrittenSlot, PortError> {
+    fn read_back(&mut self, plan: &Plan) -> Result<WrittenSlot, ReadBackError> {
         WrittenSlot::read_back(self.ports.slots, plan.slot, plan.length, &plan.sha256, self.crypto)
+    }
+
+    /// Whose fault it is that the slot doesn't hold the image.
+    fn blame(&mut self, error: ReadBackError, plan: &Plan, source: &Source) -> PortError {
+        let Ports { fetch, staging, slots, .. } = &mut self.ports;
+        let staging = staging.as_mut().filter(|_| source.staged);
+        let staging = staging.map(|staging| &mut **staging as &mut dyn Staging);
+        match index(*fetch, staging, IndexOf::Image, &source.image_index, plan.length, self.crypto) {
+            Ok(index) => error.of_either(*slots, &index, self.crypto),
+            Err(_) => error.of_the_disk(),
+        }
     }
 
     fn activate(&mut self, tries: u8) -> Result<Event, PortError> {
@@ -383,7 +395,8 @@ impl<'r, C: Crypto> Runner<'r, C> {
         self.check_withdrawn()?;
         let written = match self.written.take().filter(|written| written.slot() == plan.slot) {
             Some(written) => written,
-            None => self.read_back(&plan)?,
+            // It was right when it was installed, or confirmed.
+            None => self.read_back(&plan).map_err(ReadBackError::of_the_disk)?,
         };
         if plan.source.is_some() {
             self.ports.hooks.after_install(&hook_event(&plan))?;

@@ -156,6 +156,23 @@ fn lengths_that_lie_are_found_out() {
 }
 
 #[test]
+fn a_disk_that_gives_back_other_bytes_than_were_written_is_not_the_release_s_fault() {
+    let (mut product, mut unit) = fresh();
+    let new = image(2, 6);
+    product.offer("2.0.0", &new, |_| {});
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    unit.slots.decayed = Some(9000);
+    let _ = unit.work().unwrap();
+    assert_eq!(codes(&unit), [FailureCode::SlotIo]);
+    let failed = unit.journal().failed[0].clone();
+    assert_eq!((failed.tries, failed.others, failed.code), (0, 1, Some(FailureCode::SlotIo)));
+    assert!(failed.again.is_some(), "it is tried again as long as it may be the disk");
+    assert_unharmed(&unit);
+}
+
+#[test]
 fn an_image_that_does_not_fit_is_refused_before_anything_is_fetched() {
     let unit = published(|product| {
         product.offer("2.0.0", &image(2, 17), |_| {});

@@ -114,6 +114,8 @@ mod memory {
         cache: Vec<(Slot, u64, Vec<u8>)>,
         /// Every offset written, in order.
         pub writes: Vec<(Slot, u64)>,
+        /// The offset of a byte that reads back otherwise than it was written.
+        pub decayed: Option<u64>,
     }
 
     impl MemorySlots {
@@ -121,7 +123,7 @@ mod memory {
         pub fn new(power: &Power, capacity: u64) -> Self {
             let disk = [vec![], vec![]];
             let (cache, writes) = (vec![], vec![]);
-            Self { power: power.clone(), booted: Slot::A, capacity, disk, cache, writes }
+            Self { power: power.clone(), booted: Slot::A, capacity, disk, cache, writes, decayed: None }
         }
 
         /// What a power cut leaves: of the unsynced writes those whose turn `seed` says survive, one of them torn.
@@ -194,6 +196,8 @@ mod memory {
             match content.get(start..start + into.len()) {
                 Some(bytes) => {
                     into.copy_from_slice(bytes);
+                    let decayed = self.decayed.and_then(|at| into.get_mut(at.checked_sub(offset)? as usize));
+                    decayed.into_iter().for_each(|byte| *byte ^= 1);
                     Ok(())
                 }
                 None => Err(PortError::new(FailureCode::SlotIo, "reading a slot", "past its end")),
