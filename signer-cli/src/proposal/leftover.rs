@@ -2,8 +2,8 @@
 //! there is anything left to publish; the folder stays for its holder to remove.
 
 use perennial_schemas::support::Support;
-use perennial_schemas::tuf::{Targets, TopRole};
-use perennial_schemas::{Digest as _, RoleName};
+use perennial_schemas::tuf::{TargetFile, Targets, TopRole};
+use perennial_schemas::{Digest as _, Document as _, RoleName, Sha256Digest};
 
 use super::rebase::{channels_of, json, three_way};
 use super::rules::{published_support, read};
@@ -74,6 +74,7 @@ impl Standing<'_> {
         for (role, body) in &proposal.roles {
             let Some(theirs) = published.role(role).map(RoleFile::value) else { return Ok(false) };
             let mut ours = body.unverified().clone();
+            self.take_followers(role, theirs, &mut ours)?;
             let channels = channels_of(proposal, repository, role, Some(theirs), &mut ours)?;
             let there = |path: &str, text: &[u8]| {
                 theirs.targets.get(path).and_then(|target| target.sha256()) == Some(Ring.sha256(text))
@@ -89,6 +90,40 @@ impl Standing<'_> {
         }
         // A renewal changes nothing but dates; there every body counts.
         Ok(changed && !matches!(proposal.about.kind, Kind::Snapshot | Kind::Archive))
+    }
+
+    /// A support record of the proposal that was published stands as those that followed it left it: they hold all of it.
+    fn take_followers(
+        &self,
+        role: &RoleName,
+        theirs: &Targets,
+        ours: &mut Targets,
+    ) -> Result<(), ProposalError> {
+        let path = format!("{role}/support.json");
+        let own = ours.targets.get(&path).and_then(TargetFile::sha256);
+        if let (Some(own), Some(published)) = (own, theirs.targets.get(&path))
+            && self.was_followed(role, own)?
+        {
+            ours.targets.insert(path, published.clone());
+        }
+        Ok(())
+    }
+
+    /// Whether the support record of that digest stands in the chain behind the one that is published.
+    fn was_followed(&self, role: &RoleName, own: Sha256Digest) -> Result<bool, ProposalError> {
+        let mut record = published_support(self.repository, role)?.map(|(record, _)| record);
+        while let Some(Support { sequence, previous: Some(previous), .. }) = record {
+            if previous == own {
+                return Ok(true);
+            }
+            let place = format!("{role}/{previous}.support.json");
+            let place = self.repository.targets_dir().join(place);
+            let before = files::read_if_there(&place, Support::MAX_LENGTH)?;
+            let before = before.filter(|bytes| Ring.sha256(bytes) == previous);
+            let before = before.map(|bytes| Support::parse(&bytes)).transpose()?;
+            record = before.filter(|before| before.sequence < sequence);
+        }
+        Ok(false)
     }
 
     fn is_moved(&self, role: &RoleName) -> bool {

@@ -90,6 +90,34 @@ fn a_copy_of_what_was_published_is_a_leftover_however_much_came_after_it() {
     assert!(other.ok("status").contains("No open proposal."));
 }
 
+/// Each record replaces the one before, and holds all that was promised in it.
+#[test]
+fn a_copy_of_a_promise_is_a_leftover_however_many_followed_it() {
+    let desk = established();
+    let other = established();
+    let people = ["erin", "frank", "dora", "tess"];
+    desk.ok("support extend thermostat --until 2033-06 --reason \"Two years more.\"");
+    desk.carry_to(&other);
+    let folder = format!("DESK/repo/proposals/{}", other.proposal().file_name().unwrap().to_str().unwrap());
+    for command in [
+        None,
+        Some("support extend thermostat --until 2034-06 --reason \"A year more.\""),
+        Some("support notice thermostat --text \"All is well.\""),
+    ] {
+        command.into_iter().for_each(|command| drop(desk.ok(command)));
+        publish(&desk, &people);
+        desk.carry_to(&other);
+        calm(&other, &folder);
+    }
+
+    // What was never published is none, though it has an older number than what was.
+    fs::remove_dir_all(other.proposal()).unwrap();
+    let third = established();
+    third.ok("support extend thermostat --until 2033-07 --reason \"Another date.\"");
+    desk.carry_to(&third);
+    assert!(!third.ok("status").contains("published already"));
+}
+
 #[test]
 fn a_bundle_tells_what_is_not_in_it() {
     let desk = established();
