@@ -210,9 +210,10 @@ fn expiries(status: &Status, alarms: &mut Vec<Alarm>) {
             "the TLS certificate" => {
                 (CERTIFICATE_DAYS, "renew it; the server takes the new files up by itself")
             }
-            SECURITY_TXT => {
-                (NOTICE_DAYS, "it lasts as long as the first record in it: that product's signers must sign again")
-            }
+            SECURITY_TXT => (
+                NOTICE_DAYS,
+                "it lasts as long as the first record in it: that product's signers must sign again",
+            ),
             "root" => (30, "its signers must sign the next one: perennial-signer root rotate, or archive"),
             "snapshot" => {
                 (10, "somebody with a snapshot key: perennial-signer snapshot, bundle; then ingest")

@@ -84,7 +84,9 @@ impl ReadBackError {
     pub fn of_the_disk(self) -> PortError {
         match self {
             Self::Slots(error) => error,
-            Self::Differs(slot) => differs(slot, FailureCode::SlotIo, "what was written, it gives back otherwise"),
+            Self::Differs(slot) => {
+                differs(slot, FailureCode::SlotIo, "what was written, it gives back otherwise")
+            }
         }
     }
 

@@ -307,7 +307,11 @@ mod tests {
 
         here.note_support(support(&["2031-12-31", "2036-12-31"]), &[]).unwrap();
         let kept: Value = serde_json::from_slice(&here.encode().unwrap()).unwrap();
-        assert_eq!(kept["support"], serde_json::to_value(here.support()).unwrap(), "another record counts now");
+        assert_eq!(
+            kept["support"],
+            serde_json::to_value(here.support()).unwrap(),
+            "another record counts now"
+        );
     }
 
     fn channel(withdrawn: core::ops::Range<u32>) -> Channel {

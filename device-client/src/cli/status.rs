@@ -241,7 +241,10 @@ impl fmt::Display for Status {
         writeln!(f, "Server:    {}", self.server)?;
         for Distrust { since, code, why, .. } in &self.alarms {
             let code = code.number();
-            writeln!(f, "ALARM:     since {since} metadata is offered that is not trusted (code {code}): {why}")?;
+            writeln!(
+                f,
+                "ALARM:     since {since} metadata is offered that is not trusted (code {code}): {why}"
+            )?;
         }
         for problem in &self.problems {
             writeln!(f, "Problem:   {problem}")?;

@@ -78,6 +78,8 @@ impl Cohort {
         let known =
             |market: &String| market.len() == 2 && market.bytes().all(|byte| byte.is_ascii_uppercase());
         let odd = self.markets.iter().find(|market| !known(market));
-        ensure_none(odd, what, |odd| format!("a market is two capital letters, such as GB or EU, not {odd:?}"))
+        ensure_none(odd, what, |odd| {
+            format!("a market is two capital letters, such as GB or EU, not {odd:?}")
+        })
     }
 }

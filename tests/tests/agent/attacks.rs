@@ -65,7 +65,10 @@ fn metadata_that_a_key_below_the_threshold_signed_is_alarmed_until_good_metadata
     let alarms = status["alarms"].as_array().unwrap();
     assert_eq!((alarms.len(), &alarms[0]["code"]), (1, &101.into()), "{status}");
     let told = scene.device.run(&["status"]).ok();
-    assert!(told.contains("ALARM:     since 2026-11-02T00:00:00Z metadata is offered that is not trusted"), "{told}");
+    assert!(
+        told.contains("ALARM:     since 2026-11-02T00:00:00Z metadata is offered that is not trusted"),
+        "{told}"
+    );
     let refused = "2026-11-02T00:00:00Z  metadata     refused (code 101): ";
     let history = scene.device.run(&["history"]).ok();
     assert_eq!(history.matches(refused).count(), 1, "{history}");
@@ -74,7 +77,10 @@ fn metadata_that_a_key_below_the_threshold_signed_is_alarmed_until_good_metadata
     scene.maker.publish();
     scene.maker.write(&scene.folder);
     scene.device.run(&["update"]).ok();
-    assert_eq!((scene.device.running().as_str(), &scene.device.status()["alarms"]), ("2.0.0", &serde_json::json!([])));
+    assert_eq!(
+        (scene.device.running().as_str(), &scene.device.status()["alarms"]),
+        ("2.0.0", &serde_json::json!([]))
+    );
     let history = scene.device.run(&["history", "--json"]).ok();
     let history: serde_json::Value = serde_json::from_str(&history).unwrap();
     let metadata = history.as_array().unwrap().iter().filter_map(|line| line["metadata"].as_str());

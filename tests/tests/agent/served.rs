@@ -90,10 +90,7 @@ fn a_device_updates_from_the_real_server_over_tls() {
     for page in [page.clone(), format!("{page}/summary.json")] {
         let args = ["perennial-device", "support", "verify", &page, "--root", &root, "--ca", &ca];
         let said = run(args.map(Into::into), day(1)).ok();
-        assert!(
-            said.contains("Same: the page says what the maker signed, in every field."),
-            "{said}"
-        );
+        assert!(said.contains("Same: the page says what the maker signed, in every field."), "{said}");
         let said = run(args.map(Into::into), day(8)).ends(20);
         assert!(said.contains("the day: the page says how things stood on 2 November 2026"), "{said}");
     }

@@ -116,5 +116,7 @@ fn a_device_takes_two_releases_falls_back_from_the_third_and_refuses_a_forged_on
         "2.0.0        begun", "2.0.0        installed", "2.0.0        confirmed",
         "3.0.0        begun", "3.0.0        installed",
         "3.0.0        fell back (code 501): it ended with status 1: it hurts",
+        "metadata     refused (code 101): refreshing the metadata: timestamp.json is not signed as it must be: \
+         timestamp: 0 good signatures of distinct keys, 1 needed",
     ]);
 }

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use perennial_schemas::Timestamp;
-use perennial_schemas::signed::to_text;
-use perennial_schemas::release::Release;
-use perennial_schemas::support::{Promise, Summary, Update};
 use perennial_schemas::Document;
+use perennial_schemas::Timestamp;
+use perennial_schemas::release::Release;
+use perennial_schemas::signed::to_text;
+use perennial_schemas::support::{Promise, Summary, Update};
 use perennial_tests::maker::Maker;
 use perennial_tests::simulator::day;
 use serde_json::Value;
@@ -69,10 +69,7 @@ impl Desk {
 fn an_honest_page_says_the_same() {
     let desk = Desk::new();
     let said = desk.verify(&to_text(&desk.summary()).unwrap(), &[]).ok();
-    assert!(
-        said.contains("Same: the page says what the maker signed, in every field."),
-        "{said}"
-    );
+    assert!(said.contains("Same: the page says what the maker signed, in every field."), "{said}");
     assert!(said.contains("until at least 31 December 2038"), "{said}");
     let json = desk.verify(&to_text(&desk.summary()).unwrap(), &["--json"]).ok();
     let json: Value = serde_json::from_str(&json).unwrap();
@@ -128,13 +125,19 @@ fn the_updates_on_a_page_are_compared_with_the_signed_releases() {
     let said = desk.spoilt(|page| page["updates"] = updates.clone()).ok();
     assert!(said.contains("what the maker signed, in every field."), "{said}");
     for (field, change) in [
-        ("update 1 (what)", Box::new(|list: &mut Value| list[0]["what"] = "Nothing.".into()) as Box<dyn Fn(&mut Value)>),
+        (
+            "update 1 (what)",
+            Box::new(|list: &mut Value| list[0]["what"] = "Nothing.".into()) as Box<dyn Fn(&mut Value)>,
+        ),
         ("update 2 (withdrawn)", Box::new(|list| list[1]["withdrawn"] = Value::Null)),
         ("update 2: the page leaves it out", Box::new(|list| list.as_array_mut().unwrap().truncate(1))),
-        ("update 3: the page says", Box::new(|list| {
-            let again = list[0].clone();
-            list.as_array_mut().unwrap().push(again);
-        })),
+        (
+            "update 3: the page says",
+            Box::new(|list| {
+                let again = list[0].clone();
+                list.as_array_mut().unwrap().push(again);
+            }),
+        ),
     ] {
         let mut wrong = updates.clone();
         change(&mut wrong);
@@ -149,7 +152,10 @@ fn the_updates_on_a_page_are_compared_with_the_signed_releases() {
         }
     }
     let said = desk.spoilt(|page| page["updates"] = updates).ok();
-    assert!(said.contains("Not compared: the updates") && said.contains("in every field of the record."), "{said}");
+    assert!(
+        said.contains("Not compared: the updates") && said.contains("in every field of the record."),
+        "{said}"
+    );
 }
 
 #[test]

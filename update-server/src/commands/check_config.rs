@@ -61,7 +61,8 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let config = load_config(path)?;
     let certificate_expires = check_files(&config)?;
     let mut text = String::new();
-    let warnings: Vec<Warning> = doubts(&config, io).into_iter().map(|[what, hint]| Warning { what, hint }).collect();
+    let warnings: Vec<Warning> =
+        doubts(&config, io).into_iter().map(|[what, hint]| Warning { what, hint }).collect();
     for Warning { what, hint } in &warnings {
         text += &format!("Warning: {what}\n         {hint}\n");
     }

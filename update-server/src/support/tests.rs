@@ -23,7 +23,11 @@ pub(crate) fn listed() -> Listed {
 }
 
 pub(crate) fn view(day: &str) -> View<'static> {
-    View { now: date(day).start(), base: "https://updates.maker.example", held_until: date("2045-01-01").start() }
+    View {
+        now: date(day).start(),
+        base: "https://updates.maker.example",
+        held_until: date("2045-01-01").start(),
+    }
 }
 
 #[test]

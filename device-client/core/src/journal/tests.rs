@@ -33,7 +33,10 @@ fn with_more(mut journal: Value) -> Value {
     fn add(value: &mut Value) {
         match value {
             Value::Object(fields) => {
-                fields.iter_mut().filter(|(name, _)| *name != "source" && *name != "roles").for_each(|(_, value)| add(value));
+                fields
+                    .iter_mut()
+                    .filter(|(name, _)| *name != "source" && *name != "roles")
+                    .for_each(|(_, value)| add(value));
                 fields.insert("of_a_later_version".into(), json!({ "any": [1, null, "thing"] }));
             }
             Value::Array(values) => values.iter_mut().for_each(add),

@@ -50,7 +50,11 @@ impl Validity {
             .max()
             .unwrap_or(Timestamp::EPOCH);
         let offline_until = files.iter().filter(|times| times.is_offline).map(|times| times.expires).min();
-        Self { offline_until, bound, files: files.into_iter().map(|times| (times.file, times.expires)).collect() }
+        Self {
+            offline_until,
+            bound,
+            files: files.into_iter().map(|times| (times.file, times.expires)).collect(),
+        }
     }
 
     /// The time that counts where the clock says `clock`: never before the newest offline signature.

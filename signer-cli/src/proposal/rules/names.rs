@@ -14,7 +14,10 @@ pub(super) fn product(family: &Family<'_>) -> Result<(), ProposalError> {
         None => Ok(()),
         Some(name) => Err(ProposalError::refused(
             format!("no product can be called {name}: /support/{name} is a page of every support site"),
-            format!("give it another name, such as {name}-1; these are taken: {}", ProductName::RESERVED.join(", ")),
+            format!(
+                "give it another name, such as {name}-1; these are taken: {}",
+                ProductName::RESERVED.join(", ")
+            ),
         )),
     }
 }

@@ -72,10 +72,14 @@ pub(crate) fn doubts(generation: Option<&Generation>, base: &str, now: Timestamp
     let mut doubt = |what: String, hint: &str| doubts.push([what, hint.to_owned()]);
     let address = "set serve.public to the address under which the world reaches this server: https://updates.maker.example";
     if base.is_empty() {
-        let what = "security.txt can't say which address it belongs to (RFC 9116, 2.5.2), as serve.public isn't set";
+        let what =
+            "security.txt can't say which address it belongs to (RFC 9116, 2.5.2), as serve.public isn't set";
         doubt(what.into(), address);
     } else if !base.starts_with("https://") {
-        doubt(format!("security.txt counts over https only (RFC 9116, 3), and serve.public is {base}"), address);
+        doubt(
+            format!("security.txt counts over https only (RFC 9116, 3), and serve.public is {base}"),
+            address,
+        );
     }
     let own = generation.and_then(|generation| ends(generation, now).remove(SECURITY_TXT));
     let renew = "the signers of the product whose record runs out first must sign again; perennial-server status names it";
