@@ -9,6 +9,7 @@
 //! | [`cli`] | the commands, their streams, two-line errors |
 //! | [`bundle`] | what is published, as one file for a server |
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
+//! | [`delta`] | what changed between two images, made and proved |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`ceremony`] | what each ceremony proposes: first root, products, other keys |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
@@ -33,6 +34,7 @@ pub mod ceremony;
 pub mod check;
 pub mod cli;
 pub mod crypto;
+pub mod delta;
 pub mod files;
 #[cfg(test)]
 mod fixture;

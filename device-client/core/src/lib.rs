@@ -10,6 +10,7 @@
 //! | [`machine`] | what comes next in an update: the transition table |
 //! | [`run`] | nothing: carries the machine's effects out |
 //! | [`download`], [`apply`] | which bytes may be kept, and which may be written |
+//! | [`delta`] | which bytes a delta makes of the old image |
 //! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
 //! | [`recover`] | what counts after records were lost |
 //! | [`journal`], [`plan`], [`report`], [`support`] | what is remembered |
@@ -25,6 +26,7 @@ extern crate alloc;
 pub mod apply;
 pub mod crypto;
 pub mod decide;
+pub mod delta;
 pub mod download;
 pub mod journal;
 pub mod lookup;

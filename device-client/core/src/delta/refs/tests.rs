@@ -1,0 +1,244 @@
+use alloc::vec;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::delta::space::Segment;
+
+/// A space of one segment at `address`, with memory after its content.
+fn space(address: u64, length: u64) -> Space {
+    let segment = Segment {
+        old_length: length,
+        old_address: address,
+        old_memory: length + 0x1000,
+        new_length: length,
+        new_address: address,
+        new_memory: length + 0x1000,
+        code: true,
+        ..Segment::default()
+    };
+    Space::new(vec![segment]).unwrap()
+}
+
+/// What is found in all of `bytes`, read in blocks of `block` bytes with no more around them than there has to be.
+fn found(
+    kind: SectionKind,
+    bytes: &[u8],
+    address: u64,
+    block: usize,
+    space: &Space,
+) -> Vec<(usize, Reference)> {
+    let section = Section { kind, start: 0, length: bytes.len() as u64, space: 0 };
+    let mut scanner = Scanner::new(&section, address);
+    let mut all = Vec::new();
+    for start in (0..bytes.len()).step_by(block) {
+        let end = bytes.len().min(start + block);
+        let (behind, ahead) = (start.saturating_sub(LOOK_BEHIND), bytes.len().min(end + LOOK_AHEAD));
+        let mut references = Vec::with_capacity(block / 2 + 1);
+        scanner.scan(
+            &bytes[behind..ahead],
+            start - behind,
+            end - behind,
+            address + start as u64,
+            space,
+            &mut references,
+        );
+        all.extend(references.into_iter().map(|reference| (start + reference.at as usize, reference)));
+    }
+    all
+}
+
+fn places(found: &[(usize, Reference)]) -> Vec<(usize, Field, u64)> {
+    found.iter().map(|(at, reference)| (*at, reference.field, reference.target)).collect()
+}
+
+/// Bytes of which many look like something: opcodes of every machine, small numbers, addresses.
+fn likely() -> impl Strategy<Value = Vec<u8>> {
+    let word = prop_oneof![
+        any::<[u8; 4]>(),
+        Just([0; 4]),
+        Just([0xe8, 0x10, 0, 0]),
+        Just([0x48, 0x8d, 0x05, 0x20]),
+        Just([0x00, 0xf0, 0x02, 0xf8]),
+        Just([0x01, 0x48, 0x02, 0x49]),
+        Just([0x41, 0xf2, 0x34, 0x20]),
+        Just([0xc0, 0xf2, 0x00, 0x00]),
+        Just([0x00, 0x00, 0x00, 0x90]),
+        Just([0x00, 0x40, 0x00, 0x91]),
+        Just([0x17, 0x05, 0x00, 0x00]),
+        Just([0x13, 0x05, 0x05, 0x01]),
+        Just([0x08, 0x00, 0x00, 0xea]),
+        Just([0x14, 0, 0, 0]),
+        Just([0x00, 0x11, 0, 0]),
+        Just([0x08, 0x12, 0, 0]),
+    ];
+    proptest::collection::vec(word, 0..150).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever the bytes are and wherever the window stands: no panic, ascending, disjoint, in the block, in the
+    /// space, and the same again.
+    #[test]
+    fn any_window_is_read(
+        kind in 0..SectionKind::ALL.len(), bytes in likely(), cut in any::<[u16; 4]>(), address in any::<u64>(), near: bool
+    ) {
+        let kind = SectionKind::ALL[kind];
+        let address = if near { address % 0x2000 } else { address };
+        let space = space(if near { 0 } else { address & 0xffff_ffff_ffff }, 0x4000);
+        let place = |n: u16| usize::from(n) % (bytes.len() + 1);
+        let (start, from, to, end) = (place(cut[0]), place(cut[1]), place(cut[2]), place(cut[3]));
+        let window = &bytes[start.min(end)..start.max(end)];
+        let section = Section { kind, start: 0, length: bytes.len() as u64, space: 0 };
+        let mut scanner = Scanner::new(&section, address.wrapping_sub(u64::from(cut[0])));
+        let mut twin = scanner.clone();
+        for _ in 0..2 {
+            let mut references = Vec::with_capacity(bytes.len() / 2 + 2);
+            let mut again = references.clone();
+            again.reserve_exact(bytes.len() / 2 + 2);
+            scanner.scan(window, from, to, address, &space, &mut references);
+            twin.scan(window, from, to, address, &space, &mut again);
+            prop_assert_eq!(&references, &again);
+            let mut free = 0;
+            for reference in &references {
+                let at = reference.at as usize;
+                prop_assert!(at >= free && from + at < to, "{:?}", references);
+                prop_assert!(from + at + reference.field.width() <= window.len());
+                prop_assert!(space.holds(reference.target));
+                free = at + reference.field.width();
+            }
+        }
+    }
+
+    /// How long the blocks are makes no difference, as long as each begins where the last one ended.
+    #[test]
+    fn blocks_of_any_length_find_the_same(kind in 0..SectionKind::ALL.len(), bytes in likely(), block in 1..300_usize) {
+        let kind = SectionKind::ALL[kind];
+        let space = space(0, 0x4000);
+        let whole = found(kind, &bytes, 0x1000, bytes.len().max(1), &space);
+        let parts = found(kind, &bytes, 0x1000, block, &space);
+        prop_assert_eq!(places(&whole), places(&parts));
+    }
+}
+
+#[test]
+fn no_more_is_found_than_there_is_room_for() {
+    let bytes = [0x00, 0x10, 0, 0].repeat(100);
+    let section = Section { kind: SectionKind::Addresses32, start: 0, length: 400, space: 0 };
+    let mut references = Vec::with_capacity(7);
+    let room = references.capacity();
+    Scanner::new(&section, 0).scan(&bytes, 0, 400, 0, &space(0, 0x4000), &mut references);
+    assert_eq!((references.len(), references.capacity()), (room, room));
+}
+
+#[test]
+fn x86_finds_branches_and_operands() {
+    // endbr64; lea rdi, [rip + 0x100]; call +0x10; jne +2; mov dword [rip + 0x20], 7; ret
+    let code = [
+        0xf3, 0x0f, 0x1e, 0xfa, 0x48, 0x8d, 0x3d, 0, 1, 0, 0, 0xe8, 0x10, 0, 0, 0, 0x75, 2, 0xc7, 0x05, 0x20,
+        0, 0, 0, 7, 0, 0, 0, 0xc3,
+    ];
+    let found = found(SectionKind::X86_64, &code, 0x1000, code.len(), &space(0x1000, 0x1000));
+    let expected = vec![
+        (7, Field::Relative32 { after: 4 }, 0x110b),
+        (12, Field::Relative32 { after: 4 }, 0x1020),
+        (17, Field::Relative8, 0x1014),
+        (20, Field::Relative32 { after: 8 }, 0x103c),
+    ];
+    assert_eq!(places(&found), expected);
+}
+
+#[test]
+fn absolute_values_count_where_code_is_fixed() {
+    // mov edi, 0x401000; mov rax, gs:[0x40]
+    let code = [0xbf, 0, 0x10, 0x40, 0, 0x65, 0x48, 0x8b, 0x04, 0x25, 0x40, 0, 0, 0];
+    let space = space(0x40_0000, 0x4000);
+    assert_eq!(found(SectionKind::X86_64, &code, 0x40_0000, 64, &space), vec![]);
+    let found = found(SectionKind::X86_64Fixed, &code, 0x40_0000, 64, &space);
+    assert_eq!(places(&found), vec![(1, Field::Signed32, 0x40_1000)]);
+}
+
+#[test]
+fn thumb_literals_are_found_by_their_loads() {
+    // ldr r0, [pc, #4]; bl +0x100; bx lr; .word 0x4010
+    let code = [0x01, 0x48, 0x00, 0xf0, 0x80, 0xf8, 0x70, 0x47, 0x10, 0x40, 0, 0];
+    let found = found(SectionKind::Thumb, &code, 0x2000, code.len(), &space(0, 0x4000));
+    let expected = vec![
+        (0, Field::ThumbLiteral, 0x2008),
+        (2, Field::Thumb24, 0x2106),
+        // Memory after the content: a pointer because it is loaded.
+        (8, Field::Absolute32, 0x4010),
+    ];
+    assert_eq!(places(&found), expected);
+}
+
+#[test]
+fn both_halves_of_an_a64_address_refer_to_the_whole() {
+    // adrp x0, +1 page; mov x1, x2; ldr x3, [x0, #0x18]
+    let words = [0xb000_0000_u32, 0xaa02_03e1, 0xf940_0c03];
+    let code: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let found = found(SectionKind::Aarch64, &code, 0x1000, code.len(), &space(0, 0x4000));
+    let expected = vec![(0, Field::Adrp, 0x2018), (8, Field::Low12 { scale: 3 }, 0x2018)];
+    assert_eq!(places(&found), expected);
+}
+
+#[test]
+fn both_halves_of_a_riscv_address_refer_to_the_whole() {
+    // auipc a0, 1; c.nop; addi a0, a0, -16; jal ra, +0x800
+    let code = [0x17, 0x15, 0, 0, 0x01, 0x00, 0x13, 0x05, 0x05, 0xff, 0xef, 0x00, 0x10, 0x00];
+    let found = found(SectionKind::Riscv64, &code, 0x1000, code.len(), &space(0, 0x4000));
+    let expected = vec![
+        (0, Field::RiscvHigh { relative: true }, 0x1ff0),
+        (6, Field::RiscvLow { store: false, back: 6 }, 0x1ff0),
+        (10, Field::Jal, 0x180a),
+    ];
+    assert_eq!(places(&found), expected);
+}
+
+#[test]
+fn frames_are_recognised_wherever_a_stretch_begins() {
+    // A CIE of 12 bytes and two FDEs of 16 and 20 bytes at 0x3000, for functions at 0x1000 and 0x1100.
+    let cie = [8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0];
+    let fde = |length: u32, way: u32, place: u32, function: u32, size: u32| {
+        [length, way, function.wrapping_sub(place), size].map(u32::to_le_bytes).concat()
+    };
+    let mut bytes = cie.to_vec();
+    bytes.extend(fde(12, 16, 0x3014, 0x1000, 0x100));
+    bytes.extend(fde(16, 32, 0x3024, 0x1100, 0x80));
+    bytes.extend([0; 4]);
+    let space = space(0, 0x3000);
+    let whole = places(&found(SectionKind::Frame, &bytes, 0x3000, bytes.len(), &space));
+    assert_eq!(whole[0], (16, Field::Back32, 0x3000));
+    assert_eq!(whole[1], (20, Field::Relative32 { after: 0 }, 0x1000));
+    assert_eq!(whole[2], (24, Field::FromStart32 { start: 0x1000 }, 0x1100));
+    assert_eq!(whole.len(), 6);
+    let section = Section { kind: SectionKind::Frame, start: 0, length: bytes.len() as u64, space: 0 };
+    let mut late = Vec::with_capacity(64);
+    Scanner::new(&section, 0x3000).scan(&bytes, 28, bytes.len(), 0x3000 + 28, &space, &mut late);
+    let late: Vec<_> = late.iter().map(|r| (r.at as usize + 28, r.field, r.target)).collect();
+    assert_eq!(late, whole[3..]);
+}
+
+#[test]
+fn tables_count_from_their_section() {
+    let mut rela = 0x2000_u64.to_le_bytes().to_vec();
+    rela.extend([8, 0, 0, 0, 0, 0, 0, 0]);
+    rela.extend(0x1234_u64.to_le_bytes());
+    let space = space(0, 0x4000);
+    let expected = vec![(0, Field::Absolute64, 0x2000), (16, Field::Absolute64, 0x1234)];
+    assert_eq!(places(&found(SectionKind::Rela64, &rela, 0x500, rela.len(), &space)), expected);
+    // The second half alone, as a stretch that begins there.
+    let section = Section { kind: SectionKind::Rela64, start: 0, length: 24, space: 0 };
+    let mut late = Vec::with_capacity(16);
+    Scanner::new(&section, 0x500).scan(&rela, 10, 24, 0x500 + 10, &space, &mut late);
+    assert_eq!(late, vec![Reference { at: 6, field: Field::Absolute64, target: 0x1234 }]);
+}
+
+#[test]
+fn kinds_have_the_numbers_of_the_format() {
+    for kind in SectionKind::ALL {
+        assert_eq!(SectionKind::from_number(kind as u8), Some(kind));
+    }
+    assert_eq!(SectionKind::from_number(99), None);
+}

@@ -1,0 +1,222 @@
+//! Where bytes of an image stand when they run: address spaces, their segments, and the sections to be read.
+//!
+//! Decides which address belongs to which offset, in old and in new. The description comes from the maker of a delta
+//! and is never trusted: a wrong one gives wrong predictions, which cost bytes. Nothing here reads an image.
+
+use alloc::vec::Vec;
+
+use super::refs::SectionKind;
+
+/// A stretch of one file that is loaded at one address, in old and in new. Offsets are into the whole images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Segment {
+    /// Offset of its first byte in the old image.
+    pub old: u64,
+    /// Bytes of it that stand in the old image; 0 for memory alone.
+    pub old_length: u64,
+    /// Address of its first byte in the old space.
+    pub old_address: u64,
+    /// Bytes that it takes in the old space, those without content (bss) included.
+    pub old_memory: u64,
+    /// Offset of its first byte in the new image.
+    pub new: u64,
+    /// Bytes of it that stand in the new image.
+    pub new_length: u64,
+    /// Address of its first byte in the new space.
+    pub new_address: u64,
+    /// Bytes that it takes in the new space.
+    pub new_memory: u64,
+    /// Whether it is code: what tables of branch targets lead into.
+    pub code: bool,
+}
+
+/// A stretch of the old image that one recogniser reads. Sections are sorted by [`start`](Self::start) and disjoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// What reads it.
+    pub kind: SectionKind,
+    /// Offset of its first byte in the old image.
+    pub start: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Number of the space that its addresses belong to.
+    pub space: u16,
+}
+
+/// One address space, in old and in new: an ELF file, or a raw firmware. At most [`Space::MOST_SEGMENTS`] segments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    segments: Vec<Segment>,
+    old_addresses: Order,
+    old_offsets: Order,
+    new_addresses: Order,
+    new_offsets: Order,
+}
+
+/// Segments' numbers in the order of one of their positions.
+type Order = Vec<u8>;
+
+impl Space {
+    /// Segments of one space: an ELF file has three to six, a kernel some more; a number of one fits a byte.
+    pub const MOST_SEGMENTS: usize = 64;
+
+    /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
+    /// [`Self::MOST_SEGMENTS`], for a segment that ends past `u64::MAX`, and for one with more content than memory.
+    pub fn new(segments: Vec<Segment>) -> Option<Self> {
+        let sound = |s: &Segment| {
+            s.old_length <= s.old_memory
+                && s.new_length <= s.new_memory
+                && s.old.checked_add(s.old_length).is_some()
+                && s.new.checked_add(s.new_length).is_some()
+                && s.old_address.checked_add(s.old_memory).is_some()
+                && s.new_address.checked_add(s.new_memory).is_some()
+        };
+        if segments.len() > Self::MOST_SEGMENTS || !segments.iter().all(sound) {
+            return None;
+        }
+        let old_addresses = order(&segments, |s| (s.old_address, s.old_memory));
+        let old_offsets = order(&segments, |s| (s.old, s.old_length));
+        let new_addresses = order(&segments, |s| (s.new_address, s.new_memory));
+        let new_offsets = order(&segments, |s| (s.new, s.new_length));
+        Some(Self { segments, old_addresses, old_offsets, new_addresses, new_offsets })
+    }
+
+    /// The segments, in the order that they were given in.
+    pub fn segments(&self) -> &[Segment] {
+        &self.segments
+    }
+
+    /// Whether an old address lies in a segment, or is the end of one.
+    pub fn holds(&self, address: u64) -> bool {
+        self.segment(address).is_some()
+    }
+
+    /// Whether an old address lies in a segment of code.
+    pub fn is_code(&self, address: u64) -> bool {
+        self.segment(address).is_some_and(|s| s.code)
+    }
+
+    /// The segment that an old address lies in, memory without content included, or ends.
+    pub fn segment(&self, address: u64) -> Option<&Segment> {
+        self.last(&self.old_addresses, |s| s.old_address, address)
+            .filter(|s| address - s.old_address <= s.old_memory)
+    }
+
+    /// The address of a byte of the old image.
+    pub fn old_address(&self, offset: u64) -> Option<u64> {
+        let segment = self.last(&self.old_offsets, |s| s.old, offset)?;
+        let inside = offset - segment.old;
+        (inside < segment.old_length).then(|| segment.old_address + inside)
+    }
+
+    /// The byte of the old image that stands at an address; `None` for memory without content.
+    pub fn old_offset(&self, address: u64) -> Option<u64> {
+        let segment = self.last(&self.old_addresses, |s| s.old_address, address)?;
+        let inside = address - segment.old_address;
+        (inside < segment.old_length).then(|| segment.old + inside)
+    }
+
+    /// The address of a byte of the new image.
+    pub fn new_address(&self, offset: u64) -> Option<u64> {
+        let segment = self.last(&self.new_offsets, |s| s.new, offset)?;
+        let inside = offset - segment.new;
+        (inside < segment.new_length).then(|| segment.new_address + inside)
+    }
+
+    /// The byte of the new image that stands at an address; `None` for memory without content.
+    pub fn new_offset(&self, address: u64) -> Option<u64> {
+        let segment = self.last(&self.new_addresses, |s| s.new_address, address)?;
+        let inside = address - segment.new_address;
+        (inside < segment.new_length).then(|| segment.new + inside)
+    }
+
+    /// The last segment, in this order, that begins at `at` or before it.
+    fn last(&self, order: &Order, key: fn(&Segment) -> u64, at: u64) -> Option<&Segment> {
+        let after = order.partition_point(|n| key(&self.segments[usize::from(*n)]) <= at);
+        let number = order.get(after.checked_sub(1)?)?;
+        self.segments.get(usize::from(*number))
+    }
+}
+
+/// The numbers of the segments that aren't empty, by the beginning that `key` gives along with their length.
+fn order(segments: &[Segment], key: fn(&Segment) -> (u64, u64)) -> Order {
+    let mut numbers: Order = segments
+        .iter()
+        .zip(0..)
+        .filter(|(segment, _)| key(segment).1 > 0)
+        .map(|(_, number)| number)
+        .collect();
+    numbers.sort_by_key(|number| (key(&segments[usize::from(*number)]).0, *number));
+    numbers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space() -> Space {
+        let data = Segment {
+            old: 0x2000,
+            old_length: 0x100,
+            old_address: 0x3000,
+            old_memory: 0x100,
+            new: 0x3000,
+            new_length: 0x180,
+            new_address: 0x4000,
+            new_memory: 0x180,
+            code: false,
+        };
+        let bss = Segment {
+            old: 0x2100,
+            old_length: 0,
+            old_address: 0x3100,
+            old_memory: 0x1000,
+            new: 0x3180,
+            new_length: 0,
+            new_address: 0x4180,
+            new_memory: 0x1000,
+            code: false,
+        };
+        let code = Segment {
+            old: 0,
+            old_length: 0x2000,
+            old_address: 0,
+            old_memory: 0x2000,
+            new: 0,
+            new_length: 0x3000,
+            new_address: 0,
+            new_memory: 0x3000,
+            code: true,
+        };
+        Space::new(alloc::vec![data, bss, code]).unwrap()
+    }
+
+    #[test]
+    fn an_address_belongs_to_the_segment_that_holds_it() {
+        let space = space();
+        assert!(space.holds(0) && space.holds(0x2000) && !space.holds(0x2001) && space.holds(0x4100));
+        assert!(space.is_code(0x1fff) && !space.is_code(0x3000));
+        assert_eq!(space.segment(0x3100).unwrap().old_address, 0x3100);
+        assert!(!space.holds(u64::MAX));
+    }
+
+    #[test]
+    fn offsets_and_addresses_lead_to_each_other() {
+        let space = space();
+        assert_eq!(space.old_address(0x2080), Some(0x3080));
+        assert_eq!(space.old_offset(0x3080), Some(0x2080));
+        assert_eq!(space.old_offset(0x3100), None, "memory has no content");
+        assert_eq!(space.new_address(0x3100), Some(0x4100));
+        assert_eq!(space.new_offset(0x4100), Some(0x3100));
+        assert_eq!(space.new_offset(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_description_past_its_limits_is_none() {
+        assert!(Space::new(alloc::vec![Segment::default(); 64]).is_some());
+        assert!(Space::new(alloc::vec![Segment::default(); 65]).is_none());
+        assert!(Space::new(alloc::vec![Segment { old_length: 1, ..Segment::default() }]).is_none());
+        let past = Segment { old_memory: 2, old_address: u64::MAX - 1, ..Segment::default() };
+        assert!(Space::new(alloc::vec![past]).is_none());
+    }
+}
