@@ -60,6 +60,13 @@ impl Space {
     /// Segments of one space: an ELF file has three to six, a kernel some more; a number of one fits a byte.
     pub const MOST_SEGMENTS: usize = 64;
 
+    /// Where a table of symbols stands for those who count its entries: a segment of its own at this address.
+    pub const SYMBOLS: u64 = 5 << 60;
+    /// Where the strings of that table stand.
+    pub const STRINGS: u64 = 6 << 60;
+    /// Where the relocations of a procedure linkage table stand, for its stubs.
+    pub const RELOCATIONS: u64 = 7 << 60;
+
     /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
     /// [`Self::MOST_SEGMENTS`], for a segment that ends past `u64::MAX`, and for one with more content than memory.
     pub fn new(segments: Vec<Segment>) -> Option<Self> {
@@ -68,7 +75,7 @@ impl Space {
                 && s.new_length <= s.new_memory
                 && s.old.checked_add(s.old_length).is_some()
                 && s.new.checked_add(s.new_length).is_some()
-                && s.old_address.checked_add(s.old_memory).is_some()
+                && s.old_address.checked_add(s.old_memory).is_some_and(|end| end < u64::MAX)
                 && s.new_address.checked_add(s.new_memory).is_some()
         };
         if segments.len() > Self::MOST_SEGMENTS || !segments.iter().all(sound) {
@@ -98,43 +105,42 @@ impl Space {
 
     /// The segment that an old address lies in, memory without content included, or ends.
     pub fn segment(&self, address: u64) -> Option<&Segment> {
-        self.last(&self.old_addresses, |s| s.old_address, address)
-            .filter(|s| address - s.old_address <= s.old_memory)
+        self.last(&self.old_addresses, |s| (s.old_address, s.old_memory + 1), address)
     }
 
     /// The address of a byte of the old image.
     pub fn old_address(&self, offset: u64) -> Option<u64> {
-        let segment = self.last(&self.old_offsets, |s| s.old, offset)?;
-        let inside = offset - segment.old;
-        (inside < segment.old_length).then(|| segment.old_address + inside)
+        let segment = self.last(&self.old_offsets, |s| (s.old, s.old_length), offset)?;
+        Some(segment.old_address + (offset - segment.old))
     }
 
     /// The byte of the old image that stands at an address; `None` for memory without content.
     pub fn old_offset(&self, address: u64) -> Option<u64> {
-        let segment = self.last(&self.old_addresses, |s| s.old_address, address)?;
-        let inside = address - segment.old_address;
-        (inside < segment.old_length).then(|| segment.old + inside)
+        let segment = self.last(&self.old_addresses, |s| (s.old_address, s.old_length), address)?;
+        Some(segment.old + (address - segment.old_address))
     }
 
     /// The address of a byte of the new image.
     pub fn new_address(&self, offset: u64) -> Option<u64> {
-        let segment = self.last(&self.new_offsets, |s| s.new, offset)?;
-        let inside = offset - segment.new;
-        (inside < segment.new_length).then(|| segment.new_address + inside)
+        let segment = self.last(&self.new_offsets, |s| (s.new, s.new_length), offset)?;
+        Some(segment.new_address + (offset - segment.new))
     }
 
     /// The byte of the new image that stands at an address; `None` for memory without content.
     pub fn new_offset(&self, address: u64) -> Option<u64> {
-        let segment = self.last(&self.new_addresses, |s| s.new_address, address)?;
-        let inside = address - segment.new_address;
-        (inside < segment.new_length).then(|| segment.new + inside)
+        let segment = self.last(&self.new_addresses, |s| (s.new_address, s.new_length), address)?;
+        Some(segment.new + (address - segment.new_address))
     }
 
-    /// The last segment, in this order, that begins at `at` or before it.
-    fn last(&self, order: &Order, key: fn(&Segment) -> u64, at: u64) -> Option<&Segment> {
-        let after = order.partition_point(|n| key(&self.segments[usize::from(*n)]) <= at);
-        let number = order.get(after.checked_sub(1)?)?;
-        self.segments.get(usize::from(*number))
+    /// The segment that holds `at`, of several the one that begins last: a table of symbols is a segment of its own in
+    /// the one that is loaded. `key` gives beginning and length.
+    fn last(&self, order: &Order, key: fn(&Segment) -> (u64, u64), at: u64) -> Option<&Segment> {
+        let after = order.partition_point(|number| key(&self.segments[usize::from(*number)]).0 <= at);
+        let before = order.get(..after)?.iter().rev();
+        before.map(|number| &self.segments[usize::from(*number)]).find(|segment| {
+            let (start, length) = key(segment);
+            at - start < length
+        })
     }
 }
 

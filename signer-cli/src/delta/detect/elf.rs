@@ -5,7 +5,7 @@
 
 use object::elf::{
     EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR,
-    SHT_ARM_EXIDX, SHT_DYNSYM, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB,
+    SHF_WRITE, SHT_ARM_EXIDX, SHT_DYNSYM, SHT_GNU_HASH, SHT_HASH, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, elf};
@@ -34,6 +34,9 @@ const KERNEL_PLACES: [&str; 16] = [
     ".static_call_sites",
 ];
 
+/// Bytes of program headers that are read at most: a dozen or so.
+const PROGRAM_HEADERS: u64 = 0x300;
+
 /// What headers say of one file.
 struct Elf {
     machine: u16,
@@ -43,6 +46,10 @@ struct Elf {
     sections: Vec<Header>,
     /// Where the section headers stand.
     headers: (u64, u64),
+    /// Where the dynamic symbols stand, and their strings.
+    symbols: Option<((u64, u64), (u64, u64))>,
+    /// Where the relocations of the procedure linkage table stand, if its stubs count them.
+    stubs: Option<(u64, u64)>,
 }
 
 /// A segment that is loaded.
@@ -71,12 +78,18 @@ pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
         return None;
     }
     let code = code(&of_old, old)?;
-    let sections = sections(&of_old, code, old.len() as u64);
+    let sections = sections(&of_old, code, old);
     let mut segments = if of_old.is_kernel() && of_new.is_kernel() {
         of_sections(&of_old, &of_new)
     } else {
         of_loads(&of_old.loads, &of_new.loads)
     };
+    if let (Some(old), Some(new)) = (&of_old.symbols, &of_new.symbols) {
+        segments.extend([counted(old.0, new.0, Space::SYMBOLS), counted(old.1, new.1, Space::STRINGS)]);
+    }
+    if let (Some(old), Some(new)) = (of_old.stubs, of_new.stubs) {
+        segments.push(counted(old, new, Space::RELOCATIONS));
+    }
     for section in &sections {
         let inside = |s: &Segment| section.start >= s.old && section.start - s.old < s.old_length;
         if !segments.iter().any(inside) && segments.len() < Space::MOST_SEGMENTS {
@@ -84,6 +97,21 @@ pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
         }
     }
     Described::of_one(segments, sections, old.len() as u64)
+}
+
+/// A table that others count entries of, by its offset and length in old and new.
+fn counted(old: (u64, u64), new: (u64, u64), address: u64) -> Segment {
+    Segment {
+        old: old.0,
+        old_length: old.1,
+        old_address: address,
+        old_memory: old.1,
+        new: new.0,
+        new_length: new.1,
+        new_address: address,
+        new_memory: new.1,
+        code: false,
+    }
 }
 
 /// Where sections without an address stand: a recogniser counts from there, and nothing refers to it.
@@ -142,6 +170,11 @@ fn read_class<F: FileHeader<Endian = LittleEndian>>(file: &[u8], long: bool) -> 
             });
         }
     }
+    let strings = sections.iter().find(|s| s.name == ".dynstr");
+    let symbols = sections.iter().find(|s| s.kind == SHT_DYNSYM && long).zip(strings);
+    let symbols =
+        symbols.map(|(table, strings)| ((table.offset, table.length), (strings.offset, strings.length)));
+    let stubs = sections.iter().find(|s| s.name == ".rela.plt").map(|s| (s.offset, s.length));
     let of_each = u64::from(header.e_shentsize(endian));
     Some(Elf {
         machine: header.e_machine(endian),
@@ -150,6 +183,8 @@ fn read_class<F: FileHeader<Endian = LittleEndian>>(file: &[u8], long: bool) -> 
         loads: loads.collect(),
         headers: (header.e_shoff(endian).into(), of_each * sections.len() as u64),
         sections,
+        symbols,
+        stubs,
     })
 }
 
@@ -246,7 +281,8 @@ fn of_loads(old: &[Load], new: &[Load]) -> Vec<Segment> {
     segments
 }
 
-fn sections(elf: &Elf, code: SectionKind, length: u64) -> Vec<Section> {
+fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
+    let length = file.len() as u64;
     let section = |kind, start, length| Section { kind, start, length, space: 0 };
     if !elf.sections.iter().any(|s| s.flags & u64::from(SHF_ALLOC) != 0) {
         let pointers = if elf.long { SectionKind::Pointers64 } else { SectionKind::Pointers32 };
@@ -264,7 +300,15 @@ fn sections(elf: &Elf, code: SectionKind, length: u64) -> Vec<Section> {
         .collect();
     if elf.long {
         sections.push(section(SectionKind::SectionHeaders64, elf.headers.0, elf.headers.1));
+        // The entry point, and addresses of program headers, which follow the header.
+        let first = sections.iter().map(|section| section.start).min().unwrap_or(0);
+        sections.push(section(SectionKind::Pointers64, 24, first.saturating_sub(24).min(PROGRAM_HEADERS)));
     }
+    let hashes = elf.sections.iter().filter(|header| header.kind == SHT_GNU_HASH && elf.long);
+    sections.extend(hashes.filter_map(|header| {
+        let (start, length) = buckets(file, header.offset)?;
+        Some(section(SectionKind::Indices32, start, length))
+    }));
     // A compressed kernel image carries the list of its absolute addresses behind itself.
     let end = elf.sections.iter().filter(|s| s.kind != SHT_NOBITS).map(|s| s.offset.saturating_add(s.length));
     let end = end.max().unwrap_or(0).max(elf.headers.0.saturating_add(elf.headers.1));
@@ -272,6 +316,15 @@ fn sections(elf: &Elf, code: SectionKind, length: u64) -> Vec<Section> {
         sections.push(section(SectionKind::Addresses32, end, length - end));
     }
     sections
+}
+
+/// Where the buckets of a GNU hash table stand: after four numbers and a filter, each is the number of a symbol.
+fn buckets(file: &[u8], table: u64) -> Option<(u64, u64)> {
+    let word = |at: u64| {
+        let chunk = file.get(usize::try_from(table.checked_add(at)?).ok()?..)?.first_chunk()?;
+        Some(u64::from(u32::from_le_bytes(*chunk)))
+    };
+    Some((table + 16 + word(8)? * 8, word(0)? * 4))
 }
 
 /// What reads a section, if anything does.
@@ -282,11 +335,15 @@ fn kind(header: &Header, elf: &Elf, code: SectionKind, kernel: bool) -> Option<S
         (SectionKind::Pointers32, SectionKind::Symbols32)
     };
     let name = header.name.as_str();
+    if name == ".plt" && code == SectionKind::X86_64 {
+        return Some(SectionKind::X86_64Stubs);
+    }
     match header.kind {
         SHT_NOBITS => return None,
         SHT_DYNSYM | SHT_SYMTAB => return Some(symbols),
         SHT_RELA if elf.long => return Some(SectionKind::Rela64),
         SHT_REL if !elf.long => return Some(SectionKind::Rel32),
+        SHT_HASH if elf.long => return Some(SectionKind::Indices32),
         SHT_ARM_EXIDX if elf.machine == EM_ARM => return Some(SectionKind::Places31),
         _ => {}
     }
@@ -304,10 +361,8 @@ fn kind(header: &Header, elf: &Elf, code: SectionKind, kernel: bool) -> Option<S
         _ if places => Some(SectionKind::Places32),
         ".rodata" if elf.machine == EM_X86_64 && !elf.fixed => Some(SectionKind::Jumps32),
         _ if kernel || elf.fixed => Some(pointers),
-        _ if name.starts_with(".data") || name.starts_with(".got") || name.ends_with("_array") => {
-            Some(pointers)
-        }
-        ".dynamic" | ".relr.dyn" => Some(pointers),
+        ".relr.dyn" => Some(pointers),
+        _ if header.flags & u64::from(SHF_WRITE) != 0 => Some(pointers),
         _ => None,
     }
 }

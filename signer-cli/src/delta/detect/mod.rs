@@ -5,6 +5,7 @@
 //! else. It never fails: what isn't understood is described as nothing.
 
 mod elf;
+pub mod marks;
 mod raw;
 mod vote;
 

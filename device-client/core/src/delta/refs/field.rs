@@ -2,6 +2,11 @@
 //!
 //! Decides which bits are the reference and how they encode a target; never what is a reference. Opcode bits stay.
 
+use crate::delta::space::Space;
+
+/// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
+const ENTRY: u64 = 24;
+
 /// How a reference's field holds its target. `place` is always the address of the field's first byte. The numbers of
 /// [`Field::number`] choose contexts of models, so they are part of the format: append only.
 ///
@@ -70,6 +75,11 @@ pub enum Field {
     CompressedJump,
     /// C.BEQZ, C.BNEZ: 9 bits.
     CompressedBranch,
+    /// u32, the number of an entry of 24 bytes (`Elf64_Sym`, `Elf64_Rela`), counted from `table`: one of the addresses
+    /// that [`Space`] gives to tables whose entries are counted.
+    Entry { table: u64 },
+    /// u32, a place in a table of strings, counted from [`Space::STRINGS`].
+    String,
 }
 
 impl Field {
@@ -121,6 +131,8 @@ impl Field {
             Field::RiscvLow { .. } => 27,
             Field::CompressedJump => 28,
             Field::CompressedBranch => 29,
+            Field::Entry { .. } => 30,
+            Field::String => 31,
         }
     }
 
@@ -203,6 +215,8 @@ impl Field {
             Field::Back32 => place.wrapping_sub(u64::from(word)),
             Field::FromStart32 { start } => start.wrapping_add(extend(word, 32)),
             Field::Absolute32 => u64::from(word),
+            Field::Entry { table } => table.wrapping_add(u64::from(word) * ENTRY),
+            Field::String => Space::STRINGS.wrapping_add(u64::from(word)),
             Field::Signed32 => extend(word, 32),
             Field::Absolute64 => long,
             Field::Relative31 => place.wrapping_add(extend(word, 31)),
@@ -223,6 +237,8 @@ impl Field {
             Field::Back32 => place.wrapping_sub(target),
             Field::FromStart32 { start } => target.wrapping_sub(start),
             Field::Absolute32 | Field::Signed32 | Field::Absolute64 => target,
+            Field::Entry { table } => target.wrapping_sub(table) / ENTRY,
+            Field::String => target.wrapping_sub(Space::STRINGS),
             Field::Relative31 => u64::from(word & 1 << 31 | target.wrapping_sub(place) as u32 & !(1 << 31)),
             _ => u64::from(self.bits(word, self.offset(place, target))),
         };
@@ -239,6 +255,8 @@ impl Field {
                 | Field::FromStart32 { .. }
                 | Field::Absolute32
                 | Field::Signed32
+                | Field::Entry { .. }
+                | Field::String
         )
     }
 

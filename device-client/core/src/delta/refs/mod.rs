@@ -58,11 +58,11 @@ pub enum SectionKind {
     Pointers64 = 16,
     /// Aligned pointers of 4 bytes among other data.
     Pointers32 = 17,
-    /// `Elf64_Rela`: `r_offset`, and `r_addend` where the relocation is relative.
+    /// `Elf64_Rela`: `r_offset`, the symbol's number, and `r_addend` where the relocation is relative.
     Rela64 = 18,
     /// `Elf32_Rel`: `r_offset`.
     Rel32 = 19,
-    /// `Elf64_Sym`: `st_value`.
+    /// `Elf64_Sym`: `st_name` and `st_value`.
     Symbols64 = 20,
     /// `Elf32_Sym`: `st_value`.
     Symbols32 = 21,
@@ -80,11 +80,15 @@ pub enum SectionKind {
     Addresses32 = 27,
     /// `Elf64_Shdr`: `sh_addr`.
     SectionHeaders64 = 28,
+    /// Aligned u32, each the number of a symbol: hash tables.
+    Indices32 = 29,
+    /// x86-64 stubs of a procedure linkage table: each pushes the number of its relocation.
+    X86_64Stubs = 30,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Plain,
         Self::X86_64,
         Self::Thumb,
@@ -106,6 +110,8 @@ impl SectionKind {
         Self::Places31,
         Self::Addresses32,
         Self::SectionHeaders64,
+        Self::Indices32,
+        Self::X86_64Stubs,
     ];
 
     /// The kind with this number in the format; `None` for a number that isn't given out.
@@ -208,8 +214,9 @@ impl Scanner {
         let mut view = View { bytes: window, base, from, to, at, free: self.free, space, found };
         match self.kind {
             SectionKind::Plain => {}
-            SectionKind::X86_64 => x86::scan(&mut view, false),
-            SectionKind::X86_64Fixed => x86::scan(&mut view, true),
+            SectionKind::X86_64 => x86::scan(&mut view, x86::Code::Anywhere),
+            SectionKind::X86_64Fixed => x86::scan(&mut view, x86::Code::Fixed),
+            SectionKind::X86_64Stubs => x86::scan(&mut view, x86::Code::Stubs),
             SectionKind::Thumb => thumb::scan(&mut view, &mut self.registers, &mut self.pools),
             SectionKind::Arm => arm::scan(&mut view, &mut self.registers, &mut self.pools),
             SectionKind::Aarch64 => aarch64::scan(&mut view, &mut self.registers),

@@ -5,12 +5,17 @@
 
 use super::view::View;
 use super::{Field, SectionKind};
+use crate::delta::space::Space;
 
 /// R_X86_64_RELATIVE, R_RISCV_RELATIVE, R_AARCH64_RELATIVE, R_X86_64_IRELATIVE, R_AARCH64_IRELATIVE: relocations whose
 /// addend is an address. 3 and 8 mean something rarer on the other machines.
 const RELATIVE: [u32; 5] = [8, 3, 1027, 37, 1032];
 /// An FDE of more bytes than this isn't recognised; the longest of libcrypto has 100.
 const LONGEST_FRAME: u32 = 4096;
+/// Bytes that entries of one switch table are apart at most.
+const FUNCTION: u64 = 1 << 14;
+/// The number of a symbol.
+const SYMBOL: Field = Field::Entry { table: Space::SYMBOLS };
 /// The fields of an FDE lie within as many bytes from its start.
 const FRAME_FIELDS: usize = 21;
 
@@ -28,6 +33,7 @@ pub(super) fn scan(view: &mut View<'_>, kind: SectionKind, start: u64) {
         SectionKind::Jumps32 => each(view, start, 4, jump32),
         SectionKind::Places31 => each(view, start, 4, place31),
         SectionKind::Addresses32 => each(view, start, 4, |view, at| view.add_whole(at, Field::Signed32)),
+        SectionKind::Indices32 => each(view, start, 4, |view, at| numbered(view, at, SYMBOL)),
         SectionKind::SectionHeaders64 => each(view, start, 64, section_header),
         // Code has recognisers of its own.
         _ => {}
@@ -65,12 +71,21 @@ fn pointer32(view: &mut View<'_>, at: usize) {
 
 fn rela64(view: &mut View<'_>, at: usize) {
     view.add_whole(at, Field::Absolute64);
+    numbered(view, at + 12, SYMBOL);
     if view.u32(at + 8).is_some_and(|kind| RELATIVE.contains(&kind)) {
         view.add_whole(at + 16, Field::Absolute64);
     }
 }
 
+/// A number that counts from the start of another table, where 0 stands for none.
+fn numbered(view: &mut View<'_>, at: usize, field: Field) {
+    if view.u32(at).is_some_and(|number| number != 0) {
+        view.add_whole(at, field);
+    }
+}
+
 fn symbol64(view: &mut View<'_>, at: usize) {
+    numbered(view, at, Field::String);
     if view.u64(at + 8).is_some_and(|value| value != 0) {
         view.add_whole(at + 8, Field::Absolute64);
     }
@@ -114,8 +129,11 @@ fn place31(view: &mut View<'_>, at: usize) {
 /// instead it is the same distance off at both ends, and moves the same way wherever both ends move as wholes.
 fn jump32(view: &mut View<'_>, at: usize) {
     let field = Field::Relative32 { after: 0 };
-    let Some(target) = view.target(at, field) else { return };
-    if view.space.is_code(target) && !view.space.is_code(view.address(at)) {
+    let leads = |at: usize| view.target(at, field).filter(|target| view.space.is_code(*target));
+    let Some(target) = leads(at).filter(|_| !view.space.is_code(view.address(at))) else { return };
+    // Its neighbours lead into the same function; a number that leads into code by chance has no such neighbours.
+    let near = |at: usize| leads(at).is_some_and(|other| other.abs_diff(target) < FUNCTION);
+    if at.checked_sub(4).is_some_and(near) || near(at + 4) {
         view.add(at, field, target);
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn scan(view: &mut View<'_>, registers: &mut Registers, pools: &mut P
         pools.pass(address);
         if address.is_multiple_of(4)
             && let Some(word) = view.u32(at)
-            && (literal || is_pointer(view, u64::from(word)))
+            && (literal || is_pointer(view, u64::from(word)) && (!is_code(word) || beside(view, at, pools)))
         {
             view.add(at, Field::Absolute32, u64::from(word));
             at += 4;
@@ -84,6 +84,22 @@ pub(super) fn is_pointer(view: &View<'_>, word: u64) -> bool {
             let inside = word - s.old_address;
             inside <= s.old_length && (inside >= 0x200 || s.old_address > 0)
         })
+}
+
+/// Whether a word that would be a pointer is more likely code: an instruction of 4 bytes or a branch that begins with
+/// it, or a return before a halfword of padding.
+fn is_code(word: u32) -> bool {
+    let first = word & 0xffff;
+    first >= 0xe000 || word >> 16 == 0 && (first >> 8 == 0xbd || first == 0x4770)
+}
+
+/// Whether a word stands in a table: next to a pointer that can't be code, and that no instruction loads.
+fn beside(view: &View<'_>, at: usize, pools: &Pools) -> bool {
+    let pointer = |at: usize| {
+        view.u32(at).is_some_and(|word| !is_code(word) && is_pointer(view, u64::from(word)))
+            && !pools.holds(view.address(at))
+    };
+    at.checked_sub(4).is_some_and(pointer) || pointer(at + 4)
 }
 
 /// An instruction of 2 bytes.

@@ -5,6 +5,7 @@
 
 use super::Field;
 use super::view::View;
+use crate::delta::space::Space;
 
 /// What follows an opcode: bits, of which an opcode may have several.
 const MODRM: u8 = 1;
@@ -21,6 +22,8 @@ const NONE: u8 = 32;
 /// An address of 8 bytes.
 const FAR: u8 = 64;
 
+/// PUSH of an immediate of 4 bytes.
+const PUSH: u8 = 0x68;
 /// The longest instruction that a processor takes, in bytes.
 const LONGEST: usize = 15;
 
@@ -46,16 +49,26 @@ pub fn length(bytes: &[u8]) -> Option<usize> {
     decode(bytes).map(|instruction| usize::from(instruction.length))
 }
 
-/// Adds the references of a block: branches and RIP-relative operands, and absolute values of 32 and 64 bits where
-/// code is `fixed` to its addresses.
-pub(super) fn scan(view: &mut View<'_>, fixed: bool) {
+/// What else than branches and RIP-relative operands refers to something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Code {
+    /// Nothing: code that runs anywhere.
+    Anywhere,
+    /// Absolute values of 32 and 64 bits: code that is linked to its addresses.
+    Fixed,
+    /// What is pushed: the number of a stub's relocation.
+    Stubs,
+}
+
+/// Adds the references of a block.
+pub(super) fn scan(view: &mut View<'_>, code: Code) {
     let mut at = view.at;
     while at < view.to {
         let Some(instruction) = view.bytes.get(at..).and_then(decode) else {
             at += 1;
             continue;
         };
-        fields(view, at, &instruction, fixed);
+        fields(view, at, &instruction, code);
         let end = at + usize::from(instruction.length);
         if end > view.to {
             // Fields of it may begin in the next block: it is decoded again then.
@@ -66,7 +79,8 @@ pub(super) fn scan(view: &mut View<'_>, fixed: bool) {
     view.at = at;
 }
 
-fn fields(view: &mut View<'_>, at: usize, instruction: &Instruction, fixed: bool) {
+fn fields(view: &mut View<'_>, at: usize, instruction: &Instruction, code: Code) {
+    let fixed = code == Code::Fixed;
     let after = |part: u8| instruction.length - part;
     if let Some(part) = instruction.displacement {
         let position = at + usize::from(part);
@@ -81,8 +95,11 @@ fn fields(view: &mut View<'_>, at: usize, instruction: &Instruction, fixed: bool
         match size {
             4 if instruction.branch => view.add_whole(position, Field::Relative32 { after: after(part) }),
             1 if instruction.branch => view.add_whole(position, Field::Relative8),
+            4 if code == Code::Stubs && view.byte(at) == Some(PUSH) => {
+                view.add_whole(position, Field::Entry { table: Space::RELOCATIONS });
+            }
             4 if fixed => absolute(view, position, Field::Signed32, false),
-            8 => absolute(view, position, Field::Absolute64, false),
+            8 if fixed => absolute(view, position, Field::Absolute64, false),
             _ => {}
         }
     }

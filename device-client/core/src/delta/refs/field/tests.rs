@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// One of each, with the unit that targets are multiples of, and how far they reach either way.
-const EACH: [(Field, u64, i64); 33] = [
+const EACH: [(Field, u64, i64); 35] = [
     (Field::Relative32 { after: 4 }, 1, 1 << 30),
     (Field::Relative8, 1, 100),
     (Field::Back32, 1, 1 << 28),
@@ -37,6 +37,8 @@ const EACH: [(Field, u64, i64); 33] = [
     (Field::RiscvLow { store: true, back: 0 }, 1, 1 << 28),
     (Field::CompressedJump, 2, 1 << 10),
     (Field::CompressedBranch, 2, 200),
+    (Field::Entry { table: Space::SYMBOLS }, 24, 1 << 28),
+    (Field::String, 1, 1 << 28),
 ];
 
 /// The part of a target that a field holds, in the words of `Field::read`.
@@ -61,11 +63,16 @@ proptest! {
     #[test]
     fn what_is_written_is_read(number in 0..EACH.len(), bytes in any::<[u8; 8]>(), distance in any::<i32>()) {
         let (field, unit, reach) = EACH[number];
-        let place = 0x4000_0000_u64;
+        let place = match field {
+            Field::Entry { table } => table,
+            Field::String => Space::STRINGS,
+            _ => 0x4000_0000,
+        };
         let distance = (i64::from(distance) % reach).unsigned_abs();
-        let forward = matches!(field, Field::Thumb6 | Field::ThumbLiteral);
+        let forward = matches!(field, Field::Thumb6 | Field::ThumbLiteral | Field::Entry { .. } | Field::String);
+        let first = if matches!(field, Field::Thumb6 | Field::ThumbLiteral) { 4 } else { 0 };
         let target = if forward {
-            place + 4 + distance / unit * unit
+            place + first + distance / unit * unit
         } else if bytes[0] & 1 == 0 && !matches!(field, Field::Back32) {
             place + distance / unit * unit
         } else {

@@ -1,0 +1,182 @@
+//! Images for matching, in which references stand for what they refer to rather than for where that is.
+//!
+//! Decides what a reference looks like to whoever compares two images. Addresses differ wherever something moved, so
+//! they say nothing; set to zero, every entry of a table is like every other. Here each is a digest of the bytes that it
+//! leads to: the same in both images as long as those are the same. Never decides what is sent.
+
+use perennial_device_core::delta::refs::{Field, LOOK_AHEAD, LOOK_BEHIND, Reference, Scanner, SectionKind};
+use perennial_device_core::delta::space::{Section, Space};
+
+use super::Described;
+
+/// Which references show what they lead to. The others are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marks {
+    /// None: code that calls other functions is the same code.
+    None,
+    /// Those of tables, and pointers.
+    Tables,
+    /// Those of code as well, but for short branches: code that calls other functions is other code.
+    All,
+}
+
+/// Bytes at a target that a mark is a digest of.
+const TABLE: usize = 16;
+const CODE: usize = 8;
+/// How often marks are made: a call leads to a stub, which leads to a slot, which a relocation describes by a symbol,
+/// which has a name.
+const PASSES: usize = 3;
+/// Bytes of an `Elf64_Rela`.
+const RELOCATION: usize = 24;
+
+/// The image with its references marked.
+pub fn marked(image: &[u8], described: &Described, marks: Marks) -> Vec<u8> {
+    let mut masked = image.to_vec();
+    for section in &described.sections {
+        each(image, section, described, &mut |at, reference, _| write(&mut masked, at, reference.field, 0));
+    }
+    if marks == Marks::None {
+        return masked;
+    }
+    let relocated = described.sections.iter().any(|section| section.kind == SectionKind::Rela64);
+    for _ in 0..if relocated { PASSES } else { 1 } {
+        let before = masked.clone();
+        for section in &described.sections {
+            each(image, section, described, &mut |at, reference, space| {
+                if shows(section.kind, reference.field, marks) {
+                    let bytes = if is_table(section.kind, reference.field) { TABLE } else { CODE };
+                    let mark = space.old_offset(reference.target).map(|to| digest(&before, to, bytes));
+                    write(&mut masked, at, reference.field, mark.unwrap_or(0));
+                }
+            });
+        }
+        for section in described.sections.iter().filter(|section| section.kind == SectionKind::Rela64) {
+            slots(image, &mut masked, section, described);
+        }
+    }
+    masked
+}
+
+fn is_table(kind: SectionKind, field: Field) -> bool {
+    let code = kind == SectionKind::X86_64Stubs;
+    kind as u8 >= SectionKind::Pointers64 as u8 && !code
+        || matches!(field, Field::Absolute32 | Field::Absolute64)
+}
+
+fn shows(kind: SectionKind, field: Field, marks: Marks) -> bool {
+    // A stub is nothing but what it leads to.
+    is_table(kind, field)
+        || kind == SectionKind::X86_64Stubs
+        || marks == Marks::All && field.is_whole() && !field.is_short()
+}
+
+/// What a loader fills in shows what it will be filled with: the relocation but for its place.
+fn slots(image: &[u8], masked: &mut [u8], section: &Section, described: &Described) {
+    each(image, section, described, &mut |at, reference, space| {
+        let entry = at - section.start as usize;
+        let Some(slot) = space.old_offset(reference.target).filter(|_| entry.is_multiple_of(RELOCATION))
+        else {
+            return;
+        };
+        let mark = digest(masked, at as u64 + 8, RELOCATION - 8);
+        write(masked, slot as usize, Field::Absolute64, mark);
+    });
+}
+
+/// Sets the bits of a field to those of `mark`.
+fn write(bytes: &mut [u8], at: usize, field: Field, mark: u64) {
+    let mask = field.mask();
+    let mark = mark.to_le_bytes();
+    let room = bytes.len().min(at + field.width());
+    for (i, byte) in bytes[at.min(room)..room].iter_mut().enumerate() {
+        *byte = *byte & !mask[i] | mark[i] & mask[i];
+    }
+}
+
+/// FNV-1a with its bits mixed once more, never 0.
+fn digest(bytes: &[u8], at: u64, length: usize) -> u64 {
+    let start = usize::try_from(at).unwrap_or(bytes.len()).min(bytes.len());
+    let end = (start + length).min(bytes.len());
+    let hash = bytes[start..end].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    ((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash >> 29).max(1)
+}
+
+const BLOCK: usize = 1 << 16;
+
+/// Every reference of a section with the offset of its field in the image, and the space of both.
+fn each(
+    image: &[u8],
+    section: &Section,
+    described: &Described,
+    take: &mut dyn FnMut(usize, &Reference, &Space),
+) {
+    let Some(space) = described.spaces.get(usize::from(section.space)) else { return };
+    let Some(address) = space.old_address(section.start) else { return };
+    let start = section.start as usize;
+    let end = (start + section.length as usize).min(image.len());
+    let mut scanner = Scanner::new(section, address);
+    let mut found = Vec::with_capacity(BLOCK / 2 + 1);
+    for at in (start..end).step_by(BLOCK) {
+        let stop = end.min(at + BLOCK);
+        let behind = (at - start).min(LOOK_BEHIND);
+        let window = &image[at - behind..end.min(stop + LOOK_AHEAD)];
+        let place = address.wrapping_add((at - start) as u64);
+        found.clear();
+        scanner.scan(window, behind, behind + stop - at, place, space, &mut found);
+        for reference in &found {
+            take(at + reference.at as usize, reference, space);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_device_core::delta::space::Segment;
+
+    use super::*;
+
+    /// Two strings and a table of pointers to them, loaded at `address`; `gap` bytes before the strings.
+    fn image(address: u64, gap: usize) -> (Vec<u8>, Described) {
+        let mut bytes = vec![0; 0x2000];
+        let strings = 0x1000 + gap;
+        bytes[strings..strings + 16].copy_from_slice(b"one and another\0");
+        bytes[strings + 16..strings + 32].copy_from_slice(b"something else.\0");
+        for (number, target) in [strings, strings + 16, strings].into_iter().enumerate() {
+            bytes[number * 8..][..8].copy_from_slice(&(address + target as u64).to_le_bytes());
+        }
+        let length = bytes.len() as u64;
+        let segment = Segment {
+            old_length: length,
+            old_address: address,
+            old_memory: length,
+            new_length: length,
+            new_address: address,
+            new_memory: length,
+            ..Segment::default()
+        };
+        let section = Section { kind: SectionKind::Pointers64, start: 0, length: 24, space: 0 };
+        let described =
+            Described { spaces: vec![Space::new(vec![segment]).unwrap()], sections: vec![section] };
+        (bytes, described)
+    }
+
+    #[test]
+    fn a_pointer_looks_the_same_wherever_its_target_went() {
+        let (old, new) = (image(0x40_0000, 0), image(0x80_0000, 0x123));
+        assert_ne!(old.0[..24], new.0[..24]);
+        let [old, new] = [old, new].map(|(bytes, described)| marked(&bytes, &described, Marks::Tables));
+        assert_eq!(old[..24], new[..24]);
+        assert_eq!(old[..8], old[16..24]);
+        assert_ne!(old[..8], old[8..16]);
+    }
+
+    #[test]
+    fn without_marks_references_are_zero() {
+        let (bytes, described) = image(0x40_0000, 0);
+        let zero = marked(&bytes, &described, Marks::None);
+        assert_eq!(zero[..24], [0; 24]);
+        assert_eq!(zero[24..], bytes[24..]);
+    }
+}
