@@ -31,18 +31,32 @@ pub(super) fn calls(bytes: &[u8], kind: SectionKind) -> Calls {
     // An address at which no number among the code looks like a pointer.
     let base = 1 << 40;
     let mut calls = Calls::default();
-    for (_, reference) in references(bytes, kind, base) {
-        let called = matches!(
-            reference.field,
-            Field::Thumb24 | Field::ThumbExchange | Field::Arm24 | Field::Branch26 | Field::Jal
-        );
+    for (at, reference) in references(bytes, kind, base) {
         let offset = reference.target.wrapping_sub(base) as usize;
-        if called && offset < bytes.len() {
+        if is_call(bytes, at, reference.field) && offset < bytes.len() {
             calls.all += 1;
             calls.good += usize::from(begins(bytes, offset, kind));
         }
     }
     calls
+}
+
+/// Whether a branch remembers where it came from.
+fn is_call(bytes: &[u8], at: usize, field: Field) -> bool {
+    let word = word(bytes, at);
+    match field {
+        Field::Thumb24 => word >> 30 & 1 != 0,
+        Field::ThumbExchange => true,
+        Field::Arm24 => word >> 24 & 1 != 0,
+        Field::Branch26 => word >> 31 != 0,
+        Field::Jal => word >> 7 & 31 == 1,
+        _ => false,
+    }
+}
+
+/// The instruction of 4 bytes at an offset, 0 past the end.
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u32::from_le_bytes(*chunk))
 }
 
 /// Every reference in these bytes, with the offset of its field, if they are code of one kind loaded at `address`.
@@ -141,8 +155,7 @@ fn places(bytes: &[u8], kind: SectionKind) -> Vec<u64> {
 
 /// Whether a function begins here as compilers begin them: by saving registers or making room on the stack.
 pub(super) fn begins(bytes: &[u8], at: usize, kind: SectionKind) -> bool {
-    let word =
-        bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |chunk| u32::from_le_bytes(*chunk));
+    let word = word(bytes, at);
     let half = word as u16;
     match kind {
         SectionKind::Thumb => half & 0xff00 == 0xb500 || half == 0xe92d || word == 0x8004_f84d,
