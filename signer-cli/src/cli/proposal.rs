@@ -126,7 +126,7 @@ fn reviewed(
     let standing = Standing::new(proposal, repository);
     accept_published(repository, io)?;
     standing.check_needed()?;
-    proposal::check_rules(proposal, repository)?;
+    proposal::check_rules(proposal, repository, None)?;
     standing.check_unchanged()?;
     standing.check_base()?;
     let progress = Progress::new(io, "reading files", 0);

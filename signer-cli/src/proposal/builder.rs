@@ -239,7 +239,7 @@ impl<'r> ProposalBuilder<'r> {
         }
         files::flush(&temporary)?;
         let proposal = Proposal::open(&temporary).and_then(|proposal| {
-            super::rules::check(&proposal, self.repository)?;
+            super::rules::check(&proposal, self.repository, None)?;
             Ok(proposal)
         });
         if let Err(e) = proposal {

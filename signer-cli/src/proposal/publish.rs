@@ -43,7 +43,7 @@ pub struct Sealed<'p> {
 pub fn seal<'p>(proposal: &'p Proposal, repository: &'p Repository) -> Result<Sealed<'p>, ProposalError> {
     let standing = Standing::new(proposal, repository);
     standing.check_needed()?;
-    rules::check(proposal, repository)?;
+    rules::check(proposal, repository, None)?;
     standing.check_unchanged()?;
     standing.check_base()?;
     if !standing.is_ready()? {

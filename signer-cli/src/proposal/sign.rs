@@ -39,8 +39,7 @@ pub fn sign(
     let mut proposal = as_reviewed(proposal)?;
     let standing = Standing::new(&proposal, repository);
     standing.check_needed()?;
-    rules::check(&proposal, repository)?;
-    rules::check_dates(&proposal, repository, now)?;
+    rules::check(&proposal, repository, Some(now))?;
     standing.check_unchanged()?;
     standing.check_base()?;
     standing.check_made(now)?;

@@ -227,7 +227,7 @@ impl ProposalStatus {
         let standing = Standing::new(proposal, repository);
         let stopped = standing.check_needed().and_then(|()| standing.check_base());
         let stopped = stopped.and_then(|()| standing.check_unchanged());
-        let stopped = stopped.and_then(|()| super::rules::check(proposal, repository));
+        let stopped = stopped.and_then(|()| super::rules::check(proposal, repository, None));
         let needs = standing.needs()?;
         let ready = stopped.is_ok() && standing.is_ready()?;
         let next = match &stopped {

@@ -9,7 +9,7 @@ use perennial_schemas::release::{Encoding, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_tests::simulator::{Conduct, Product, Unit, day, image, support_until};
 
-use super::fresh;
+use super::{codes, fresh, offer};
 
 /// The device has not been touched: it runs 1.0.0, which still boots, and the other slot does not.
 fn assert_unharmed(unit: &Unit) {
@@ -22,11 +22,7 @@ fn assert_unharmed(unit: &Unit) {
 /// Works once against a release that was published honestly and is served with `fault`.
 fn served_with(fault: (&str, Fault)) -> Unit {
     let (mut product, mut unit) = fresh();
-    let new = image(2, 6);
-    product.offer("2.0.0", &new, |_| {});
-    product.publish();
-    unit.fetch = product.serve();
-    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    offer(&mut product, &mut unit, "2.0.0", &image(2, 6));
     unit.fetch.faults = vec![(fault.0.into(), fault.1)];
     let _ = unit.work().unwrap();
     unit
@@ -40,10 +36,6 @@ fn published(offer: impl FnOnce(&mut Product)) -> Unit {
     unit.fetch = product.serve();
     let _ = unit.work().unwrap();
     unit
-}
-
-fn codes(unit: &Unit) -> Vec<FailureCode> {
-    unit.failures.iter().map(|failure| failure.code).collect()
 }
 
 #[test]
@@ -158,11 +150,7 @@ fn lengths_that_lie_are_found_out() {
 #[test]
 fn a_disk_that_gives_back_other_bytes_than_were_written_is_not_the_release_s_fault() {
     let (mut product, mut unit) = fresh();
-    let new = image(2, 6);
-    product.offer("2.0.0", &new, |_| {});
-    product.publish();
-    unit.fetch = product.serve();
-    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    offer(&mut product, &mut unit, "2.0.0", &image(2, 6));
     unit.slots.decayed = Some(9000);
     let _ = unit.work().unwrap();
     assert_eq!(codes(&unit), [FailureCode::SlotIo]);

@@ -7,9 +7,9 @@ use perennial_device_core::support::Floors;
 use perennial_device_core::trust::{Floors as Versions, TrustState};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::report::FailureCode;
-use perennial_tests::simulator::{Conduct, Product, Unit, day, image, support_until};
+use perennial_tests::simulator::{Product, Unit, day, image, support_until};
 
-use super::fresh;
+use super::{fresh, offer, take_codes};
 
 /// Begins again what is lost.
 fn recovered(
@@ -25,24 +25,13 @@ fn recovered(
 /// Everything as it stood when 2.0.0 was offered, and a device that has confirmed 3.0.0 since.
 fn moved_on() -> (Product, Unit, perennial_device_core::port::memory::MemoryFetch) {
     let (mut product, mut unit) = fresh();
-    let old = image(2, 6);
-    product.offer("2.0.0", &old, |_| {});
-    product.publish();
+    offer(&mut product, &mut unit, "2.0.0", &image(2, 6));
     let before = product.serve();
     product.withdraw("2.0.0");
-    let new = image(3, 6);
-    product.offer("3.0.0", &new, |_| {});
-    product.publish();
-    unit.fetch = product.serve();
-    unit.knows(&old, "2.0.0", Conduct::Healthy);
-    unit.knows(&new, "3.0.0", Conduct::Healthy);
+    offer(&mut product, &mut unit, "3.0.0", &image(3, 6));
     unit.live().unwrap();
     assert_eq!(unit.runs(), "3.0.0");
     (product, unit, before)
-}
-
-fn codes(unit: &mut Unit) -> Vec<FailureCode> {
-    std::mem::take(&mut unit.failures).into_iter().map(|failure| failure.code).collect()
 }
 
 #[test]
@@ -56,11 +45,11 @@ fn a_lost_trust_state_comes_back_no_lower_than_the_journal_noted() {
     unit.now = unit.now.plus_days(1);
     let now_served = std::mem::replace(&mut unit.fetch, before);
     let _ = unit.work().unwrap();
-    assert_eq!(codes(&mut unit), [FailureCode::Rollback]);
+    assert_eq!(take_codes(&mut unit), [FailureCode::Rollback]);
     unit.fetch = now_served;
     unit.now = unit.now.plus_days(1);
     unit.live().unwrap();
-    assert_eq!((codes(&mut unit), unit.runs()), (vec![], "3.0.0"));
+    assert_eq!((take_codes(&mut unit), unit.runs()), (vec![], "3.0.0"));
     let last = unit.journal().reports.history().last().cloned().unwrap();
     assert_eq!(last.failure, Some(FailureCode::TrustStateLost));
     assert_eq!(
@@ -102,7 +91,7 @@ fn a_device_that_lost_everything_goes_no_lower_than_its_image() {
     unit.now = unit.now.plus_days(1);
     let now_served = std::mem::replace(&mut unit.fetch, before);
     let _ = unit.work().unwrap();
-    assert_eq!(codes(&mut unit), [FailureCode::Rollback]);
+    assert_eq!(take_codes(&mut unit), [FailureCode::Rollback]);
     unit.fetch = now_served;
     unit.now = unit.now.plus_days(1);
     unit.live().unwrap();
@@ -117,13 +106,13 @@ fn a_new_device_begins_with_the_floors_of_its_image() {
     let running = unit.identity.running.as_mut().unwrap();
     running.floors = Versions { root: 1, snapshot: 9, ..Versions::default() };
     let _ = unit.work().unwrap();
-    assert_eq!(codes(&mut unit), [FailureCode::Rollback]);
+    assert_eq!(take_codes(&mut unit), [FailureCode::Rollback]);
     product.repository.snapshot.common.version = 9;
     product.publish();
     unit.fetch = product.serve();
     unit.now = day(2);
     let _ = unit.work().unwrap();
-    assert_eq!(codes(&mut unit), []);
+    assert_eq!(take_codes(&mut unit), []);
 }
 
 #[test]

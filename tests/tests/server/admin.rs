@@ -1,7 +1,6 @@
 //! The admin plane: who gets in, what is shown, pushes.
 
-use super::kit::{Answer, Kit, Wire, get};
-use perennial_server::server::Running;
+use super::kit::{Kit, Wire, ask_admin as ask, get};
 
 fn kit_with_bundle() -> (Kit, std::path::PathBuf) {
     let mut kit = Kit::new();
@@ -10,29 +9,18 @@ fn kit_with_bundle() -> (Kit, std::path::PathBuf) {
     (kit, bundle)
 }
 
-fn ask(server: &Running, method: &str, path: &str, token: Option<&str>) -> Answer {
-    let field = token.map(|token| format!("Bearer {token}"));
-    let fields: Vec<(&str, &str)> = field.iter().map(|field| ("Authorization", field.as_str())).collect();
-    Wire::to(server.admin.unwrap()).ask(method, path, &fields)
-}
-
 #[test]
 fn a_push_with_the_wrong_token_is_refused_and_with_the_right_one_is_served() {
     let (kit, bundle) = kit_with_bundle();
     let server = kit.serve("");
-    let url = format!("http://{}", server.admin.unwrap());
-    let push = |token: &std::path::Path| {
-        let (bundle, token) = (bundle.to_str().unwrap(), token.to_str().unwrap());
-        kit.command(["push", bundle, "--to", &url, "--token-file", token])
-    };
     let wrong = kit.path("wrong.token");
     std::fs::write(&wrong, "0".repeat(64)).unwrap();
-    let (what, hint) = push(&wrong).refused();
+    let (what, hint) = kit.push_with(&server, &bundle, &wrong).refused();
     assert_eq!(what, "no known token was given");
     assert!(hint.contains("admin.token"), "{hint}");
     assert_eq!(get(server.plain[0], "/metadata/timestamp.json").status, 404);
 
-    let said = push(&kit.state().join("admin.token")).ok();
+    let said = kit.push(&server, &bundle).ok();
     assert!(said.starts_with("Generation 1 is served"), "{said}");
     assert_eq!(get(server.plain[0], "/metadata/timestamp.json").status, 200);
     assert_eq!(get(server.plain[0], "/readyz").status, 200);
@@ -48,16 +36,7 @@ fn a_refused_push_says_the_two_lines_of_the_command() {
     let mut files = kit.files();
     files.retain(|(path, _)| !path.ends_with("3.cam.json"));
     let bundle = kit.write("second.bundle", &files);
-    let (url, token) = (format!("http://{}", server.admin.unwrap()), kit.state().join("admin.token"));
-    let pushed = kit.command([
-        "push",
-        bundle.to_str().unwrap(),
-        "--to",
-        &url,
-        "--token-file",
-        token.to_str().unwrap(),
-    ]);
-    let (what, _) = pushed.refused();
+    let (what, _) = kit.push(&server, &bundle).refused();
     assert!(what.contains("the repository has no 3.cam.json"), "{what}");
     let by_command = kit.ingest(&bundle).refused().0;
     assert_eq!(what, by_command);
@@ -100,11 +79,11 @@ fn status_and_audit_tell_what_happened() {
     let (kit, bundle) = kit_with_bundle();
     let server = kit.serve("");
     kit.ingest(&bundle).ok();
-    let token = std::fs::read_to_string(kit.state().join("admin.token")).unwrap();
-    let status = ask(&server, "GET", "/api/v1/status", Some(token.trim()));
+    let token = kit.token();
+    let status = ask(&server, "GET", "/api/v1/status", Some(&token));
     let status: serde_json::Value = serde_json::from_slice(&status.body).unwrap();
     assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &true.into()));
-    let audit = ask(&server, "GET", "/api/v1/audit", Some(token.trim()));
+    let audit = ask(&server, "GET", "/api/v1/audit", Some(&token));
     let audit: serde_json::Value = serde_json::from_slice(&audit.body).unwrap();
     assert_eq!(audit[0]["action"], "bundle.ingested");
     assert_eq!(audit[0]["actor"], "command");
@@ -125,12 +104,11 @@ fn a_token_is_never_sent_over_plain_http_to_another_machine() {
 fn a_sender_that_is_too_slow_is_cut_off_and_holds_up_nobody() {
     let (kit, bundle) = kit_with_bundle();
     let server = kit.serve("[limits]\nupload = \"300ms\"\nupload_bytes = \"1KiB\"\n");
-    let token = std::fs::read_to_string(kit.state().join("admin.token")).unwrap();
+    let token = kit.token();
     let length = std::fs::metadata(&bundle).unwrap().len();
     let mut slow = Wire::to(server.admin.unwrap());
     slow.send(&format!(
-        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
-        token.trim()
+        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
     ));
     slow.send("perennial");
     let answer = slow.read(false);
@@ -143,14 +121,10 @@ fn a_sender_that_is_too_slow_is_cut_off_and_holds_up_nobody() {
     // One that stops halfway, and one that keeps its pace.
     let mut half = Wire::to(server.admin.unwrap());
     half.send(&format!(
-        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
-        token.trim()
+        "POST /api/v1/bundles HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n\r\n"
     ));
     std::io::Write::write_all(&mut half.0, &std::fs::read(&bundle).unwrap()[..3000]).unwrap();
-    let url = format!("http://{}", server.admin.unwrap());
-    let token_file = kit.state().join("admin.token");
-    let (bundle, token_file) = (bundle.to_str().unwrap(), token_file.to_str().unwrap());
-    let said = kit.command(["push", bundle, "--to", &url, "--token-file", token_file]).ok();
+    let said = kit.push(&server, &bundle).ok();
     assert!(said.starts_with("Generation 1 is served"), "{said}");
     assert_eq!(half.read(false).status, 422);
 }

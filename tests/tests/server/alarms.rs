@@ -1,6 +1,6 @@
 //! What the server tells whoever looks after it: its status, and who tried what.
 
-use super::kit::{Kit, Ran, Wire};
+use super::kit::{Kit, ask_admin};
 use super::product::{published, support};
 use perennial_server::server::Running;
 use perennial_tests::simulator::day;
@@ -16,13 +16,7 @@ fn status_text(kit: &Kit) -> String {
 }
 
 fn metrics(server: &Running) -> String {
-    Wire::to(server.admin.unwrap()).ask("GET", "/metrics", &[]).text().to_owned()
-}
-
-fn push(kit: &Kit, server: &Running, bundle: &std::path::Path) -> Ran {
-    let (url, token) = (format!("http://{}", server.admin.unwrap()), kit.state().join("admin.token"));
-    let (bundle, token) = (bundle.to_str().unwrap(), token.to_str().unwrap());
-    kit.command(["push", bundle, "--to", &url, "--token-file", token])
+    ask_admin(server, "GET", "/metrics", None).text().to_owned()
 }
 
 #[test]
@@ -31,7 +25,7 @@ fn whoever_tries_a_shorter_promise_is_told_in_figures_audit_and_status() {
     let server = kit.serve("");
     kit.target("cam/support.json", support(&["2030-06-30"]));
     let shorter = kit.publish("shorter.bundle");
-    push(&kit, &server, &shorter).refused();
+    kit.push(&server, &shorter).refused();
     let told = metrics(&server);
     assert!(told.contains("perennial_ingest_refused_total{reason=\"support_shorter\"} 1\n"), "{told}");
     let at = day(1).unix();
@@ -44,9 +38,7 @@ fn whoever_tries_a_shorter_promise_is_told_in_figures_audit_and_status() {
     let server = kit.serve("");
     let told = metrics(&server);
     assert!(told.contains("perennial_ingest_refused_total{reason=\"support_shorter\"} 2\n"), "{told}");
-    let token = std::fs::read_to_string(kit.state().join("admin.token")).unwrap();
-    let field = format!("Bearer {}", token.trim());
-    let audit = Wire::to(server.admin.unwrap()).ask("GET", "/api/v1/audit", &[("Authorization", &field)]);
+    let audit = ask_admin(&server, "GET", "/api/v1/audit", Some(&kit.token()));
     let audit: serde_json::Value = serde_json::from_slice(&audit.body).unwrap();
     for (entry, actor) in [(1, "token:admin"), (2, "command")] {
         assert_eq!(audit[entry]["action"], "bundle.refused");
@@ -118,7 +110,7 @@ fn the_documented_alarms_look_at_figures_that_there_are() {
     let server = kit.serve("");
     kit.target("cam/support.json", support(&["2030-06-30"]));
     let shorter = kit.publish("shorter.bundle");
-    push(&kit, &server, &shorter).refused();
+    kit.push(&server, &shorter).refused();
     let told = metrics(&server);
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     for document in ["docs/server.md", "examples/prometheus/perennial-server.rules.yml"] {

@@ -176,6 +176,23 @@ impl Kit {
         self.command(["ingest", bundle.to_str().unwrap(), "--state", self.state().to_str().unwrap()])
     }
 
+    /// The admin token that `init` made.
+    pub(super) fn token(&self) -> String {
+        std::fs::read_to_string(self.state().join("admin.token")).unwrap().trim().to_owned()
+    }
+
+    /// Sends a bundle to the running server with that token.
+    pub(super) fn push(&self, server: &Running, bundle: &Path) -> Ran {
+        self.push_with(server, bundle, &self.state().join("admin.token"))
+    }
+
+    /// The same with the token in another file.
+    pub(super) fn push_with(&self, server: &Running, bundle: &Path, token: &Path) -> Ran {
+        let url = format!("http://{}", server.admin.unwrap());
+        let [bundle, token] = [bundle, token].map(|path| path.to_str().unwrap());
+        self.command(["push", bundle, "--to", &url, "--token-file", token])
+    }
+
     /// Everything in the state folder that a refused command must not change: names and content.
     pub(super) fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
@@ -312,6 +329,13 @@ impl<S: Read + Write> Wire<S> {
 /// One request on a connection of its own.
 pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
     Wire::to(address).ask("GET", path, &[])
+}
+
+/// One request to the admin listener, with a token or without.
+pub(super) fn ask_admin(server: &Running, method: &str, path: &str, token: Option<&str>) -> Answer {
+    let field = token.map(|token| format!("Bearer {token}"));
+    let fields: Vec<(&str, &str)> = field.iter().map(|field| ("Authorization", field.as_str())).collect();
+    Wire::to(server.admin.unwrap()).ask(method, path, &fields)
 }
 
 /// Waits until something holds, for as long as a busy machine may take.

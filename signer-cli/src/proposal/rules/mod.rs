@@ -20,11 +20,16 @@ use super::{Proposal, ProposalError, Standing};
 use crate::files;
 use crate::repository::Repository;
 
-/// Checks every rule but the digests of large files.
+/// Checks every rule but the digests of large files. `clock` is that of whoever signs: no support record may be dated ahead
+/// of it, as whoever carries a draft could write any day into it.
 ///
 /// # Errors
 /// [`ProposalError`] with the first rule that is broken.
-pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), ProposalError> {
+pub fn check(
+    proposal: &Proposal,
+    repository: &Repository,
+    clock: Option<Timestamp>,
+) -> Result<(), ProposalError> {
     let standing = Standing::new(proposal, repository);
     standing.check_days()?;
     roles::check(&standing)?;
@@ -32,24 +37,10 @@ pub fn check(proposal: &Proposal, repository: &Repository) -> Result<(), Proposa
     promises::annulments(&standing)?;
     for family in Family::all(&standing) {
         names::product(&family)?;
-        promises::check(&standing, &family)?;
+        promises::check(&standing, &family, clock)?;
         releases::check(&standing, &family)?;
     }
     Ok(())
-}
-
-/// Checks that no support record which a proposal adds is dated ahead of the clock of whoever signs: whoever carries a draft
-/// could write any day into it.
-///
-/// # Errors
-/// [`ProposalError`]
-pub(super) fn check_dates(
-    proposal: &Proposal,
-    repository: &Repository,
-    now: Timestamp,
-) -> Result<(), ProposalError> {
-    let standing = Standing::new(proposal, repository);
-    Family::all(&standing).iter().try_for_each(|family| promises::dates(&standing, family, now))
 }
 
 /// Checks that the target files that a proposal adds or changes are those that it vouches for, to the last byte,

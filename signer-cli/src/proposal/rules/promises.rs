@@ -12,9 +12,13 @@ use crate::repository::{Repository, bins};
 use crate::support::gtins;
 
 /// Checks them for one product.
-pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
+pub(super) fn check(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    clock: Option<Timestamp>,
+) -> Result<(), ProposalError> {
     stand_in_their_place(family)?;
-    support(standing, family)?;
+    support(standing, family, clock)?;
     for (path, old) in family.before.iter().flatten() {
         let new = family.after.get(path).copied();
         if new == Some(*old) {
@@ -55,8 +59,12 @@ fn stand_in_their_place(family: &Family<'_>) -> Result<(), ProposalError> {
     }
 }
 
-/// A support promise is only ever extended.
-fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalError> {
+/// A support promise is only ever extended, and nothing in a new record is dated ahead of the clock.
+fn support(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    clock: Option<Timestamp>,
+) -> Result<(), ProposalError> {
     let role = &family.role;
     let path = format!("{role}/support.json");
     let before = published_support(standing.repository, role)?;
@@ -81,28 +89,14 @@ fn support(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), ProposalE
             let old = before.as_ref().map(|(before, _)| before);
             names::cohorts(role, old, &record)?;
             gtins::check_beside(old, &record, || beside(standing, role))?;
+            if let Some(clock) = clock {
+                record.dated_by(old, clock).map_err(failed)?;
+            }
             let Some((before, digest)) = before else { return begins(role, &record) };
             record.may_follow(&before, annulments).map_err(failed)?;
             record.continues(&before, &digest).map_err(failed)
         }
     }
-}
-
-/// Nothing in a new support record is dated ahead of the clock.
-pub(super) fn dates(
-    standing: &Standing<'_>,
-    family: &Family<'_>,
-    now: Timestamp,
-) -> Result<(), ProposalError> {
-    let role = &family.role;
-    let path = format!("{role}/support.json");
-    let Some(target) = family.after.get(path.as_str()) else { return Ok(()) };
-    let Some(record) = read::<Support>(Some(standing.proposal), standing.repository, &path, target)? else {
-        return Ok(());
-    };
-    let before = published_support(standing.repository, role)?.map(|(before, _)| before);
-    let failed = |source| ProposalError::Support { product: role.to_string(), source };
-    record.dated_by(before.as_ref(), now).map_err(failed)
 }
 
 /// A product's first record has the first number, and names none before it: a high one would leave none to those that follow.
