@@ -22,6 +22,9 @@ struct Arguments {
     export: bool,
 }
 
+/// What labels and feeds name: they take an https address only, which this server on loopback hasn't.
+const ADDRESS: &str = "https://updates.hearthandholm.example";
+
 fn main() -> ExitCode {
     match play(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -40,10 +43,9 @@ fn play(arguments: &Arguments) -> Result {
     std::fs::write(
         &config,
         format!(
-            "state = \"{}\"\n[serve]\nplain = [\"127.0.0.1:{}\"]\ncores = 1\npublic = \"http://127.0.0.1:{}\"\n\
+            "state = \"{}\"\n[serve]\nplain = [\"127.0.0.1:{}\"]\ncores = 1\npublic = \"{ADDRESS}\"\n\
              [admin]\nlisten = \"\"\n[log]\nlevel = \"warn\"\n",
             maker.path("server"),
-            arguments.port,
             arguments.port
         ),
     )?;

@@ -73,6 +73,8 @@ pub(crate) struct Ending<'a> {
     pub(crate) which: Which<'a>,
     pub(crate) guaranteed_until: Date,
     pub(crate) left: Left,
+    /// Something may be on sale although it gets no updates any more.
+    pub(crate) state: State,
 }
 
 #[derive(Debug, Serialize)]
@@ -199,7 +201,12 @@ impl<'a> Seen<'a> {
         let until = self.status.until;
         let soon = until < today.plus_months(rules.months_left.into());
         let listed = soon && is_on_sale(self.listed, today);
-        listed.then_some(Ending { which: self.which, guaranteed_until: until, left: self.status.left })
+        listed.then_some(Ending {
+            which: self.which,
+            guaranteed_until: until,
+            left: self.status.left,
+            state: self.status.state,
+        })
     }
 
     fn broken(&self, today: Date, rules: Rules) -> Option<Broken<'a>> {

@@ -31,6 +31,19 @@ fn what_is_sold_with_little_time_left_is_listed_until_it_is_sold_out() {
 }
 
 #[test]
+fn what_is_sold_without_updates_has_no_time_left() {
+    audit(case("ended early"), "2032-06-15", |found| {
+        assert_eq!(found.ending[0].state, State::EndedEarly);
+        let said = words(found);
+        assert!(said.contains("ended-early: promised until ") && !said.contains(" left)"), "{said}");
+    });
+    let catalogue = Catalogue::of(case("ended early"));
+    let page = catalogue.answer("/support/audit", None, None, &view("2032-06-15")).unwrap();
+    let page = String::from_utf8(page.body.to_vec()).unwrap();
+    assert!(page.contains("Support ended early · promised until "), "{page}");
+}
+
+#[test]
 fn promises_that_were_not_kept_are_listed_with_what_came_instead() {
     let broken = |name: &str, day: &str| {
         let mut found = Vec::new();

@@ -20,7 +20,10 @@ pub(crate) fn words(audit: &Audit<'_>) -> String {
     );
     let months = audit.rules.months_left;
     part(&mut out, &format!("On sale with less than {months} months left"), &audit.ending, |ending| {
-        (ending.which, format!("until {} ({} left)", ending.guaranteed_until.in_words(), ending.left))
+        let until = ending.guaranteed_until.in_words();
+        let over = || format!("{}: promised until {until}", ending.state.as_str());
+        let left = || format!("until {until} ({} left)", ending.left);
+        (ending.which, if ending.state.is_supported() { left() } else { over() })
     });
     part(&mut out, "Promises not kept", &audit.broken, |broken| (broken.which, broken.in_words()));
     part(&mut out, "Public weaknesses without a fix", &audit.open, |open| {

@@ -21,8 +21,14 @@ pub(crate) fn audit(reader: &Reader<'_>) -> Rendered {
         h1.plain { (speech.say("audit.title")) }
         p { (speech.fill("audit.intro", &intro)) }
         (part("ending", &audit.ending, reader, |ending| {
-            let said = [("until", speech.date(ending.guaranteed_until)), ("left", html! { (speech.left(ending.left)) })];
-            (ending.which, speech.fill("audit.until-left", &said))
+            let until = ("until", speech.date(ending.guaranteed_until));
+            let said = if ending.state.is_supported() {
+                speech.fill("audit.until-left", &[until, ("left", html! { (speech.left(ending.left)) })])
+            } else {
+                let state = speech.say(&format!("state.{}", ending.state.as_str()));
+                html! { (state) " · " (speech.fill("state.was-until", &[until])) }
+            };
+            (ending.which, said)
         }))
         (part("broken", &audit.broken, reader, |broken| (broken.which, unkept(broken, reader))))
         (part("open", &audit.open, reader, |open| {

@@ -23,7 +23,8 @@ pub(crate) fn product(listed: &Listed, reader: &Reader<'_>) -> Rendered {
         (now(listed, &status, reader))
         (covers(listed, reader))
         (after(listed, &status, reader))
-        (latest(listed, reader))
+        // What is never updated has none, and says so above.
+        @if !listed.record.is_replaced_not_updated() { (latest(listed, reader)) }
         (report(listed, reader))
         (promise_section(listed, reader))
         (notice_section(listed, reader))
@@ -85,10 +86,15 @@ fn glance(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
         Some(_) => Some("glance.by-hand"),
         None => None,
     };
+    let until = match status.state.is_supported() {
+        false => "glance.until-over",
+        true if replaced => "glance.until-replaced",
+        true => "glance.until",
+    };
     html! {
         dl.glance aria-label=(speech.plain("glance.title", &[])) {
             div {
-                dt { (speech.say(if replaced { "glance.until-replaced" } else { "glance.until" })) }
+                dt { (speech.say(until)) }
                 dd { (speech.date(status.until)) }
             }
             div {
@@ -292,12 +298,14 @@ fn cohort_section(listed: &Listed, reader: &Reader<'_>) -> Markup {
 fn files(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
     let speech = &reader.speech;
     let (labels, feeds): (Vec<_>, Vec<_>) = PRODUCT.iter().partition(|(name, _)| name.starts_with("label"));
+    // Labels and network profiles carry an address, so there are none where the server has none that anybody could trust.
+    let has_address = reader.view.base.starts_with("https://");
+    let feeds = feeds.into_iter().filter(|(name, _)| has_address || *name != "mud.json");
     html! {
         section aria-labelledby="files" {
             h2 #files { (speech.say("files.title")) }
             (statement_link(listed, reader))
-            // A label carries an address, so there is none where the server doesn't know its own.
-            @if !reader.view.base.is_empty() {
+            @if has_address {
                 h3 { (speech.say("files.label")) }
                 p.label {
                     @let words = title(listed.record.display_name(), status, reader);
