@@ -14,26 +14,26 @@ use perennial_tests::simulator::day;
 use tempfile::TempDir;
 
 /// A device with the simulated boot loader. Its health script says no to images that begin with `BAD`.
-pub(super) struct Device {
+pub(crate) struct Device {
     folder: TempDir,
-    pub(super) clock: Timestamp,
+    pub(crate) clock: Timestamp,
 }
 
 /// What a command printed and how it ended.
-pub(super) struct Ran {
-    pub(super) code: u8,
-    pub(super) out: String,
-    pub(super) err: String,
+pub(crate) struct Ran {
+    pub(crate) code: u8,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Device {
     /// A device that was born with the maker's first root and updates from `server`. It is day 1.
-    pub(super) fn new(maker: &Maker, server: &str) -> Self {
+    pub(crate) fn new(maker: &Maker, server: &str) -> Self {
         Self::born_with(maker.repository.first_root(), server)
     }
 
     /// The same with any root.
-    pub(super) fn born_with(root: &[u8], server: &str) -> Self {
+    pub(crate) fn born_with(root: &[u8], server: &str) -> Self {
         let device = Self { folder: tempfile::tempdir().unwrap(), clock: day(1) };
         let text = root;
         let root = device.path("factory-root.json");
@@ -55,7 +55,7 @@ impl Device {
     }
 
     /// A device that updates from a folder that the maker has written, which is given back.
-    pub(super) fn with_folder(maker: &Maker) -> (Self, PathBuf) {
+    pub(crate) fn with_folder(maker: &Maker) -> (Self, PathBuf) {
         let device = Self::new(maker, "/");
         let folder = device.path("repository");
         maker.write(&folder);
@@ -63,16 +63,16 @@ impl Device {
         (device, folder)
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub(super) fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("device.toml")
     }
 
     /// Changes the place that updates come from.
-    pub(super) fn serve_from(&self, server: &str) {
+    pub(crate) fn serve_from(&self, server: &str) {
         self.configure(|text| {
             let lines = text.lines().map(|line| {
                 if line.starts_with("server = ") { format!("server = {server:?}") } else { line.into() }
@@ -81,13 +81,13 @@ impl Device {
         });
     }
 
-    pub(super) fn configure(&self, change: impl FnOnce(String) -> String) {
+    pub(crate) fn configure(&self, change: impl FnOnce(String) -> String) {
         let text = std::fs::read_to_string(self.config()).unwrap();
         std::fs::write(self.config(), change(text)).unwrap();
     }
 
     /// The arguments of a command on this device.
-    pub(super) fn arguments(&self, args: &[&str]) -> Vec<OsString> {
+    pub(crate) fn arguments(&self, args: &[&str]) -> Vec<OsString> {
         let (config, state) = (self.config(), self.path("state"));
         let mut all: Vec<OsString> = vec!["--config".into(), config.into(), "--state".into(), state.into()];
         all.extend(args.iter().map(OsString::from));
@@ -95,27 +95,27 @@ impl Device {
     }
 
     /// Runs a command in this process.
-    pub(super) fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         run(std::iter::once("perennial-device".into()).chain(self.arguments(args)), self.clock)
     }
 
     /// The slot's file.
-    pub(super) fn slot(&self, slot: &str) -> Vec<u8> {
+    pub(crate) fn slot(&self, slot: &str) -> Vec<u8> {
         std::fs::read(self.path(&format!("state/slots/{slot}.img"))).unwrap_or_default()
     }
 
     /// What `status --json` says.
-    pub(super) fn status(&self) -> serde_json::Value {
+    pub(crate) fn status(&self) -> serde_json::Value {
         serde_json::from_str(&self.run(&["status", "--json"]).ok()).unwrap()
     }
 
     /// The version that runs; empty while nothing is known.
-    pub(super) fn running(&self) -> String {
+    pub(crate) fn running(&self) -> String {
         self.status()["running"]["version"].as_str().unwrap_or_default().to_owned()
     }
 
     /// Every file that counts, to compare before and after: what an attack must not change.
-    pub(super) fn durable(&self) -> Vec<(PathBuf, Vec<u8>)> {
+    pub(crate) fn durable(&self) -> Vec<(PathBuf, Vec<u8>)> {
         let mut files = Vec::new();
         for name in ["a.img", "b.img"] {
             let path = self.path("state/slots").join(name);
@@ -136,7 +136,7 @@ impl Device {
 }
 
 /// Runs a command of the agent in this process.
-pub(super) fn run(args: impl IntoIterator<Item = OsString>, clock: Timestamp) -> Ran {
+pub(crate) fn run(args: impl IntoIterator<Item = OsString>, clock: Timestamp) -> Ran {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = perennial_device::run(args, &mut Io::new(&mut out, &mut err, move || clock));
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -150,17 +150,17 @@ fn number(code: ExitCode) -> u8 {
 }
 
 impl Ran {
-    pub(super) fn ok(self) -> String {
+    pub(crate) fn ok(self) -> String {
         self.ends(0)
     }
 
-    pub(super) fn ends(self, code: u8) -> String {
+    pub(crate) fn ends(self, code: u8) -> String {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
         self.out
     }
 
     /// The two lines of an error with this exit status: what happened, what to do.
-    pub(super) fn refused(self, code: u8) -> (String, String) {
+    pub(crate) fn refused(self, code: u8) -> (String, String) {
         assert_eq!(self.code, code, "{}{}", self.out, self.err);
         let lines: Vec<&str> = self.err.lines().collect();
         let [what, hint] = lines[..] else { panic!("an error has two lines: {:?}", self.err) };

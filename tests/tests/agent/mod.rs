@@ -2,7 +2,7 @@
 
 mod attacks;
 mod commands;
-mod kit;
+pub(crate) mod kit;
 mod network;
 mod power;
 mod served;

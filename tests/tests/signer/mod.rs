@@ -10,5 +10,6 @@ mod proposals;
 mod rules;
 mod support;
 mod tampering;
+mod tough;
 pub(crate) mod transcripts;
 mod usage;
