@@ -204,7 +204,7 @@ fn files(
 fn targets(roles: &[RoleTargets]) -> Result<BTreeMap<String, FileRef>, String> {
     let mut targets = BTreeMap::new();
     for (path, file) in roles.iter().flat_map(|role| &role.targets) {
-        let sha256 = file.sha256().ok_or_else(|| format!("the target {path} has no SHA-256"))?;
+        let sha256 = file.sha256.ok_or_else(|| format!("the target {path} has no SHA-256"))?;
         targets.entry(path.to_string()).or_insert(FileRef { length: file.length, sha256 });
     }
     Ok(targets)

@@ -36,4 +36,4 @@ pub use refresh::{Answer, Refresh, Request, Step};
 pub use search::FoundTarget;
 pub use state::{Floors, TrustState};
 pub use validity::Validity;
-pub use walk::{RoleTargets, Walked, walk_all};
+pub use walk::{RoleTargets, Walked, WalkedTarget, walk_all};

@@ -71,8 +71,11 @@ pub(super) struct TrustedSet {
     pub(super) snapshot: Option<Verified<Snapshot>>,
     pub(super) targets: Option<Verified<Targets>>,
     pub(super) delegated: BTreeMap<RoleName, Delegated>,
-    /// The length of all of them together, in bytes.
+    /// The length of all of them together, in bytes, with those that were let go.
     pub(super) delegated_length: u64,
+    /// How long delegated roles hold that a walk has read and needs no more. Their bodies would take ten times their files'
+    /// room.
+    pub(super) let_go: Vec<Times>,
 }
 
 /// A delegated role that was verified.
@@ -204,7 +207,15 @@ impl<'c, C: Crypto> Refresh<'c, C> {
         files.extend(self.set.targets.as_ref().map(|role| Times::offline("targets.json", &**role)));
         let delegated = self.set.delegated.iter();
         files.extend(delegated.map(|(name, role)| Times::offline(&format!("{name}.json"), &*role.targets)));
+        files.extend(self.set.let_go.iter().cloned());
         Validity::new(files)
+    }
+
+    /// Forgets what a role lists. Another way to it fetches it again.
+    pub(super) fn let_go(&mut self, role: &RoleName) {
+        if let Some(known) = self.set.delegated.remove(role) {
+            self.set.let_go.push(Times::offline(&format!("{role}.json"), &*known.targets));
+        }
     }
 
     /// The fixed time of this refresh: the clock as it began, and never before an offline signature that is trusted.

@@ -20,6 +20,7 @@ pub struct Validity {
 }
 
 /// A file's expiry, and its `signed_at` where it was signed offline.
+#[derive(Clone)]
 pub(super) struct Times {
     pub(super) file: String,
     pub(super) expires: Timestamp,

@@ -26,9 +26,24 @@ pub struct RoleTargets {
     /// When it expires.
     pub expires: Timestamp,
     /// Targets that every delegation on the way here covers.
-    pub targets: BTreeMap<TargetPath, TargetFile>,
+    pub targets: BTreeMap<TargetPath, WalkedTarget>,
     /// Paths that it lists and may not vouch for, or that no device could ask for: ignored, and worth a word to its team.
     pub ignored: Vec<String>,
+}
+
+/// A target as a walk lists it: 1.8 million of them may come together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalkedTarget {
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its digest, where it has this one.
+    pub sha256: Option<Sha256Digest>,
+}
+
+impl From<&TargetFile> for WalkedTarget {
+    fn from(target: &TargetFile) -> Self {
+        Self { length: target.length, sha256: target.sha256() }
+    }
 }
 
 /// A walk under way.
@@ -139,7 +154,7 @@ impl<C: Crypto> Refresh<'_, C> {
         Ok(())
     }
 
-    fn visit_all(&self, walk: &mut Walk, visit: Visit) {
+    fn visit_all(&mut self, walk: &mut Walk, visit: Visit) {
         let (role, _) = visit.ends();
         let Some(targets) = self.role(&role) else { return };
         let mut read = RoleTargets {
@@ -154,7 +169,7 @@ impl<C: Crypto> Refresh<'_, C> {
         for (path, target) in &targets.targets {
             match path.parse::<TargetPath>() {
                 Ok(valid) if self.all_cover(&covers, path) => {
-                    read.targets.insert(valid, target.clone());
+                    read.targets.insert(valid, target.into());
                 }
                 _ => read.ignored.push(path.to_string()),
             }
@@ -166,6 +181,9 @@ impl<C: Crypto> Refresh<'_, C> {
             Visit { trail }
         });
         let mut visits: Vec<Visit> = visits.collect();
+        if visits.is_empty() {
+            self.let_go(&role);
+        }
         visits.reverse();
         walk.stack.extend(visits);
         walk.visits += 1;
