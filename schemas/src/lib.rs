@@ -14,6 +14,7 @@
 //! | [`support`] | until when security updates are promised |
 //! | [`bundle`] | a signed generation on its way to a server |
 //! | [`report`] | what a device tells, with append-only failure codes |
+//! | [`size`] | sizes as people read them |
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -33,6 +34,7 @@ pub mod limits;
 pub mod release;
 pub mod report;
 pub mod signed;
+pub mod size;
 pub mod support;
 pub mod time;
 pub mod tuf;
@@ -44,5 +46,6 @@ pub use document::{Document, FormatError};
 pub use ident::{HardwareName, KeyId, ProductName, RoleName, TargetPath};
 pub use json::Json;
 pub use signed::{Signed, Verified};
+pub use size::Size;
 pub use time::{Date, Timestamp};
 pub use version::ReleaseVersion;

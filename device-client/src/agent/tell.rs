@@ -9,7 +9,7 @@ use perennial_device_core::run::Notice;
 use perennial_device_core::session::Checked;
 use perennial_device_core::support::{SupportEvent, SupportNews};
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::{ReleaseVersion, Timestamp};
+use perennial_schemas::{ReleaseVersion, Size, Timestamp};
 
 /// Characters of a progress bar.
 const BAR: u64 = 24;
@@ -206,28 +206,12 @@ impl Last {
 
 /// A size for people: `12.3 MB`.
 pub fn bytes(count: u64) -> String {
-    match count {
-        0..1_000 => format!("{count} bytes"),
-        1_000..1_000_000 => tenths(count, 1_000, "kB"),
-        1_000_000..1_000_000_000 => tenths(count, 1_000_000, "MB"),
-        _ => tenths(count, 1_000_000_000, "GB"),
-    }
-}
-
-fn tenths(count: u64, unit: u64, name: &str) -> String {
-    let tenths = count / (unit / 10);
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
+    Size(count).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_for_people() {
-        let shown = [0, 999, 1_000, 12_345_678, 4_294_967_296].map(bytes);
-        assert_eq!(shown, ["0 bytes", "999 bytes", "1.0 kB", "12.3 MB", "4.2 GB"]);
-    }
 
     #[test]
     fn a_bar_is_drawn_and_taken_away() {

@@ -9,7 +9,7 @@ use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::{HardwareName, ProductName};
 
-use super::{CliError, Io};
+use super::{CliError, DEFAULT_CONFIG, Io};
 use crate::boot::FileBoot;
 use crate::config::{Boot, Config, HookPrograms, SlotPaths, template};
 use crate::counter::FileCounter;
@@ -76,7 +76,7 @@ pub(super) fn run(
     let folder = path.parent().unwrap_or(Path::new("/"));
     let slots = arguments.slot_a.is_some();
     let config = configure(arguments, path, folder, state)?;
-    let missing = missing(&config, slots);
+    let missing = missing(&config, slots, path);
     let denied = |error: &dyn std::error::Error| {
         CliError::with_hint(error, "run it as root, or move both with --config FILE and --state DIR")
     };
@@ -105,10 +105,12 @@ pub(super) fn run(
     ))
 }
 
-/// What `update` would miss, in sentences.
-fn missing(config: &Config, slots: bool) -> String {
+/// What to do next, and what `update` would miss, in sentences.
+fn missing(config: &Config, slots: bool, path: &Path) -> String {
     if config.boot.simulate {
-        return String::new();
+        let path = path.display().to_string();
+        let named = if path == DEFAULT_CONFIG { String::new() } else { format!(" --config {path}") };
+        return format!("Next:          perennial-device{named} update\n");
     }
     let mut text = String::new();
     if !slots {

@@ -26,6 +26,9 @@ use crate::files::read_limited;
 pub use error::{AVAILABLE, CliError, FAILED, FELL_BACK, HELD, REFUSED, USAGE};
 pub use io::{Io, Report, Variable};
 
+/// Where the configuration is, unless something else is said.
+const DEFAULT_CONFIG: &str = "/etc/perennial/device.toml";
+
 /// Keeps this device up to date: verifies, installs, tries and confirms releases, and goes back by itself.
 ///
 /// Exit status: 0 current or done, 1 failed, 2 usage, 10 an update is available, 11 it has to wait, 20 it is refused,
@@ -39,7 +42,7 @@ pub struct Cli {
         global = true,
         value_name = "FILE",
         env = "PERENNIAL_CONFIG",
-        default_value = "/etc/perennial/device.toml"
+        default_value = DEFAULT_CONFIG
     )]
     config: PathBuf,
     /// The folder with everything that changes, in place of the configured one.

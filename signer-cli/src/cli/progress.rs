@@ -2,6 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use perennial_schemas::Size;
+
 use super::Io;
 
 /// A bar of bytes. Shows nothing where stderr is no terminal.
@@ -15,11 +17,13 @@ impl Progress {
         if !io.terminal {
             return Self { bar: ProgressBar::hidden() };
         }
-        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-        let template = "{prefix:.bold} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        // The template is a constant of this program; the default style is a bar, too.
+        let bar = ProgressBar::with_draw_target(
+            Some(length).filter(|length| *length > 0),
+            ProgressDrawTarget::stderr(),
+        );
+        // The templates are constants of this program; the default style is a bar, too.
         bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            ProgressStyle::with_template(template(length)).unwrap_or_else(|_| ProgressStyle::default_bar()),
         );
         bar.set_prefix(what.to_owned());
         Self { bar }
@@ -36,6 +40,14 @@ impl Progress {
     }
 }
 
+/// What a bar shows. Of an unknown length there is no share, no total and no end to tell.
+fn template(length: u64) -> &'static str {
+    match length {
+        0 => "{prefix:.bold} {decimal_bytes} {decimal_bytes_per_sec}",
+        _ => "{prefix:.bold} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
@@ -44,18 +56,7 @@ impl Drop for Progress {
 
 /// Bytes as people read them: `17.2 MB`.
 pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
-    let mut unit = 0;
-    let mut tenths = u128::from(bytes) * 10;
-    while tenths >= 10_000 && unit + 1 < UNITS.len() {
-        tenths = (tenths + 500) / 1000;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} bytes")
-    } else {
-        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-    }
+    Size(bytes).to_string()
 }
 
 #[cfg(test)]
@@ -63,16 +64,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
-        let table = [
-            (0, "0 bytes"),
-            (999, "999 bytes"),
-            (1000, "1.0 kB"),
-            (17_234_000, "17.2 MB"),
-            (1 << 38, "274.9 GB"),
-        ];
-        for (bytes, text) in table {
-            assert_eq!(size(bytes), text);
+    fn a_bar_of_unknown_length_tells_no_total_and_all_use_the_units_of_reports() {
+        assert!(template(1).contains("{decimal_total_bytes}") && template(1).contains("{wide_bar}"));
+        assert!(
+            !template(0).contains("total") && !template(0).contains("bar") && !template(0).contains("eta")
+        );
+        for length in [0, 1] {
+            assert!(!template(length).contains("{bytes"), "powers of 1024");
+            assert!(ProgressStyle::with_template(template(length)).is_ok());
         }
     }
 }

@@ -89,6 +89,14 @@ fn init_says_what_is_missing_or_was_meant() {
             && said.contains("\nNext:          let the boot"),
         "{said}"
     );
+    std::fs::remove_file(device.config()).unwrap();
+    #[rustfmt::skip]
+    let said = device.run(&[
+        "init", "--root", root.to_str().unwrap(), "--server", "/", "--product", "thermostat", "--hardware", "revC",
+        "--simulate-boot",
+    ]).ok();
+    let next = format!("\nNext:          perennial-device --config {} update\n", device.config().display());
+    assert!(said.ends_with(&next), "{said}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use crate::generation::{Generation, served};
 use crate::io::Io;
 use crate::state::{State, StateError};
 use hyper::Method;
+use perennial_schemas::Size;
 use serde::Serialize;
 use std::path::Path;
 
@@ -105,9 +106,5 @@ fn report<T: Serialize>(io: &mut Io<'_>, json: bool, value: &T, text: &str) -> R
 
 /// A number of bytes as people read it, in powers of 1000.
 fn size(bytes: u64) -> String {
-    let units = [(1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit / (unit / 10)),
-        None => format!("{bytes} bytes"),
-    }
+    Size(bytes).to_string()
 }
