@@ -309,7 +309,7 @@ fn files(listed: &Listed, status: &Status, reader: &Reader<'_>) -> Markup {
                 h3 { (speech.say("files.label")) }
                 p.label {
                     @let words = title(listed.record.display_name(), status, reader);
-                    img src=(listed.path("label.svg")) width="296" alt=(words) loading="lazy";
+                    img src=(listed.path("label.svg")) width="296" height="208" alt=(words) loading="lazy";
                 }
                 p.links { @for (name, _) in labels { a dir="ltr" href=(listed.path(name)) { (name) } } }
             }
