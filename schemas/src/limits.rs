@@ -40,7 +40,9 @@ pub const DELEGATED_ROLES_VISITED: usize = 64;
 pub const DELEGATED_LENGTH: u64 = 2 * TARGETS_LENGTH;
 
 /// Files of delegated roles that a walk over everything takes in, together: 150 products of 12,000 targets, at 1.7 MB.
-/// Stops one team from filling the memory of the server that all of them share.
+/// Stops one team from filling the memory of the server that all of them share: with the files, which it keeps until they
+/// are on the disk, and the list of their targets it needs three times their length, at most 0.8 GB
+/// (`bench-memory walk`, docs/decisions/0006).
 pub const WALKED_LENGTH: u64 = 256 * 1024 * 1024;
 
 /// Nesting of JSON arrays and objects. TUF needs 7. Stops stack exhaustion.

@@ -238,6 +238,39 @@ fn a_walk_finds_what_a_second_way_to_a_role_covers() {
     assert_eq!(thermostat.ignored, Vec::<String>::new());
 }
 
+/// A server's memory holds the list of what a walk found, and no role's body besides: whoever comes by another way to a role
+/// reads its file again.
+#[test]
+fn a_walk_lets_each_role_go_that_it_has_read_and_knows_until_when_it_holds() {
+    let (mut repository, device) = two_teams();
+    for team in ["kettle", "thermostat"] {
+        let pattern = format!("{team}/s-*");
+        repository.delegate(team, "middle", &[&pattern], false);
+        repository.add_target("zoom", &format!("{team}/s-a"), b"a");
+    }
+    repository.delegate("middle", "zoom", &["kettle/s-*", "thermostat/s-*"], false);
+    // So many between the two ways that the device's own record of roles keeps others.
+    for n in 0..70 {
+        let team = format!("team-{n:02}");
+        repository.delegate("targets", &team, &[&format!("{team}/*")], true);
+        repository.add_target(&team, &format!("{team}/app"), b"x");
+    }
+    let teams = repository.role("targets").delegations.as_mut().unwrap().roles.as_mut().unwrap();
+    let kettle = teams.remove(1);
+    teams.push(kettle);
+    repository.role("zoom").common.expires = day(7);
+    repository.publish();
+    let mut store = MemoryStore::default();
+    let walked =
+        walk_all(device.state(), &Ring, day(1), Limits::of_everything(), &mut repository, &mut store)
+            .unwrap();
+    let asked = |name: &str| repository.requests.iter().filter(|request| request.ends_with(name)).count();
+    assert_eq!((asked(".zoom.json"), asked(".kettle.json"), asked(".team-00.json")), (2, 1, 1));
+    let zoom = walked.roles.iter().find(|role| role.role.as_str() == "zoom").unwrap();
+    assert_eq!((zoom.targets.len(), zoom.ignored.len()), (2, 0), "both ways together cover all of it");
+    assert_eq!(walked.validity.earliest(), Some(("zoom.json", day(7))));
+}
+
 #[test]
 fn a_walk_misses_nothing_that_is_missing() {
     let (mut repository, device) = two_teams();
