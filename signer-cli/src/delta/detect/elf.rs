@@ -304,6 +304,10 @@ fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
         let first = sections.iter().map(|section| section.start).min().unwrap_or(0);
         sections.push(section(SectionKind::Pointers64, 24, first.saturating_sub(24).min(PROGRAM_HEADERS)));
     }
+    if kernel && let Some((start, length)) = elf.sections.iter().find_map(|header| symbols(file, header)) {
+        sections = around(sections, start, length);
+        sections.push(section(SectionKind::KernelSymbols, start, length));
+    }
     let hashes = elf.sections.iter().filter(|header| header.kind == SHT_GNU_HASH && elf.long);
     sections.extend(hashes.filter_map(|header| {
         let (start, length) = buckets(file, header.offset)?;
@@ -316,6 +320,45 @@ fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
         sections.push(section(SectionKind::Addresses32, end, length - end));
     }
     sections
+}
+
+/// Entries that a kernel's list of symbols has at least: a small one has some ten thousand.
+const FEWEST_SYMBOLS: usize = 4096;
+
+/// Where a kernel's list of symbols stands in its read-only data: the longest run of negative numbers that never grow.
+fn symbols(file: &[u8], header: &Header) -> Option<(u64, u64)> {
+    let start = usize::try_from(header.offset).ok().filter(|_| header.name == ".rodata")?;
+    let end = start.checked_add(usize::try_from(header.length).ok()?)?;
+    let mut best = 0..0;
+    let (mut first, mut last) = (0, i32::MIN);
+    for (at, chunk) in file.get(start..end)?.chunks_exact(4).enumerate() {
+        let value = chunk.first_chunk().map_or(0, |chunk| i32::from_le_bytes(*chunk));
+        if value >= 0 || value > last {
+            first = at;
+        }
+        last = value;
+        if value < 0 && at + 1 - first > best.len() {
+            best = first..at + 1;
+        }
+    }
+    let found = best.len() >= FEWEST_SYMBOLS;
+    found.then_some(((start + best.start * 4) as u64, best.len() as u64 * 4))
+}
+
+/// The sections without the stretch that another one takes.
+fn around(sections: Vec<Section>, start: u64, length: u64) -> Vec<Section> {
+    let end = start + length;
+    let mut all = Vec::with_capacity(sections.len() + 2);
+    for section in sections {
+        let ends = section.start.saturating_add(section.length);
+        if section.start >= end || ends <= start {
+            all.push(section);
+            continue;
+        }
+        all.push(Section { length: start.saturating_sub(section.start), ..section });
+        all.push(Section { start: end, length: ends.saturating_sub(end), ..section });
+    }
+    all
 }
 
 /// Where the buckets of a GNU hash table stand: after four numbers and a filter, each is the number of a symbol.
@@ -360,7 +403,14 @@ fn kind(header: &Header, elf: &Elf, code: SectionKind, kernel: bool) -> Option<S
         ".eh_frame" => Some(SectionKind::Frame),
         _ if places => Some(SectionKind::Places32),
         ".rodata" if elf.machine == EM_X86_64 && !elf.fixed => Some(SectionKind::Jumps32),
-        _ if kernel || elf.fixed => Some(pointers),
+        // Types and checksums, whose numbers are no addresses.
+        ".BTF" | ".BTF_ids" | "__ksymtab_strings" | "__kcrctab" | "__kcrctab_gpl" | ".orc_unwind"
+            if kernel =>
+        {
+            None
+        }
+        _ if kernel && elf.long => Some(SectionKind::KernelData64),
+        _ if elf.fixed => Some(pointers),
         ".relr.dyn" => Some(pointers),
         _ if header.flags & u64::from(SHF_WRITE) != 0 => Some(pointers),
         _ => None,

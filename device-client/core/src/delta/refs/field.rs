@@ -78,6 +78,8 @@ pub enum Field {
     /// u32, the number of an entry of 24 bytes (`Elf64_Sym`, `Elf64_Rela`), counted from `table`: one of the addresses
     /// that [`Space`] gives to tables whose entries are counted.
     Entry { table: u64 },
+    /// i32, start − 1 − target: a kernel's names of symbols.
+    Before32 { start: u64 },
     /// u32, a place in a table of strings, counted from [`Space::STRINGS`].
     String,
 }
@@ -105,7 +107,7 @@ impl Field {
             Field::Relative32 { .. } => 1,
             Field::Relative8 => 2,
             Field::Back32 => 3,
-            Field::FromStart32 { .. } => 4,
+            Field::FromStart32 { .. } | Field::Before32 { .. } => 4,
             Field::Absolute32 => 5,
             Field::Signed32 => 6,
             Field::Absolute64 => 7,
@@ -170,7 +172,7 @@ impl Field {
     /// new bytes, [`with_start`](Self::with_start) sets where that is now.
     pub fn start(&self) -> Option<u64> {
         match *self {
-            Field::FromStart32 { start } => Some(start),
+            Field::FromStart32 { start } | Field::Before32 { start } => Some(start),
             _ => None,
         }
     }
@@ -180,6 +182,7 @@ impl Field {
     pub fn with_start(self, start: u64) -> Self {
         match self {
             Field::FromStart32 { .. } => Field::FromStart32 { start },
+            Field::Before32 { .. } => Field::Before32 { start },
             other => other,
         }
     }
@@ -214,6 +217,7 @@ impl Field {
             Field::Relative8 => place.wrapping_add(1).wrapping_add(extend(word, 8)),
             Field::Back32 => place.wrapping_sub(u64::from(word)),
             Field::FromStart32 { start } => start.wrapping_add(extend(word, 32)),
+            Field::Before32 { start } => start.wrapping_sub(1).wrapping_sub(extend(word, 32)),
             Field::Absolute32 => u64::from(word),
             Field::Entry { table } => table.wrapping_add(u64::from(word) * ENTRY),
             Field::String => Space::STRINGS.wrapping_add(u64::from(word)),
@@ -236,6 +240,7 @@ impl Field {
             Field::Relative8 => target.wrapping_sub(place).wrapping_sub(1),
             Field::Back32 => place.wrapping_sub(target),
             Field::FromStart32 { start } => target.wrapping_sub(start),
+            Field::Before32 { start } => start.wrapping_sub(1).wrapping_sub(target),
             Field::Absolute32 | Field::Signed32 | Field::Absolute64 => target,
             Field::Entry { table } => target.wrapping_sub(table) / ENTRY,
             Field::String => target.wrapping_sub(Space::STRINGS),
@@ -253,6 +258,7 @@ impl Field {
                 | Field::Relative8
                 | Field::Back32
                 | Field::FromStart32 { .. }
+                | Field::Before32 { .. }
                 | Field::Absolute32
                 | Field::Signed32
                 | Field::Entry { .. }

@@ -84,11 +84,15 @@ pub enum SectionKind {
     Indices32 = 29,
     /// x86-64 stubs of a procedure linkage table: each pushes the number of its relocation.
     X86_64Stubs = 30,
+    /// A kernel's data: aligned pointers of 8 bytes, and pairs of i32 that lead into code from their own places.
+    KernelData64 = 31,
+    /// A kernel's `kallsyms_offsets`: each as far before its base as the symbol is after it, less one.
+    KernelSymbols = 32,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Plain,
         Self::X86_64,
         Self::Thumb,
@@ -112,6 +116,8 @@ impl SectionKind {
         Self::SectionHeaders64,
         Self::Indices32,
         Self::X86_64Stubs,
+        Self::KernelData64,
+        Self::KernelSymbols,
     ];
 
     /// The kind with this number in the format; `None` for a number that isn't given out.

@@ -16,6 +16,8 @@ const LONGEST_FRAME: u32 = 4096;
 const FUNCTION: u64 = 1 << 14;
 /// The number of a symbol.
 const SYMBOL: Field = Field::Entry { table: Space::SYMBOLS };
+/// Where kernels for x86-64 are linked, and count their symbols from (`kallsyms_relative_base`).
+const KERNEL: u64 = 0xffff_ffff_8100_0000;
 /// The fields of an FDE lie within as many bytes from its start.
 const FRAME_FIELDS: usize = 21;
 
@@ -33,6 +35,8 @@ pub(super) fn scan(view: &mut View<'_>, kind: SectionKind, start: u64) {
         SectionKind::Jumps32 => each(view, start, 4, jump32),
         SectionKind::Places31 => each(view, start, 4, place31),
         SectionKind::Addresses32 => each(view, start, 4, |view, at| view.add_whole(at, Field::Signed32)),
+        SectionKind::KernelData64 => each(view, start, 4, kernel_data),
+        SectionKind::KernelSymbols => each(view, start, 4, kernel_symbol),
         SectionKind::Indices32 => each(view, start, 4, |view, at| numbered(view, at, SYMBOL)),
         SectionKind::SectionHeaders64 => each(view, start, 64, section_header),
         // Code has recognisers of its own.
@@ -135,6 +139,33 @@ fn jump32(view: &mut View<'_>, at: usize) {
     let near = |at: usize| leads(at).is_some_and(|other| other.abs_diff(target) < FUNCTION);
     if at.checked_sub(4).is_some_and(near) || near(at + 4) {
         view.add(at, field, target);
+    }
+}
+
+/// A pointer, or an entry of a table that counts from its own places: `__jump_table` has two that lead into code, then
+/// one that leads to data.
+fn kernel_data(view: &mut View<'_>, at: usize) {
+    if view.address(at).is_multiple_of(8)
+        && let Some(value) = view.u64(at).filter(|value| plausible(*value) && view.space.holds(*value))
+    {
+        view.add(at, Field::Absolute64, value);
+        return;
+    }
+    let field = Field::Relative32 { after: 0 };
+    let leads = |at: Option<usize>| view.target(at?, field).filter(|target| view.space.is_code(*target));
+    let near = |one: Option<u64>, other: Option<u64>| {
+        one.zip(other).is_some_and(|(one, other)| one.abs_diff(other) < FUNCTION)
+    };
+    let (before, here, after) = (leads(at.checked_sub(4)), leads(Some(at)), leads(at.checked_add(4)));
+    let key = || near(before, leads(at.checked_sub(8))) && view.u32(at).is_some_and(|value| value > 0x1000);
+    if near(here, before) || near(here, after) || key() {
+        view.add_whole(at, field);
+    }
+}
+
+fn kernel_symbol(view: &mut View<'_>, at: usize) {
+    if view.u32(at).is_some_and(|value| value >> 31 != 0) {
+        view.add_whole(at, Field::Before32 { start: KERNEL });
     }
 }
 

@@ -3,11 +3,12 @@ use proptest::prelude::*;
 use super::*;
 
 /// One of each, with the unit that targets are multiples of, and how far they reach either way.
-const EACH: [(Field, u64, i64); 35] = [
+const EACH: [(Field, u64, i64); 36] = [
     (Field::Relative32 { after: 4 }, 1, 1 << 30),
     (Field::Relative8, 1, 100),
     (Field::Back32, 1, 1 << 28),
     (Field::FromStart32 { start: 0x10_0000 }, 1, 1 << 28),
+    (Field::Before32 { start: 0x10_0000 }, 1, 1 << 28),
     (Field::Absolute32, 1, 1 << 28),
     (Field::Signed32, 1, 1 << 28),
     (Field::Absolute64, 1, 1 << 28),
