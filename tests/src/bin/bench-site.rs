@@ -41,6 +41,8 @@ fn main() {
     let mut contents = vec![
         ("bench/stream".to_owned(), vec![0x5a; mib << 20]),
         ("bench/small".to_owned(), vec![0x5a; 4096]),
+        // As long as a product's page.
+        ("bench/page".to_owned(), vec![0x5a; 12_750]),
     ];
     for (path, content) in &contents {
         repository.add_target("bench", path, content);

@@ -76,7 +76,7 @@ pub struct Site {
 /// How long caches may keep what changes.
 #[derive(Debug, Clone)]
 pub struct Caching {
-    fresh: HeaderValue,
+    pub(crate) fresh: HeaderValue,
     pub(crate) missing: HeaderValue,
 }
 

@@ -14,6 +14,7 @@ use perennial_schemas::support::Support;
 use perennial_schemas::support::update::{offers, withdrawn};
 use perennial_schemas::{Document, ProductName, Timestamp};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// See the module.
@@ -27,7 +28,7 @@ pub(crate) struct Catalogue {
     /// The number of the generation that it was made from; 0 before the first.
     pub(crate) generation: u64,
     /// When the first of the roles above every product's expires; `None` before the first generation.
-    held_until: Option<Timestamp>,
+    pub(super) held_until: Option<Timestamp>,
 }
 
 /// A product with what it was read from.
@@ -98,6 +99,16 @@ impl Catalogue {
     pub(crate) fn view<'a>(&self, now: Timestamp, base: &'a str) -> View<'a> {
         // Without a generation there is nothing that could run out.
         View { now, base, held_until: self.held_until.unwrap_or(now) }
+    }
+
+    /// The time around `now` in which every answer stays the same: within its day, from the last time that signatures ran
+    /// out until before the next.
+    pub(super) fn unchanged(&self, now: Timestamp) -> Range<Timestamp> {
+        let day = now.date().start()..now.date().end().plus_seconds(1);
+        let ends = self.products().map(|listed| listed.signed_until).chain(self.held_until);
+        ends.map(|end| end.plus_seconds(1)).fold(day, |day, over| {
+            if over <= now { day.start.max(over)..day.end } else { day.start..day.end.min(over) }
+        })
     }
 
     /// The product of that name.

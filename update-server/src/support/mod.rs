@@ -12,17 +12,20 @@
 //! | `audit` | what makers kept and what they lack, over all products |
 //! | `files` | all of it as files, for a site export |
 //! | `rendered`, `pages` | an answer, and those that are kept ready for the next reader |
+//! | `shelf`, `packed` | where they lie, and how they take little room |
 
 pub(crate) mod audit;
 pub(crate) mod catalogue;
 pub(crate) mod feeds;
 pub(crate) mod files;
 pub(crate) mod listed;
+mod packed;
 pub(crate) mod page;
 pub(crate) mod pages;
 pub(crate) mod rendered;
 mod routes;
 pub(crate) mod search;
+mod shelf;
 #[cfg(test)]
 mod tests;
 pub(crate) mod words;

@@ -1,17 +1,17 @@
-//! Pages kept ready: each is rendered once a day, and then answered like a file. What is kept is bounded; nothing is
-//! rendered before somebody asks.
+//! Answers kept ready: each is rendered when it is first asked for, and then answered like a file until what it says may
+//! change. It decides until when that is; nothing is rendered before somebody asks.
 
+use super::packed::Model;
+use super::rendered::HTML;
 use super::routes::{self, Query};
-use super::{Catalogue, Rendered, words};
+use super::shelf::{Kept, Key, Shelf};
+use super::{Catalogue, Rendered, View, words};
 use crate::blobs::digest_of;
 use crate::site::{Caching, Content, Entry, Kind};
+use bytes::Bytes;
 use hyper::header::HeaderValue;
-use perennial_schemas::{Date, Timestamp};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bytes of pages that are kept: some 1,500 pages of 20 KB, or one in thirteen of 20,000 products.
-const KEPT: usize = 32 << 20;
+use perennial_schemas::Timestamp;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An answer, ready to be sent.
 #[derive(Debug, Clone)]
@@ -29,27 +29,14 @@ pub(crate) struct Pages {
     pub(crate) catalogue: Catalogue,
     base: Box<str>,
     caching: Caching,
-    kept: Mutex<Shelf>,
-}
-
-/// What was asked for: path, query, language.
-type Key = (Box<str>, Box<str>, &'static str);
-
-/// Two boxes: what is asked for lies in the first; when that is full, it becomes the second, and what lay there goes.
-#[derive(Debug, Default)]
-struct Shelf {
-    day: Option<Date>,
-    /// Whether anything with signatures had lapsed changes by the second, so answers are kept within an hour only.
-    hour: i64,
-    bytes: usize,
-    recent: HashMap<Key, Arc<Ready>>,
-    older: HashMap<Key, Arc<Ready>>,
+    shelf: Mutex<Shelf>,
 }
 
 impl Pages {
     /// Pages of a catalogue, on a server with the public address `base`.
     pub(crate) fn new(catalogue: Catalogue, base: &str, caching: &Caching) -> Self {
-        Self { catalogue, base: base.into(), caching: caching.clone(), kept: Mutex::default() }
+        let shelf = Shelf::new(Timestamp::EPOCH..Timestamp::EPOCH);
+        Self { catalogue, base: base.into(), caching: caching.clone(), shelf: Mutex::new(shelf) }
     }
 
     /// Whether a path may be one of the pages': all others need not ask.
@@ -75,51 +62,59 @@ impl Pages {
         let named = query.and_then(|query| Query::read(Some(query)).get("lang").map(str::to_owned));
         let language = words::chosen(named.as_deref(), accept_language).code;
         let key: Key = (path.into(), query.unwrap_or_default().into(), language);
-        if keep && let Some(ready) = self.shelf(now).get(&key) {
-            return Some(ready);
+        let kept = if keep { self.shelf(now).get(&key) } else { None };
+        match kept {
+            Some(Kept::Whole(ready)) => return Some(ready),
+            Some(Kept::Page(page)) => {
+                let ready = Arc::new(page.unpacked(&self.caching));
+                self.shelf(now).open(key, Arc::clone(&ready));
+                return Some(ready);
+            }
+            None => {}
         }
-        let view = self.catalogue.view(now, &self.base);
-        let rendered = self.catalogue.answer(path, query, accept_language, &view)?;
+        let rendered = self.catalogue.answer(path, query, accept_language, &self.view(now))?;
+        let (body, is_page) = (rendered.body.clone(), rendered.language.is_some());
         let ready = Arc::new(Ready::new(path, rendered, &self.caching));
         if keep && ready.status == 200 {
-            self.shelf(now).put(key, Arc::clone(&ready));
+            let kept = if is_page {
+                Kept::page(&ready, &body, language, self.model(language, now))
+            } else {
+                Kept::Whole(Arc::clone(&ready))
+            };
+            self.shelf(now).put(key, kept);
         }
         Some(ready)
     }
 
-    fn shelf(&self, now: Timestamp) -> std::sync::MutexGuard<'_, Shelf> {
-        let mut shelf = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let (day, hour) = (Some(now.date()), now.unix() / 3600);
-        if (shelf.day, shelf.hour) != (day, hour) {
-            *shelf = Shelf { day, hour, ..Shelf::default() };
+    fn view(&self, now: Timestamp) -> View<'_> {
+        self.catalogue.view(now, &self.base)
+    }
+
+    /// What pages in a language have in common: the page of any product shows it.
+    fn model(&self, language: &'static str, now: Timestamp) -> Arc<Model> {
+        let known = self.shelf(now).models.get(language).cloned();
+        known.unwrap_or_else(|| {
+            let any = self.catalogue.products().next();
+            let path = any.map_or_else(|| "/support/".into(), |listed| super::feeds::page(listed));
+            let page = self.catalogue.answer(&path, None, Some(language), &self.view(now));
+            let model = Arc::new(Model::new(&page.map(|page| page.body).unwrap_or_default()));
+            self.shelf(now).models.insert(language, Arc::clone(&model));
+            model
+        })
+    }
+
+    /// The shelf, emptied if anything on it may no longer be right.
+    fn shelf(&self, now: Timestamp) -> MutexGuard<'_, Shelf> {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        if !shelf.right.contains(&now) {
+            *shelf = Shelf::new(self.catalogue.unchanged(now));
         }
         shelf
     }
 }
 
-impl Shelf {
-    fn get(&mut self, key: &Key) -> Option<Arc<Ready>> {
-        if let Some(ready) = self.recent.get(key) {
-            return Some(Arc::clone(ready));
-        }
-        let ready = self.older.remove(key)?;
-        self.put(key.clone(), Arc::clone(&ready));
-        Some(ready)
-    }
-
-    fn put(&mut self, key: Key, ready: Arc<Ready>) {
-        let size = ready.entry.length as usize;
-        if self.bytes + size > KEPT / 2 {
-            self.older = std::mem::take(&mut self.recent);
-            self.bytes = 0;
-        }
-        self.bytes += size;
-        self.recent.insert(key, ready);
-    }
-}
-
 impl Ready {
-    fn new(path: &str, rendered: Rendered, caching: &Caching) -> Self {
+    pub(super) fn new(path: &str, rendered: Rendered, caching: &Caching) -> Self {
         let (digest, length) = (digest_of(&rendered.body), rendered.body.len() as u64);
         let kind = if rendered.language.is_some() { Kind::Page } else { Kind::Feed };
         let mut entry = Entry::new(path, kind, Content::Memory(rendered.body), length, &digest, caching);
@@ -135,5 +130,83 @@ impl Ready {
                 .and_then(|name| field(format!("attachment; filename=\"{name}\""))),
             location: rendered.location.and_then(field),
         }
+    }
+
+    /// A page for people, with the entity tag that it got when it was rendered.
+    pub(super) fn page(body: Bytes, etag: HeaderValue, language: &'static str, caching: &Caching) -> Self {
+        let length = body.len() as u64;
+        let (media, cache) = (HeaderValue::from_static(HTML), caching.fresh.clone());
+        let entry = Entry { content: Content::Memory(body), length, etag, media, cache, kind: Kind::Page };
+        let language = Some(HeaderValue::from_static(language));
+        Self { status: 200, entry, language, disposition: None, location: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Listed;
+    use super::super::feeds::tests::rich;
+    use super::super::tests::{date, listed};
+    use super::*;
+    use std::time::Duration;
+
+    const BASE: &str = "https://updates.maker.example";
+
+    fn pages(catalogue: Catalogue) -> Pages {
+        let hour = Duration::from_secs(3600);
+        Pages::new(catalogue, BASE, &Caching::new(hour, hour))
+    }
+
+    fn body(ready: &Ready) -> &[u8] {
+        match &ready.entry.content {
+            Content::Memory(bytes) => bytes,
+            Content::Blob(_) => panic!("pages are in memory"),
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_kept_is_the_page_that_was_rendered() {
+        let (pages, now) = (pages(Catalogue::of([listed(), rich()])), date("2026-11-22").start());
+        for path in
+            ["/support/", "/support/audit", "/support/glow", "/support/glow/y2026", "/support/thermostat"]
+        {
+            for language in ["en", "de", "ar"] {
+                let find = || pages.find(path, None, Some(language), now).unwrap();
+                let (rendered, kept) = (find(), find());
+                assert!(!Arc::ptr_eq(&rendered, &kept), "{path} in {language} isn't packed");
+                assert!(Arc::ptr_eq(&kept, &find()), "{path} in {language} isn't left open");
+                assert_eq!(body(&rendered), body(&kept), "{path} in {language}");
+                let fields = |ready: &Ready| {
+                    [&ready.entry.etag, &ready.entry.media, &ready.entry.cache].map(Clone::clone)
+                };
+                assert_eq!(fields(&rendered), fields(&kept), "{path} in {language}");
+                assert_eq!((rendered.status, rendered.entry.length), (kept.status, kept.entry.length));
+                assert_eq!((rendered.entry.kind, &rendered.language), (kept.entry.kind, &kept.language));
+                let key = (path.into(), "".into(), language);
+                assert!(pages.shelf(now).get(&key).is_some(), "{path} in {language} isn't kept");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_kept_is_right_to_the_second() {
+        let noon = date("2026-11-22").start().plus_seconds(12 * 3600);
+        let mut catalogue = Catalogue::of([Listed { signed_until: noon, ..listed() }, rich()]);
+        catalogue.held_until = Some(noon.plus_seconds(60));
+        let pages = pages(catalogue);
+        let mut seen = std::collections::BTreeSet::new();
+        // To midnight and past it, and then to a clock that was set back.
+        for seconds in [-1, 0, 1, 2, 60, 61, 43_199, 43_200, 90_000, 0] {
+            let now = noon.plus_seconds(seconds);
+            for path in ["/support/thermostat", "/support/audit", "/.well-known/security.txt"] {
+                let right = pages.catalogue.answer(path, None, None, &pages.view(now)).unwrap();
+                for _ in 0..2 {
+                    let ready = pages.find(path, None, None, now).unwrap();
+                    assert_eq!(body(&ready), &right.body[..], "{path} {seconds} seconds after noon");
+                }
+                seen.insert(right.body);
+            }
+        }
+        assert!(seen.len() > 5, "the pages change in that time");
     }
 }

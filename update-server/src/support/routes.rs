@@ -148,8 +148,7 @@ fn of_product(listed: &Listed, below: &str, reader: &Reader<'_>) -> Rendered {
 fn digital_link(rest: &str, reader: &Reader<'_>) -> Rendered {
     let (number, qualifiers) = rest.split_once('/').unwrap_or((rest, ""));
     let listed = number.parse::<Gtin>().ok();
-    let listed = listed.and_then(|gtin| reader.catalogue.index.by_gtin(&gtin));
-    let Some(listed) = listed.and_then(|name| reader.catalogue.get(name)) else {
+    let Some(listed) = listed.and_then(|gtin| reader.catalogue.index.by_gtin(&gtin)) else {
         return page::missing(reader);
     };
     let batch = qualifiers.strip_prefix("10/").map(|rest| rest.split('/').next().unwrap_or_default());

@@ -1,16 +1,30 @@
 //! Finding a product by what its owner has before them: its name, the model on its type plate, the number under its bar
 //! code, the address or the sentence on its label. It ranks; it never decides what is listed.
 //!
-//! Built once per generation. A search looks words up by their beginning; only when nothing is found it looks for words
-//! that are spelt alike.
+//! Built once per generation. A search looks words up by their beginning and the whole of what was typed as a part of a
+//! name; only when nothing is found it looks for words that are spelt alike. No search looks at every product's texts.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `text` | what counts as the same |
+//! | `dictionary` | words, by beginning and by likeness |
+//! | `parts` | parts of names |
+//! | `lists` | how both lie in memory |
+
+mod dictionary;
+mod lists;
+mod parts;
+mod text;
 
 use super::{Catalogue, Listed};
-use perennial_schemas::ProductName;
+use dictionary::{Dictionary, Met};
+use parts::{Has, Parts};
 use perennial_schemas::support::Gtin;
 use perennial_schemas::support::gtin::NotAGtin;
-use std::collections::{BTreeMap, HashMap};
-use std::ops::Bound;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
+use text::{close, fold, words};
 
 /// Products that a search shows.
 const SHOWN: usize = 20;
@@ -18,7 +32,7 @@ const SHOWN: usize = 20;
 const QUERY: usize = 200;
 /// Words of it.
 const WORDS: usize = 16;
-/// Misspelt words that are looked for, each among all words.
+/// Misspelt words that are looked for.
 const MISSPELT: usize = 3;
 
 /// What a label says beside name and number, and what names a date: words that tell no product from another.
@@ -104,11 +118,10 @@ pub(crate) enum Advice {
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     /// The products, in the order of their names.
-    names: Vec<ProductName>,
-    /// Where each word occurs, in order.
-    words: BTreeMap<Box<str>, Vec<u32>>,
-    /// Name, designation and numbers without spaces and signs: `t100` finds `T-100`.
-    closed: Vec<Box<str>>,
+    products: Vec<Arc<Listed>>,
+    words: Dictionary,
+    /// Of name, designation and numbers.
+    parts: Parts,
     gtins: HashMap<Gtin, u32>,
 }
 
@@ -116,103 +129,65 @@ impl Index {
     /// Of these products.
     pub(crate) fn of<'a>(products: impl Iterator<Item = &'a Arc<Listed>>) -> Self {
         let mut index = Self::default();
+        let (mut met, mut closed) = (Met::default(), Vec::new());
         for listed in products {
-            index.add(listed);
+            let at = index.products.len() as u32;
+            for text in texts(listed) {
+                words(&fold(text)).for_each(|word| met.add(word, at));
+            }
+            closed.push(closed_texts(listed));
+            for gtin in listed.record.model.iter().flat_map(|model| model.gtins()) {
+                index.gtins.entry(gtin).or_insert(at);
+            }
+            index.products.push(Arc::clone(listed));
         }
+        index.words = Dictionary::of(met);
+        index.parts = Parts::of(&closed);
         index
     }
 
     /// The product whose bar code says this number.
-    pub(crate) fn by_gtin(&self, gtin: &Gtin) -> Option<&ProductName> {
-        self.gtins.get(gtin).and_then(|at| self.names.get(*at as usize))
+    pub(crate) fn by_gtin(&self, gtin: &Gtin) -> Option<&Arc<Listed>> {
+        self.gtins.get(gtin).and_then(|at| self.products.get(*at as usize))
     }
 
-    fn add(&mut self, listed: &Arc<Listed>) {
-        let (record, at) = (&listed.record, self.names.len() as u32);
-        let mut texts = vec![record.product.as_str(), record.display_name()];
-        let mut closed = vec![fold(record.product.as_str()), fold(record.display_name())];
-        if let Some(model) = &record.model {
-            texts.extend([model.designation.as_str(), &model.kind]);
-            closed.push(fold(&model.designation));
-            for identifier in &model.identifiers {
-                texts.push(&identifier.value);
-                closed.push(fold(&identifier.value));
-            }
-            for gtin in model.gtins() {
-                self.gtins.entry(gtin).or_insert(at);
-                closed.push(gtin.printed());
-            }
-        }
-        texts.extend(record.maker.iter().map(|maker| maker.party.name.as_str()));
-        for text in texts {
-            for word in words(&fold(text)) {
-                let places = self.words.entry(word.into()).or_default();
-                if places.last() != Some(&at) {
-                    places.push(at);
-                }
-            }
-        }
-        let closed: Vec<String> = closed.iter().map(|text| close(text)).collect();
-        self.closed.push(closed.join("\n").into());
-        self.names.push(record.product.clone());
-    }
-
-    /// Products with points for a query, best first; whether they only come close.
-    fn rank(&self, query: &str) -> (Vec<u32>, bool) {
+    /// Products with points for a query; whether they only come close.
+    fn rank(&self, query: &str) -> (Best, bool) {
         let folded = fold(query);
         let asked: Vec<&str> = words(&folded).filter(|word| !COMMON.contains(word)).take(WORDS).collect();
-        let mut points = vec![0_u32; self.names.len()];
-        for word in &asked {
-            self.look_up(word, &mut points);
+        let mut points = vec![0_u32; self.products.len()];
+        // The last word that a product got points for: several words of it may begin so.
+        let mut counted = vec![0_u8; self.products.len()];
+        for (number, word) in (1_u8..).zip(&asked) {
+            self.look_up(word, &mut points, |at| std::mem::replace(&mut counted[at], number) != number);
         }
-        let whole = close(&folded);
-        if whole.len() >= 3 {
-            for (at, closed) in self.closed.iter().enumerate() {
-                if closed.contains(&whole) {
-                    points[at] += 2 * FULL;
-                }
-                if closed.split('\n').any(|part| part == whole) {
-                    points[at] += 100 * FULL;
-                }
-            }
-        }
+        self.parts.with(&close(&folded), |at, has| {
+            points[at as usize] += if has == Has::Whole { 102 * FULL } else { 2 * FULL };
+        });
         let all = asked.len() as u32 * PART;
-        let fits = sorted(&points, all.max(1));
-        if !fits.is_empty() {
+        let fits = Best::of(&points, all.max(1));
+        if fits.total > 0 {
             return (fits, false);
         }
         for word in asked.iter().filter(|word| word.chars().count() >= 4).take(MISSPELT) {
             self.look_alike(word, &mut points);
         }
-        (sorted(&points, 1), true)
+        (Best::of(&points, 1), true)
     }
 
-    /// A point for each product with the word, more where the word is whole.
-    fn look_up(&self, word: &str, points: &mut [u32]) {
-        let mut here: HashMap<u32, u32> = HashMap::new();
-        for (known, places) in self.words.range::<str, _>((Bound::Included(word), Bound::Unbounded)) {
-            if !known.starts_with(word) {
-                break;
+    /// Points for each product with the word, more where the word is whole.
+    fn look_up(&self, word: &str, points: &mut [u32], mut first: impl FnMut(usize) -> bool) {
+        for (whole, places) in self.words.beginning(word) {
+            for at in places.iter().map(|at| *at as usize).filter(|at| first(*at)) {
+                points[at] += if whole { FULL } else { PART };
             }
-            let worth = if known.len() == word.len() { FULL } else { PART };
-            for at in places {
-                let best = here.entry(*at).or_default();
-                *best = worth.max(*best);
-            }
-        }
-        for (at, worth) in here {
-            points[at as usize] += worth;
         }
     }
 
     fn look_alike(&self, word: &str, points: &mut [u32]) {
         let letters: Vec<char> = word.chars().collect();
         let most = if letters.len() >= 8 { 2 } else { 1 };
-        for (known, places) in &self.words {
-            if known.len().abs_diff(word.len()) <= 2 * most && differ_at_most(&letters, known, most) {
-                places.iter().for_each(|at| points[*at as usize] += 1);
-            }
-        }
+        self.words.alike(&letters, most, |places| places.iter().for_each(|at| points[*at as usize] += 1));
     }
 }
 
@@ -220,28 +195,49 @@ impl Index {
 const PART: u32 = 2;
 const FULL: u32 = 3;
 
-fn sorted(points: &[u32], least: u32) -> Vec<u32> {
-    let mut found: Vec<u32> =
-        (0_u32..).zip(points).filter(|(_, points)| **points >= least).map(|(at, _)| at).collect();
-    found.sort_by_key(|at| (u32::MAX - points[*at as usize], *at));
-    found
+/// The products with the most points.
+#[derive(Debug, Default)]
+struct Best {
+    /// At most [`SHOWN`], best first; of equals the first by name.
+    first: Vec<u32>,
+    /// How many have enough points.
+    total: usize,
+}
+
+impl Best {
+    fn of(points: &[u32], least: u32) -> Self {
+        let mut best: BinaryHeap<(Reverse<u32>, u32)> = BinaryHeap::with_capacity(SHOWN + 1);
+        let mut total = 0;
+        for (at, points) in (0_u32..).zip(points).filter(|(_, points)| **points >= least) {
+            total += 1;
+            // Of equals the first stays: it came first.
+            if best.len() < SHOWN || best.peek().is_some_and(|(Reverse(worst), _)| points > worst) {
+                best.push((Reverse(*points), at));
+            }
+            if best.len() > SHOWN {
+                best.pop();
+            }
+        }
+        Self { first: best.into_sorted_vec().into_iter().map(|(_, at)| at).collect(), total }
+    }
 }
 
 impl Catalogue {
     /// Searches.
     pub(crate) fn search(&self, query: &str) -> Found {
         let query = query.char_indices().nth(QUERY).map_or(query, |(end, _)| &query[..end]);
-        let named = |name: &ProductName| self.get(name).cloned();
         let mut advice = None;
         for number in numbers(query) {
             match number.parse::<Gtin>() {
-                Ok(gtin) => match self.index.by_gtin(&gtin).and_then(named) {
-                    Some(listed) => return Found { total: 1, products: vec![listed], ..Found::default() },
+                Ok(gtin) => match self.index.by_gtin(&gtin) {
+                    Some(listed) => {
+                        return Found { total: 1, products: vec![Arc::clone(listed)], ..Found::default() };
+                    }
                     None => advice = Some(Advice::GtinUnknown(gtin.printed())),
                 },
                 Err(NotAGtin::CheckDigit { printed, expected }) => {
                     let right = format!("{}{expected}", &printed[..printed.len() - 1]);
-                    let near = right.parse().ok().and_then(|gtin| self.index.by_gtin(&gtin)).and_then(named);
+                    let near = right.parse().ok().and_then(|gtin| self.index.by_gtin(&gtin)).cloned();
                     advice.get_or_insert(Advice::CheckDigit { printed, expected, near: near.is_some() });
                     if let Some(listed) = near {
                         return Found { total: 1, products: vec![listed], similar: true, advice };
@@ -250,12 +246,12 @@ impl Catalogue {
                 Err(NotAGtin::Shape) => {}
             }
         }
-        let (ranked, similar) = self.index.rank(query);
-        let products = ranked.iter().take(SHOWN).filter_map(|at| named(self.index.names.get(*at as usize)?));
-        let products: Vec<_> = products.collect();
+        let (best, similar) = self.index.rank(query);
+        let products: Vec<_> =
+            best.first.iter().filter_map(|at| self.index.products.get(*at as usize).cloned()).collect();
         // Other words fit: a long number among them was something else.
         let advice = advice.filter(|_| products.is_empty() || similar);
-        Found { products, total: ranked.len(), similar, advice }
+        Found { products, total: best.total, similar, advice }
     }
 }
 
@@ -276,67 +272,31 @@ fn numbers(query: &str) -> Vec<String> {
     found
 }
 
-/// Small letters without the marks on them, as far as European languages go.
-fn fold(text: &str) -> String {
-    let mut folded = String::with_capacity(text.len());
-    for letter in text.chars().flat_map(char::to_lowercase) {
-        match letter {
-            'à'..='å' | 'ā' | 'ă' | 'ą' => folded.push('a'),
-            'ç' | 'ć' | 'č' => folded.push('c'),
-            'ď' | 'đ' => folded.push('d'),
-            'è'..='ë' | 'ē' | 'ė' | 'ę' | 'ě' => folded.push('e'),
-            'ì'..='ï' | 'ī' | 'į' | 'ı' => folded.push('i'),
-            'ł' => folded.push('l'),
-            'ñ' | 'ń' | 'ň' => folded.push('n'),
-            'ò'..='ö' | 'ø' | 'ō' | 'ő' => folded.push('o'),
-            'ř' => folded.push('r'),
-            'ś' | 'š' | 'ş' | 'ș' => folded.push('s'),
-            'ť' | 'ţ' | 'ț' => folded.push('t'),
-            'ù'..='ü' | 'ū' | 'ů' | 'ű' => folded.push('u'),
-            'ý' | 'ÿ' => folded.push('y'),
-            'ź' | 'ż' | 'ž' => folded.push('z'),
-            'ß' => folded.push_str("ss"),
-            'æ' => folded.push_str("ae"),
-            'œ' => folded.push_str("oe"),
-            // A mark by itself, as some keyboards send it.
-            '\u{300}'..='\u{36f}' => {}
-            other => folded.push(other),
-        }
+/// What a product's words are taken from.
+fn texts(listed: &Listed) -> Vec<&str> {
+    let record = &listed.record;
+    let mut texts = vec![record.product.as_str(), record.display_name()];
+    if let Some(model) = &record.model {
+        texts.extend([model.designation.as_str(), &model.kind]);
+        texts.extend(model.identifiers.iter().map(|identifier| identifier.value.as_str()));
     }
-    folded
+    texts.extend(record.maker.iter().map(|maker| maker.party.name.as_str()));
+    texts
 }
 
-fn words(folded: &str) -> impl Iterator<Item = &str> {
-    folded.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty())
-}
-
-fn close(folded: &str) -> String {
-    folded.chars().filter(|letter| letter.is_alphanumeric()).collect()
-}
-
-/// Whether two words differ by at most so many letters, a swap of two neighbours counting as one (optimal string
-/// alignment).
-fn differ_at_most(a: &[char], b: &str, most: usize) -> bool {
-    let b: Vec<char> = b.chars().collect();
-    if a.len().abs_diff(b.len()) > most {
-        return false;
+/// Name, designation and numbers without spaces and signs, one a line.
+fn closed_texts(listed: &Listed) -> String {
+    let record = &listed.record;
+    let mut texts = vec![fold(record.product.as_str()), fold(record.display_name())];
+    if let Some(model) = &record.model {
+        texts.push(fold(&model.designation));
+        texts.extend(model.identifiers.iter().map(|identifier| fold(&identifier.value)));
+        texts.extend(model.gtins().map(|gtin| gtin.printed()));
     }
-    let (mut before, mut last): (Vec<usize>, Vec<usize>) = (Vec::new(), (0..=b.len()).collect());
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let same = usize::from(a[i - 1] != b[j - 1]);
-            row[j] = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + same);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        if row.iter().all(|distance| *distance > most) {
-            return false;
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()] <= most
+    let mut lines: Vec<String> = texts.iter().map(|text| close(text)).collect();
+    lines.sort_unstable();
+    lines.dedup();
+    lines.join("\n")
 }
 
 #[cfg(test)]

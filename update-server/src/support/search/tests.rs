@@ -3,6 +3,7 @@
 use super::super::tests::listed;
 use super::*;
 use perennial_schemas::support::{Identifier, Maker, Model, Party};
+use proptest::prelude::*;
 
 fn product(name: &str, called: &str, designation: &str, gtin: &str) -> Listed {
     let mut listed = listed();
@@ -86,5 +87,128 @@ fn long_and_odd_queries_are_answered() {
         ["ä".repeat(5000), "1".repeat(3000), "- - -".into(), "%%%\u{0}\u{202e}".into(), "a ".repeat(2000)]
     {
         catalogue().search(&query);
+    }
+}
+
+/// What a search finds, said plainly: every text of every product is looked at.
+mod scan {
+    use super::*;
+
+    /// Products with points, best first; whether they only come close.
+    pub(super) fn rank(products: &[Arc<Listed>], query: &str) -> (Vec<u32>, bool) {
+        let folded = fold(query);
+        let asked: Vec<&str> = words(&folded).filter(|word| !COMMON.contains(word)).take(WORDS).collect();
+        let whole = close(&folded);
+        let mut points: Vec<u32> = products
+            .iter()
+            .map(|listed| {
+                let known = known(listed);
+                let of_word = |word: &&str| {
+                    let begins = known.iter().filter(|known| known.starts_with(word));
+                    begins.map(|known| if known == word { FULL } else { PART }).max().unwrap_or_default()
+                };
+                let closed = closed_texts(listed);
+                let part = whole.len() >= 3 && closed.contains(&whole);
+                let exact = whole.len() >= 3 && closed.split('\n').any(|line| line == whole);
+                asked.iter().map(of_word).sum::<u32>()
+                    + if part { 2 * FULL } else { 0 }
+                    + if exact { 100 * FULL } else { 0 }
+            })
+            .collect();
+        let fits = sorted(&points, (asked.len() as u32 * PART).max(1));
+        if !fits.is_empty() {
+            return (fits, false);
+        }
+        for word in asked.iter().filter(|word| word.chars().count() >= 4).take(MISSPELT) {
+            let most = if word.chars().count() >= 8 { 2 } else { 1 };
+            for (points, listed) in points.iter_mut().zip(products) {
+                *points += known(listed).iter().filter(|known| distance(word, known) <= most).count() as u32;
+            }
+        }
+        (sorted(&points, 1), true)
+    }
+
+    fn known(listed: &Listed) -> std::collections::BTreeSet<String> {
+        texts(listed)
+            .into_iter()
+            .flat_map(|text| words(&fold(text)).map(str::to_owned).collect::<Vec<_>>())
+            .collect()
+    }
+
+    fn sorted(points: &[u32], least: u32) -> Vec<u32> {
+        let mut found: Vec<u32> =
+            (0..points.len() as u32).filter(|at| points[*at as usize] >= least).collect();
+        found.sort_by_key(|at| (Reverse(points[*at as usize]), *at));
+        found
+    }
+
+    /// Optimal string alignment, the whole table.
+    pub(super) fn distance(a: &str, b: &str) -> usize {
+        let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+        let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+        for i in 0..=a.len() {
+            for j in 0..=b.len() {
+                table[i][j] = if i == 0 || j == 0 {
+                    i + j
+                } else {
+                    let replaced = table[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                    replaced.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1)
+                };
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    table[i][j] = table[i][j].min(table[i - 2][j - 2] + 1);
+                }
+            }
+        }
+        table[a.len()][b.len()]
+    }
+}
+
+/// Words of few letters, so that many of them begin alike and are spelt alike.
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![3 => "[abé]{1,4}", 3 => "[ab]{4,6}", 2 => "[ab]{8,10}", 1 => "[日本]{1,5}", 1 => "[0-2]{3,5}"]
+}
+
+fn typed() -> impl Strategy<Value = String> {
+    let sign = prop_oneof![Just(" "), Just("-"), Just("")];
+    proptest::collection::vec((word(), sign), 1..5)
+        .prop_map(|words| words.into_iter().map(|(word, sign)| word + sign).collect())
+}
+
+proptest! {
+    #[test]
+    fn the_index_finds_what_a_look_at_every_product_finds(
+        names in proptest::collection::vec((typed(), typed()), 1..40),
+        queries in proptest::collection::vec(typed(), 1..5),
+    ) {
+        let products = names.iter().enumerate().map(|(n, (called, designation))| {
+            Arc::new(product(&format!("p-{n:02}"), called, designation, "04006381333931"))
+        });
+        let products: Vec<Arc<Listed>> = products.collect();
+        let index = Index::of(products.iter());
+        for query in queries {
+            let (expected, similar) = scan::rank(&products, &query);
+            let (best, only_similar) = index.rank(&query);
+            prop_assert_eq!(best.total, expected.len(), "{}", query);
+            prop_assert_eq!(best.first, &expected[..expected.len().min(SHOWN)], "{}", query);
+            prop_assert_eq!(only_similar, similar, "{}", query);
+        }
+    }
+
+    #[test]
+    fn the_dictionary_finds_every_word_that_is_spelt_alike(
+        known in proptest::collection::btree_set(word(), 1..200),
+        word in word(),
+        most in 1..=2_u8,
+    ) {
+        let mut met = Met::default();
+        (0..).zip(&known).for_each(|(n, word)| met.add(word, n));
+        let dictionary = Dictionary::of(met);
+        let mut found = Vec::new();
+        let letters: Vec<char> = word.chars().collect();
+        dictionary.alike(&letters, most, |places| found.extend_from_slice(places));
+        let near = |known: &str| scan::distance(&word, known) <= usize::from(most);
+        let expected: Vec<u32> =
+            (0..).zip(&known).filter(|(_, known)| near(known)).map(|(at, _)| at).collect();
+        prop_assert_eq!(found, expected);
     }
 }
