@@ -171,6 +171,23 @@ pub struct Payload {
     pub length: u64,
     /// The index of the payload: what may reach a decompressor.
     pub index: IndexRef,
+    /// The image that a delta starts from: there for deltas, and for nothing else that this version knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<DeltaSource>,
+}
+
+/// The image that a delta starts from, as its own release's manifest describes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct DeltaSource {
+    /// Its release: for people, and for a device whose image came from the factory.
+    pub version: ReleaseVersion,
+    /// Its length in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole image.
+    pub sha256: Sha256Digest,
+    /// Its index: a device reads its old image through that.
+    pub index: IndexRef,
 }
 
 /// How an image is made from a payload.
@@ -183,6 +200,8 @@ pub enum Encoding {
     Plain,
     /// One zstd frame with a window of at most 8 MiB.
     Zstd,
+    /// A delta from [`Payload::source`].
+    Delta,
     /// Another, that this version does not know.
     Unknown(String),
 }
@@ -192,6 +211,7 @@ impl From<String> for Encoding {
         match text.as_str() {
             "plain" => Self::Plain,
             "zstd" => Self::Zstd,
+            "delta" => Self::Delta,
             _ => Self::Unknown(text),
         }
     }
@@ -202,6 +222,7 @@ impl From<Encoding> for String {
         match encoding {
             Encoding::Plain => "plain".into(),
             Encoding::Zstd => "zstd".into(),
+            Encoding::Delta => "delta".into(),
             Encoding::Unknown(text) => text,
         }
     }
@@ -213,13 +234,15 @@ impl Release {
         self.images.iter().find(|image| image.hardware.contains(hardware))
     }
 
-    /// Every target that the manifest names, in order.
+    /// Every target that the manifest names, in order; the indexes that deltas start from are those of earlier releases.
     pub fn targets(&self) -> Vec<&TargetPath> {
         let mut targets: Vec<&TargetPath> = self.sbom.iter().collect();
         for image in &self.images {
             targets.push(&image.index.target);
-            targets
-                .extend(image.payloads.iter().flat_map(|payload| [&payload.target, &payload.index.target]));
+            for payload in &image.payloads {
+                targets.extend([&payload.target, &payload.index.target]);
+                targets.extend(payload.source.iter().map(|source| &source.index.target));
+            }
         }
         targets
     }
@@ -311,7 +334,25 @@ impl Image {
             ensure(length, what, || format!("{} is not 1 to {IMAGE_LENGTH} bytes long", payload.target))?;
             let plain = payload.encoding != Encoding::Plain || payload.length == self.length;
             ensure(plain, what, || format!("{} is plain and not as long as the image", payload.target))?;
+            payload.validate_source(self)?;
         }
         Ok(())
+    }
+}
+
+impl Payload {
+    /// An encoding of the future may start from another image, too, and says so as it likes.
+    fn validate_source(&self, image: &Image) -> Result<(), FormatError> {
+        let (what, target) = (Release::WHAT, &self.target);
+        let Some(source) = &self.source else {
+            return ensure(self.encoding != Encoding::Delta, what, || {
+                format!("{target} is a delta without its source")
+            });
+        };
+        let full = matches!(self.encoding, Encoding::Plain | Encoding::Zstd);
+        ensure(!full, what, || format!("{target} is a full payload, and names a source"))?;
+        let length = (1..=IMAGE_LENGTH).contains(&source.length);
+        ensure(length, what, || format!("the source of {target} is not 1 to {IMAGE_LENGTH} bytes long"))?;
+        ensure(source.sha256 != image.sha256, what, || format!("{target} starts from the image that it makes"))
     }
 }

@@ -36,7 +36,7 @@ pub struct Report {
     pub manifest: Sha256Digest,
     /// What happened.
     pub outcome: Outcome,
-    /// What failed, for outcomes `failed` and `rolled-back`.
+    /// What failed, for outcomes `failed`, `rolled-back` and `delta-failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureCode>,
     /// A short text for people.
@@ -59,6 +59,8 @@ pub enum Outcome {
     Failed,
     /// It was tried, and the device went back.
     RolledBack,
+    /// A delta came to nothing, and the release goes on with its full payload: no failure of the release.
+    DeltaFailed,
     /// One that this version does not know.
     #[serde(other)]
     Unknown,
@@ -142,6 +144,12 @@ failure_codes! {
     BootControl = 405,
     /// A hook of the product refused.
     Hook = 406,
+    /// The image that a delta starts from is not in the running slot as it was signed.
+    DeltaSource = 407,
+    /// A delta that can't be applied.
+    DeltaMalformed = 408,
+    /// A delta that wants more memory than this device gives.
+    DeltaMemory = 409,
     /// It booted and was not healthy.
     Unhealthy = 501,
     /// It did not boot: the boot loader fell back.
@@ -191,10 +199,10 @@ impl Document for Report {
         ensure(self.detail.len() <= TEXT_LENGTH, Self::WHAT, || {
             alloc::format!("its detail is longer than {TEXT_LENGTH} bytes")
         })?;
-        let failed = matches!(self.outcome, Outcome::Failed | Outcome::RolledBack);
+        let failed = matches!(self.outcome, Outcome::Failed | Outcome::RolledBack | Outcome::DeltaFailed);
         let known = self.outcome != Outcome::Unknown;
         ensure(!known || failed == self.failure.is_some(), Self::WHAT, || {
-            "a failure belongs to the outcomes failed and rolled-back, and to no other".into()
+            "a failure belongs to the outcomes failed, rolled-back and delta-failed, and to no other".into()
         })
     }
 }

@@ -93,6 +93,10 @@ fn image(image: &Image) -> String {
             let encoding = match &payload.encoding {
                 Encoding::Plain => "as it is".into(),
                 Encoding::Zstd => "zstd".into(),
+                Encoding::Delta => match &payload.source {
+                    Some(source) => format!("delta from {}", source.version),
+                    None => "delta".into(),
+                },
                 Encoding::Unknown(other) => quoted(other),
             };
             format!("{} bytes to download ({encoding})", grouped(payload.length))

@@ -125,6 +125,7 @@ impl Maker {
             target: target_path(&name("revC.image.zst")),
             length,
             index: payload_index,
+            source: None,
         };
         let image = Image {
             hardware: vec!["revC".parse().expect("hardware")],

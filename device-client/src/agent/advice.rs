@@ -40,6 +40,9 @@ pub fn advice(code: FailureCode) -> &'static str {
         F::NoRoom => "free space on the disk of the slots and of the state, then try again",
         F::SlotIo => "check the slots in the configuration, and the disk",
         F::BootControl => "check the boot control file; the boot loader still has a good slot",
+        F::DeltaSource | F::DeltaMalformed | F::DeltaMemory => {
+            "nothing to do: the release is installed from its full payload"
+        }
         F::Hook => "look at what the hook said, mend it, then try again",
         F::Unhealthy | F::DidNotBoot | F::UnattributedReset => {
             "the old release runs; perennial-device history says what happened"

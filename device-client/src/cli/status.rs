@@ -324,6 +324,7 @@ impl fmt::Display for History {
                 Outcome::Confirmed => "confirmed",
                 Outcome::Failed => "not installed",
                 Outcome::RolledBack => "fell back",
+                Outcome::DeltaFailed => "no delta",
                 Outcome::Unknown => "unknown",
             };
             write!(f, "{}  {:<12} {what}", entry.at, entry.version.as_str())?;

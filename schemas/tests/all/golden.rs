@@ -35,12 +35,14 @@ fn documents_are_read_and_written_as_ever() {
     let let_through = SecretsLetThrough { reason: "A published test key.".into(), found };
     let let_through = Release { secrets_let_through: Some(let_through), ..samples::release() };
     vector("release-1", "good-secrets-let-through.json", let_through);
+    vector("release-1", "good-deltas.json", samples::release_with_deltas());
     document("channel-1", samples::channel());
     document("support-1", samples::support());
     vector("support-1", "good-full.json", samples::support_full());
     document("support-summary-1", samples::summary());
     document("device-support-1", samples::on_device());
     document("report-1", samples::report());
+    vector("report-1", "good-delta-failed.json", samples::report_of_a_delta());
     document("key-1", samples::key_file());
     assert!(samples::key_file().id_fits(&Ring));
 }

@@ -163,6 +163,7 @@ pub(crate) fn release() -> Release {
         target: name.parse().unwrap(),
         length,
         index: index(&format!("{name}.index"), 2),
+        source: None,
     };
     let image = Image {
         hardware: vec!["revB".parse().unwrap(), "revC".parse().unwrap()],
@@ -200,6 +201,32 @@ pub(crate) fn release() -> Release {
         available_until: "2036-11-21".parse().unwrap(),
         images: vec![image],
     }
+}
+
+/// A release with two deltas.
+pub(crate) fn release_with_deltas() -> Release {
+    let mut release = release();
+    let delta = |from: &str, n: u8, length| {
+        let name = format!("thermostat/2.1.0.revC.from-{from}.delta");
+        let index =
+            |target: &str, n: u8| IndexRef { target: target.parse().unwrap(), root: Sha256Digest([n; 32]) };
+        Payload {
+            encoding: Encoding::Delta,
+            index: index(&format!("{name}.index"), n),
+            target: name.parse().unwrap(),
+            length,
+            source: Some(DeltaSource {
+                version: from.parse().unwrap(),
+                length: 49_000_000,
+                sha256: Sha256Digest([n + 1; 32]),
+                index: index(&format!("thermostat/{from}.revC.image.index"), n + 2),
+            }),
+        }
+    };
+    let payloads = &mut release.images[0].payloads;
+    payloads.truncate(1);
+    payloads.extend([delta("2.0.0", 20, 300_000), delta("1.9.0", 30, 700_000)]);
+    release
 }
 
 pub(crate) fn channel() -> Channel {
@@ -362,6 +389,15 @@ pub(crate) fn report() -> Report {
         outcome: Outcome::RolledBack,
         failure: Some(FailureCode::Unhealthy),
         detail: "the health script ended with 1".into(),
+    }
+}
+
+pub(crate) fn report_of_a_delta() -> Report {
+    Report {
+        outcome: Outcome::DeltaFailed,
+        failure: Some(FailureCode::DeltaSource),
+        detail: "chunk 0 of slot A is not what the signed index says".into(),
+        ..report()
     }
 }
 

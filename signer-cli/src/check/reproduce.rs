@@ -71,6 +71,7 @@ fn reproduce(
     let result = match &payload.encoding {
         Encoding::Plain => io::copy(&mut chunks, &mut made).map(drop),
         Encoding::Zstd => unpack(chunks, &mut made),
+        Encoding::Delta => Err(io::Error::other("this version can't apply deltas")),
         // A device of today ignores it; whoever made it has the program that proves it.
         Encoding::Unknown(_) => return Ok(()),
     };

@@ -190,6 +190,7 @@ fn describe(
         target: names.payload,
         length: prepared.payload.length,
         index: IndexRef { target: names.payload_index, root: prepared.payload.index.root },
+        source: None,
     };
     Ok(Image {
         hardware: hardware.to_vec(),

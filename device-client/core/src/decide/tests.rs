@@ -23,6 +23,7 @@ fn release(text: &str) -> Release {
         target: format!("thermostat/{text}.image.zst").parse().unwrap(),
         length: 500,
         index: index("image.zst.index"),
+        source: None,
     };
     let image = Image {
         hardware: vec!["revC".parse().unwrap()],
