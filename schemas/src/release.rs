@@ -353,6 +353,8 @@ impl Payload {
         ensure(!full, what, || format!("{target} is a full payload, and names a source"))?;
         let length = (1..=IMAGE_LENGTH).contains(&source.length);
         ensure(length, what, || format!("the source of {target} is not 1 to {IMAGE_LENGTH} bytes long"))?;
-        ensure(source.sha256 != image.sha256, what, || format!("{target} starts from the image that it makes"))
+        ensure(source.sha256 != image.sha256, what, || {
+            format!("{target} starts from the image that it makes")
+        })
     }
 }

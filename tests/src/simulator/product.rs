@@ -60,8 +60,13 @@ impl Product {
         let image_index = self.add_index(&name(".index"), image);
         let payload_index = self.add_index(&name(".zst.index"), payload);
         self.files.insert(name(".zst").as_str().into(), payload.to_vec());
-        let payload =
-            Payload { encoding, target: name(".zst"), length: payload.len() as u64, index: payload_index, source: None };
+        let payload = Payload {
+            encoding,
+            target: name(".zst"),
+            length: payload.len() as u64,
+            index: payload_index,
+            source: None,
+        };
         let image = Image {
             hardware: vec!["revC".parse().expect("a hardware name")],
             length: image.len() as u64,
