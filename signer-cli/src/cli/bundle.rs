@@ -78,6 +78,6 @@ impl fmt::Display for BundleReport {
                 writeln!(f, "Not in it: proposals {}, not published yet", quoted(&several.join(", ")))?
             }
         }
-        writeln!(f, "Next: perennial-server ingest {}", file.display())
+        writeln!(f, "Next: perennial-server ingest {} --config FILE", file.display())
     }
 }
