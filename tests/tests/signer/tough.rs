@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::num::NonZeroU64;
-use std::path::PathBuf;
 
 use perennial_schemas::{Json, canonical::to_canonical};
 use serde_json::{Value, json};
@@ -73,12 +72,19 @@ async fn made_by_tough(desk: &Desk) {
     editor.targets_version(ONE).unwrap().targets_expires(expires).unwrap();
     let signed = editor.sign(&all).await.unwrap();
     signed.write(place("theirs/metadata")).await.unwrap();
-    for (from, name) in [("in/readme.txt", "readme.txt"), ("in/manual.txt", MANUAL)] {
-        let name = TargetName::new(name).unwrap();
-        let to: PathBuf = place("theirs/targets");
-        fs::create_dir_all(&to).unwrap();
-        signed.copy_target(&place(from), &to, PathExists::Fail, Some(&name)).await.unwrap();
-    }
+    let to = place("theirs/targets");
+    fs::create_dir_all(&to).unwrap();
+    // tuftool links target files unless it is told to copy them.
+    let (readme, manual) = (TargetName::new("readme.txt").unwrap(), TargetName::new(MANUAL).unwrap());
+    signed.link_target(&place("in/readme.txt"), &to, PathExists::Fail, Some(&readme)).await.unwrap();
+    signed.copy_target(&place("in/manual.txt"), &to, PathExists::Fail, Some(&manual)).await.unwrap();
+}
+
+/// Whether every target file of the repository is a file of its own.
+fn holds_its_files(desk: &Desk) -> bool {
+    let targets = fs::read_dir(desk.path("repo/targets")).unwrap().map(|entry| entry.unwrap());
+    let kinds: Vec<_> = targets.map(|entry| entry.file_type().unwrap()).collect();
+    !kinds.is_empty() && kinds.iter().all(|kind| !kind.is_symlink())
 }
 
 #[test]
@@ -92,6 +98,9 @@ fn a_repository_made_by_tough_goes_on_here_down_to_a_device() {
     let theirs = |name: &str| desk.path(&format!("theirs/{name}")).display().to_string();
     let said = desk.ok(&format!("repository import {} --targets {}", theirs("metadata"), theirs("targets")));
     assert!(said.contains("Took in root 1, 2 role(s) and 2 target file(s)"), "{said}");
+    assert!(holds_its_files(&desk));
+    fs::remove_dir_all(desk.path("theirs")).unwrap();
+    fs::remove_dir_all(desk.path("in")).unwrap();
     desk.ok("check --all");
 
     desk.write("contact.toml", CONTACT);
