@@ -53,8 +53,16 @@ pub struct Space {
     new_offsets: Order,
 }
 
-/// Segments' numbers in the order of one of their positions.
-type Order = Vec<u8>;
+/// Segments in the order of one of their positions.
+type Order = Vec<Entry>;
+
+/// One segment in an order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    number: u8,
+    /// Where it and all before it end: nothing from there on is in any of them.
+    reach: u64,
+}
 
 impl Space {
     /// Segments of one space: an ELF file has three to six, a kernel some more; a number of one fits a byte.
@@ -68,15 +76,16 @@ impl Space {
     pub const RELOCATIONS: u64 = 7 << 60;
 
     /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
-    /// [`Self::MOST_SEGMENTS`], for a segment that ends past `u64::MAX`, and for one with more content than memory.
+    /// [`Self::MOST_SEGMENTS`], for a segment that doesn't end before `u64::MAX`, and for one with more content than memory.
     pub fn new(segments: Vec<Segment>) -> Option<Self> {
+        let ends = |start: u64, length: u64| start.checked_add(length).is_some_and(|end| end < u64::MAX);
         let sound = |s: &Segment| {
             s.old_length <= s.old_memory
                 && s.new_length <= s.new_memory
-                && s.old.checked_add(s.old_length).is_some()
-                && s.new.checked_add(s.new_length).is_some()
-                && s.old_address.checked_add(s.old_memory).is_some_and(|end| end < u64::MAX)
-                && s.new_address.checked_add(s.new_memory).is_some()
+                && ends(s.old, s.old_length)
+                && ends(s.new, s.new_length)
+                && ends(s.old_address, s.old_memory)
+                && ends(s.new_address, s.new_memory)
         };
         if segments.len() > Self::MOST_SEGMENTS || !segments.iter().all(sound) {
             return None;
@@ -135,25 +144,28 @@ impl Space {
     /// The segment that holds `at`, of several the one that begins last: a table of symbols is a segment of its own in
     /// the one that is loaded. `key` gives beginning and length.
     fn last(&self, order: &Order, key: fn(&Segment) -> (u64, u64), at: u64) -> Option<&Segment> {
-        let after = order.partition_point(|number| key(&self.segments[usize::from(*number)]).0 <= at);
-        let before = order.get(..after)?.iter().rev();
-        before.map(|number| &self.segments[usize::from(*number)]).find(|segment| {
+        let after = order.partition_point(|entry| key(&self.segments[usize::from(entry.number)]).0 <= at);
+        let before = order.get(..after)?.iter().rev().take_while(|entry| at < entry.reach);
+        before.map(|entry| &self.segments[usize::from(entry.number)]).find(|segment| {
             let (start, length) = key(segment);
             at - start < length
         })
     }
 }
 
-/// The numbers of the segments that aren't empty, by the beginning that `key` gives along with their length.
+/// The segments that aren't empty, by the beginning that `key` gives along with their length.
 fn order(segments: &[Segment], key: fn(&Segment) -> (u64, u64)) -> Order {
-    let mut numbers: Order = segments
-        .iter()
-        .zip(0..)
-        .filter(|(segment, _)| key(segment).1 > 0)
-        .map(|(_, number)| number)
-        .collect();
-    numbers.sort_by_key(|number| (key(&segments[usize::from(*number)]).0, *number));
-    numbers
+    let filled = segments.iter().zip(0..).filter(|(segment, _)| key(segment).1 > 0);
+    let mut order: Order = filled.map(|(_, number)| Entry { number, reach: 0 }).collect();
+    order.sort_by_key(|entry| (key(&segments[usize::from(entry.number)]).0, entry.number));
+    let mut reach = 0;
+    for entry in &mut order {
+        let (start, length) = key(&segments[usize::from(entry.number)]);
+        // One more, for those who take a segment's end for a part of it.
+        reach = reach.max(start + length + 1);
+        entry.reach = reach;
+    }
+    order
 }
 
 #[cfg(test)]

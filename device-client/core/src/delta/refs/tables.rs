@@ -151,14 +151,17 @@ fn kernel_data(view: &mut View<'_>, at: usize) {
         view.add(at, Field::Absolute64, value);
         return;
     }
+    if view.u32(at).is_none_or(|value| value == 0) {
+        return;
+    }
     let field = Field::Relative32 { after: 0 };
     let leads = |at: Option<usize>| view.target(at?, field).filter(|target| view.space.is_code(*target));
-    let near = |one: Option<u64>, other: Option<u64>| {
-        one.zip(other).is_some_and(|(one, other)| one.abs_diff(other) < FUNCTION)
+    let near = |one: u64, other: Option<u64>| other.is_some_and(|other| one.abs_diff(other) < FUNCTION);
+    let entry = match leads(Some(at)) {
+        Some(here) => near(here, leads(at.checked_sub(4))) || near(here, leads(at.checked_add(4))),
+        None => leads(at.checked_sub(4)).is_some_and(|before| near(before, leads(at.checked_sub(8)))),
     };
-    let (before, here, after) = (leads(at.checked_sub(4)), leads(Some(at)), leads(at.checked_add(4)));
-    let key = || near(before, leads(at.checked_sub(8))) && view.u32(at).is_some_and(|value| value > 0x1000);
-    if near(here, before) || near(here, after) || key() {
+    if entry {
         view.add_whole(at, field);
     }
 }

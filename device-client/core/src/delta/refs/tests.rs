@@ -236,6 +236,49 @@ fn tables_count_from_their_section() {
 }
 
 #[test]
+fn symbols_and_stubs_are_counted_where_their_tables_stand() {
+    let table = |address| Segment {
+        old_length: 240,
+        old_address: address,
+        old_memory: 240,
+        code: false,
+        ..Segment::default()
+    };
+    let space = Space::new(vec![table(Space::SYMBOLS), table(Space::RELOCATIONS)]).unwrap();
+    let mut rela = 0_u64.to_le_bytes().to_vec();
+    rela.extend([6, 0, 0, 0, 3, 0, 0, 0]);
+    rela.extend(0_u64.to_le_bytes());
+    let found_in = |kind, bytes: &[u8]| places(&found(kind, bytes, 0x500, bytes.len(), &space));
+    let symbol = (12, Field::Entry { table: Space::SYMBOLS }, Space::SYMBOLS + 72);
+    assert_eq!(found_in(SectionKind::Rela64, &rela), vec![symbol]);
+    // push 2; then the same as ordinary code, where a number is a number.
+    let stub = [0x68, 2, 0, 0, 0];
+    let relocation = (1, Field::Entry { table: Space::RELOCATIONS }, Space::RELOCATIONS + 48);
+    assert_eq!(found_in(SectionKind::X86_64Stubs, &stub), vec![relocation]);
+    assert_eq!(found_in(SectionKind::X86_64, &stub), vec![]);
+}
+
+#[test]
+fn a_kernels_tables_count_from_their_places() {
+    // An entry of __jump_table at 0x3000: code at 0x1000, a label at 0x1010, a key at 0x2000; then a small number.
+    let words = [0x1000 - 0x3000_i32, 0x1010 - 0x3004, 0x2000 - 0x3008, -1, 7, 0];
+    let bytes = words.map(i32::to_le_bytes).concat();
+    let space = space(0, 0x3000);
+    let relative = Field::Relative32 { after: 0 };
+    let expected = vec![(0, relative, 0x1000), (4, relative, 0x1010), (8, relative, 0x2000)];
+    let found = places(&found(SectionKind::KernelData64, &bytes, 0x3000, bytes.len(), &space));
+    assert_eq!(found[..3], expected);
+}
+
+#[test]
+fn a_kernels_symbols_count_back_from_its_base() {
+    let base = 0xffff_ffff_8100_0000;
+    let bytes = (!0x120_u32).to_le_bytes();
+    let found = found(SectionKind::KernelSymbols, &bytes, base + 0x800, 4, &space(base, 0x1000));
+    assert_eq!(places(&found), vec![(0, Field::Before32 { start: base }, base + 0x120)]);
+}
+
+#[test]
 fn kinds_have_the_numbers_of_the_format() {
     for kind in SectionKind::ALL {
         assert_eq!(SectionKind::from_number(kind as u8), Some(kind));
