@@ -14,9 +14,6 @@ use std::sync::Arc;
 /// a product takes 1 KB, so that the pages of all 24,000 products that a server takes fit, in a language.
 const KEPT: usize = 64 << 20;
 
-/// Pages that lie there as they are sent: about 150, those that are asked for again and again. Then they are let go.
-const OPEN: usize = 2 << 20;
-
 /// What an answer takes beside its text, in bytes: its key, its header fields, its places in the maps.
 const FIELDS: usize = 400;
 
@@ -31,9 +28,6 @@ pub(super) struct Shelf {
     bytes: usize,
     recent: HashMap<Key, Kept>,
     older: HashMap<Key, Kept>,
-    /// The pages that were unpacked last.
-    open: HashMap<Key, Arc<Ready>>,
-    open_bytes: usize,
     /// What pages in a language have in common.
     pub(super) models: HashMap<&'static str, Arc<Model>>,
 }
@@ -59,38 +53,16 @@ pub(super) struct Page {
 impl Shelf {
     /// An empty one for that time.
     pub(super) fn new(right: Range<Timestamp>) -> Self {
-        Self {
-            right,
-            bytes: 0,
-            recent: HashMap::new(),
-            older: HashMap::new(),
-            open: HashMap::new(),
-            open_bytes: 0,
-            models: HashMap::new(),
-        }
+        Self { right, bytes: 0, recent: HashMap::new(), older: HashMap::new(), models: HashMap::new() }
     }
 
     pub(super) fn get(&mut self, key: &Key) -> Option<Kept> {
-        if let Some(ready) = self.open.get(key) {
-            return Some(Kept::Whole(Arc::clone(ready)));
-        }
         if let Some(kept) = self.recent.get(key) {
             return Some(kept.clone());
         }
         let (key, kept) = self.older.remove_entry(key)?;
         self.put(key, kept.clone());
         Some(kept)
-    }
-
-    /// Keeps a page that was unpacked.
-    pub(super) fn open(&mut self, key: Key, ready: Arc<Ready>) {
-        let size = FIELDS + ready.entry.length as usize;
-        if self.open_bytes + size > OPEN {
-            self.open.clear();
-            self.open_bytes = 0;
-        }
-        self.open_bytes += size;
-        self.open.insert(key, ready);
     }
 
     pub(super) fn put(&mut self, key: Key, kept: Kept) {
@@ -111,20 +83,24 @@ impl Kept {
         Self::Page(Arc::new(Page { etag, language, text, model }))
     }
 
+    /// The answer, ready to be sent. Unpacking takes about a microsecond: less than a copy that is kept for it and has left
+    /// the processor's cache since.
+    pub(super) fn ready(self, caching: &Caching) -> Arc<Ready> {
+        match self {
+            Self::Whole(ready) => ready,
+            Self::Page(page) => {
+                let body = page.model.unpack(&page.text);
+                Arc::new(Ready::page(body.into(), page.etag.clone(), page.language, caching))
+            }
+        }
+    }
+
     fn size(&self) -> usize {
         FIELDS
             + match self {
                 Self::Whole(ready) => ready.entry.length as usize,
                 Self::Page(page) => page.text.size(),
             }
-    }
-}
-
-impl Page {
-    /// The answer, ready to be sent.
-    pub(super) fn unpacked(&self, caching: &Caching) -> Ready {
-        let body = self.model.unpack(&self.text);
-        Ready::page(body.into(), self.etag.clone(), self.language, caching)
     }
 }
 
