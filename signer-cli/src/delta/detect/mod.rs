@@ -54,10 +54,33 @@ pub fn describe(old: &[u8], new: &[u8], hint: &Hint) -> Described {
             (of_old.kind == of_new.kind).then(|| raw::describe(old, new, &of_old, &of_new))?
         }),
     };
-    described.unwrap_or_default()
+    described.unwrap_or_default().within(old.len() as u64, new.len() as u64)
 }
 
+/// Bytes of memory that a segment may take, and how far its address may lie from 0 on either side.
+const MOST_MEMORY: u64 = 1 << 40;
+const FARTHEST: u64 = 1 << 60;
+
 impl Described {
+    /// Without the segments that reach past an image, or lie where no machine has memory: the headers of a damaged file
+    /// say anything, and the format holds none of that.
+    fn within(mut self, old: u64, new: u64) -> Self {
+        let near = |address: u64| address.cast_signed().unsigned_abs() < FARTHEST;
+        let sound = |s: &Segment| {
+            // No sum overflows: a space refuses such segments.
+            s.old + s.old_length <= old
+                && s.new + s.new_length <= new
+                && s.old_memory.max(s.new_memory) <= MOST_MEMORY
+                && near(s.old_address)
+                && near(s.new_address)
+        };
+        for space in &mut self.spaces {
+            let segments = space.segments().iter().copied().filter(sound).collect();
+            *space = Space::new(segments).unwrap_or_default();
+        }
+        self
+    }
+
     /// One space with these sections of the old image, whose length is `length`: sorted, cut where they overlap or end
     /// past it, and no more than [`MOST_SECTIONS`].
     fn of_one(segments: Vec<Segment>, mut sections: Vec<Section>, length: u64) -> Option<Self> {
