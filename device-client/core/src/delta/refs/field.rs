@@ -35,15 +35,15 @@ pub enum Field {
     Thumb24,
     /// BLX: 25 bits, to A32 code.
     ThumbExchange,
-    /// B<cond>.W: 21 bits.
+    /// `B<cond>.W`: 21 bits.
     Thumb20,
     /// B: 12 bits.
     Thumb11,
-    /// B<cond>: 9 bits.
+    /// `B<cond>`: 9 bits.
     Thumb8,
     /// CBZ, CBNZ: 7 bits, forward.
     Thumb6,
-    /// LDR Rt, [PC, #imm8 * 4].
+    /// `LDR Rt, [PC, #imm8 * 4]`.
     ThumbLiteral,
     /// MOVW and MOVT: the lower or higher half of the target.
     ThumbHalf { high: bool },
@@ -65,7 +65,7 @@ pub enum Field {
     Low12 { scale: u8 },
     /// JAL: 21 bits.
     Jal,
-    /// B<cond> of RISC-V: 13 bits.
+    /// `B<cond>` of RISC-V: 13 bits.
     RiscvBranch,
     /// AUIPC, or LUI where it isn't relative: the upper 20 bits of the target.
     RiscvHigh { relative: bool },

@@ -2,10 +2,10 @@
 //!
 //! | module | reads |
 //! | --- | --- |
-//! | [`field`] | nothing: how a field holds its target |
-//! | [`x86`], [`thumb`], [`arm`], [`aarch64`], [`riscv`] | machine code, with the pointers that stand in it |
-//! | [`tables`] | relocations, symbols, frames, pointers |
-//! | [`view`] | nothing: the window of old bytes, and what is found in it |
+//! | `field` | nothing: how a field holds its target |
+//! | `x86`, `thumb`, `arm`, `aarch64`, `riscv` | machine code, with the pointers that stand in it |
+//! | `tables` | relocations, symbols, frames, pointers |
+//! | `view` | nothing: the window of old bytes, and what is found in it |
 //!
 //! Decides which old bytes are taken for references, from old bytes alone and the same way in the maker of a delta and
 //! in the device. Whatever it guesses wrongly costs bytes, never correctness: it never writes, never fails, never
