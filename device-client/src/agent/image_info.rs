@@ -2,6 +2,7 @@
 //! perhaps with the SHA-256 of its `manifest`, and with the versions of the metadata as they stood when it was made:
 //! `"floors": {"root": 2, "snapshot": 40, "roles": {"targets.json": 3, "thermostat.json": 12}}`.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use perennial_device_core::port::RunningImage;
@@ -22,8 +23,23 @@ pub struct ImageInfo {
     security_version: u32,
     #[serde(default)]
     manifest: Option<Sha256Digest>,
-    #[serde(default)]
+    #[serde(default, with = "Strict")]
     floors: Floors,
+}
+
+/// [`Floors`] as an image has them. The device's own records pass over what a later version added; a file that a build
+/// wrote does not: a name mistyped there would be a floor lost.
+#[derive(Deserialize)]
+#[serde(remote = "Floors", deny_unknown_fields)]
+struct Strict {
+    #[serde(default)]
+    root: u64,
+    #[serde(default)]
+    timestamp: u64,
+    #[serde(default)]
+    snapshot: u64,
+    #[serde(default)]
+    roles: BTreeMap<String, u64>,
 }
 
 /// The file can't be used.
