@@ -4,10 +4,11 @@
 //! they say nothing; set to zero, every entry of a table is like every other. Here each is a digest of the bytes that it
 //! leads to: the same in both images as long as those are the same. Never decides what is sent.
 
-use perennial_device_core::delta::refs::{Field, LOOK_AHEAD, LOOK_BEHIND, Reference, Scanner, SectionKind};
+use perennial_device_core::delta::refs::{Field, Reference, SectionKind};
 use perennial_device_core::delta::space::{Section, Space};
 
 use super::Described;
+use super::scan::references;
 
 /// Which references show what they lead to. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,8 +104,6 @@ fn digest(bytes: &[u8], at: u64, length: usize) -> u64 {
     ((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash >> 29).max(1)
 }
 
-const BLOCK: usize = 1 << 16;
-
 /// Every reference of a section with the offset of its field in the image, and the space of both.
 fn each(
     image: &[u8],
@@ -113,22 +112,7 @@ fn each(
     take: &mut dyn FnMut(usize, &Reference, &Space),
 ) {
     let Some(space) = described.spaces.get(usize::from(section.space)) else { return };
-    let Some(address) = space.old_address(section.start) else { return };
-    let start = section.start as usize;
-    let end = (start + section.length as usize).min(image.len());
-    let mut scanner = Scanner::new(section, address);
-    let mut found = Vec::with_capacity(BLOCK / 2 + 1);
-    for at in (start..end).step_by(BLOCK) {
-        let stop = end.min(at + BLOCK);
-        let behind = (at - start).min(LOOK_BEHIND);
-        let window = &image[at - behind..end.min(stop + LOOK_AHEAD)];
-        let place = address.wrapping_add((at - start) as u64);
-        found.clear();
-        scanner.scan(window, behind, behind + stop - at, place, space, &mut found);
-        for reference in &found {
-            take(at + reference.at as usize, reference, space);
-        }
-    }
+    references(image, section, space, &mut |at, reference| take(at, reference, space));
 }
 
 #[cfg(test)]

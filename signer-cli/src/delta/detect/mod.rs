@@ -7,6 +7,7 @@
 mod elf;
 pub mod marks;
 mod raw;
+mod scan;
 mod vote;
 
 use perennial_device_core::delta::refs::SectionKind;

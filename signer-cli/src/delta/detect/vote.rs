@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 
-use perennial_device_core::delta::refs::{Field, LOOK_AHEAD, LOOK_BEHIND, Reference, Scanner, SectionKind};
+use perennial_device_core::delta::refs::{Field, Reference, SectionKind};
 use perennial_device_core::delta::space::{Section, Segment, Space};
+
+use super::scan;
 
 /// Bytes that are looked at: what a machine is shows in far fewer.
 const MOST_BYTES: usize = 8 << 20;
@@ -73,21 +75,11 @@ pub(super) fn references(bytes: &[u8], kind: SectionKind, address: u64) -> Vec<(
         ..Segment::default()
     };
     let Some(space) = Space::new(vec![segment]) else { return Vec::new() };
-    let mut scanner = Scanner::new(&Section { kind, start: 0, length, space: 0 }, address);
+    let section = Section { kind, start: 0, length, space: 0 };
     let mut all = Vec::new();
-    let mut found = Vec::with_capacity(BLOCK / 2 + 1);
-    for start in (0..bytes.len()).step_by(BLOCK) {
-        let end = bytes.len().min(start + BLOCK);
-        let behind = start.saturating_sub(LOOK_BEHIND);
-        let window = &bytes[behind..bytes.len().min(end + LOOK_AHEAD)];
-        found.clear();
-        scanner.scan(window, start - behind, end - behind, address + start as u64, &space, &mut found);
-        all.extend(found.iter().map(|reference| (start + reference.at as usize, *reference)));
-    }
+    scan::references(bytes, &section, &space, &mut |at, reference| all.push((at, *reference)));
     all
 }
-
-const BLOCK: usize = 1 << 16;
 
 /// The address at which most pointers lead to beginnings of functions or strings, with the number of those that do.
 pub(super) fn address(bytes: &[u8], kind: SectionKind) -> Option<(u64, usize)> {
