@@ -11,6 +11,7 @@
 //! | [`signed`], [`crypto`] | `Signed<T>` → `Verified<T>`, and the traits that it asks |
 //! | [`tuf`] | root, timestamp, snapshot, targets, delegations |
 //! | [`release`], [`index`], [`channel`] | what a device installs, and how it checks it |
+//! | [`delta`] | the delta container's header and directory |
 //! | [`support`] | until when security updates are promised |
 //! | [`bundle`] | a signed generation on its way to a server |
 //! | [`report`] | what a device tells, with append-only failure codes |
@@ -24,6 +25,7 @@ pub mod bundle;
 pub mod canonical;
 pub mod channel;
 pub mod crypto;
+pub mod delta;
 pub mod digest;
 pub mod document;
 pub mod ident;

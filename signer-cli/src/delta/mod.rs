@@ -1,7 +1,22 @@
-//! Deltas, made: what two images are, what of the old one stands in the new one, and what is left to be said.
+//! Deltas: made from two images, and applied with the device's own code.
 //!
 //! | module | decides |
 //! | --- | --- |
-//! | [`detect`] | which bytes are code, and at which addresses they run |
+//! | [`detect`] | what code an image holds, and at which addresses |
+//! | [`matching`] | which bytes of the new image stand in the old one |
+//! | [`mask`] | what code looks like without its references |
+//! | [`plan`] | which steps make the new image |
+//! | [`encode`], [`coder`] | where frames end |
+//! | [`make`] | which of several ways is the smallest |
+//! | [`apply`] | nothing: the device's decoder over whole files |
+//!
+//! Never decides what a frame holds: encoder and decoder are one, in `perennial_device_core::delta`.
 
+pub mod apply;
+pub mod coder;
 pub mod detect;
+pub mod encode;
+pub mod make;
+pub mod mask;
+pub mod matching;
+pub mod plan;

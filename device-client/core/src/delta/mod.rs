@@ -2,10 +2,234 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`space`] | addresses of old and new, and which recogniser reads which old bytes |
-//! | [`refs`] | references in machine code and its tables, found in old bytes |
+//! | [`walk`] | a data frame: every byte of the new image |
+//! | [`unit`] | a map frame: steps, address spaces, sections |
+//! | [`pieces`] | how a unit is cut into blocks |
+//! | [`refs`], [`space`] | references in machine code and its tables, and the addresses that they mean |
+//! | [`map`], [`learned`] | where an old place went, and what turned out otherwise |
+//! | `targets` | where a reference leads |
+//! | [`coder`], [`model`], [`history`] | the entropy coder, and what it expects |
 //!
-//! Decides no bytes by itself: whatever is described wrongly costs bytes, never correctness and never memory.
+//! Decides which bytes come out; never whether these are right: whoever takes them checks them against a signed index, or
+//! against a digest. Header and directory are [`perennial_schemas::delta`]. Whatever is described wrongly costs bytes, never
+//! correctness, and never more memory than the header declares: all of it is taken by [`Delta::new`], but for the address
+//! spaces of a unit.
 
+pub mod coder;
+pub mod history;
+pub mod learned;
+pub mod map;
+pub mod model;
+pub mod pieces;
 pub mod refs;
 pub mod space;
+mod targets;
+pub mod unit;
+pub mod walk;
+
+use core::ops::Range;
+
+use perennial_schemas::delta::{ContainerError, FrameKind, Header, Sizes};
+
+use coder::{Decoder, Input};
+use unit::Unit;
+use walk::{Output, Unknown, Walker};
+
+use crate::port::PortError;
+
+/// The old image, as a delta is applied to it.
+pub trait OldImage {
+    /// Fills `into` with the bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`DeltaError::Old`].
+    fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), DeltaError>;
+}
+
+impl OldImage for &[u8] {
+    fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), DeltaError> {
+        let from = usize::try_from(offset).ok();
+        let bytes = from.and_then(|from| self.get(from..)?.get(..into.len())).ok_or(DeltaError::PastOld)?;
+        into.copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Why a delta was not applied; the numbers never change their meaning.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DeltaError {
+    /// 1 to 9: header or directory.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// 20: a frame goes on behind its content.
+    #[error("a frame of the delta is longer than its content (20)")]
+    FrameLeft,
+    /// 21: a map that says more than the header declares, or names bytes that no image has.
+    #[error("a map of the delta names what is not there (21)")]
+    Map,
+    /// 22: frames that are not in order.
+    #[error("frame {0} of the delta is not the next one (22)")]
+    Order(usize),
+    /// 23: data frames that make more or less than the map before them says.
+    #[error("the frames of the delta do not make what their map says (23)")]
+    Length,
+    /// 24: bytes past the old image's end.
+    #[error("the delta reads past the end of the old image (24)")]
+    PastOld,
+    /// 25: it asks for more memory than there is.
+    #[error("the delta needs {needed} bytes of memory, {limit} are allowed (25)")]
+    Memory {
+        /// What the header declares.
+        needed: u64,
+        /// What is allowed.
+        limit: u64,
+    },
+    /// The old image could not be read, or is not the one that was named.
+    #[error("{0}")]
+    Old(PortError),
+    /// Whoever takes the new image said stop.
+    #[error("{0}")]
+    Output(PortError),
+}
+
+/// A delta that is being applied: made once, of fixed size.
+#[derive(Debug)]
+pub struct Delta {
+    header: Header,
+    walker: Walker,
+    unit: Unit,
+    /// The map frame that `unit` is.
+    loaded: Option<usize>,
+}
+
+/// What is needed to go on at some byte of the new image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resume {
+    /// The map frame to load.
+    pub map: usize,
+    /// The data frame to go on with; the number of frames where nothing is missing.
+    pub data: usize,
+    /// Where that frame begins in the new image.
+    pub output: u64,
+}
+
+impl Delta {
+    /// Takes the memory that the header declares.
+    ///
+    /// # Errors
+    /// [`DeltaError::Memory`] where that is more than `limit` bytes.
+    pub fn new(header: Header, limit: u64) -> Result<Self, DeltaError> {
+        let needed = memory(&header);
+        if needed > limit {
+            return Err(DeltaError::Memory { needed, limit });
+        }
+        let (walker, unit) = (Walker::new(&header.sizes), Unit::with_room(&header.sizes));
+        Ok(Self { header, walker, unit, loaded: None })
+    }
+
+    /// The header.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Where a frame stands in the container, in bytes.
+    pub fn range(&self, frame: usize) -> Option<Range<u64>> {
+        let length = self.header.frames.get(frame)?.length;
+        let before: u64 = self.header.frames[..frame].iter().map(|frame| frame.length).sum();
+        let start = self.header.encoded_length() + before;
+        Some(start..start + length)
+    }
+
+    /// The frames to go on with when the new image is there up to byte `done`.
+    pub fn resume(&self, done: u64) -> Resume {
+        let mut at = Resume { map: 0, data: 0, output: 0 };
+        for (i, frame) in self.header.frames.iter().enumerate() {
+            match frame.kind {
+                FrameKind::Map => at.map = i,
+                FrameKind::Data(length) if at.output + length > done => return Resume { data: i, ..at },
+                FrameKind::Data(length) => at.output += length,
+            }
+        }
+        Resume { data: self.header.frames.len(), ..at }
+    }
+
+    /// Decodes a frame: a map, or a data frame of the map that was decoded last. A data frame's bytes go to `output` in
+    /// pieces of at most a block and 8 bytes.
+    ///
+    /// # Errors
+    /// [`DeltaError`]; what came out before it may be wrong.
+    pub fn frame(
+        &mut self,
+        frame: usize,
+        input: impl Input,
+        old: &mut dyn OldImage,
+        output: Output<'_>,
+    ) -> Result<(), DeltaError> {
+        let kind = self.header.frames.get(frame).ok_or(DeltaError::Order(frame))?.kind;
+        let mut decoder = Decoder::new(input)?;
+        let old_length = self.header.old.length;
+        match kind {
+            FrameKind::Map => {
+                self.loaded = None;
+                let (start, length) = self.stretch(frame);
+                let known = Unit::default();
+                self.unit.code(&mut decoder, &known, start, old_length, &self.header.sizes)?;
+                if self.unit.length != length {
+                    return Err(DeltaError::Length);
+                }
+                self.loaded = Some(frame);
+                decoder.finish()
+            }
+            FrameKind::Data(length) => {
+                let (map, from) = self.place(frame);
+                if self.loaded != Some(map) {
+                    return Err(DeltaError::Order(frame));
+                }
+                self.walker.begin(&self.unit, from, from + length);
+                let mut left = length;
+                while left > 0 {
+                    let (unit, old) = (&self.unit, &mut *old);
+                    let piece =
+                        self.walker.piece(&mut decoder, unit, old, old_length, &mut Unknown, &mut *output)?;
+                    left = piece.and_then(|made| left.checked_sub(made)).ok_or(DeltaError::Length)?;
+                }
+                decoder.finish()
+            }
+        }
+    }
+
+    /// The map that a data frame belongs to, and where its bytes begin.
+    fn place(&self, frame: usize) -> (usize, u64) {
+        let before = self.header.frames[..frame].iter().enumerate();
+        before.fold((0, 0), |(map, at), (i, frame)| match frame.kind {
+            FrameKind::Map => (i, at),
+            FrameKind::Data(length) => (map, at + length),
+        })
+    }
+
+    /// What the data frames behind a map make: where it begins, and how long it is.
+    fn stretch(&self, map: usize) -> (u64, u64) {
+        let data = |frame: &perennial_schemas::delta::Frame| match frame.kind {
+            FrameKind::Data(length) => Some(length),
+            FrameKind::Map => None,
+        };
+        let start = self.header.frames[..map].iter().filter_map(data).sum();
+        (start, self.header.frames[map + 1..].iter().map_while(data).sum())
+    }
+}
+
+/// The memory that a delta takes to be applied, in bytes: everything that [`Delta::new`] and a unit's spaces take, without
+/// the frame that is being read.
+pub fn memory(header: &Header) -> u64 {
+    let Sizes { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments } = header.sizes;
+    let block = 1_u64 << block_bits;
+    let history = if history_bits == 0 { 0 } else { 2 << history_bits };
+    let tables = (32 << context_bits) + (72 << learned_bits) + history;
+    // A block of old bytes with its surroundings, of new ones, and of references.
+    let blocks = 2 * block + 256 + (block / 2 + 1) * size_of::<refs::Reference>() as u64;
+    let maps = u64::from(operations) * (size_of::<unit::Step>() + size_of::<map::Match>()) as u64
+        + u64::from(sections) * size_of::<space::Section>() as u64
+        + u64::from(segments) * (size_of::<space::Segment>() as u64 + 8);
+    let frames = header.frames.len() as u64 * size_of::<perennial_schemas::delta::Frame>() as u64;
+    tables + blocks + maps + frames + walk::fixed(&header.sizes)
+}

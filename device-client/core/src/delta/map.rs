@@ -1,0 +1,129 @@
+//! The map of matches: where a place of the old image is in the new one.
+
+use alloc::vec::Vec;
+
+/// Bytes of the new image that are the old image's, but for what is corrected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Match {
+    /// Where they are in the old image.
+    pub old: u64,
+    /// Where they are in the new image.
+    pub new: u64,
+    /// How many there are.
+    pub length: u64,
+}
+
+/// How sure a mapped place is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Inside a match.
+    Matched(u64),
+    /// Between matches: by the nearer one.
+    Near(u64),
+}
+
+/// Matches in the order of the old image, without overlaps.
+#[derive(Debug, Default)]
+pub struct Map {
+    matches: Vec<Match>,
+}
+
+impl Map {
+    /// With room for `count` matches.
+    pub fn with_capacity(count: usize) -> Self {
+        Self { matches: Vec::with_capacity(count) }
+    }
+
+    /// Takes the matches of another unit, in any order. Of two that overlap in the old image the longer one counts there.
+    pub fn set(&mut self, matches: impl Iterator<Item = Match>) {
+        self.matches.clear();
+        let room = self.matches.capacity();
+        self.matches.extend(matches.filter(|m| m.length >= LEAST).take(room));
+        self.matches.sort_unstable_by_key(|m| (m.old, m.new));
+        self.trim();
+    }
+
+    fn trim(&mut self) {
+        let mut kept = 0_usize;
+        for i in 0..self.matches.len() {
+            let mut next = self.matches[i];
+            if let Some(last) = kept.checked_sub(1).map(|last| &mut self.matches[last]) {
+                // The last one may have been cut past where this one begins.
+                let ahead = last.old.saturating_sub(next.old).min(next.length);
+                next = Match { old: next.old + ahead, new: next.new + ahead, length: next.length - ahead };
+                let overlap = (last.old + last.length).saturating_sub(next.old);
+                if overlap > 0 && last.length >= next.length {
+                    if overlap >= next.length {
+                        continue;
+                    }
+                    next = Match {
+                        old: next.old + overlap,
+                        new: next.new + overlap,
+                        length: next.length - overlap,
+                    };
+                } else if overlap > 0 {
+                    last.length = next.old - last.old;
+                }
+            }
+            self.matches[kept] = next;
+            kept += 1;
+        }
+        self.matches.truncate(kept);
+    }
+
+    /// Where an offset of the old image is in the new one; `None` where there is no match at all.
+    pub fn place(&self, old: u64) -> Option<Place> {
+        let after = self.matches.partition_point(|m| m.old <= old);
+        let along = |m: &Match| m.new.wrapping_add(old.wrapping_sub(m.old));
+        let before = after.checked_sub(1).and_then(|i| self.matches.get(i));
+        let next = self.matches.get(after);
+        match (before, next) {
+            (Some(m), _) if old - m.old < m.length => Some(Place::Matched(along(m))),
+            (Some(m), Some(n)) if old - (m.old + m.length) > n.old - old => Some(Place::Near(along(n))),
+            (Some(m), _) => Some(Place::Near(along(m))),
+            (None, n) => n.map(|n| Place::Near(along(n))),
+        }
+    }
+}
+
+/// Shorter matches say little of where their surroundings went.
+const LEAST: u64 = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(matches: &[(u64, u64, u64)]) -> Map {
+        let mut map = Map::with_capacity(8);
+        map.set(matches.iter().map(|&(old, new, length)| Match { old, new, length }));
+        map
+    }
+
+    #[test]
+    fn a_place_is_found_inside_and_beside_matches() {
+        let map = map(&[(100, 1000, 50), (200, 1300, 50)]);
+        assert_eq!(map.place(120), Some(Place::Matched(1020)));
+        assert_eq!(map.place(150), Some(Place::Near(1050)));
+        assert_eq!(map.place(190), Some(Place::Near(1290)));
+        assert_eq!(map.place(90), Some(Place::Near(990)));
+        assert_eq!(map.place(260), Some(Place::Near(1360)));
+        assert_eq!(Map::default().place(1), None);
+    }
+
+    #[test]
+    fn of_two_matches_the_longer_one_counts_where_they_overlap() {
+        let map = map(&[(100, 1000, 100), (150, 5000, 60), (300, 0, 20), (310, 7000, 100)]);
+        assert_eq!(map.place(160), Some(Place::Matched(1060)));
+        assert_eq!(map.place(205), Some(Place::Matched(5055)));
+        assert_eq!(map.place(315), Some(Place::Matched(7005)));
+        assert_eq!(map.place(305), Some(Place::Matched(5)));
+    }
+
+    #[test]
+    fn matches_on_top_of_each_other_stay_in_order() {
+        let map = map(&[(0, 0, 100), (10, 500, 99), (20, 900, 95), (101, 3000, 500), (102, 9000, 7)]);
+        assert_eq!(map.place(50), Some(Place::Matched(50)));
+        assert_eq!(map.place(105), Some(Place::Matched(3004)));
+        assert!(map.matches.is_sorted_by_key(|m| m.old));
+    }
+}

@@ -1,0 +1,180 @@
+//! Bytes in context: each bit is predicted by what followed the same contexts before, and by bytes that are expected there.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use super::cell::{Cell, small, stretch};
+use super::mixer::{INPUTS, Mixer};
+use crate::delta::DeltaError;
+use crate::delta::coder::Coder;
+
+/// The most hashed contexts of a byte.
+pub const CONTEXTS: usize = 7;
+/// How many bytes may be expected at once.
+pub const EXPECTED: usize = 2;
+/// Kinds of bytes, which share nothing but the buckets.
+pub const KINDS: usize = 2;
+
+/// A byte that is expected, and how well that went of late, 0 to 15.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected {
+    /// The byte.
+    pub byte: u8,
+    /// The higher, the more often it was right.
+    pub trust: u8,
+}
+
+/// What a byte is predicted by.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// Which kind of byte it is, below [`KINDS`].
+    pub kind: usize,
+    /// Hashes of contexts, the first `count` of them.
+    pub hashes: [u32; CONTEXTS],
+    /// How many.
+    pub count: usize,
+    /// Bytes that are expected.
+    pub expected: [Option<Expected>; EXPECTED],
+}
+
+/// Sixteen cells: a check of the context, and the nodes of four bits.
+type Bucket = [u16; 16];
+
+/// The model.
+#[derive(Debug)]
+pub struct Bytes {
+    buckets: Vec<Bucket>,
+    mixer: Mixer,
+    expected: Vec<Cell>,
+}
+
+const SETS: usize = KINDS * 8 * 4;
+
+impl Bytes {
+    /// Bytes that it takes besides its buckets.
+    pub const FIXED: usize = SETS * INPUTS * 4 + KINDS * EXPECTED * 16 * size_of::<Cell>();
+
+    /// With 2^`bits` buckets of 32 bytes.
+    pub fn new(bits: u8) -> Self {
+        Self {
+            buckets: vec![[small::NEW; 16]; 1 << bits],
+            mixer: Mixer::new(SETS),
+            expected: vec![Cell::NEW; KINDS * EXPECTED * 16],
+        }
+    }
+
+    /// Forgets what was learned.
+    pub fn reset(&mut self) {
+        self.buckets.fill([small::NEW; 16]);
+        self.mixer.reset();
+        self.expected.fill(Cell::NEW);
+    }
+
+    /// Codes a byte.
+    ///
+    /// # Errors
+    /// As [`Coder::bit`].
+    pub fn code<C: Coder>(&mut self, coder: &mut C, byte: u8, context: &Context) -> Result<u8, DeltaError> {
+        let high = self.nibble(coder, byte >> 4, 1, context)?;
+        let low = self.nibble(coder, byte & 15, 16 | high, context)?;
+        Ok(high << 4 | low)
+    }
+
+    /// Codes four bits; `before` is 1, or 16 and the byte's first four bits.
+    fn nibble<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        nibble: u8,
+        before: u8,
+        context: &Context,
+    ) -> Result<u8, DeltaError> {
+        let mut slots = [0_usize; CONTEXTS];
+        let count = context.count.min(CONTEXTS);
+        for (slot, hash) in slots.iter_mut().zip(&context.hashes[..count]) {
+            *slot = self.find(hash.wrapping_add(u32::from(before).wrapping_mul(0x9E37_79B1)));
+        }
+        let mut node = 1_usize;
+        for i in (0..4).rev() {
+            for slot in &slots[..count] {
+                let cell = self.buckets[*slot][node];
+                self.mixer.add(if small::count(cell) == 0 { 0 } else { stretch(small::one(cell)) });
+            }
+            // The byte up to here, with a leading one.
+            let (so_far, left) = match before {
+                1 => (node as u8, 4 + i),
+                _ => (before << (3 - i) | (node as u8 ^ 1 << (3 - i)), i),
+            };
+            let guesses = context.expected.map(|expected| expected.and_then(|e| guess(e, so_far, left)));
+            let mut agreed = 0;
+            for (which, guess) in guesses.iter().enumerate() {
+                if let Some((bit, trust)) = guess {
+                    let at = (context.kind * EXPECTED + which) * 16 + usize::from(*trust);
+                    let logit = stretch(self.expected[at].one() >> 4);
+                    self.mixer.add(if *bit { logit } else { -logit });
+                    agreed |= 1 << which;
+                }  else {
+                    self.mixer.add(0);
+                }
+            }
+            self.mixer.add(256);
+            let one = self.mixer.mix((context.kind * 8 + left as usize) * 4 + agreed);
+            let bit = coder.bit(nibble >> i & 1 == 1, one)?;
+            self.mixer.learn(bit);
+            for slot in &slots[..count] {
+                let cell = &mut self.buckets[*slot][node];
+                *cell = small::learn(*cell, bit);
+            }
+            for (which, guess) in guesses.iter().enumerate() {
+                if let Some((guessed, trust)) = guess {
+                    let at = (context.kind * EXPECTED + which) * 16 + usize::from(*trust);
+                    self.expected[at].learn(*guessed == bit, 127);
+                }
+            }
+            node = node << 1 | usize::from(bit);
+        }
+        Ok(node as u8 & 15)
+    }
+
+    /// The bucket of a context: the one that carries its check, or the less used of two, emptied.
+    fn find(&mut self, hash: u32) -> usize {
+        let hash = mixed(hash);
+        let check = (hash >> 16) as u16 | 1;
+        let mask = self.buckets.len() - 1;
+        let first = (hash as usize).wrapping_mul(0x2545_F491) >> 7 & mask;
+        let second = first ^ 1;
+        if self.buckets[first][0] == check {
+            return first;
+        }
+        if self.buckets[second][0] == check {
+            return second;
+        }
+        let used = |at: usize| small::count(self.buckets[at][1]);
+        let slot = if used(first) <= used(second) { first } else { second };
+        self.buckets[slot] = [small::NEW; 16];
+        self.buckets[slot][0] = check;
+        slot
+    }
+}
+
+/// The next bit of an expected byte, where its bits so far were right.
+fn guess(expected: Expected, so_far: u8, left: u32) -> Option<(bool, u8)> {
+    let whole = 0x100 | u16::from(expected.byte);
+    (whole >> (left + 1) == u16::from(so_far)).then_some((whole >> left & 1 == 1, expected.trust & 15))
+}
+
+/// Spreads a hash's bits (the finisher of MurmurHash3).
+#[inline]
+pub fn mixed(mut hash: u32) -> u32 {
+    hash ^= hash >> 16;
+    hash = hash.wrapping_mul(0x85EB_CA6B);
+    hash ^= hash >> 13;
+    hash = hash.wrapping_mul(0xC2B2_AE35);
+    hash ^ hash >> 16
+}
+
+/// One hash of a context: its number, and up to seven bytes.
+#[inline]
+pub fn hashed(number: u32, bytes: u64) -> u32 {
+    let word = bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(number).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (word >> 32) as u32 ^ word as u32
+}

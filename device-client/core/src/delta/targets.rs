@@ -1,0 +1,326 @@
+//! Where references lead: several guesses, ordered by how well each of them did, then the distance from the best one.
+//!
+//! Decides which address a field's prediction is for. A guess is the map's; what a target turned out to be before; or how
+//! far its neighbours moved: those of the same page of old addresses, or the last of the same kind of field.
+
+use alloc::vec::Vec;
+
+use perennial_schemas::delta::Sizes;
+
+use super::DeltaError;
+use super::coder::{Coder, Subject};
+use super::learned::{Learned, Moved};
+use super::map::Place;
+use super::model::cell::Cell;
+use super::model::number::Number;
+use super::refs::Field;
+use super::space::Space;
+use super::unit::Unit;
+
+/// A reference at its place in the new image.
+pub(super) struct Site<'s> {
+    pub(super) unit: &'s Unit,
+    pub(super) space: &'s Space,
+    /// With what it is counted from, where that is an address, mapped already.
+    pub(super) field: Field,
+    /// The address of its field in the new space.
+    pub(super) place: u64,
+    /// What it refers to in the old space.
+    pub(super) target: u64,
+    /// The old bytes of the field.
+    pub(super) old: [u8; 8],
+}
+
+/// A guess: who made it, the address, and the field's bytes that follow from it.
+#[derive(Clone, Copy, Default)]
+struct Guess {
+    source: usize,
+    target: u64,
+    bytes: [u8; 8],
+    /// The cell that tells how sure it is.
+    cell: usize,
+}
+
+/// Guesses of one reference, without repetitions.
+struct Guesses {
+    list: [Guess; SOURCES],
+    count: usize,
+}
+
+/// What became of a reference.
+pub(super) enum Outcome {
+    /// These are the field's bytes.
+    Told([u8; 8]),
+    /// No target explains the bytes; these were the likeliest.
+    Unexplained([u8; 8]),
+}
+
+const SOURCES: usize = 5;
+const LEARNED: usize = 0;
+const MAP: usize = 1;
+const FINE: usize = 2;
+const COARSE: usize = 3;
+const KIN: usize = 4;
+
+const FIELDS: usize = 32;
+/// Distances that are kept to be used again.
+const RECENT: usize = 4;
+/// A target that is farther away than any address space is long is no target.
+const NEAR: u64 = 1 << 48;
+/// log2 of the pages whose places move together.
+const PAGES: [u32; 2] = [7, 12];
+
+/// What is known of where old addresses went, beyond the map.
+#[derive(Debug)]
+pub(super) struct Targets {
+    learned: Learned,
+    pages: [Moved; 2],
+    /// The last two references of each kind of field: old target, distance to the new one.
+    kin: [[(u64, u64); 2]; FIELDS],
+    sure: Vec<Cell>,
+    details: usize,
+    later: [[Cell; SOURCES]; SOURCES],
+    whole: [Cell; FIELDS],
+    recent: [Cell; RECENT],
+    shifted: [u64; RECENT],
+    low: [[Cell; 16]; 2 * GROUPS],
+    high: Number,
+    /// Whether the last first guess was right.
+    went: usize,
+}
+
+/// What [`Targets`] takes besides tables whose size stands in the header, in bytes.
+pub(super) fn fixed(sizes: &Sizes) -> usize {
+    SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>() + Number::memory(GROUPS)
+}
+
+/// How many contexts a guess has by how it is known.
+fn details(sizes: &Sizes) -> usize {
+    if sizes.context_bits < 10 { 2 } else { 4 }
+}
+
+impl Targets {
+    pub(super) fn new(sizes: &Sizes) -> Self {
+        let details = details(sizes);
+        Self {
+            learned: Learned::new(sizes.learned_bits),
+            pages: [Moved::new(sizes.learned_bits), Moved::new(sizes.learned_bits)],
+            kin: [[(0, 0); 2]; FIELDS],
+            sure: alloc::vec![Cell::NEW; SOURCES * FIELDS * details * 2],
+            details,
+            later: [[Cell::NEW; SOURCES]; SOURCES],
+            whole: [Cell::NEW; FIELDS],
+            recent: [Cell::NEW; RECENT],
+            shifted: [0; RECENT],
+            low: [[Cell::NEW; 16]; 2 * GROUPS],
+            high: Number::new(GROUPS),
+            went: 0,
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.learned.reset();
+        self.pages.iter_mut().for_each(Moved::reset);
+        self.kin = [[(0, 0); 2]; FIELDS];
+        self.sure.fill(Cell::NEW);
+        self.later = [[Cell::NEW; SOURCES]; SOURCES];
+        (self.whole, self.recent) = ([Cell::NEW; FIELDS], [Cell::NEW; RECENT]);
+        (self.shifted, self.went) = ([0; RECENT], 0);
+        self.low = [[Cell::NEW; 16]; 2 * GROUPS];
+        self.high.reset();
+    }
+
+    /// Codes a field, whose new bytes are `known`.
+    pub(super) fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        site: &Site<'_>,
+        known: &[u8],
+    ) -> Result<Outcome, DeltaError> {
+        let number = usize::from(site.field.number()) % FIELDS;
+        let mapped = mapped(site.unit, site.space, site.target);
+        let guesses = self.guesses(site, number, mapped);
+        let width = site.field.width();
+        coder.about(Subject::Flags(number as u8));
+        let mut right = None;
+        for (i, guess) in guesses.list[..guesses.count].iter().enumerate() {
+            let same = known == &guess.bytes[..width];
+            let hit = match i {
+                0 => coder.bit(same, self.sure[guess.cell].one())?,
+                _ => self.later[i][guess.source].code(coder, same)?,
+            };
+            if hit {
+                right = Some(i);
+                break;
+            }
+        }
+        self.went = usize::from(right == Some(0));
+        let best = guesses.list[0];
+        let outcome = match right {
+            Some(i) => Outcome::Told(guesses.list[i].bytes),
+            None => self.missed(coder, site, number, &best, known)?,
+        };
+        if let Outcome::Told(bytes) = outcome {
+            for guess in &guesses.list[..guesses.count] {
+                self.sure[guess.cell].learn(guess.bytes == bytes, 255);
+            }
+            if let Some(target) = site.field.read(&bytes[..width], site.place).filter(|_| site.field.is_whole()) {
+                self.learn(site.target, target, mapped.0, number);
+            }
+        } else {
+            for guess in &guesses.list[..guesses.count] {
+                self.sure[guess.cell].learn(false, 255);
+            }
+        }
+        Ok(outcome)
+    }
+
+    fn guesses(&self, site: &Site<'_>, number: usize, (map, found): (u64, usize)) -> Guesses {
+        let mut guesses = Guesses { list: Default::default(), count: 0 };
+        let old = site.target;
+        let mut add = |source: usize, detail: usize, target: u64| {
+            let mut bytes = site.old;
+            site.field.write(&mut bytes[..site.field.width()], site.place, target);
+            if guesses.list[..guesses.count].iter().any(|guess| guess.bytes == bytes) {
+                return;
+            }
+            let detail = detail.min(self.details - 1);
+            let cell = (((source * FIELDS) + number) * self.details + detail) * 2 + self.went;
+            guesses.list[guesses.count] = Guess { source, target, bytes, cell };
+            guesses.count += 1;
+        };
+        add(MAP, found, map);
+        if let Some((target, trust)) = self.learned.get(old) {
+            add(LEARNED, trust - 1, target);
+        }
+        for (i, source) in [FINE, COARSE].into_iter().enumerate() {
+            if let Some((shift, trust)) = self.pages[i].get(old >> PAGES[i]) {
+                add(source, trust, old.wrapping_add(shift));
+            }
+        }
+        let [a, b] = self.kin[number];
+        let nearer = if a.0.abs_diff(old) <= b.0.abs_diff(old) { a } else { b };
+        add(KIN, usize::from(nearer.0.abs_diff(old) < 64), old.wrapping_add(nearer.1));
+        let list = &mut guesses.list[..guesses.count];
+        list.sort_by_key(|guess| core::cmp::Reverse(self.sure[guess.cell].one()));
+        guesses
+    }
+
+    fn learn(&mut self, old: u64, new: u64, mapped: u64, number: usize) {
+        self.learned.learn(old, new, mapped);
+        let shift = new.wrapping_sub(old);
+        for (pages, bits) in self.pages.iter_mut().zip(PAGES) {
+            pages.learn(old >> bits, shift);
+        }
+        let [a, b] = &mut self.kin[number];
+        if a.0.abs_diff(old) > b.0.abs_diff(old) {
+            core::mem::swap(a, b);
+        }
+        // A jump begins another row, and the older of the two makes room for it.
+        if a.0.abs_diff(old) > 1 << 16 {
+            core::mem::swap(a, b);
+        }
+        *a = (old, shift);
+    }
+
+    /// No guess was right: how far the target is from the likeliest, or nothing.
+    fn missed<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        site: &Site<'_>,
+        number: usize,
+        best: &Guess,
+        known: &[u8],
+    ) -> Result<Outcome, DeltaError> {
+        if !site.field.is_whole() {
+            return Ok(Outcome::Unexplained(best.bytes));
+        }
+        let width = site.field.width();
+        let target = site.field.read(known, site.place).unwrap_or(0);
+        let shift = target.wrapping_sub(best.target);
+        let mut again = best.bytes;
+        site.field.write(&mut again[..width], site.place, target);
+        let sound = (shift as i64).unsigned_abs() < NEAR && &again[..width] == known;
+        coder.about(Subject::Targets(number as u8));
+        if !self.whole[number].code(coder, sound)? {
+            return Ok(Outcome::Unexplained(best.bytes));
+        }
+        let aligned = usize::from(best.target & 15 == 0);
+        let shift = self.shift(coder, shift, group(number), aligned)?;
+        let mut bytes = best.bytes;
+        site.field.write(&mut bytes[..width], site.place, best.target.wrapping_add(shift));
+        Ok(Outcome::Told(bytes))
+    }
+
+    /// How far a target is from where it was predicted: as one of late, or in units of 16 and a rest.
+    fn shift<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        known: u64,
+        group: usize,
+        aligned: usize,
+    ) -> Result<u64, DeltaError> {
+        let place = self.shifted.iter().position(|shift| *shift == known).unwrap_or(RECENT);
+        let mut found = RECENT;
+        for i in 0..RECENT {
+            if self.recent[i].code(coder, i == place)? {
+                found = i;
+                break;
+            }
+        }
+        let shift = match self.shifted.get(found) {
+            Some(shift) => *shift,
+            None => {
+                let cells = &mut self.low[group * 2 + aligned];
+                let mut node = 1_usize;
+                for i in (0..4).rev() {
+                    let bit = cells[node].code(coder, known >> i & 1 == 1)?;
+                    node = node << 1 | usize::from(bit);
+                }
+                let high = self.high.signed(coder, known as i64 >> 4, group)?;
+                (high << 4) as u64 | (node & 15) as u64
+            }
+        };
+        self.shifted[..(found + 1).min(RECENT)].rotate_right(1);
+        self.shifted[0] = shift;
+        Ok(shift)
+    }
+}
+
+/// Contexts of a distance, by what kind of field it is.
+const GROUPS: usize = 4;
+
+fn group(number: usize) -> usize {
+    match number {
+        0..=2 => 0,
+        3..=7 => 1,
+        8..=16 => 2,
+        _ => 3,
+    }
+}
+
+/// Where the map says that an old address went, and how that was found: 0 in a match, 1 beside one, 2 by its segment.
+pub(super) fn mapped(unit: &Unit, space: &Space, target: u64) -> (u64, usize) {
+    let by_segment = || {
+        let moved = space.segment(target).map(|s| {
+            // Memory without content follows its segment's end, content its beginning.
+            let inside = target - s.old_address;
+            match inside.checked_sub(s.old_length) {
+                Some(past) => s.new_address.wrapping_add(s.new_length).wrapping_add(past),
+                None => s.new_address.wrapping_add(inside),
+            }
+        });
+        (moved.unwrap_or(target), 2)
+    };
+    let Some(offset) = space.old_offset(target) else { return by_segment() };
+    let (place, found) = match unit.map.place(offset) {
+        Some(Place::Matched(new)) => (new, 0),
+        Some(Place::Near(new)) => (new, 1),
+        None => return by_segment(),
+    };
+    let end = || place.checked_sub(1).and_then(|before| space.new_address(before)).map(|a| a.wrapping_add(1));
+    match space.new_address(place).or_else(end) {
+        Some(address) => (address, found),
+        None => by_segment(),
+    }
+}

@@ -1,0 +1,337 @@
+//! A data frame: the bytes of a stretch of the new image, predicted from the old one and corrected.
+//!
+//! Decides what each byte of the new image is. Written once, over [`Coder`]: the signer's encoder passes the truth, a
+//! device passes [`Unknown`].
+
+use perennial_schemas::delta::Sizes;
+
+use super::coder::{Coder, Subject};
+use super::model::bytes::{Bytes, CONTEXTS, Context, Expected, hashed};
+use super::model::number::Number;
+use super::pieces::{Making, Piece, Pieces};
+use super::refs::{Field, Reference};
+use super::space::Space;
+use super::targets::{self, Outcome, Site, Targets, mapped};
+use super::unit::Unit;
+use super::history::History;
+use super::{DeltaError, OldImage};
+
+/// What an encoder knows and a decoder does not.
+pub trait Truth {
+    /// Fills `into` with the bytes of the new image from `at` on.
+    fn bytes(&mut self, at: u64, into: &mut [u8]);
+    /// How many unpredicted bytes of patches are as they were, from the `plain`-th of this frame on.
+    ///
+    /// # Errors
+    /// As the old image's.
+    fn run(&mut self, plain: u64) -> Result<u64, DeltaError>;
+}
+
+/// A decoder's part of the truth.
+#[derive(Debug)]
+pub struct Unknown;
+
+impl Truth for Unknown {
+    fn bytes(&mut self, _: u64, _: &mut [u8]) {}
+
+    fn run(&mut self, _: u64) -> Result<u64, DeltaError> {
+        Ok(0)
+    }
+}
+
+/// Who takes the new image's bytes, piece by piece.
+pub type Output<'o> = &'o mut dyn FnMut(&[u8]) -> Result<(), DeltaError>;
+
+/// Everything that a frame is coded with, of the sizes that a header declares.
+#[derive(Debug)]
+pub struct Walker {
+    pieces: Pieces,
+    models: Models,
+    /// One piece of the new image, in the making.
+    made: alloc::vec::Vec<u8>,
+}
+
+impl Walker {
+    /// Takes its memory.
+    pub fn new(sizes: &Sizes) -> Self {
+        Self {
+            pieces: Pieces::new(sizes.block_bits),
+            models: Models::new(sizes),
+            made: alloc::vec![0; (1 << sizes.block_bits) + 8],
+        }
+    }
+
+    /// At the beginning of a frame that makes the new image from `from` on, before `end`.
+    pub fn begin(&mut self, unit: &Unit, from: u64, end: u64) {
+        self.pieces.seek(unit, from, end);
+        self.models.reset();
+    }
+
+    /// Codes one piece and hands it on; its length, or `None` at the stretch's end.
+    ///
+    /// # Errors
+    /// As the coder, the old image, the output.
+    pub fn piece<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        unit: &Unit,
+        old: &mut dyn OldImage,
+        old_length: u64,
+        truth: &mut dyn Truth,
+        output: Output<'_>,
+    ) -> Result<Option<u64>, DeltaError> {
+        let Some(piece) = self.pieces.next(unit, old, old_length)? else { return Ok(None) };
+        let made = &mut self.made[..piece.length];
+        truth.bytes(piece.new, made);
+        match piece.making {
+            Making::Fill(byte) => made.fill(byte),
+            Making::Copy => made.copy_from_slice(piece.bytes),
+            Making::Insert => self.models.insert(coder, &piece, made)?,
+            Making::Patch => {
+                let space = piece.space.and_then(|i| unit.spaces.get(usize::from(i)));
+                self.models.patch(coder, unit, space, &piece, made, truth)?;
+            }
+        }
+        self.models.follow(made);
+        output(made)?;
+        Ok(Some(piece.length as u64))
+    }
+}
+
+#[derive(Debug)]
+struct Models {
+    detail: usize,
+    bytes: Bytes,
+    history: History,
+    targets: Targets,
+    runs: Number,
+    /// Equal bytes that are left of a run, once it was told.
+    run: Option<u64>,
+    runs_before: [u64; 2],
+    /// Bytes of patches that no reference holds, in this frame so far.
+    plain: u64,
+    /// The last correction: the new byte less the old one.
+    change: u8,
+    /// The last eight bytes of the new image, the latest lowest.
+    last: u64,
+    /// How well the old image told inserted bytes.
+    along: u8,
+}
+
+/// Contexts of a run by the last one.
+const RUNS: usize = 12;
+
+/// Contexts of a run by the one before the last: a part of a decoder's memory that one of few KiB doesn't have to spare.
+fn detail(sizes: &Sizes) -> usize {
+    if sizes.context_bits < 10 { 1 } else { 4 }
+}
+
+/// What [`Models`] takes besides tables whose sizes stand in the header, in bytes.
+pub(super) fn fixed(sizes: &Sizes) -> u64 {
+    let numbers = Number::memory(RUNS * detail(sizes));
+    (numbers + targets::fixed(sizes) + Bytes::FIXED + size_of::<Walker>()) as u64
+}
+
+impl Models {
+    fn new(sizes: &Sizes) -> Self {
+        let detail = detail(sizes);
+        Self {
+            bytes: Bytes::new(sizes.context_bits),
+            history: History::new(sizes.history_bits),
+            targets: Targets::new(sizes),
+            runs: Number::new(RUNS * detail),
+            detail,
+            run: None,
+            runs_before: [0; 2],
+            plain: 0,
+            change: 0,
+            last: 0,
+            along: 0,
+        }
+    }
+
+    fn reset(&mut self) {
+        self.bytes.reset();
+        self.history.reset();
+        self.targets.reset();
+        self.runs.reset();
+        (self.run, self.runs_before) = (None, [0; 2]);
+        (self.plain, self.change, self.last, self.along) = (0, 0, 0, 0);
+    }
+
+    /// The new image has gone on by these bytes.
+    fn follow(&mut self, made: &[u8]) {
+        self.last = made[made.len().saturating_sub(8)..].iter().fold(self.last, |last, b| last << 8 | u64::from(*b));
+    }
+
+    /// Inserted bytes: by those before them, by what was sent before, by what stands in the old image there.
+    fn insert<C: Coder>(&mut self, coder: &mut C, piece: &Piece<'_>, made: &mut [u8]) -> Result<(), DeltaError> {
+        let mut last = self.last;
+        for (i, byte) in made.iter_mut().enumerate() {
+            let old = piece.bytes.get(i).copied();
+            let place = (piece.new + i as u64) & 3;
+            let order = |bytes: u32| last & ((1 << (8 * bytes)) - 1);
+            let hashes = [
+                hashed(1, place),
+                hashed(2, order(1)),
+                hashed(3, order(2)),
+                hashed(4, order(3)),
+                hashed(5, order(4)),
+                hashed(6, order(6)),
+                hashed(7, u64::from(old.unwrap_or(0)) << 16 | order(1)),
+            ];
+            let expected = [
+                self.history.expected(),
+                old.map(|byte| Expected { byte, trust: self.along }),
+            ];
+            coder.about(Subject::Inserted);
+            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, count: CONTEXTS, expected })?;
+            self.history.push(*byte);
+            if let Some(old) = old {
+                self.along = if old == *byte { (self.along + 1).min(15) } else { self.along / 4 };
+            }
+            last = last << 8 | u64::from(*byte);
+        }
+        Ok(())
+    }
+
+    /// Patched bytes: references predicted, the others as they were but for corrections.
+    fn patch<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        unit: &Unit,
+        space: Option<&Space>,
+        piece: &Piece<'_>,
+        made: &mut [u8],
+        truth: &mut dyn Truth,
+    ) -> Result<(), DeltaError> {
+        let mut at = 0;
+        for reference in piece.references {
+            let start = reference.at as usize;
+            let end = start + reference.field.width();
+            if start < at || end > made.len() {
+                return Err(DeltaError::Map);
+            }
+            self.plain(coder, piece, made, at..start, truth)?;
+            if let Some(space) = space {
+                self.reference(coder, unit, space, reference, piece, made)?;
+            }
+            at = end;
+        }
+        self.plain(coder, piece, made, at..made.len(), truth)
+    }
+
+    /// Bytes that no reference holds.
+    fn plain<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        piece: &Piece<'_>,
+        made: &mut [u8],
+        range: core::ops::Range<usize>,
+        truth: &mut dyn Truth,
+    ) -> Result<(), DeltaError> {
+        let mut at = range.start;
+        while at < range.end {
+            let run = match self.run {
+                Some(run) => run,
+                None => {
+                    let known = truth.run(self.plain)?;
+                    let [one, two] = self.runs_before.map(|run| 64 - (run + 1).leading_zeros() as usize);
+                    let detail = self.detail;
+                    let context = one.clamp(1, RUNS) - 1;
+                    let context = context * detail + (two / 3).min(detail - 1);
+                    coder.about(Subject::Runs);
+                    let run = self.runs.code(coder, known, context)?;
+                    self.runs_before = [run, self.runs_before[0]];
+                    run
+                }
+            };
+            let equal = run.min((range.end - at) as u64) as usize;
+            made[at..at + equal].copy_from_slice(&piece.bytes[at..at + equal]);
+            at += equal;
+            self.plain += equal as u64;
+            self.run = Some(run - equal as u64);
+            if at < range.end {
+                let byte = made[at];
+                coder.about(Subject::Corrections);
+                made[at] = self.corrected(coder, byte, piece.bytes[at], at, piece, made)?;
+                self.change = made[at].wrapping_sub(piece.bytes[at]);
+                self.run = None;
+                self.plain += 1;
+                at += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// A byte in the place of an old one, or of a predicted one.
+    fn corrected<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        byte: u8,
+        old: u8,
+        at: usize,
+        piece: &Piece<'_>,
+        made: &[u8],
+    ) -> Result<u8, DeltaError> {
+        let before = (0..4).rev().fold(0_u64, |word, back| {
+            let byte = match at.checked_sub(back + 1) {
+                Some(i) => made[i],
+                None => (self.last >> (8 * (back - at))) as u8,
+            };
+            word << 8 | u64::from(byte)
+        });
+        let order = |bytes: u32| before & ((1 << (8 * bytes)) - 1);
+        let (old64, kind) = (u64::from(old), piece.kind as u64);
+        let place = piece.new.wrapping_add(at as u64) & 3;
+        let next = u64::from(piece.bytes.get(at + 1).copied().unwrap_or(0));
+        let joined = u64::from(self.runs_before[0].min(3));
+        let hashes = [
+            hashed(11, kind << 8 | old64),
+            hashed(12, kind << 24 | order(1) << 8 | old64),
+            hashed(13, u64::from(self.change) << 16 | joined << 8 | old64),
+            hashed(14, order(2) << 8 | old64),
+            hashed(15, order(3)),
+            hashed(16, next << 16 | old64 << 8 | place),
+            hashed(17, u64::from(self.change) << 8 | joined << 2 | place),
+        ];
+        let again = Expected { byte: old.wrapping_add(self.change), trust: joined as u8 };
+        let expected = [Some(again), self.history.expected()];
+        let byte = self.bytes.code(coder, byte, &Context { kind: 1, hashes, count: CONTEXTS, expected })?;
+        self.history.push(byte);
+        Ok(byte)
+    }
+
+    /// A field that refers to an address.
+    fn reference<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        unit: &Unit,
+        space: &Space,
+        reference: &Reference,
+        piece: &Piece<'_>,
+        made: &mut [u8],
+    ) -> Result<(), DeltaError> {
+        let start = reference.at as usize;
+        let range = start..start + reference.field.width();
+        let mut field = reference.field;
+        if let Field::FromStart32 { start } = &mut field {
+            *start = mapped(unit, space, *start).0;
+        }
+        let mut old = [0_u8; 8];
+        old[..range.len()].copy_from_slice(&piece.bytes[range.clone()]);
+        let place = space.new_address(piece.new + start as u64).unwrap_or(0);
+        let site = Site { unit, space, field, place, target: reference.target, old };
+        match self.targets.code(coder, &site, &made[range.clone()])? {
+            Outcome::Told(bytes) => made[range.clone()].copy_from_slice(&bytes[..range.len()]),
+            Outcome::Unexplained(likely) => {
+                coder.about(Subject::Fields(field.number()));
+                for (i, likely) in range.zip(likely) {
+                    let byte = made[i];
+                    made[i] = self.corrected(coder, byte, likely, i, piece, made)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

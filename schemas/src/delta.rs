@@ -1,0 +1,348 @@
+//! The delta container: how a new image is made from an old one. Header and directory; the frames' content is the device
+//! core's (`perennial_device_core::delta`).
+//!
+//! ```text
+//! header     magic "PRNDELTA"              8 bytes
+//!            layout version = 1            u8
+//!            profile                       u8      0 linux, 1 mcu
+//!            log2 of a block               u8      6 (64 bytes) to 16: how much of the old image is read at once
+//!            log2 of the contexts          u8      6 to 18: buckets of 32 bytes that the byte models share
+//!            log2 of the learned targets   u8      4 to 18: entries of 16 bytes
+//!            log2 of the history           u8      0 (none), or 8 to 22: bytes that were sent, to repeat from
+//!            reserved = 0                  2 bytes
+//!            length of the old image       u64 LE  0 to 2^38
+//!            length of the new image       u64 LE  1 to 2^38
+//!            SHA-256 of the old image      16 bytes, its first half
+//!            SHA-256 of the new image      16 bytes, its first half
+//!            operations in the largest map u32 LE  at most 131,072
+//!            sections in the largest map   u16 LE  at most 4,096
+//!            segments in the largest map   u16 LE  at most 4,096
+//!            frames                        u32 LE  1 to 65,536
+//!            bytes of the directory        u32 LE  at most 2^20
+//! directory  for each frame: its bytes in the container, times two, plus one if it is a map   varint
+//!                            for a data frame, the bytes of the new image that it makes       varint
+//! frames     back to back
+//! ```
+//! A varint is little-endian base 128 (LEB128), at most 6 bytes here. A map frame says what the data frames behind it are
+//! made of; every frame is decoded by itself, so that an installation goes on at the frame that it had reached. What is
+//! declared here is what a decoder takes as memory, before anything is written, and all that it ever takes.
+
+use alloc::vec::Vec;
+
+use crate::limits::IMAGE_LENGTH;
+
+/// Bytes of the header before the directory.
+pub const HEADER_LENGTH: usize = 80;
+/// The most operations of one map.
+pub const OPERATIONS: u32 = 131_072;
+/// The most sections, and the most segments, of one map.
+pub const SECTIONS: u16 = 4_096;
+/// The most frames.
+pub const FRAMES: u32 = 65_536;
+/// The longest directory, in bytes.
+pub const DIRECTORY_LENGTH: u32 = 1 << 20;
+/// The longest frame, in bytes of the container: what a reader without random access must hold.
+pub const FRAME_LENGTH: u64 = 1 << 20;
+/// The most bytes of the new image that one frame makes: what is made again after a power cut, at most.
+pub const FRAME_OUTPUT: u64 = 1 << 26;
+
+const MAGIC: &[u8; 8] = b"PRNDELTA";
+const LAYOUT: u8 = 1;
+
+/// For what kind of device a delta was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Profile {
+    /// Memory in MiB.
+    Linux = 0,
+    /// Memory in KiB.
+    Mcu = 1,
+}
+
+/// An image by its length in bytes and the first half of its SHA-256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ImageId {
+    /// Its length in bytes.
+    pub length: u64,
+    /// The first 16 bytes of its SHA-256.
+    pub digest: [u8; 16],
+}
+
+/// The sizes of a decoder's tables: the whole of its memory follows from them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// log2 of the bytes of a block.
+    pub block_bits: u8,
+    /// log2 of the buckets of contexts.
+    pub context_bits: u8,
+    /// log2 of the learned targets.
+    pub learned_bits: u8,
+    /// log2 of the bytes of history, or 0.
+    pub history_bits: u8,
+    /// The most operations in one map.
+    pub operations: u32,
+    /// The most sections in one map.
+    pub sections: u16,
+    /// The most segments in one map.
+    pub segments: u16,
+}
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FrameKind {
+    /// Operations, spaces and sections of what follows.
+    Map,
+    /// So many bytes of the new image.
+    Data(u64),
+}
+
+/// One frame, as the directory has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame {
+    /// What it holds.
+    pub kind: FrameKind,
+    /// Its bytes in the container.
+    pub length: u64,
+}
+
+/// Header and directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// For what kind of device.
+    pub profile: Profile,
+    /// The tables' sizes.
+    pub sizes: Sizes,
+    /// What it is made from.
+    pub old: ImageId,
+    /// What it makes.
+    pub new: ImageId,
+    /// Every frame, in order.
+    pub frames: Vec<Frame>,
+}
+
+/// Why bytes are no delta container, with a number that never changes its meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[repr(u8)]
+pub enum ContainerError {
+    /// 1: another magic.
+    #[error("not a delta (1)")]
+    NotADelta = 1,
+    /// 2: another layout version.
+    #[error("a delta of layout {0}, which this version does not read (2)")]
+    Layout(u8) = 2,
+    /// 3: a profile that is not known.
+    #[error("a delta of profile {0}, which this version does not know (3)")]
+    Profile(u8) = 3,
+    /// 4: a table's size out of its bounds.
+    #[error("a delta that asks for a table of a size out of bounds (4)")]
+    Sizes = 4,
+    /// 5: an image's length out of bounds.
+    #[error("a delta for images of impossible lengths (5)")]
+    Lengths = 5,
+    /// 6: operations, sections or segments past their limits.
+    #[error("a delta with more than {OPERATIONS} operations, or {SECTIONS} sections or segments, in a map (6)")]
+    Maps = 6,
+    /// 7: no frame, too many, or a directory past its limit.
+    #[error("a delta with no frame, or more than {FRAMES}, or a directory past {DIRECTORY_LENGTH} bytes (7)")]
+    Frames = 7,
+    /// 8: the header or the directory ends early, or the directory does not end where it should.
+    #[error("a delta whose directory is cut short or does not add up (8)")]
+    Directory = 8,
+    /// 9: a frame that is empty or past its limits, or data before the first map.
+    #[error("a delta with a frame out of bounds (9)")]
+    Frame = 9,
+}
+
+impl ContainerError {
+    /// The number in its text.
+    pub fn number(&self) -> u8 {
+        match self {
+            Self::NotADelta => 1,
+            Self::Layout(_) => 2,
+            Self::Profile(_) => 3,
+            Self::Sizes => 4,
+            Self::Lengths => 5,
+            Self::Maps => 6,
+            Self::Frames => 7,
+            Self::Directory => 8,
+            Self::Frame => 9,
+        }
+    }
+}
+
+impl Header {
+    /// How many bytes header and directory have, told by the first [`HEADER_LENGTH`] bytes.
+    ///
+    /// # Errors
+    /// [`ContainerError`], where these are no header.
+    pub fn length(start: &[u8]) -> Result<usize, ContainerError> {
+        let (header, _) = start.split_first_chunk::<HEADER_LENGTH>().ok_or(ContainerError::NotADelta)?;
+        let (magic, _) = header.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(ContainerError::NotADelta);
+        }
+        if header[8] != LAYOUT {
+            return Err(ContainerError::Layout(header[8]));
+        }
+        match u32_at(header, 76) {
+            length @ ..=DIRECTORY_LENGTH => Ok(HEADER_LENGTH + length as usize),
+            _ => Err(ContainerError::Frames),
+        }
+    }
+
+    /// Reads header and directory; `bytes` are those that [`Header::length`] tells.
+    ///
+    /// # Errors
+    /// [`ContainerError`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ContainerError> {
+        let length = Self::length(bytes)?;
+        let directory = bytes.get(HEADER_LENGTH..length).ok_or(ContainerError::Directory)?;
+        let profile = match bytes[9] {
+            0 => Profile::Linux,
+            1 => Profile::Mcu,
+            other => return Err(ContainerError::Profile(other)),
+        };
+        let sizes = Sizes {
+            block_bits: bytes[10],
+            context_bits: bytes[11],
+            learned_bits: bytes[12],
+            history_bits: bytes[13],
+            operations: u32_at(bytes, 64),
+            sections: u16_at(bytes, 68),
+            segments: u16_at(bytes, 70),
+        };
+        sizes.check()?;
+        if bytes[14..16] != [0, 0] {
+            return Err(ContainerError::Sizes);
+        }
+        let old = ImageId { length: u64_at(bytes, 16), digest: half_at(bytes, 32) };
+        let new = ImageId { length: u64_at(bytes, 24), digest: half_at(bytes, 48) };
+        if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
+            return Err(ContainerError::Lengths);
+        }
+        let frames = read_directory(directory, u32_at(bytes, 72), new.length)?;
+        Ok(Self { profile, sizes, old, new, frames })
+    }
+
+    /// The bytes of header and directory.
+    pub fn encoded_length(&self) -> u64 {
+        let varint = |value: u64| u64::from((64 - (value | 1).leading_zeros()).div_ceil(7));
+        let entries = self.frames.iter().map(|frame| match frame.kind {
+            FrameKind::Map => varint(frame.length << 1 | 1),
+            FrameKind::Data(output) => varint(frame.length << 1) + varint(output),
+        });
+        HEADER_LENGTH as u64 + entries.sum::<u64>()
+    }
+
+    /// Header and directory as bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut directory = Vec::new();
+        for frame in &self.frames {
+            let map = u64::from(frame.kind == FrameKind::Map);
+            write_varint(&mut directory, frame.length << 1 | map);
+            if let FrameKind::Data(output) = frame.kind {
+                write_varint(&mut directory, output);
+            }
+        }
+        let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
+        let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
+        bytes.extend(MAGIC);
+        bytes.extend([LAYOUT, self.profile as u8, block_bits, context_bits, learned_bits, history_bits, 0, 0]);
+        bytes.extend(self.old.length.to_le_bytes());
+        bytes.extend(self.new.length.to_le_bytes());
+        bytes.extend(self.old.digest);
+        bytes.extend(self.new.digest);
+        bytes.extend(self.sizes.operations.to_le_bytes());
+        bytes.extend(self.sizes.sections.to_le_bytes());
+        bytes.extend(self.sizes.segments.to_le_bytes());
+        bytes.extend((self.frames.len() as u32).to_le_bytes());
+        bytes.extend((directory.len() as u32).to_le_bytes());
+        bytes.extend(directory);
+        bytes
+    }
+}
+
+impl Sizes {
+    fn check(&self) -> Result<(), ContainerError> {
+        let tables = (6..=16).contains(&self.block_bits)
+            && (6..=18).contains(&self.context_bits)
+            && (4..=18).contains(&self.learned_bits)
+            && (self.history_bits == 0 || (8..=22).contains(&self.history_bits));
+        if !tables {
+            return Err(ContainerError::Sizes);
+        }
+        let maps = self.operations <= OPERATIONS && self.sections <= SECTIONS && self.segments <= SECTIONS;
+        if maps { Ok(()) } else { Err(ContainerError::Maps) }
+    }
+}
+
+fn read_directory(mut bytes: &[u8], frames: u32, length: u64) -> Result<Vec<Frame>, ContainerError> {
+    // A frame takes at least a byte, so that a short directory can't ask for much memory.
+    if !(1..=FRAMES).contains(&frames) || frames as usize > bytes.len() {
+        return Err(ContainerError::Frames);
+    }
+    let mut read = Vec::with_capacity(frames as usize);
+    let mut made = 0_u64;
+    for _ in 0..frames {
+        let word = read_varint(&mut bytes).ok_or(ContainerError::Directory)?;
+        let kind = match word & 1 {
+            1 => FrameKind::Map,
+            _ => FrameKind::Data(read_varint(&mut bytes).ok_or(ContainerError::Directory)?),
+        };
+        let bounded = match kind {
+            FrameKind::Map => true,
+            FrameKind::Data(output) => (1..=FRAME_OUTPUT).contains(&output) && !read.is_empty(),
+        };
+        if word >> 1 > FRAME_LENGTH || !bounded {
+            return Err(ContainerError::Frame);
+        }
+        if let FrameKind::Data(output) = kind {
+            made += output;
+        }
+        read.push(Frame { kind, length: word >> 1 });
+    }
+    let first = read.first().is_some_and(|frame| frame.kind == FrameKind::Map);
+    if bytes.is_empty() && made == length && first { Ok(read) } else { Err(ContainerError::Directory) }
+}
+
+/// Takes a varint of at most 6 bytes (42 bits).
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..42).step_by(7) {
+        let (first, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(first & 0x7f) << shift;
+        if first & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+// The callers have checked the length: these read from a header that is whole.
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
+
+fn half_at(bytes: &[u8], at: usize) -> [u8; 16] {
+    core::array::from_fn(|i| bytes[at + i])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+use super::*;
+use alloc::vec;
+
+fn header() -> Header {
+    let sizes = Sizes {
+        block_bits: 12,
+        context_bits: 16,
+        learned_bits: 12,
+        history_bits: 0,
+        operations: 7,
+        sections: 3,
+        segments: 2,
+    };
+    let frame = |kind, length| Frame { kind, length };
+    Header {
+        profile: Profile::Linux,
+        sizes,
+        old: ImageId { length: 4096, digest: [1; 16] },
+        new: ImageId { length: 70_000, digest: [2; 16] },
+        frames: vec![
+            frame(FrameKind::Map, 90),
+            frame(FrameKind::Data(65_536), 300_000),
+            frame(FrameKind::Data(4_464), 0),
+        ],
+    }
+}
+
+#[test]
+fn a_header_is_read_back() {
+    let bytes = header().encode();
+    assert_eq!(Header::length(&bytes), Ok(bytes.len()));
+    assert_eq!(header().encoded_length(), bytes.len() as u64);
+    assert_eq!(Header::parse(&bytes), Ok(header()));
+}
+
+#[test]
+fn a_header_cut_short_anywhere_is_refused() {
+    let bytes = header().encode();
+    for cut in 0..bytes.len() {
+        assert!(Header::parse(&bytes[..cut]).is_err(), "{cut}");
+    }
+}
+
+#[test]
+fn every_field_out_of_its_bounds_is_refused_with_its_number() {
+    for (at, value, number) in [
+        (0, 0, 1),
+        (8, 2, 2),
+        (9, 9, 3),
+        (10, 5, 4),
+        (11, 19, 4),
+        (12, 19, 4),
+        (13, 7, 4),
+        (14, 1, 4),
+        (21, 0x80, 5),
+        (29, 0x80, 5),
+        (67, 1, 6),
+        (69, 0x80, 6),
+        (71, 0x80, 6),
+        (72, 0, 7),
+        (79, 1, 7),
+        (72, 2, 8),
+        (24, 0, 8),
+    ] {
+        let mut bytes = header().encode();
+        bytes[at] = value;
+        assert_eq!(Header::parse(&bytes).map_err(|error| error.number()), Err(number), "{at} {value}");
+    }
+}
+
+#[test]
+fn a_directory_keeps_to_its_bounds() {
+    let with = |frames: &[(FrameKind, u64)]| {
+        let frames = frames.iter().map(|(kind, length)| Frame { kind: *kind, length: *length }).collect();
+        Header::parse(&Header { frames, ..header() }.encode()).map_err(|error| error.number())
+    };
+    let (map, all) = ((FrameKind::Map, 1), FrameKind::Data(70_000));
+    assert!(with(&[map, (all, 1)]).is_ok());
+    assert_eq!(with(&[(all, 1)]), Err(9), "data before a map");
+    assert_eq!(with(&[map, (FrameKind::Data(0), 1)]), Err(9), "nothing made");
+    assert_eq!(with(&[map, (all, FRAME_LENGTH + 1)]), Err(9), "a frame too long");
+    assert_eq!(with(&[map, (FrameKind::Data(FRAME_OUTPUT + 1), 1)]), Err(9), "a frame that makes too much");
+    assert_eq!(with(&[map, (all, 1), (FrameKind::Data(1), 1)]), Err(8), "more than the image");
+    assert_eq!(with(&[map]), Err(8), "less than the image");
+}

@@ -1,0 +1,84 @@
+//! A delta applied to a whole file: the device's decoder, and both digests checked.
+
+use std::io::{self, Write};
+
+use perennial_device_core::delta::{Delta, DeltaError};
+use perennial_device_core::port::PortError;
+use perennial_schemas::crypto::{Digest, RunningDigest};
+use perennial_schemas::delta::Header;
+use perennial_schemas::report::FailureCode;
+
+use super::make::identity;
+use crate::crypto::Ring;
+
+/// Why a delta was not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The old image is another one.
+    #[error("the old image is not the one that the delta was made from")]
+    OtherOld,
+    /// What came out is not what was named.
+    #[error("what the delta made is not the image that it names")]
+    OtherNew,
+    /// The container ends before its frames do, or goes on behind them.
+    #[error("the delta is {got} bytes long, its directory says {expected}")]
+    Length {
+        /// Bytes there are.
+        got: u64,
+        /// Bytes that belong there.
+        expected: u64,
+    },
+    /// The delta is none, or malformed.
+    #[error(transparent)]
+    Delta(#[from] DeltaError),
+    /// The result could not be written.
+    #[error("writing the new image: {0}")]
+    Write(#[source] io::Error),
+}
+
+/// Reads a container's header and directory.
+///
+/// # Errors
+/// [`ApplyError::Delta`], [`ApplyError::Length`].
+pub fn header(delta: &[u8]) -> Result<Header, ApplyError> {
+    let header = Header::parse(delta).map_err(DeltaError::Container)?;
+    let frames: u64 = header.frames.iter().map(|frame| frame.length).sum();
+    let expected = header.encoded_length() + frames;
+    let got = delta.len() as u64;
+    if got == expected { Ok(header) } else { Err(ApplyError::Length { got, expected }) }
+}
+
+/// Makes the new image of `old` and `delta`, with at most `memory` bytes for the decoder, and writes it to `out`. Nothing
+/// is written where `old` is another image; what was written where an error comes later is to be thrown away.
+///
+/// # Errors
+/// [`ApplyError`].
+pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Result<Header, ApplyError> {
+    let header = header(delta)?;
+    if identity(old) != header.old {
+        return Err(ApplyError::OtherOld);
+    }
+    let mut decoder = Delta::new(header, memory)?;
+    let mut running = Ring.start();
+    let mut trouble = None;
+    let mut source = old;
+    for frame in 0..decoder.header().frames.len() {
+        // In bounds: the lengths were added up above.
+        let range = decoder.range(frame).ok_or(DeltaError::Order(frame))?;
+        let bytes = &delta[range.start as usize..range.end as usize];
+        let done = decoder.frame(frame, bytes.iter(), &mut source, &mut |made| {
+            running.update(made);
+            out.write_all(made).map_err(|error| {
+                trouble = Some(error);
+                DeltaError::Output(PortError::new(FailureCode::SlotIo, "writing the new image", ""))
+            })
+        });
+        if let Some(error) = trouble.take() {
+            return Err(ApplyError::Write(error));
+        }
+        done?;
+    }
+    let header = decoder.header().clone();
+    let digest = running.finish().0;
+    if digest[..16] == header.new.digest { Ok(header) } else { Err(ApplyError::OtherNew) }
+}

@@ -1,0 +1,140 @@
+//! Makes a delta: describe, match, plan, encode; of several ways the smallest.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::AtomicBool;
+
+use perennial_device_core::delta::DeltaError;
+use perennial_schemas::crypto::Digest;
+use perennial_schemas::delta::{Header, ImageId, OPERATIONS, Profile, Sizes};
+
+use super::detect::{self, Described, Hint};
+use super::encode::{Frames, encode};
+use super::mask::masked;
+use super::matching::{self, Images, MatchError, Watch};
+use super::plan;
+use crate::crypto::Ring;
+
+/// How a delta is made.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// For what kind of device.
+    pub profile: Profile,
+    /// What the images' code is, where it isn't to be found out.
+    pub code: Hint,
+    /// Whether references are predicted.
+    pub references: bool,
+    /// Whether images are also matched with their references masked out.
+    pub masks: bool,
+    /// What matching goes by.
+    pub matching: matching::Options,
+}
+
+/// Why no delta was made.
+#[derive(Debug, thiserror::Error)]
+pub enum MakeError {
+    /// The new image is empty.
+    #[error("the new image is empty")]
+    Empty,
+    /// Matching ended early.
+    #[error(transparent)]
+    Match(#[from] MatchError),
+    /// What was made can't be coded: a mistake of ours, or more in it than the format holds.
+    #[error("coding the delta: {0}")]
+    Code(#[from] DeltaError),
+    /// Whoever asked for it said stop.
+    #[error("stopped")]
+    Stopped,
+}
+
+/// Told how far it is; says whether to go on.
+pub type Progress<'p> = &'p mut dyn FnMut(Stage) -> bool;
+
+/// What is being done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Matches are looked for; so many parts per million of that are done.
+    Matching(u64),
+    /// The delta is coded; so many more bytes of the new image are done.
+    Coding(u64),
+}
+
+/// The delta from `old` to `new`, as a container. Ends soon after `stop` is set.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn make(
+    old: &[u8],
+    new: &[u8],
+    settings: &Settings,
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) -> Result<Vec<u8>, MakeError> {
+    if new.is_empty() {
+        return Err(MakeError::Empty);
+    }
+    let described =
+        if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
+    let mut best: Option<(Sizes, Frames)> = None;
+    for way in ways(settings, &described, new.len()) {
+        let masks = way.then(|| masked(old, new, &described, &settings.code));
+        let masked = masks.as_ref().map(|(old, new)| (&old[..], &new[..]));
+        let mut told = |done| match progress(Stage::Matching(done)) {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let mut watch = Watch::new(&mut told, stop);
+        let pieces = matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?;
+        let unit = plan::unit(old, new, &pieces, &described);
+        let sizes = sizes(settings.profile, &unit);
+        let mut frames = Frames::default();
+        encode(&unit, old, new, &sizes, &mut frames, &mut |n| progress(Stage::Coding(n)))?
+            .ok_or(MakeError::Stopped)?;
+        if best.as_ref().is_none_or(|(_, best)| frames.bytes.len() < best.bytes.len()) {
+            best = Some((sizes, frames));
+        }
+    }
+    let (sizes, frames) = best.ok_or(MakeError::Empty)?;
+    let (old, new) = (identity(old), identity(new));
+    let header = Header { profile: settings.profile, sizes, old, new, frames: frames.frames };
+    let mut bytes = header.encode();
+    bytes.extend(frames.bytes);
+    Ok(bytes)
+}
+
+/// Masked or not: both for small images, where it costs little to see which is better.
+fn ways(settings: &Settings, described: &Described, length: usize) -> Vec<bool> {
+    match settings.masks && !described.sections.is_empty() {
+        false => vec![false],
+        true if length <= SMALL => vec![false, true],
+        true => vec![true],
+    }
+}
+
+/// Up to here every way is tried.
+const SMALL: usize = 8 << 20;
+
+/// An image by length and digest.
+pub fn identity(image: &[u8]) -> ImageId {
+    let digest = Ring.sha256(image).0;
+    ImageId { length: image.len() as u64, digest: std::array::from_fn(|i| digest[i]) }
+}
+
+/// Tables for a unit.
+fn sizes(profile: Profile, unit: &perennial_device_core::delta::unit::Unit) -> Sizes {
+    let operations = (unit.steps.len() as u32).min(OPERATIONS);
+    let sections = unit.sections.len() as u16;
+    let segments = unit.spaces.iter().map(|space| space.segments().len().max(1) as u16).sum();
+    let rest = Sizes {
+        block_bits: 12,
+        context_bits: 17,
+        learned_bits: 14,
+        history_bits: 20,
+        operations,
+        sections,
+        segments,
+    };
+    match profile {
+        Profile::Linux => rest,
+        Profile::Mcu => Sizes { block_bits: 7, context_bits: 8, learned_bits: 6, history_bits: 0, ..rest },
+    }
+}

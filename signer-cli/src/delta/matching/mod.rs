@@ -1,0 +1,151 @@
+//! Matching: which bytes of the new image are copied from where in the old one, and which are a run of one byte.
+//!
+//! Decides the list of copies and fills from which a delta becomes smallest, by an estimate of what each costs. Reads
+//! no file and knows no format: the caller may hand in a second pair of images in which the fields of references are
+//! masked out, which is then searched instead.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`blocks`] | of images that are too large to be sorted: exact copies of whole blocks first |
+//! | [`left`], [`text`] | what is left, and what of it is sorted |
+//! | [`index`] | the longest match of some bytes, by a suffix array |
+//! | [`seeds`] | exact matches, where the copy before does not go on |
+//! | [`grow`] | how far they may reach when single bytes differ |
+//! | [`choose`], [`costs`] | the cheapest way through all of them |
+//!
+//! The same images and options give the same pieces, whatever the number of jobs.
+
+mod blocks;
+mod bytes;
+mod choose;
+mod costs;
+mod grow;
+mod index;
+mod left;
+mod search;
+mod seeds;
+mod spread;
+mod text;
+mod watch;
+
+#[cfg(test)]
+mod tests;
+
+pub use costs::{BIT, Costs};
+pub use index::IndexError;
+pub use search::pieces;
+pub use watch::Watch;
+
+/// Bytes copied from the old image, some of which may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Match {
+    /// Offset in the old image.
+    pub old: u64,
+    /// Offset in the new image.
+    pub new: u64,
+    /// Bytes.
+    pub length: u64,
+}
+
+impl Match {
+    /// `old - new`.
+    fn shift(&self) -> i64 {
+        self.old.wrapping_sub(self.new).cast_signed()
+    }
+}
+
+/// A stretch of the new image that needs not be inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// Copied from the old image.
+    Copy(Match),
+    /// A run of one byte.
+    Fill {
+        /// Offset in the new image.
+        new: u64,
+        /// Bytes.
+        length: u64,
+        /// The byte.
+        byte: u8,
+    },
+}
+
+impl Piece {
+    /// Its first byte in the new image, and the one behind its last.
+    fn span(&self) -> (usize, usize) {
+        let (new, length) = match self {
+            Self::Copy(Match { new, length, .. }) | Self::Fill { new, length, .. } => (*new, *length),
+        };
+        // Made from lengths of slices.
+        (new as usize, (new + length) as usize)
+    }
+}
+
+/// The images to be matched.
+#[derive(Debug, Clone, Copy)]
+pub struct Images<'a> {
+    /// The old image.
+    pub old: &'a [u8],
+    /// The new image.
+    pub new: &'a [u8],
+    /// Old and new image once more, the fields of references masked out. Exact blocks and fills are found in the
+    /// images themselves, everything else in these.
+    pub masked: Option<(&'a [u8], &'a [u8])>,
+}
+
+/// How matches are searched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// By how many bytes a match must be longer than what the copy before it would give (bsdiff: 8).
+    pub least: usize,
+    /// Bytes of memory beside the images.
+    pub memory_limit: u64,
+    /// Threads.
+    pub jobs: usize,
+    /// What is weighed against what.
+    pub costs: Costs,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { least: 8, memory_limit: 1 << 30, jobs: 1, costs: Costs::default() }
+    }
+}
+
+/// Why there are no matches.
+#[derive(Debug, thiserror::Error)]
+pub enum MatchError {
+    /// The watch said so.
+    #[error("the search for matches was stopped")]
+    Stopped,
+    /// The masked images are not the same images.
+    #[error("a masked image has {masked} bytes and the image itself {plain}")]
+    Masks {
+        /// Bytes of the masked image.
+        masked: usize,
+        /// Bytes of the image.
+        plain: usize,
+    },
+    /// The memory limit leaves no room for an index.
+    #[error("matching needs a memory limit of at least {least} bytes")]
+    Memory {
+        /// The least limit in bytes.
+        least: u64,
+    },
+    /// There is too little memory.
+    #[error("the old image can't be indexed")]
+    Index(#[from] IndexError),
+}
+
+/// The copies alone, ascending and disjoint in the new image: [`pieces`] without its fills.
+///
+/// # Errors
+/// As [`pieces`].
+pub fn matches(images: Images<'_>, options: &Options, watch: &mut Watch<'_>) -> Result<Vec<Match>, MatchError> {
+    let pieces = pieces(images, options, watch)?;
+    let copies = pieces.into_iter().filter_map(|piece| match piece {
+        Piece::Copy(copied) => Some(copied),
+        Piece::Fill { .. } => None,
+    });
+    Ok(copies.collect())
+}

@@ -1,0 +1,194 @@
+//! The steps of a search, in their order.
+
+use std::ops::Range;
+
+use super::blocks::blocks;
+use super::bytes::{along, shift};
+use super::choose::Choice;
+use super::grow::grow;
+use super::index::{BYTES_PER_BYTE, Index, TEXT_LIMIT};
+use super::left::{Stretch, granules, stretches};
+use super::seeds::{Search, Seed};
+use super::spread::spread;
+use super::text::{GRANULE, Text};
+use super::{Images, Match, MatchError, Options, Piece, Watch};
+
+/// Parts of a million that each step is told to be.
+const BLOCKS: u64 = 50_000;
+const INDEX: u64 = 350_000;
+const SEEDS: u64 = 400_000;
+const CHOICE: u64 = 200_000;
+
+/// Bytes of the new image that one thread searches at a time. Part of the result: seeds are searched afresh in each.
+const TASK: usize = 1 << 20;
+/// Memory for everything but index and text: seeds, candidates, ways.
+const RESERVE: u64 = 64 << 20;
+/// Bytes of a match below which nothing is found.
+const KEY: usize = 8;
+/// The least text that is worth an index.
+const LEAST_TEXT: usize = 1 << 20;
+
+/// Copies and fills that make the smallest delta, ascending and disjoint in the new image. All bytes between them are
+/// to be inserted. A fill is true in the new image itself, masked or not.
+///
+/// # Errors
+/// [`MatchError::Stopped`] after the watch said so; otherwise masks that are not of these images, or too little memory.
+pub fn pieces(images: Images<'_>, options: &Options, watch: &mut Watch<'_>) -> Result<Vec<Piece>, MatchError> {
+    let limit = text_limit(options)?;
+    let (old, new) = searched(&images)?;
+    watch.at(0)?;
+    if images.old == images.new && !new.is_empty() {
+        watch.at(1_000_000)?;
+        return Ok(vec![Piece::Copy(Match { old: 0, new: 0, length: new.len() as u64 })]);
+    }
+    let whole = old.len() <= limit;
+    let exact = if whole { Vec::new() } else { blocks(images.old, images.new, watch)? };
+    watch.at(BLOCKS)?;
+    let stretches = stretches(&exact, new.len());
+    let windows = if whole {
+        vec![None]
+    } else {
+        let granules = granules(old.len(), &exact, &stretches);
+        // A copied text takes a byte more for each byte.
+        let most = (limit / (BYTES_PER_BYTE + 1) * BYTES_PER_BYTE / GRANULE).max(1);
+        granules.chunks(most).map(|window| Some(window.to_vec())).collect()
+    };
+    let seeds = seeds(old, new, &stretches, windows, options, watch)?;
+    let choice = Choice { old, new, plain: images.new, costs: &options.costs };
+    let parts = split(&stretches, &seeds);
+    let chosen = spread(&parts, options.jobs, watch, CHOICE, |(stretch, seeds)| {
+        let candidates = grow(old, new, stretch.range.clone(), with_neighbours(stretch, seeds));
+        choice.pieces(stretch.range.clone(), &candidates, stretch.before)
+    })?;
+    let mut all: Vec<Piece> = exact.into_iter().chain(chosen.into_iter().flatten()).collect();
+    all.sort_unstable_by_key(Piece::span);
+    watch.at(1_000_000)?;
+    Ok(joined(all))
+}
+
+/// Bytes of text that the memory limit leaves room for, the text itself not counted.
+fn text_limit(options: &Options) -> Result<usize, MatchError> {
+    let room = options.memory_limit.saturating_sub(RESERVE) / BYTES_PER_BYTE as u64;
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(TEXT_LIMIT);
+    if room < LEAST_TEXT {
+        return Err(MatchError::Memory { least: RESERVE + (LEAST_TEXT * BYTES_PER_BYTE) as u64 });
+    }
+    Ok(room)
+}
+
+/// What is searched instead of the images themselves.
+fn searched<'a>(images: &Images<'a>) -> Result<(&'a [u8], &'a [u8]), MatchError> {
+    let Some((old, new)) = images.masked else { return Ok((images.old, images.new)) };
+    for (masked, plain) in [(old, images.old), (new, images.new)] {
+        if masked.len() != plain.len() {
+            return Err(MatchError::Masks { masked: masked.len(), plain: plain.len() });
+        }
+    }
+    Ok((old, new))
+}
+
+/// A part of a stretch that is searched at one go.
+struct Task {
+    range: Range<usize>,
+    before: i64,
+}
+
+/// The seeds in all stretches, ascending. A window of granules (none means all) is searched for those parts of the
+/// new image that are expected to come from it.
+fn seeds(
+    old: &[u8],
+    new: &[u8],
+    stretches: &[Stretch],
+    windows: Vec<Option<Vec<u32>>>,
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Seed>, MatchError> {
+    let bounds: Vec<usize> = windows
+        .iter()
+        .skip(1)
+        .map(|window| window.as_ref().map_or(0, |granules| granules[0] as usize * GRANULE))
+        .collect();
+    let mut tasks: Vec<Vec<Vec<Task>>> = windows.iter().map(|_| Vec::new()).collect();
+    let mut room: Vec<usize> = windows.iter().map(|_| 0).collect();
+    for stretch in stretches {
+        for start in stretch.range.clone().step_by(TASK) {
+            let range = start..stretch.range.end.min(start + TASK);
+            let expected = along(start, stretch.before, old.len()).unwrap_or(start);
+            let window = bounds.partition_point(|bound| *bound <= expected);
+            // Many small stretches make one task.
+            if range.len() > room[window] {
+                tasks[window].push(Vec::new());
+                room[window] = TASK;
+            }
+            room[window] = room[window].saturating_sub(range.len());
+            if let Some(last) = tasks[window].last_mut() {
+                last.push(Task { range, before: stretch.before });
+            }
+        }
+    }
+    let count = windows.len() as u64;
+    let mut all = Vec::new();
+    for (window, tasks) in windows.into_iter().zip(tasks) {
+        let text = match window {
+            None => Text::whole(old),
+            Some(granules) => Text::of(old, granules),
+        };
+        let index = Index::new(&text, KEY)?;
+        watch.at(watch.done() + INDEX / count)?;
+        let search = Search { old, new, index: &index, least: options.least };
+        let found = spread(&tasks, options.jobs, watch, SEEDS / count, |tasks| {
+            tasks
+                .iter()
+                .flat_map(|task| search.seeds(task.range.clone(), task.before))
+                .collect::<Vec<_>>()
+        })?;
+        all.extend(found.into_iter().flatten());
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+/// Each stretch with the seeds that begin in it.
+fn split<'s>(stretches: &'s [Stretch], seeds: &'s [Seed]) -> Vec<(&'s Stretch, &'s [Seed])> {
+    let mut rest = seeds;
+    stretches
+        .iter()
+        .map(|stretch| {
+            let (own, others) = rest.split_at(rest.partition_point(|seed| seed.new < stretch.range.end));
+            rest = others;
+            (stretch, own)
+        })
+        .collect()
+}
+
+/// A stretch's seeds between those of the copies at its borders, which may go on into it.
+fn with_neighbours<'s>(stretch: &Stretch, seeds: &'s [Seed]) -> impl Iterator<Item = Seed> + 's {
+    let border = |new: usize, along: i64| {
+        let old = usize::try_from(shift(new, 0).saturating_add(along)).ok();
+        old.map(|old| Seed { new, old, length: 0 })
+    };
+    let first = border(stretch.range.start, stretch.before);
+    let last = border(stretch.range.end, stretch.after);
+    first.into_iter().chain(seeds.iter().copied()).chain(last)
+}
+
+/// Pieces, ascending, those that go on from another joined with it.
+fn joined(pieces: Vec<Piece>) -> Vec<Piece> {
+    let mut joined: Vec<Piece> = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match (joined.last_mut(), piece) {
+            (Some(Piece::Copy(last)), Piece::Copy(next))
+                if last.new + last.length == next.new && last.shift() == next.shift() =>
+            {
+                last.length += next.length;
+            }
+            (Some(Piece::Fill { new, length, byte }), Piece::Fill { new: on, length: more, byte: same })
+                if *new + *length == on && *byte == same =>
+            {
+                *length += more;
+            }
+            _ => joined.push(piece),
+        }
+    }
+    joined
+}

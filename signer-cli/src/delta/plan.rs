@@ -1,0 +1,33 @@
+//! From matches to a unit: which steps make the new image.
+
+use perennial_device_core::delta::unit::{Action, Step, Unit};
+
+use super::detect::Described;
+use super::matching::Piece;
+
+/// An exact match of so many bytes or more is copied as it is: no prediction could better it.
+const EXACT: u64 = 1024;
+
+/// The unit that makes all of `new` of these pieces (ascending in the new image, disjoint, in bounds).
+pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> Unit {
+    let mut steps = Vec::with_capacity(pieces.len() + 1);
+    let mut at = 0;
+    for piece in pieces {
+        let (start, length, action) = match *piece {
+            Piece::Fill { new, length, byte } => (new, length, Action::Fill(byte)),
+            Piece::Copy(m) => {
+                let range = |start: u64| start as usize..(start + m.length) as usize;
+                let exact = m.length >= EXACT && old[range(m.old)] == new[range(m.new)];
+                (m.new, m.length, if exact { Action::Copy(m.old) } else { Action::Patch(m.old) })
+            }
+        };
+        steps.push(Step { insert: start - at, action, length });
+        at = start + length;
+    }
+    let length = new.len() as u64;
+    if at < length {
+        steps.push(Step { insert: length - at, ..Step::default() });
+    }
+    let (spaces, sections) = (described.spaces.clone(), described.sections.clone());
+    Unit { start: 0, length, spaces, sections, steps, ..Unit::default() }
+}
