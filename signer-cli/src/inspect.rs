@@ -1,4 +1,4 @@
-//! Any file of ours in plain words: metadata, documents, indexes, bundles, keys. Decides nothing and verifies only what
+//! Any file of ours in plain words: metadata, documents, indexes, bundles, deltas, keys. Decides nothing and verifies only what
 //! the file can vouch for itself; never shows a private key.
 
 mod document;
@@ -9,10 +9,11 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use perennial_device_core::delta::DeltaError;
 use perennial_schemas::bundle::{BundleHeader, MAGIC, PREFIX_LENGTH};
 use perennial_schemas::document::Document;
 use perennial_schemas::index::{HEADER_LENGTH, IndexError, IndexRoot, Shape};
-use perennial_schemas::limits::TARGETS_LENGTH;
+use perennial_schemas::limits::{IMAGE_LENGTH, TARGETS_LENGTH};
 use perennial_schemas::{Digest, FormatError, Json};
 use serde::Serialize;
 
@@ -63,6 +64,14 @@ pub enum InspectError {
         /// What is wrong.
         source: IndexError,
     },
+    /// It is a delta, and malformed.
+    #[error("{}", path.display())]
+    Delta {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: DeltaError,
+    },
     /// It is none of ours.
     #[error("{} is no file of ours", .0.display())]
     Unknown(PathBuf),
@@ -76,9 +85,9 @@ impl Advise for InspectError {
         match self {
             Self::File(e) => e.advice(),
             Self::Repository(e) => e.advice(),
-            Self::Malformed { .. } | Self::Index { .. } => "it was damaged or edited: take another copy".into(),
+            Self::Malformed { .. } | Self::Index { .. } | Self::Delta { .. } => "it was damaged or edited: take another copy".into(),
             Self::Unknown(_) => {
-                "metadata, manifests, channels, support records, indexes, bundles and public keys can be shown".into()
+                "metadata, manifests, channels, support records, indexes, bundles, deltas and public keys can be shown".into()
             }
             Self::NotFound(_) => "name a file, or a target such as thermostat/2.1.0.release.json".into(),
         }
@@ -99,6 +108,9 @@ pub fn of_file(path: &Path) -> Result<Inspected, InspectError> {
     }
     if let Some(header) = beginning.first_chunk().filter(|header| header.starts_with(b"PRNINDEX")) {
         return index(path, header);
+    }
+    if beginning.starts_with(b"PRNDELTA") {
+        return delta(path);
     }
     if beginning.starts_with(b"-----BEGIN ") {
         return Ok(pem(path, &beginning));
@@ -121,6 +133,19 @@ fn json(path: &Path) -> Result<Inspected, InspectError> {
     };
     let (kind, says) = found.ok_or_else(|| InspectError::Unknown(path.into()))?;
     Ok(Inspected { file: path.into(), kind, says, content: Some(content) })
+}
+
+/// What stands in it by itself; `delta inspect` looks further.
+fn delta(path: &Path) -> Result<Inspected, InspectError> {
+    let fail = |source| InspectError::Delta { path: path.into(), source };
+    let seen = crate::delta::inspect::inspect(&files::read(path, IMAGE_LENGTH)?, None).map_err(fail)?;
+    let says = vec![
+        format!("from an image of {}", seen.old),
+        format!("to one of {}", seen.new),
+        format!("for {}: {} bytes of memory to apply it", seen.profile, grouped(seen.memory)),
+        "delta inspect tells where its bytes went".into(),
+    ];
+    Ok(Inspected { file: path.into(), kind: "delta".into(), says, content: None })
 }
 
 fn index(path: &Path, header: &[u8; HEADER_LENGTH]) -> Result<Inspected, InspectError> {

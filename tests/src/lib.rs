@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::expect_used, reason = "a simulator that can't be built is the end of its test")]
 
+pub mod delta;
 pub mod maker;
 pub mod simulator;
 pub mod tuf_client;

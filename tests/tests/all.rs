@@ -8,6 +8,7 @@
 
 mod agent;
 mod book;
+mod delta;
 mod device;
 mod release;
 mod server;

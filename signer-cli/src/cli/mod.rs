@@ -6,6 +6,7 @@ mod bundle;
 mod channel;
 mod check;
 mod common;
+mod delta;
 mod error;
 mod inspect;
 mod io;
@@ -58,6 +59,9 @@ enum Command {
     Archive(renew::ArchiveArgs),
     /// Write what is published into one file for a server.
     Bundle(bundle::BundleArgs),
+    /// Make, apply and look into deltas between any two files.
+    #[command(subcommand)]
+    Delta(delta::DeltaCommand),
     /// Show any file of ours, or a published target, in plain words.
     Inspect(inspect::InspectArgs),
     /// Check what is published with the device's own core and with tough.
@@ -122,6 +126,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Snapshot(args) => renew::snapshot(&args, &cli.repo, io),
         Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
+        Command::Delta(command) => delta::run(command, io),
         Command::Inspect(args) => inspect::run(&args, &cli.repo, io),
         Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Key(command) => key::run(command, io),

@@ -9,6 +9,7 @@
 //! | [`encode`], [`coder`] | where frames end |
 //! | [`make`] | which of several ways is the smallest |
 //! | [`apply`] | nothing: the device's decoder over whole files |
+//! | [`inspect`] | nothing: where the bytes of a delta went |
 //!
 //! Never decides what a frame holds: encoder and decoder are one, in `perennial_device_core::delta`.
 
@@ -16,6 +17,7 @@ pub mod apply;
 pub mod coder;
 pub mod detect;
 pub mod encode;
+pub mod inspect;
 pub mod make;
 pub mod mask;
 pub mod matching;

@@ -1,0 +1,268 @@
+//! `delta make`, `delta apply`, `delta inspect`
+
+mod inspect;
+mod options;
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use clap::{Args, Subcommand};
+use perennial_device_core::delta::DeltaError;
+use perennial_schemas::delta::{ContainerError, Header};
+use perennial_schemas::limits::IMAGE_LENGTH;
+use serde::Serialize;
+
+use super::common::Output;
+use super::progress::Progress;
+use super::{Advise, CliError, Io};
+use crate::delta::apply::{self, ApplyError};
+use crate::delta::inspect::picture::percent;
+use crate::delta::make::{self, MakeError, Stage};
+use crate::files::{self, FileError};
+use crate::plain::grouped;
+use crate::scratch::Scratch;
+use crate::terminal::shell_word;
+
+use options::MakeOptions;
+
+/// Deltas between any two files.
+#[derive(Debug, Subcommand)]
+pub(super) enum DeltaCommand {
+    /// Make what turns one file into another, and prove it by applying it with the device's own code.
+    Make(Box<MakeArgs>),
+    /// Turn the old file into the new one, with the device's own code.
+    Apply(ApplyArgs),
+    /// Say what a delta is for, and where its bytes went.
+    Inspect(inspect::InspectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MakeArgs {
+    /// The file that devices have.
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The file that they shall have.
+    #[arg(value_name = "NEW")]
+    new: PathBuf,
+    /// The delta, to be written.
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    #[command(flatten)]
+    options: MakeOptions,
+    /// Replace OUT where it exists.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// The file that the delta was made from.
+    #[arg(value_name = "OLD")]
+    old: PathBuf,
+    /// The delta.
+    #[arg(value_name = "DELTA")]
+    delta: PathBuf,
+    /// The file to write.
+    #[arg(value_name = "OUT")]
+    out: PathBuf,
+    /// Refuse a delta that needs more memory, as a device with so little does: such as 24K or 16M.
+    #[arg(long, value_name = "BYTES", value_parser = options::bytes)]
+    memory_limit: Option<u64>,
+    /// Replace OUT where it exists.
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What was made.
+#[derive(Debug, Serialize)]
+struct MakeReport {
+    file: PathBuf,
+    length: u64,
+    old_length: u64,
+    new_length: u64,
+    /// Bytes that a device needs to apply it.
+    memory: u64,
+    frames: usize,
+}
+
+/// What was applied.
+#[derive(Debug, Serialize)]
+struct ApplyReport {
+    file: PathBuf,
+    length: u64,
+}
+
+/// Runs a command on deltas.
+///
+/// # Errors
+/// [`CliError`]
+pub(super) fn run(command: DeltaCommand, io: &mut Io<'_>) -> Result<(), CliError> {
+    match command {
+        DeltaCommand::Make(args) => make(*args, io),
+        DeltaCommand::Apply(args) => apply(args, io),
+        DeltaCommand::Inspect(args) => inspect::run(&args, io),
+    }
+}
+
+fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
+    may_write(&args.out, args.force)?;
+    let settings = args.options.settings();
+    let (old, new) = (read(&args.old)?, read(&args.new)?);
+    let delta = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
+    // Nothing is written that the device's own code has not made the new file of.
+    let header = apply::apply(&old, &delta, u64::MAX, &mut io::sink()).map_err(|e| about(&args.out, e))?;
+    let mut scratch = scratch_for(&args.out)?;
+    write(&mut scratch, &args.out, &delta)?;
+    scratch.keep_as(&args.out)?;
+    let report = MakeReport {
+        file: args.out,
+        length: delta.len() as u64,
+        old_length: header.old.length,
+        new_length: header.new.length,
+        memory: perennial_device_core::delta::memory(&header),
+        frames: header.frames.len(),
+    };
+    io.report(args.output.json, &report)
+}
+
+fn made(old: &[u8], new: &[u8], settings: &make::Settings, io: &Io<'_>) -> Result<Vec<u8>, MakeError> {
+    let mut bar: Option<(bool, Progress)> = None;
+    // Ctrl-C ends the process: there is nothing to be cleaned up.
+    let never = AtomicBool::new(false);
+    make::make(old, new, settings, &never, &mut |stage| {
+        let coding = matches!(stage, Stage::Coding(_));
+        if bar.as_ref().is_none_or(|(was, _)| *was != coding) {
+            let name = if coding { "coding" } else { "matching" };
+            bar = Some((coding, Progress::new(io, name, new.len() as u64)));
+        }
+        match (&bar, stage) {
+            (Some((_, bar)), Stage::Matching(millionths)) => {
+                bar.at((u128::from(millionths) * new.len() as u128 / 1_000_000) as u64);
+            }
+            (Some((_, bar)), Stage::Coding(more)) => bar.more(more),
+            (None, _) => {}
+        }
+        true
+    })
+}
+
+fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
+    may_write(&args.out, args.force)?;
+    let (old, delta) = (read(&args.old)?, read(&args.delta)?);
+    let mut scratch = scratch_for(&args.out)?;
+    let limit = args.memory_limit.unwrap_or(u64::MAX);
+    let header: Header = {
+        let mut out = io::BufWriter::with_capacity(256 * 1024, &mut scratch);
+        let made = apply::apply(&old, &delta, limit, &mut out).and_then(|header| {
+            out.flush().map_err(ApplyError::Write)?;
+            Ok(header)
+        });
+        made.map_err(|e| about(if matches!(e, ApplyError::Write(_)) { &args.out } else { &args.delta }, e))?
+    };
+    scratch.keep_as(&args.out)?;
+    io.report(args.output.json, &ApplyReport { file: args.out, length: header.new.length })
+}
+
+/// An existing file is replaced by request only.
+fn may_write(path: &Path, force: bool) -> Result<(), CliError> {
+    if files::exists(path) && !force {
+        let what = FileError::Exists { path: path.into() }.to_string();
+        return Err(CliError::new(what, "choose another name, or replace it with --force"));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    files::read(path, IMAGE_LENGTH)
+}
+
+/// A file in the making beside the place that it will have.
+fn scratch_for(path: &Path) -> Result<Scratch, FileError> {
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Scratch::create_in(folder.unwrap_or(Path::new(".")))
+}
+
+fn write(scratch: &mut Scratch, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let written = scratch.write_all(bytes);
+    written.map_err(|source| FileError::Io { operation: "write", path: path.into(), source })
+}
+
+/// What went wrong with which file.
+fn about(path: &Path, error: impl Advise + 'static) -> CliError {
+    let advised = CliError::of(&error);
+    CliError::new(format!("{}: {}", path.display(), advised.what()), advised.hint())
+}
+
+impl Advise for MakeError {
+    fn advice(&self) -> String {
+        match self {
+            Self::Empty => "an empty file needs no delta".into(),
+            Self::Match(_) => "give more with --memory-limit, or make it on a larger machine".into(),
+            Self::Code(_) => {
+                "try --code none or --without references, and report this with both files".into()
+            }
+            Self::Stopped => "begin again".into(),
+        }
+    }
+}
+
+impl Advise for ApplyError {
+    fn advice(&self) -> String {
+        match self {
+            Self::OtherOld => {
+                "name the file that the delta was made from; delta inspect tells its digest".into()
+            }
+            Self::OtherNew => "the delta is damaged, or was made by a faulty tool: take another copy".into(),
+            Self::Length { got, expected } if got < expected => "it is cut short: fetch it again".into(),
+            Self::Length { .. } => "it was damaged or edited: take another copy".into(),
+            Self::Delta(error) => advice(error),
+            Self::Write(_) => "check the permissions and the free space of the folder".into(),
+        }
+    }
+}
+
+/// What to do about a delta that can't be applied.
+fn advice(error: &DeltaError) -> String {
+    match error {
+        DeltaError::Container(ContainerError::NotADelta) => "name a file that delta make wrote".into(),
+        DeltaError::Container(ContainerError::Layout(_) | ContainerError::Profile(_)) => {
+            "a later version made it: use that one".into()
+        }
+        DeltaError::Memory { .. } => {
+            "allow more with --memory-limit, or make it anew with --profile mcu".into()
+        }
+        DeltaError::Old(_) | DeltaError::Output(_) => "check the file and its folder".into(),
+        _ => "it was damaged or edited: take another copy".into(),
+    }
+}
+
+impl fmt::Display for MakeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, length, new_length, memory, frames, .. } = self;
+        let share = percent(*length, *new_length);
+        writeln!(f, "Made {}: {} bytes, {share} of the new file.", file.display(), grouped(*length))?;
+        let frames =
+            if *frames == 1 { "1 frame".into() } else { format!("{} frames", grouped(*frames as u64)) };
+        writeln!(f, "  {frames}; a device needs {} bytes of memory to apply it", grouped(*memory))?;
+        writeln!(f, "  proved: the device's own code made the new file of it")?;
+        writeln!(f, "Next: perennial-signer delta inspect {}", shell_word(&file.display().to_string()))
+    }
+}
+
+impl fmt::Display for ApplyReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, length } = self;
+        writeln!(
+            f,
+            "Made {} with the device's own code: {} bytes, as the delta says.",
+            file.display(),
+            grouped(*length)
+        )
+    }
+}

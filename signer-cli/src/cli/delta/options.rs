@@ -1,0 +1,164 @@
+//! How a delta is to be made, as options of a command.
+
+use std::num::NonZero;
+use std::thread;
+
+use clap::{Args, ValueEnum};
+use perennial_device_core::delta::refs::SectionKind;
+use perennial_schemas::delta::Profile;
+
+use crate::delta::detect::Hint;
+use crate::delta::make::Settings;
+use crate::delta::matching;
+
+/// Shared by every command that makes deltas.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct MakeOptions {
+    /// What kind of device applies it.
+    #[arg(long, value_enum, default_value_t)]
+    profile: ProfileName,
+    /// The machine code in the files: auto, none, or what a raw firmware holds and the address that it runs at, such as
+    /// thumb@0x08000000 (also arm, aarch64, riscv32, riscv64, x86-64).
+    #[arg(long, value_name = "CODE", default_value = "auto", value_parser = code)]
+    code: Hint,
+    /// Threads, 0 for one a core.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
+    /// The most memory that matching may take beside the files themselves, such as 512M or 4G: with less, large files are
+    /// matched block by block first.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1G")]
+    memory_limit: u64,
+    /// Leave a transform out, to see what it gains. May be repeated.
+    #[arg(long, value_name = "TRANSFORM", value_enum, value_delimiter = ',')]
+    without: Vec<Transform>,
+}
+
+/// What kind of device applies it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum ProfileName {
+    /// One with an operating system: some MiB of memory.
+    #[default]
+    Linux,
+    /// A microcontroller: some KiB of memory, the old image read in place.
+    Mcu,
+}
+
+/// What can be left out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Transform {
+    /// The prediction of references in machine code and its tables.
+    References,
+    /// Matching with the references masked out.
+    Masks,
+}
+
+impl MakeOptions {
+    /// The same for whoever makes deltas.
+    pub(in crate::cli) fn settings(&self) -> Settings {
+        let with = |transform| !self.without.contains(&transform);
+        Settings {
+            profile: match self.profile {
+                ProfileName::Linux => Profile::Linux,
+                ProfileName::Mcu => Profile::Mcu,
+            },
+            code: self.code,
+            references: with(Transform::References),
+            masks: with(Transform::Masks),
+            matching: matching::Options {
+                jobs: match self.jobs {
+                    0 => thread::available_parallelism().map_or(1, NonZero::get),
+                    jobs => jobs,
+                },
+                memory_limit: self.memory_limit,
+                ..matching::Options::default()
+            },
+        }
+    }
+}
+
+/// `512M`, `4G`, or plain bytes
+pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
+    let form = || format!("{text:?} is no size: write bytes, or a number with K, M or G, such as 512M");
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].trim_end_matches('B').trim_end_matches('i') {
+        "" => 0,
+        "k" | "K" => 10,
+        "M" => 20,
+        "G" => 30,
+        _ => return Err(form()),
+    };
+    let number: u64 = digits.parse().map_err(|_| form())?;
+    number.checked_mul(1 << shift).ok_or_else(form)
+}
+
+/// `auto`, `none`, `thumb@0x08000000`
+fn code(text: &str) -> Result<Hint, String> {
+    let form = || {
+        format!(
+            "{text:?} is no kind of code: write auto, none, or thumb, arm, aarch64, riscv32, riscv64 or x86-64 with @ and the \
+             address that the image runs at, such as thumb@0x08000000"
+        )
+    };
+    match text {
+        "auto" => return Ok(Hint::Auto),
+        "none" => return Ok(Hint::None),
+        _ => {}
+    }
+    let (kind, address) = text.split_once('@').ok_or_else(form)?;
+    let kind = match kind {
+        "thumb" => SectionKind::Thumb,
+        "arm" => SectionKind::Arm,
+        "aarch64" => SectionKind::Aarch64,
+        "riscv32" => SectionKind::Riscv32,
+        "riscv64" => SectionKind::Riscv64,
+        "x86-64" => SectionKind::X86_64,
+        _ => return Err(form()),
+    };
+    let address = match address.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => address.parse(),
+    };
+    Ok(Hint::Raw { kind, address: address.map_err(|_| form())? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_memory() {
+        let table = [
+            ("0", Some(0)),
+            ("1000", Some(1000)),
+            ("64K", Some(65_536)),
+            ("512M", Some(512 << 20)),
+            ("2GiB", Some(2 << 30)),
+            ("1X", None),
+            ("M", None),
+            ("", None),
+            ("99999999999G", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(bytes(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn kinds_of_code() {
+        let raw = |kind, address| Some(Hint::Raw { kind, address });
+        let table = [
+            ("auto", Some(Hint::Auto)),
+            ("none", Some(Hint::None)),
+            ("thumb@0x08000000", raw(SectionKind::Thumb, 0x0800_0000)),
+            ("riscv64@64", raw(SectionKind::Riscv64, 64)),
+            ("thumb", None),
+            ("thumb@", None),
+            ("thumb@0xfg", None),
+            ("z80@0", None),
+            ("", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(code(text).ok(), expected, "{text}");
+        }
+    }
+}

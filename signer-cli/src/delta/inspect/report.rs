@@ -1,0 +1,117 @@
+//! An inspection in words, and as a picture.
+
+use std::fmt;
+
+use super::picture::{Along, Bar, Group, Picture, percent};
+use super::{Image, Inspection, SectionShare, Share};
+use crate::plain::grouped;
+
+/// Rows of frames, kinds or sections that people are shown; JSON has all.
+const ROWS: usize = 16;
+
+impl fmt::Display for Inspection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let maps = self.frames.iter().filter(|frame| frame.kind == "map").count();
+        writeln!(
+            f,
+            "Delta for {}: {} bytes, {} of the new image.",
+            self.profile,
+            grouped(self.length),
+            self.share()
+        )?;
+        writeln!(f, "  from    {}", self.old)?;
+        writeln!(f, "  to      {}", self.new)?;
+        writeln!(f, "  memory  {} bytes to apply it", grouped(self.memory))?;
+        writeln!(f, "  frames  {maps} of maps, {} of data", self.frames.len() - maps)?;
+        writeln!(f, "The new image in {} steps:", grouped(self.made_of.steps))?;
+        for (name, bytes) in self.made() {
+            writeln!(f, "  {:>13}  {:>7}  {name}", grouped(bytes), percent(bytes, self.new.length))?;
+        }
+        writeln!(f, "The delta's bytes by what they tell:")?;
+        for Share { name, bytes, count } in self.kinds.iter().take(ROWS) {
+            let times = count.map(|count| format!(" ({} times)", grouped(count))).unwrap_or_default();
+            writeln!(f, "  {:>13}  {:>7}  {name}{times}", grouped(*bytes), percent(*bytes, self.length))?;
+        }
+        more(f, self.kinds.len())?;
+        if self.along.is_empty() {
+            writeln!(
+                f,
+                "With --old FILE, the file that it was made from, the data frames are looked into as well."
+            )?;
+        }
+        if !self.sections.is_empty() {
+            writeln!(f, "The delta's bytes by section of the new image, maps and header aside:")?;
+        }
+        for SectionShare { name, length, bytes, .. } in self.sections.iter().take(ROWS) {
+            let of = percent(*bytes, self.length);
+            writeln!(f, "  {:>13}  {of:>7}  {name} ({} bytes)", grouped(*bytes), grouped(*length))?;
+        }
+        more(f, self.sections.len())
+    }
+}
+
+impl fmt::Display for Image {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, SHA-256 {}…", grouped(self.length), self.sha256_begins)
+    }
+}
+
+impl Inspection {
+    /// As a picture; `name` is what the delta is called.
+    pub fn picture(&self, name: &str) -> Picture {
+        let by_kind = self.kinds.iter().take(ROWS).map(|share| Bar {
+            name: share.name.clone(),
+            bytes: share.bytes,
+            note: share.count.map(|count| format!("{} times", grouped(count))).unwrap_or_default(),
+        });
+        let by_section = self.sections.iter().take(ROWS).map(|share| Bar {
+            name: share.name.clone(),
+            bytes: share.bytes,
+            note: format!("of {}", grouped(share.length)),
+        });
+        let made = self.made();
+        let made = made.map(|(name, bytes)| format!("{name} {}", percent(bytes, self.new.length)));
+        let mut groups = vec![Group { heading: "By what the bytes tell", bars: by_kind.collect() }];
+        if !self.sections.is_empty() {
+            groups.push(Group {
+                heading: "By section of the new image, maps and header aside",
+                bars: by_section.collect(),
+            });
+        }
+        Picture {
+            title: format!("{name}: {} bytes", grouped(self.length)),
+            lines: vec![
+                format!(
+                    "Profile {}, {} of the new image's {} bytes; {} bytes of memory to apply",
+                    self.profile,
+                    self.share(),
+                    grouped(self.new.length),
+                    grouped(self.memory)
+                ),
+                format!("The new image: {}", made.join(", ")),
+            ],
+            whole: self.length,
+            groups,
+            along: (!self.along.is_empty())
+                .then(|| Along { length: self.new.length, slices: self.along.clone() }),
+        }
+    }
+
+    fn share(&self) -> String {
+        percent(self.length, self.new.length)
+    }
+
+    fn made(&self) -> [(&'static str, u64); 4] {
+        let made = &self.made_of;
+        [
+            ("copied", made.copied),
+            ("copied and corrected", made.patched),
+            ("inserted", made.inserted),
+            ("filled", made.filled),
+        ]
+    }
+}
+
+fn more(f: &mut fmt::Formatter<'_>, rows: usize) -> fmt::Result {
+    if rows > ROWS { writeln!(f, "  … and {} more, with --json", rows - ROWS) } else { Ok(()) }
+}

@@ -1,0 +1,114 @@
+//! `delta make`, `apply`, `inspect`: what people read, and that nothing is left behind.
+
+use crate::signer::desk::Desk;
+use crate::signer::transcripts::{golden, transcript};
+
+/// Two versions of something like an image: text, a table of words, zeros.
+fn with_images() -> Desk {
+    let desk = Desk::new();
+    let line =
+        |i: u32| format!("line {i} of the program, which says {}\n", i.wrapping_mul(2_654_435_761) % 1000);
+    let old: String = (0..400).map(line).collect();
+    let new = old.replace("line 77 ", "line seventy-seven ").replacen("line 300", "a fix\nline 300", 1);
+    std::fs::write(desk.path("old.img"), [old.as_bytes(), &[0; 3000]].concat()).unwrap();
+    std::fs::write(desk.path("new.img"), [new.as_bytes(), &[0; 3000]].concat()).unwrap();
+    desk.write("empty.img", "");
+    desk
+}
+
+/// Sizes change whenever the coding gets better: they stand as `#`, and what aligned them as one space.
+fn told(desk: &Desk, commands: &[&str]) -> String {
+    let folder = desk.path("");
+    let text = transcript(desk, commands).replace(folder.to_str().unwrap(), "DESK/");
+    let sized = |word: &str| match word.trim_matches(|c: char| c.is_ascii_digit() || ",.".contains(c)) {
+        "" if word.starts_with(|c: char| c.is_ascii_digit()) => "#".to_owned(),
+        _ => word.to_owned(),
+    };
+    let line = |line: &str| {
+        let indent = if line.starts_with(' ') { "  " } else { "" };
+        indent.to_owned() + &line.split_whitespace().map(sized).collect::<Vec<_>>().join(" ") + "\n"
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn from_old_to_new() {
+    let desk = with_images();
+    let out = desk.path("").display().to_string();
+    let lines = [
+        format!("delta make old.img new.img {out}fix.delta"),
+        format!("delta apply old.img {out}fix.delta {out}again.img"),
+        format!("delta inspect {out}fix.delta"),
+        format!("delta inspect {out}fix.delta --old old.img --svg {out}fix.svg"),
+    ];
+    let text = told(&desk, &lines.each_ref().map(String::as_str));
+    golden("delta.txt", &text);
+    assert_eq!(std::fs::read(desk.path("again.img")).unwrap(), std::fs::read(desk.path("new.img")).unwrap());
+    let svg = std::fs::read_to_string(desk.path("fix.svg")).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.contains("fix.delta") && svg.ends_with("</svg>\n"));
+    let json: serde_json::Value =
+        serde_json::from_str(&desk.ok(&format!("delta inspect {out}fix.delta --old old.img --json")))
+            .unwrap();
+    let told: u64 =
+        json["kinds"].as_array().unwrap().iter().map(|kind| kind["bytes"].as_u64().unwrap()).sum();
+    let length = json["length"].as_u64().unwrap();
+    assert!(told.abs_diff(length) <= 16, "{told} of {length} bytes are accounted for");
+    let along: u64 = json["along"].as_array().unwrap().iter().map(|slice| slice.as_u64().unwrap()).sum();
+    assert!(along <= length, "{along}");
+}
+
+#[test]
+fn errors() {
+    let desk = with_images();
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.img new.img {out}fix.delta"));
+    let delta = std::fs::read(desk.path("fix.delta")).unwrap();
+    let put = |name: &str, bytes: &[u8]| std::fs::write(desk.path(name), bytes).unwrap();
+    let changed = |at: usize, byte: u8| {
+        let mut bytes = delta.clone();
+        bytes[at] = byte;
+        bytes
+    };
+    put("cut.delta", &delta[..delta.len() - 1]);
+    put("longer.delta", &[&delta[..], b"x"].concat());
+    put("newer.delta", &changed(8, 2));
+    put("odd.delta", &changed(9, 9));
+    put("damaged.delta", &changed(delta.len() - 10, delta[delta.len() - 10] ^ 0x40));
+    let lines: Vec<String> = [
+        "delta make old.img new.img FOLDERfix.delta",
+        "delta make old.img empty.img FOLDERother.delta",
+        "delta make old.img nothing.img FOLDERother.delta",
+        "delta make old.img new.img FOLDERother.delta --code z80@0",
+        "delta make old.img new.img FOLDERother.delta --memory-limit much",
+        "delta make old.img new.img FOLDERother.delta --without magic",
+        "delta make old.img new.img FOLDERother.delta --profile toaster",
+        "delta apply new.img fix.delta FOLDERother.img",
+        "delta apply old.img new.img FOLDERother.img",
+        "delta apply old.img cut.delta FOLDERother.img",
+        "delta apply old.img longer.delta FOLDERother.img",
+        "delta apply old.img newer.delta FOLDERother.img",
+        "delta apply old.img odd.delta FOLDERother.img",
+        "delta apply old.img damaged.delta FOLDERother.img",
+        "delta apply old.img fix.delta FOLDERother.img --memory-limit 64K",
+        "delta apply old.img fix.delta FOLDERnew.img",
+        "delta inspect new.img",
+        "delta inspect fix.delta --old new.img",
+    ]
+    .map(|line| line.replace("FOLDER", &out))
+    .into();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let before = names(&desk);
+    for line in &lines {
+        desk.refused(line);
+    }
+    assert_eq!(before, names(&desk), "nothing is left behind");
+    golden("delta-errors.txt", &told(&desk, &lines));
+    desk.ok(&format!("delta make old.img new.img {out}fix.delta --force --profile mcu"));
+}
+
+fn names(desk: &Desk) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(desk.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    names
+}
