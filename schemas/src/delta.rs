@@ -140,7 +140,9 @@ pub enum ContainerError {
     #[error("a delta for images of impossible lengths (5)")]
     Lengths = 5,
     /// 6: operations, sections or segments past their limits.
-    #[error("a delta with more than {OPERATIONS} operations, or {SECTIONS} sections or segments, in a map (6)")]
+    #[error(
+        "a delta with more than {OPERATIONS} operations, or {SECTIONS} sections or segments, in a map (6)"
+    )]
     Maps = 6,
     /// 7: no frame, too many, or a directory past its limit.
     #[error("a delta with no frame, or more than {FRAMES}, or a directory past {DIRECTORY_LENGTH} bytes (7)")]
@@ -247,7 +249,16 @@ impl Header {
         let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
-        bytes.extend([LAYOUT, self.profile as u8, block_bits, context_bits, learned_bits, history_bits, 0, 0]);
+        bytes.extend([
+            LAYOUT,
+            self.profile as u8,
+            block_bits,
+            context_bits,
+            learned_bits,
+            history_bits,
+            0,
+            0,
+        ]);
         bytes.extend(self.old.length.to_le_bytes());
         bytes.extend(self.new.length.to_le_bytes());
         bytes.extend(self.old.digest);

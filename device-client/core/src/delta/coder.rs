@@ -114,7 +114,7 @@ impl<I: Input> Decoder<I> {
 #[inline]
 pub fn split(low: u64, high: u64, one: u32) -> u64 {
     let (range, one) = (high - low, u64::from(one));
-    low + (range >> 16) * one + ((range & 0xffff) * one >> 16)
+    low + (range >> 16) * one + (((range & 0xffff) * one) >> 16)
 }
 
 impl<I: Input> Coder for Decoder<I> {

@@ -81,7 +81,8 @@ impl Moved {
     /// How far a page moved, and how far to trust it, 0 to 3.
     pub fn get(&self, page: u64) -> Option<(u64, usize)> {
         let entry = self.entries[self.slot(page)];
-        (entry.trust > 0 && entry.page == page).then_some((entry.shift, (entry.trust.saturating_sub(1) as usize).min(3)))
+        (entry.trust > 0 && entry.page == page)
+            .then_some((entry.shift, (entry.trust.saturating_sub(1) as usize).min(3)))
     }
 
     /// A place of `page` moved by `shift`.

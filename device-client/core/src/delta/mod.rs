@@ -221,7 +221,8 @@ impl Delta {
 /// The memory that a delta takes to be applied, in bytes: everything that [`Delta::new`] and a unit's spaces take, without
 /// the frame that is being read.
 pub fn memory(header: &Header) -> u64 {
-    let Sizes { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments } = header.sizes;
+    let Sizes { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments } =
+        header.sizes;
     let block = 1_u64 << block_bits;
     let history = if history_bits == 0 { 0 } else { 2 << history_bits };
     let tables = (32 << context_bits) + (72 << learned_bits) + history;

@@ -149,7 +149,9 @@ impl Pieces {
         let left = (step.length - inside).min(self.end - self.new);
         match step.action {
             Action::End => Ok(None),
-            Action::Fill(byte) => self.plain(Making::Fill(byte), 0, left.min(self.block as u64), old, 0).map(Some),
+            Action::Fill(byte) => {
+                self.plain(Making::Fill(byte), 0, left.min(self.block as u64), old, 0).map(Some)
+            }
             Action::Copy(from) => {
                 let length = left.min(self.block as u64);
                 self.plain(Making::Copy, from + inside, length, old, old_length).map(Some)

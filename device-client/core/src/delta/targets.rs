@@ -164,7 +164,9 @@ impl Targets {
             for guess in &guesses.list[..guesses.count] {
                 self.sure[guess.cell].learn(guess.bytes == bytes, 255);
             }
-            if let Some(target) = site.field.read(&bytes[..width], site.place).filter(|_| site.field.is_whole()) {
+            if let Some(target) =
+                site.field.read(&bytes[..width], site.place).filter(|_| site.field.is_whole())
+            {
                 self.learn(site.target, target, mapped.0, number);
             }
         } else {

@@ -229,7 +229,8 @@ fn code_segment<C: Coder>(
     let new_length = near(known.new_length, old_length, CHANGE)?;
     let shift = old_address.wrapping_sub(old);
     let new_address = near(known.new_address, new.wrapping_add(shift), CHANGE)?;
-    let new_memory = near(known.new_memory, new_length.wrapping_add(old_memory.wrapping_sub(old_length)), CHANGE)?;
+    let new_memory =
+        near(known.new_memory, new_length.wrapping_add(old_memory.wrapping_sub(old_length)), CHANGE)?;
     let code = numbers.code(coder, u64::from(known.code), KIND)? == 1;
     Ok(Segment { old, old_length, old_address, old_memory, new, new_length, new_address, new_memory, code })
 }
@@ -276,7 +277,8 @@ impl Steps {
         };
         let cells = &mut self.kinds[self.last * 2 + usize::from(insert == 0)];
         let high = cells[1].code(coder, kind & 2 == 2)?;
-        let kind = usize::from(high) << 1 | usize::from(cells[2 + usize::from(high)].code(coder, kind & 1 == 1)?);
+        let kind =
+            usize::from(high) << 1 | usize::from(cells[2 + usize::from(high)].code(coder, kind & 1 == 1)?);
         let action = match kind {
             0 => Action::End,
             3 => match known.action {
@@ -308,7 +310,13 @@ impl Steps {
     }
 
     /// Where a copy comes from: on a diagonal used of late, or so far from where the last copy ended.
-    fn source<C: Coder>(&mut self, coder: &mut C, known: u64, joined: bool, new: u64) -> Result<u64, DeltaError> {
+    fn source<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        known: u64,
+        joined: bool,
+        new: u64,
+    ) -> Result<u64, DeltaError> {
         let diagonal = |old: u64| new.wrapping_sub(old);
         let context = usize::from(joined) + usize::from(self.last != 0);
         let place = self.diagonals.iter().position(|d| *d == diagonal(known)).unwrap_or(RECENT);
@@ -322,7 +330,8 @@ impl Steps {
         let old = match self.diagonals.get(found) {
             Some(d) => new.wrapping_sub(*d),
             None => {
-                let far = self.numbers.signed(coder, known.wrapping_sub(self.old) as i64, 5 + self.along.min(1))?;
+                let far =
+                    self.numbers.signed(coder, known.wrapping_sub(self.old) as i64, 5 + self.along.min(1))?;
                 self.old.wrapping_add(far as u64)
             }
         };

@@ -6,6 +6,7 @@
 use perennial_schemas::delta::Sizes;
 
 use super::coder::{Coder, Subject};
+use super::history::History;
 use super::model::bytes::{Bytes, CONTEXTS, Context, Expected, hashed};
 use super::model::number::Number;
 use super::pieces::{Making, Piece, Pieces};
@@ -13,7 +14,6 @@ use super::refs::{Field, Reference};
 use super::space::Space;
 use super::targets::{self, Outcome, Site, Targets, mapped};
 use super::unit::Unit;
-use super::history::History;
 use super::{DeltaError, OldImage};
 
 /// What an encoder knows and a decoder does not.
@@ -161,11 +161,17 @@ impl Models {
 
     /// The new image has gone on by these bytes.
     fn follow(&mut self, made: &[u8]) {
-        self.last = made[made.len().saturating_sub(8)..].iter().fold(self.last, |last, b| last << 8 | u64::from(*b));
+        self.last =
+            made[made.len().saturating_sub(8)..].iter().fold(self.last, |last, b| last << 8 | u64::from(*b));
     }
 
     /// Inserted bytes: by those before them, by what was sent before, by what stands in the old image there.
-    fn insert<C: Coder>(&mut self, coder: &mut C, piece: &Piece<'_>, made: &mut [u8]) -> Result<(), DeltaError> {
+    fn insert<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        piece: &Piece<'_>,
+        made: &mut [u8],
+    ) -> Result<(), DeltaError> {
         let mut last = self.last;
         for (i, byte) in made.iter_mut().enumerate() {
             let old = piece.bytes.get(i).copied();
@@ -180,10 +186,7 @@ impl Models {
                 hashed(6, order(6)),
                 hashed(7, u64::from(old.unwrap_or(0)) << 16 | order(1)),
             ];
-            let expected = [
-                self.history.expected(),
-                old.map(|byte| Expected { byte, trust: self.along }),
-            ];
+            let expected = [self.history.expected(), old.map(|byte| Expected { byte, trust: self.along })];
             coder.about(Subject::Inserted);
             *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, count: CONTEXTS, expected })?;
             self.history.push(*byte);
@@ -285,7 +288,7 @@ impl Models {
         let (old64, kind) = (u64::from(old), piece.kind as u64);
         let place = piece.new.wrapping_add(at as u64) & 3;
         let next = u64::from(piece.bytes.get(at + 1).copied().unwrap_or(0));
-        let joined = u64::from(self.runs_before[0].min(3));
+        let joined = self.runs_before[0].min(3);
         let hashes = [
             hashed(11, kind << 8 | old64),
             hashed(12, kind << 24 | order(1) << 8 | old64),

@@ -25,7 +25,8 @@ fn hash(block: &[u8]) -> u64 {
     let whole = fours.iter().fold(0_u64, |hash, four| {
         let [a, b, c, d] = four.map(u64::from);
         let inner = a.wrapping_mul(POWERS[2]).wrapping_add(b.wrapping_mul(POWERS[1]));
-        hash.wrapping_mul(POWERS[3]).wrapping_add(inner.wrapping_add(c.wrapping_mul(POWERS[0])).wrapping_add(d))
+        hash.wrapping_mul(POWERS[3])
+            .wrapping_add(inner.wrapping_add(c.wrapping_mul(POWERS[0])).wrapping_add(d))
     });
     rest.iter().fold(whole, |hash, byte| roll_in(hash, *byte))
 }
@@ -233,7 +234,7 @@ mod tests {
             length: BLOCK as u64 + 10,
             byte: 0xff
         }));
-        assert_eq!(pieces.len(), 3);
+        assert_eq!(pieces.len(), 2, "what is left is less than a block");
     }
 
     #[test]

@@ -251,11 +251,9 @@ impl Ways {
             match kind {
                 _ if length == 0 => {}
                 Kind::Insert => {}
-                Kind::Copy => pieces.push(Piece::Copy(Match {
-                    old: new.wrapping_add_signed(*shift),
-                    new,
-                    length,
-                })),
+                Kind::Copy => {
+                    pieces.push(Piece::Copy(Match { old: new.wrapping_add_signed(*shift), new, length }))
+                }
                 Kind::Fill(byte) => pieces.push(Piece::Fill { new, length, byte: *byte }),
             }
             (node, end) = (*parent, *start);
@@ -279,9 +277,9 @@ mod tests {
     fn a_copy_that_saves_too_little_is_left_out() {
         let old = noise(1_000, 1);
         let mut new = old.clone();
-        new[500..506].copy_from_slice(&old[800..806]);
+        new[500..504].copy_from_slice(&old[800..804]);
         let whole = Candidate { from: 0, to: 1_000, shift: 0 };
-        let small = Candidate { from: 500, to: 506, shift: 300 };
+        let small = Candidate { from: 500, to: 504, shift: 300 };
         assert_eq!(
             choose(&old, &new, &[whole, small]),
             [Piece::Copy(Match { old: 0, new: 0, length: 1_000 })]

@@ -2,7 +2,7 @@
 //!
 //! A plain binary search through a suffix array misses the cache at each of its steps, two times. Here one line of
 //! the table says where the suffixes with the same first bytes begin, and in most cases there is but one of them.
-//! The table: suffixes in order, each group of equal keys (the first [`Key`] bytes) entered once, in buckets of one
+//! The table: suffixes in order, each group of equal keys (the first few bytes) entered once, in buckets of one
 //! cache line (Fan, Andersen, Kaminsky: MemC3, 2013, for the idea of marks in the line). A full bucket runs over into
 //! the next one.
 
@@ -78,7 +78,8 @@ impl<'t> Index<'t> {
                 .map_err(|source| IndexError { length: bytes.len(), source })?
                 .into_vec()
         };
-        let mut index = Self { text, sorted, buckets: Vec::new(), key: u64::MAX >> (64 - 8 * key.clamp(4, 8)) };
+        let mut index =
+            Self { text, sorted, buckets: Vec::new(), key: u64::MAX >> (64 - 8 * key.clamp(4, 8)) };
         index.fill();
         Ok(index)
     }

@@ -86,10 +86,7 @@ mod tests {
         ];
         let found = stretches(&pieces, 80);
         let expected = [(0..10, 0, 5), (30..40, 5, 7), (50..60, 5, 7), (70..80, 7, 7)];
-        assert_eq!(
-            found,
-            expected.map(|(range, before, after)| Stretch { range, before, after })
-        );
+        assert_eq!(found, expected.map(|(range, before, after)| Stretch { range, before, after }));
         assert_eq!(stretches(&[], 0), []);
     }
 

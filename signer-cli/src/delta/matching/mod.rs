@@ -6,12 +6,12 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`blocks`] | of images that are too large to be sorted: exact copies of whole blocks first |
-//! | [`left`], [`text`] | what is left, and what of it is sorted |
-//! | [`index`] | the longest match of some bytes, by a suffix array |
-//! | [`seeds`] | exact matches, where the copy before does not go on |
-//! | [`grow`] | how far they may reach when single bytes differ |
-//! | [`choose`], [`costs`] | the cheapest way through all of them |
+//! | `blocks` | of images that are too large to be sorted: exact copies of whole blocks first |
+//! | `left`, `text` | what is left, and what of it is sorted |
+//! | `index` | the longest match of some bytes, by a suffix array |
+//! | `seeds` | exact matches, where the copy before does not go on |
+//! | `grow` | how far they may reach when single bytes differ |
+//! | `choose`, `costs` | the cheapest way through all of them |
 //!
 //! The same images and options give the same pieces, whatever the number of jobs.
 
@@ -141,7 +141,11 @@ pub enum MatchError {
 ///
 /// # Errors
 /// As [`pieces`].
-pub fn matches(images: Images<'_>, options: &Options, watch: &mut Watch<'_>) -> Result<Vec<Match>, MatchError> {
+pub fn matches(
+    images: Images<'_>,
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Match>, MatchError> {
     let pieces = pieces(images, options, watch)?;
     let copies = pieces.into_iter().filter_map(|piece| match piece {
         Piece::Copy(copied) => Some(copied),

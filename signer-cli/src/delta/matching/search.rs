@@ -33,7 +33,11 @@ const LEAST_TEXT: usize = 1 << 20;
 ///
 /// # Errors
 /// [`MatchError::Stopped`] after the watch said so; otherwise masks that are not of these images, or too little memory.
-pub fn pieces(images: Images<'_>, options: &Options, watch: &mut Watch<'_>) -> Result<Vec<Piece>, MatchError> {
+pub fn pieces(
+    images: Images<'_>,
+    options: &Options,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Piece>, MatchError> {
     let limit = text_limit(options)?;
     let (old, new) = searched(&images)?;
     watch.at(0)?;
@@ -137,10 +141,7 @@ fn seeds(
         watch.at(watch.done() + INDEX / count)?;
         let search = Search { old, new, index: &index, least: options.least };
         let found = spread(&tasks, options.jobs, watch, SEEDS / count, |tasks| {
-            tasks
-                .iter()
-                .flat_map(|task| search.seeds(task.range.clone(), task.before))
-                .collect::<Vec<_>>()
+            tasks.iter().flat_map(|task| search.seeds(task.range.clone(), task.before)).collect::<Vec<_>>()
         })?;
         all.extend(found.into_iter().flatten());
     }

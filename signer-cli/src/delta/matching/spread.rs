@@ -28,7 +28,13 @@ pub(super) fn spread<T: Sync, R: Send>(
     };
     let outcome = std::thread::scope(|scope| {
         for _ in 1..jobs.min(tasks.len()) {
-            scope.spawn(|| while !stop.load(Ordering::Relaxed) && one().is_some() {});
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    if one().is_none() {
+                        break;
+                    }
+                }
+            });
         }
         let begun = watch.done();
         while let Some(number) = one() {

@@ -112,7 +112,7 @@ impl Bytes {
                     let logit = stretch(self.expected[at].one() >> 4);
                     self.mixer.add(if *bit { logit } else { -logit });
                     agreed |= 1 << which;
-                }  else {
+                } else {
                     self.mixer.add(0);
                 }
             }
@@ -175,6 +175,7 @@ pub fn mixed(mut hash: u32) -> u32 {
 /// One hash of a context: its number, and up to seven bytes.
 #[inline]
 pub fn hashed(number: u32, bytes: u64) -> u32 {
-    let word = bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(number).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    let word =
+        bytes.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ u64::from(number).wrapping_mul(0xD6E8_FEB8_6659_FD93);
     (word >> 32) as u32 ^ word as u32
 }

@@ -5,9 +5,9 @@ use crate::delta::coder::Coder;
 
 /// Probabilities of [`squash`] at every half of a natural logit from -12 to 12, of 65,536.
 const SQUASHED: [u16; 49] = [
-    1, 1, 1, 2, 3, 5, 8, 13, 22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625, 24743,
-    32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438, 65476, 65500,
-    65514, 65523, 65528, 65531, 65533, 65534, 65535, 65535, 65535,
+    1, 1, 1, 2, 3, 5, 8, 13, 22, 36, 60, 98, 162, 267, 439, 720, 1179, 1921, 3108, 4971, 7812, 11955, 17625,
+    24743, 32768, 40793, 47911, 53581, 57724, 60565, 62428, 63615, 64357, 64816, 65097, 65269, 65374, 65438,
+    65476, 65500, 65514, 65523, 65528, 65531, 65533, 65534, 65535, 65535, 65535,
 ];
 
 /// The greatest logit, in 1/256: a probability of 6 in a million.
@@ -79,7 +79,7 @@ impl Cell {
         let (p, n) = (i64::from(self.0 >> 10), self.0 & 1023);
         let goal = if bit { (1 << 22) - 1 } else { 0 };
         let rate = i64::from(RATES[n.min(255) as usize]);
-        let p = p + ((goal - p) * rate >> 16);
+        let p = p + (((goal - p) * rate) >> 16);
         self.0 = (p as u32) << 10 | (n + 1).min(limit);
     }
 
@@ -102,8 +102,8 @@ pub mod small {
 
     /// 65,536 / n for the counts 0 to 15.
     static RATES: [i32; 16] = [
-        43_690, 26_214, 18_724, 14_563, 11_915, 10_082, 8_738, 7_710, 6_898, 6_241, 5_698, 5_242, 4_681, 4_096, 3_640,
-        3_276,
+        43_690, 26_214, 18_724, 14_563, 11_915, 10_082, 8_738, 7_710, 6_898, 6_241, 5_698, 5_242, 4_681,
+        4_096, 3_640, 3_276,
     ];
 
     /// Of 4,096.
@@ -125,7 +125,7 @@ pub mod small {
         let goal = if bit { 4095 } else { 0 };
         let step = (goal - p) * RATES[n as usize];
         // Rounded away from where it stands, or the last steps would never be made.
-        let p = p + (step + if bit { 0xffff } else { 0 } >> 16);
+        let p = p + ((step + if bit { 0xffff } else { 0 }) >> 16);
         (p as u16) << 4 | (n + 1).min(15)
     }
 }
