@@ -7,9 +7,9 @@ use perennial_device_core::delta::DeltaError;
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::delta::{Header, ImageId, OPERATIONS, Profile, Sizes};
 
+use super::detect::marks::{Marks, marked};
 use super::detect::{self, Described, Hint};
 use super::encode::{Frames, encode};
-use super::mask::masked;
 use super::matching::{self, Images, MatchError, Watch};
 use super::plan;
 use crate::crypto::Ring;
@@ -76,7 +76,7 @@ pub fn make(
         if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
     let mut best: Option<(Sizes, Frames)> = None;
     for way in ways(settings, &described, new.len()) {
-        let masks = way.then(|| masked(old, new, &described, &settings.code));
+        let masks = way.map(|marks| masked(old, new, &described, settings.code, marks));
         let masked = masks.as_ref().map(|(old, new)| (&old[..], &new[..]));
         let mut told = |done| match progress(Stage::Matching(done)) {
             true => ControlFlow::Continue(()),
@@ -101,17 +101,24 @@ pub fn make(
     Ok(bytes)
 }
 
-/// Masked or not: both for small images, where it costs little to see which is better.
-fn ways(settings: &Settings, described: &Described, length: usize) -> Vec<bool> {
+/// What images are matched by: one way where that takes long, several where it costs little to see which is better.
+fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [Option<Marks>] {
     match settings.masks && !described.sections.is_empty() {
-        false => vec![false],
-        true if length <= SMALL => vec![false, true],
-        true => vec![true],
+        false => &[None],
+        true if length <= SMALL => &[Some(Marks::All), Some(Marks::Tables), None],
+        true => &[Some(Marks::All)],
     }
 }
 
 /// Up to here every way is tried.
-const SMALL: usize = 8 << 20;
+const SMALL: usize = 2 << 20;
+
+/// Both images with their references marked. The new one is described the other way around: it is read as if it were the
+/// old one.
+fn masked(old: &[u8], new: &[u8], described: &Described, code: Hint, marks: Marks) -> (Vec<u8>, Vec<u8>) {
+    let turned = detect::describe(new, old, &code);
+    (marked(old, described, marks), marked(new, &turned, marks))
+}
 
 /// An image by length and digest.
 pub fn identity(image: &[u8]) -> ImageId {

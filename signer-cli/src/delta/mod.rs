@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | [`detect`] | what code an image holds, and at which addresses |
 //! | [`matching`] | which bytes of the new image stand in the old one |
-//! | [`mask`] | what code looks like without its references |
 //! | [`plan`] | which steps make the new image |
 //! | [`encode`], [`coder`] | where frames end |
 //! | [`make`] | which of several ways is the smallest |
@@ -19,6 +18,5 @@ pub mod detect;
 pub mod encode;
 pub mod inspect;
 pub mod make;
-pub mod mask;
 pub mod matching;
 pub mod plan;

@@ -1,5 +1,6 @@
 //! From matches to a unit: which steps make the new image.
 
+use perennial_device_core::delta::space::Section;
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 
 use super::detect::Described;
@@ -28,6 +29,22 @@ pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> 
     if at < length {
         steps.push(Step { insert: length - at, ..Step::default() });
     }
-    let (spaces, sections) = (described.spaces.clone(), described.sections.clone());
+    let sections = patched(&steps, &described.sections);
+    let spaces = if sections.is_empty() { Vec::new() } else { described.spaces.clone() };
     Unit { start: 0, length, spaces, sections, steps, ..Unit::default() }
+}
+
+/// The sections that a patch reads from; nothing is predicted in the others.
+fn patched(steps: &[Step], sections: &[Section]) -> Vec<Section> {
+    let patches = steps.iter().filter_map(|step| match step.action {
+        Action::Patch(old) => Some(old..old + step.length),
+        Action::End | Action::Copy(_) | Action::Fill(_) => None,
+    });
+    let mut read = vec![false; sections.len()];
+    for patch in patches {
+        let first = sections.partition_point(|section| section.start + section.length <= patch.start);
+        let inside = sections[first..].iter().take_while(|section| section.start < patch.end);
+        read[first..].iter_mut().zip(inside).for_each(|(read, _)| *read = true);
+    }
+    sections.iter().zip(read).filter_map(|(section, read)| read.then_some(*section)).collect()
 }

@@ -123,9 +123,14 @@ impl Space {
         Some(segment.old_address + (offset - segment.old))
     }
 
+    /// The segment whose content in the old image is at an address.
+    pub fn content(&self, address: u64) -> Option<&Segment> {
+        self.last(&self.old_addresses, |s| (s.old_address, s.old_length), address)
+    }
+
     /// The byte of the old image that stands at an address; `None` for memory without content.
     pub fn old_offset(&self, address: u64) -> Option<u64> {
-        let segment = self.last(&self.old_addresses, |s| (s.old_address, s.old_length), address)?;
+        let segment = self.content(address)?;
         Some(segment.old + (address - segment.old_address))
     }
 

@@ -314,12 +314,16 @@ pub(super) fn mapped(unit: &Unit, space: &Space, target: u64) -> (u64, usize) {
         });
         (moved.unwrap_or(target), 2)
     };
-    let Some(offset) = space.old_offset(target) else { return by_segment() };
-    let (place, found) = match unit.map.place(offset) {
+    let Some(segment) = space.content(target) else { return by_segment() };
+    let (place, found) = match unit.map.place(segment.old + (target - segment.old_address)) {
         Some(Place::Matched(new)) => (new, 0),
         Some(Place::Near(new)) => (new, 1),
         None => return by_segment(),
     };
+    // Segments overlap: a table of symbols is one of its own, and what is counted in it stays so.
+    if let Some(inside) = place.checked_sub(segment.new).filter(|inside| *inside <= segment.new_length) {
+        return (segment.new_address.wrapping_add(inside), found);
+    }
     let end = || place.checked_sub(1).and_then(|before| space.new_address(before)).map(|a| a.wrapping_add(1));
     match space.new_address(place).or_else(end) {
         Some(address) => (address, found),

@@ -10,7 +10,7 @@ use super::history::History;
 use super::model::bytes::{Bytes, CONTEXTS, Context, Expected, hashed};
 use super::model::number::Number;
 use super::pieces::{Making, Piece, Pieces};
-use super::refs::{Field, Reference};
+use super::refs::Reference;
 use super::space::Space;
 use super::targets::{self, Outcome, Site, Targets, mapped};
 use super::unit::Unit;
@@ -318,8 +318,8 @@ impl Models {
         let start = reference.at as usize;
         let range = start..start + reference.field.width();
         let mut field = reference.field;
-        if let Field::FromStart32 { start } = &mut field {
-            *start = mapped(unit, space, *start).0;
+        if let Some(start) = field.start() {
+            field = field.with_start(mapped(unit, space, start).0);
         }
         let mut old = [0_u8; 8];
         old[..range.len()].copy_from_slice(&piece.bytes[range.clone()]);
