@@ -32,12 +32,14 @@ pub struct FileSlots {
 struct Place {
     path: PathBuf,
     open: Option<File>,
+    /// For reading alone: what runs is often mounted, and never opened for writing.
+    reading: Option<File>,
 }
 
 impl FileSlots {
     /// Slots at these paths, each a regular file (which need not be there yet) or a block device.
     pub fn new(a: &Path, b: &Path, booted: Booted) -> Self {
-        let place = |path: &Path| Place { path: path.to_owned(), open: None };
+        let place = |path: &Path| Place { path: path.to_owned(), open: None, reading: None };
         Self { a: place(a), b: place(b), booted }
     }
 
@@ -78,6 +80,14 @@ impl Place {
             }
         };
         Ok(self.open.insert(file))
+    }
+
+    fn reading(&mut self) -> io::Result<&mut File> {
+        let file = match self.reading.take() {
+            Some(file) => file,
+            None => File::open(&self.path)?,
+        };
+        Ok(self.reading.insert(file))
     }
 
     fn capacity(&self) -> io::Result<u64> {
@@ -124,10 +134,12 @@ impl Slots for FileSlots {
     }
 
     fn read(&mut self, slot: Slot, offset: u64, into: &mut [u8]) -> Result<(), PortError> {
-        self.with(slot, "reading", |file| {
+        let place = self.place(slot);
+        let read = place.reading().and_then(|file| {
             file.seek(SeekFrom::Start(offset))?;
             file.read_exact(into)
-        })
+        });
+        read.map_err(|error| failed("reading", slot, &place.path)(&error))
     }
 
     fn sync(&mut self, slot: Slot) -> Result<(), PortError> {

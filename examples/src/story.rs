@@ -43,6 +43,11 @@ pub fn play(mut stage: Stage, images: &Images, exit: bool) -> Result {
     release(&mut stage, ports, "1.0.0", &images.files[0])?;
     device(&mut stage, ports)?;
     release(&mut stage, ports, "2.0.0", &images.files[1])?;
+    stage.step(
+        "The device takes 2.0.0 by a delta from what it runs",
+        "It says how much it downloads, and how much it would without the delta. The old image is read through its signed \
+         index, and the new one is checked chunk by chunk, as ever.",
+    );
     update(&mut stage)?;
     release(&mut stage, ports, "3.0.0", &images.files[2])?;
     fall_back(&mut stage)?;
@@ -138,14 +143,15 @@ fn release(stage: &mut Stage, ports: Ports, version: &str, image: &Path) -> Resu
     stage.step(
         &format!("Release {version} is proposed, signed by both, and pushed to the server"),
         &format!(
-            "The image has {length}. Before anything is published, the device's own code and tough verify it."
+            "The image has {length}. Before anything is published, the device's own code and tough verify it. With \
+             --delta-last 1 a device that runs the release before this one downloads what has changed, and no more."
         ),
     );
     let image = image.strip_prefix(stage.folder()).unwrap_or(image);
     stage.run(
         &format!(
             "perennial-signer --repo maker release propose thermostat {version} --image revC={} --class functionality \
-             --notes 'What is new in {version}.'",
+             --notes 'What is new in {version}.' --delta-last 1",
             image.display()
         ),
         0,

@@ -25,9 +25,9 @@ pub const ROOT_ROTATIONS: u32 = 1024;
 /// what its devices can load: from there on its files stand in hashed bins.
 pub const TARGETS_IN_A_ROLE: usize = 12_000;
 
-/// Targets in one hashed bin. A device that installs a release looks up six files and holds the bins of all of them, so
-/// this is a sixth of the above.
-pub const TARGETS_IN_A_BIN: usize = TARGETS_IN_A_ROLE / 6;
+/// Targets in one hashed bin. A device that installs a release by a delta looks up nine files and holds the bins of all of
+/// them, so this is a ninth of the above.
+pub const TARGETS_IN_A_BIN: usize = TARGETS_IN_A_ROLE / 9;
 
 /// Delegated roles visited while looking for one target. Stops a delegatee from sending devices around
 /// (TUF 5.6.7.1).

@@ -60,6 +60,9 @@ pub struct Checked {
     pub releases: u64,
     /// Roles of other products that have expired: devices of those products refuse them.
     pub expired: Vec<String>,
+    /// Deltas that could not be proved here, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unproved: Vec<String>,
 }
 
 /// Checks what would be published. `progress` hears how many bytes were read since it was called last.
@@ -103,8 +106,9 @@ pub fn before_publish(
         .iter()
         .filter(|(path, _)| path.ends_with(".release.json") && *extent != Extent::Documents)
         .collect();
+    let mut unproved = Vec::new();
     for (path, file) in &manifests {
-        reproduce::release(path, file, &places, progress)?;
+        unproved.extend(reproduce::release(path, file, &places, progress)?);
     }
     Ok(Checked {
         roots: preview.roots.len() as u64,
@@ -113,6 +117,7 @@ pub fn before_publish(
         files: fetched.len() as u64,
         releases: manifests.len() as u64,
         expired,
+        unproved,
     })
 }
 

@@ -18,6 +18,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use crate::crypto::Ring;
 use crate::image::Compression;
 use crate::proposal::Proposal;
+use crate::release::deltas::Wanted;
 use crate::release::{Draft, ImageFile, Proposed, ReleaseError, Standing, propose};
 use crate::repository::Repository;
 
@@ -109,7 +110,18 @@ impl Fixture {
         let images = [ImageFile { hardware: vec!["revC".parse().unwrap()], path }];
         let channels = ["stable".parse().unwrap()];
         let (repository, standing) = (self.repository(), self.standing());
-        propose(&repository, &standing, draft, &images, None, &channels, FAST, now(), &mut |_, _, _| ())
+        propose(
+            &repository,
+            &standing,
+            draft,
+            &images,
+            None,
+            &channels,
+            FAST,
+            &Wanted::default(),
+            now(),
+            &mut |_, _, _| (),
+        )
     }
 
     /// Publishes a proposal as its holders would after signing it.

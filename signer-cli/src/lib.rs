@@ -14,6 +14,7 @@
 //! | [`ceremony`] | what each ceremony proposes: first root, products, other keys |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
 //! | [`release`] | releases and channels of one product, as proposals |
+//! | [`reproduce`] | images made from their payloads, as a device makes them |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
 //! | [`inspect`] | any file of ours in plain words |
@@ -45,6 +46,7 @@ pub mod plain;
 pub mod proposal;
 pub mod release;
 pub mod repository;
+pub mod reproduce;
 pub mod scan;
 pub mod scratch;
 pub mod support;

@@ -43,6 +43,26 @@ impl Scratch {
         Ok(Self { state })
     }
 
+    /// A new file where this machine keeps what is temporary. It can't be kept.
+    ///
+    /// # Errors
+    /// [`io::Error`]
+    pub fn temporary() -> io::Result<Self> {
+        tempfile::tempfile().map(|file| Self { state: State::Nameless(file) })
+    }
+
+    /// The file itself, without a name from here on.
+    ///
+    /// # Errors
+    /// [`io::Error`]
+    pub fn into_file(mut self) -> io::Result<File> {
+        self.flush()?;
+        Ok(match self.state {
+            State::Nameless(file) => file,
+            State::Hidden(hidden) => hidden.into_file(),
+        })
+    }
+
     /// Flushes it to the disk and gives it its name, in one step. An existing file of that name is replaced; its folder
     /// is created if need be.
     ///

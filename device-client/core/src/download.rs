@@ -4,6 +4,7 @@
 
 use alloc::format;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use perennial_schemas::Digest;
 use perennial_schemas::index::Index;
@@ -73,16 +74,21 @@ impl<'i, C: Digest> Chunks<'i, C> {
         Ok(())
     }
 
-    /// The stream has ended.
+    /// The stream has ended, as everything that the index describes does.
     ///
     /// # Errors
     /// Where chunks are missing.
     pub fn finish(self) -> Result<(), PortError> {
         let chunks = self.index.shape().chunks();
-        if self.number == chunks {
+        self.finish_at(chunks)
+    }
+
+    /// The stream has ended, and was to end before chunk `number`.
+    fn finish_at(self, number: u64) -> Result<(), PortError> {
+        if self.number == number {
             return Ok(());
         }
-        Err(self.wrong(format!("it ends in chunk {} of {chunks}", self.number)))
+        Err(self.wrong(format!("it ends in chunk {} of {number}", self.number)))
     }
 
     fn wrong(&self, detail: alloc::string::String) -> PortError {
@@ -164,7 +170,9 @@ pub fn stage(
     let (file, length) = (&source.payload_index, source.payload_length);
     let index = index(fetch, Some(&mut *staging), IndexOf::Payload, file, length, crypto)?;
     let (mut done, mut synced) = (from, from);
-    let outcome = payload_from_network(fetch, source, &index, from, crypto, &mut |chunk| {
+    let place = Place::Network(fetch, &source.payload);
+    let mut payload = Payload { place, index: &index, crypto };
+    let outcome = payload.chunks(from..length, &mut |chunk| {
         staging.write(chunk)?;
         done = chunk.offset() + chunk.bytes().len() as u64;
         if done - synced >= checkpoint.every {
@@ -182,23 +190,60 @@ pub fn stage(
     outcome
 }
 
-/// Hands the payload's chunks from the one that holds offset `from` on to `each`, verified, as they arrive.
-pub(crate) fn payload_from_network<C: Digest>(
+/// Where a payload is read from, in parts.
+pub(crate) struct Payload<'p, C> {
+    /// The network, and the payload's path there; without it the staging area.
+    pub(crate) place: Place<'p>,
+    /// What it must be.
+    pub(crate) index: &'p Index,
+    /// For the digests.
+    pub(crate) crypto: &'p C,
+}
+
+/// Where a payload is.
+pub(crate) enum Place<'p> {
+    /// Wherever files come from, at this path.
+    Network(&'p mut dyn Fetch, &'p str),
+    /// In the staging area.
+    Staging(&'p mut dyn Staging),
+}
+
+impl<C: Digest> Payload<'_, C> {
+    /// Hands the chunks that hold the bytes `part` to `each`, in order, verified, as they arrive.
+    ///
+    /// # Errors
+    /// What `each` says; [`PortError`] where they can't be had.
+    pub(crate) fn chunks(
+        &mut self,
+        part: Range<u64>,
+        each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
+    ) -> Result<(), PortError> {
+        let (shape, index, crypto) = (self.index.shape(), self.index, self.crypto);
+        let numbers =
+            part.start / shape.chunk_size()..part.end.min(shape.length()).div_ceil(shape.chunk_size());
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        match &mut self.place {
+            Place::Network(fetch, path) => from_network(*fetch, path, index, numbers, crypto, each),
+            Place::Staging(staging) => from_staging(*staging, index, numbers, crypto, each),
+        }
+    }
+}
+
+fn from_network<C: Digest>(
     fetch: &mut dyn Fetch,
-    source: &Source,
+    path: &str,
     index: &Index,
-    from: u64,
+    numbers: Range<u64>,
     crypto: &C,
     each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
 ) -> Result<(), PortError> {
-    let number = from / index.shape().chunk_size();
-    let start = number * index.shape().chunk_size();
-    if start >= source.payload_length {
-        return Ok(());
-    }
-    let mut chunks = Chunks::new(index, number, crypto, FailureCode::PayloadDigest);
+    let shape = index.shape();
+    let bytes = numbers.start * shape.chunk_size()..shape.length().min(numbers.end * shape.chunk_size());
+    let mut chunks = Chunks::new(index, numbers.start, crypto, FailureCode::PayloadDigest);
     let mut trouble = None;
-    let fetched = fetch.target_range(&source.payload, start..source.payload_length, &mut |bytes| {
+    let fetched = fetch.target_range(path, bytes, &mut |bytes| {
         chunks.push(bytes, each).map_err(|error| {
             trouble = Some(error);
             Stop
@@ -207,28 +252,27 @@ pub(crate) fn payload_from_network<C: Digest>(
     match (trouble, fetched) {
         (Some(error), _) => Err(error),
         (None, Err(error)) => Err(failed(&error)),
-        (None, Ok(())) => chunks.finish(),
+        (None, Ok(())) => chunks.finish_at(numbers.end),
     }
 }
 
-/// Hands the staged payload's chunks to `each`, verified again: what lay on a disk is not trusted.
-pub(crate) fn payload_from_staging<C: Digest>(
+/// Verified again: what lay on a disk is not trusted.
+fn from_staging<C: Digest>(
     staging: &mut dyn Staging,
     index: &Index,
-    from: u64,
+    numbers: Range<u64>,
     crypto: &C,
     each: &mut dyn FnMut(&Vouched<'_>) -> Result<(), PortError>,
 ) -> Result<(), PortError> {
-    let mut number = from / index.shape().chunk_size();
     let mut buffer = Vec::new();
-    while let Some((offset, length)) = index.shape().chunk(number) {
+    for number in numbers {
+        let Some((offset, length)) = index.shape().chunk(number) else { return Ok(()) };
         buffer.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
         staging.read(offset, &mut buffer)?;
         let vouched = Vouched::new(index, number, &buffer, crypto).map_err(|error| {
             PortError::new(FailureCode::PayloadDigest, "reading the staged payload", format!("{error}"))
         })?;
         each(&vouched)?;
-        number += 1;
     }
     Ok(())
 }

@@ -27,6 +27,9 @@ const FORMAT: &str = "perennial.journal/1";
 /// Failed releases that are remembered; the oldest is forgotten first. A channel has few that fail.
 pub const FAILED_RELEASES: usize = 64;
 
+/// Releases whose deltas failed that are remembered; the oldest is forgotten first.
+const FAILED_DELTAS: usize = 16;
+
 /// Seconds until a failed release may be tried again, after its first and second failure. After the third only the
 /// owner or a new manifest brings it back.
 pub const FAILURE_WAITS: [i64; 2] = [3600, 24 * 3600];
@@ -48,6 +51,10 @@ pub struct Journal {
     pub b: Option<Content>,
     /// Releases that failed here.
     pub failed: Vec<FailedRelease>,
+    /// Releases whose deltas failed here: they are taken from their full payloads. Left out where there is none, so that
+    /// an agent of before deltas reads the journal, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed_deltas: Vec<FailedDelta>,
     /// Until when the owner has put updates off.
     pub postponed_until: Option<Timestamp>,
     /// What happened.
@@ -60,6 +67,9 @@ pub struct Journal {
     /// The release that was last put off, and since when: its maker may have signed a limit.
     #[serde(default)]
     pub put_off: Option<PutOff>,
+    /// How often in a row a wrong answer has met a delta in this state.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) delta_answers: u8,
     /// How often the program has started in this state and found the old release running.
     #[serde(default)]
     pub(crate) restarts: u8,
@@ -146,6 +156,18 @@ pub struct FailedRelease {
     pub again: Option<Timestamp>,
 }
 
+/// A release whose delta failed here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FailedDelta {
+    /// SHA-256 of the release's manifest.
+    pub manifest: Sha256Digest,
+    /// Its version.
+    pub version: ReleaseVersion,
+    /// How.
+    pub code: FailureCode,
+}
+
 /// The bytes are no journal of this version.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the journal can't be read: {0}")]
@@ -165,11 +187,13 @@ impl Journal {
             a,
             b,
             failed: Vec::new(),
+            failed_deltas: Vec::new(),
             postponed_until: None,
             reports: Reports::default(),
             said: None,
             known: Known::default(),
             put_off: None,
+            delta_answers: 0,
             restarts: 0,
             questions: 0,
             trouble: String::new(),
@@ -261,12 +285,35 @@ impl Journal {
         Some(self.failed.remove(at))
     }
 
+    /// The deltas of a release are of no use here.
+    pub(crate) fn note_failed_delta(
+        &mut self,
+        version: &ReleaseVersion,
+        manifest: &Sha256Digest,
+        code: FailureCode,
+    ) {
+        self.forget_failed_delta(manifest);
+        if self.failed_deltas.len() >= FAILED_DELTAS {
+            self.failed_deltas.remove(0);
+        }
+        self.failed_deltas.push(FailedDelta { manifest: *manifest, version: version.clone(), code });
+    }
+
+    /// The release was confirmed.
+    pub(crate) fn forget_failed_delta(&mut self, manifest: &Sha256Digest) {
+        self.failed_deltas.retain(|failed| failed.manifest != *manifest);
+    }
+
     fn push_failed(&mut self, failed: FailedRelease) {
         if self.failed.len() >= FAILED_RELEASES {
             self.failed.remove(0);
         }
         self.failed.push(failed);
     }
+}
+
+fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 /// Seconds until a release may be tried again that failed `tries` times by its own fault and `others` times by none of

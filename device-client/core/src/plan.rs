@@ -3,6 +3,7 @@
 //! Holds no policy. A plan is part of the journal, so that an update goes on after a power cut without the network's
 //! help; every byte that it leads to is checked against the digests in it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 
 use perennial_schemas::{ReleaseVersion, Sha256Digest, Timestamp};
@@ -46,12 +47,42 @@ pub struct Source {
     pub payload_length: u64,
     /// What it is.
     pub coding: Coding,
+    /// For a delta: the image that it starts from, in the other slot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Base>,
+    /// For a delta: the full payload, which is taken where the delta comes to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full: Option<Box<Source>>,
     /// When the metadata that vouches for all this expires. The download and the activation each begin before it, or
     /// after the metadata was renewed.
     pub expires: Timestamp,
     /// Whether the payload goes through the staging area. Decided when the download begins.
     #[serde(default)]
     pub staged: bool,
+}
+
+/// The image that a delta starts from: what runs while the delta is applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// Its release.
+    pub version: ReleaseVersion,
+    /// Its length in bytes.
+    pub length: u64,
+    /// SHA-256 of the whole image.
+    pub sha256: Sha256Digest,
+    /// Its index: what may be read of it.
+    pub index: IndexFile,
+}
+
+impl Source {
+    /// The image that a delta starts from, and the payload that takes a delta's place; nothing for a full payload.
+    pub fn delta(&self) -> Option<(&Base, &Source)> {
+        if self.coding != Coding::Delta {
+            return None;
+        }
+        Some((self.base.as_ref()?, self.full.as_deref()?))
+    }
 }
 
 /// A file that is an index.
@@ -74,6 +105,8 @@ pub enum Coding {
     Plain,
     /// One zstd frame of it.
     Zstd,
+    /// A delta from the image that runs.
+    Delta,
 }
 
 /// What a journal says of its plan's source, before it is taken for known.
@@ -99,13 +132,13 @@ impl PlanGlimpse {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum AnySource {
-    Known(Source),
+    Known(Box<Source>),
     Foreign(IgnoredAny),
 }
 
 fn known_source<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Source>, D::Error> {
     Ok(match Option::deserialize(deserializer)? {
-        Some(AnySource::Known(source)) => Some(source),
+        Some(AnySource::Known(source)) => Some(*source),
         Some(AnySource::Foreign(_)) | None => None,
     })
 }

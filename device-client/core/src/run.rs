@@ -3,6 +3,8 @@
 //! Decides nothing but the order of two operations inside one effect. Knows no clock: whoever calls it says what time
 //! it is.
 
+mod install;
+
 use alloc::boxed::Box;
 use alloc::string::ToString;
 
@@ -10,14 +12,14 @@ use perennial_schemas::Timestamp;
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::report::FailureCode;
 
-use crate::apply::{Tools, install};
-use crate::download::{Checkpoint, index, stage};
+use self::install::is_delta;
+use crate::download::{Checkpoint, stage};
 use crate::journal::Journal;
 use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, State, Why, Wish};
 use crate::plan::{Plan, Source};
 use crate::port::{
-    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, IndexOf, PortError, Reboot,
-    Record, Slots, Staging, Store,
+    BootControl, Counter, Decompress, Fetch, Health, HookEvent, Hooks, Identity, PortError, Reboot, Record,
+    Slots, Staging, Store,
 };
 use crate::recover;
 use crate::revert::{self, RevertError};
@@ -67,6 +69,8 @@ pub enum Notice<'n> {
         /// Bytes in all.
         total: u64,
     },
+    /// The delta came to nothing; the release goes on with its full payload.
+    DeltaFailed(&'n PortError),
     /// Something failed; the machine knows what to do about it.
     Failed(&'n PortError),
 }
@@ -198,6 +202,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             booted: slot,
             counter,
             capacity,
+            delta_memory: self.client.settings().delta_memory,
         };
         let session = match &mut self.session {
             Some(session) => session,
@@ -228,8 +233,15 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Ok(Some(input)) => self.client.handle(input, now)?,
             Ok(None) => return Ok(Step::Restarting),
             Err(error) => {
-                (self.ports.notice)(Notice::Failed(&error));
-                self.client.handle(Input::Failed(error), now)?;
+                let was_delta = is_delta(&self.client);
+                let handled = self.client.handle(Input::Failed(error.clone()), now);
+                let goes_on = was_delta && !is_delta(&self.client) && self.client.journal().plan.is_some();
+                (self.ports.notice)(if goes_on {
+                    Notice::DeltaFailed(&error)
+                } else {
+                    Notice::Failed(&error)
+                });
+                handled?;
             }
         }
         Ok(Step::Worked)
@@ -333,8 +345,12 @@ impl<'r, C: Crypto> Runner<'r, C> {
 
     fn prepare(&mut self) -> Result<Event, PortError> {
         let (plan, source) = plan_and_source(&self.client)?;
-        check_counter(self.ports.counter, &self.client, plan)?;
-        self.ports.hooks.before_install(&hook_event(plan))?;
+        let (plan, source) = (plan.clone(), source.clone());
+        check_counter(self.ports.counter, &self.client, &plan)?;
+        if source.delta().is_some() {
+            self.examine_delta(&plan, &source)?;
+        }
+        self.ports.hooks.before_install(&hook_event(&plan))?;
         let room = match &mut self.ports.staging {
             Some(staging) => staging.room()?,
             None => 0,
@@ -355,38 +371,6 @@ impl<'r, C: Crypto> Runner<'r, C> {
         let checkpoint = Checkpoint { every, save: &mut save };
         stage(*fetch, *staging, &plan, &source, from, self.crypto, checkpoint)?;
         Ok(Event::Arrived)
-    }
-
-    fn install(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
-        let (plan, source) = plan_and_source(&self.client)?;
-        let (plan, source) = (plan.clone(), source.clone());
-        if from < plan.length {
-            let Ports { fetch, staging, decompress, slots, store, notice, .. } = &mut self.ports;
-            let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
-            let tools = Tools { fetch: *fetch, staging, decompress: *decompress, slots: *slots };
-            let every = self.client.settings().checkpoint_bytes;
-            let mut save = saver(&mut self.client, *store, *notice, plan.length, now);
-            let checkpoint = Checkpoint { every, save: &mut save };
-            install(tools, &plan, &source, from, self.crypto, checkpoint)?;
-        }
-        let written = self.read_back(&plan);
-        self.written = Some(written.map_err(|error| self.blame(error, &plan, &source))?);
-        Ok(Event::Installed)
-    }
-
-    fn read_back(&mut self, plan: &Plan) -> Result<WrittenSlot, ReadBackError> {
-        WrittenSlot::read_back(self.ports.slots, plan.slot, plan.length, &plan.sha256, self.crypto)
-    }
-
-    /// Whose fault it is that the slot doesn't hold the image.
-    fn blame(&mut self, error: ReadBackError, plan: &Plan, source: &Source) -> PortError {
-        let Ports { fetch, staging, slots, .. } = &mut self.ports;
-        let staging = staging.as_mut().filter(|_| source.staged);
-        let staging = staging.map(|staging| &mut **staging as &mut dyn Staging);
-        match index(*fetch, staging, IndexOf::Image, &source.image_index, plan.length, self.crypto) {
-            Ok(index) => error.of_either(*slots, &index, self.crypto),
-            Err(_) => error.of_the_disk(),
-        }
     }
 
     fn activate(&mut self, tries: u8) -> Result<Event, PortError> {

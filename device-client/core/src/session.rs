@@ -4,6 +4,7 @@
 //! have the length and digest that it gives. What is learnt is saved before anything is decided. Never writes a slot.
 
 mod error;
+mod plans;
 
 pub use error::{SessionError, SupportRefused};
 
@@ -17,14 +18,14 @@ use core::fmt::Display;
 use perennial_schemas::channel::{Channel, Offered};
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::ident::CohortName;
-use perennial_schemas::release::{Encoding, IndexRef, Release};
+use perennial_schemas::release::Release;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::Support;
 use perennial_schemas::{Document, ProductName, Sha256Digest, TargetPath, Timestamp};
 
-use crate::decide::{Decision, Facts, Manifest, Step, choose_payload, decide};
+use crate::decide::{Decision, Facts, Manifest, Step, decide};
 use crate::journal::{Journal, Known};
-use crate::plan::{Coding, IndexFile, Plan, Source};
+use crate::plan::Plan;
 use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
 use crate::support::{Floors, Seen, SupportEvent};
 use crate::trust::{
@@ -61,6 +62,8 @@ pub struct Device<'d> {
     pub counter: u32,
     /// Room for an image, in bytes.
     pub capacity: u64,
+    /// Bytes of memory that a delta may ask for; 0: none is taken.
+    pub delta_memory: u64,
 }
 
 /// What came of a check.
@@ -359,7 +362,7 @@ impl<C: Crypto> Check<'_, '_, C> {
     }
 
     fn decide(&mut self, channel: &Channel) -> Result<(Decision, Option<Release>), SessionError> {
-        let Device { identity, journal, booted, counter, capacity } = *self.device;
+        let Device { identity, journal, booted, counter, capacity, .. } = *self.device;
         let mut manifests: BTreeMap<Sha256Digest, Manifest> = BTreeMap::new();
         loop {
             let facts = Facts {
@@ -411,42 +414,6 @@ impl<C: Crypto> Check<'_, '_, C> {
             return Ok(inconsistent("its manifest is another one than the channel offers"));
         }
         Ok(Manifest::parse(&self.read(&target, Release::MAX_LENGTH)?))
-    }
-
-    fn plan(&mut self, release: &Release, manifest: Sha256Digest) -> Result<Plan, SessionError> {
-        let missing = || SessionError::NotVouchedFor { path: release.version.to_string() };
-        let image = release.image_for(&self.device.identity.hardware).ok_or_else(missing)?;
-        let payload = choose_payload(image).ok_or_else(missing)?;
-        let image_index = self.index(&image.index)?;
-        let payload_index = self.index(&payload.index)?;
-        let file = self.require(&payload.target)?;
-        if file.length != payload.length {
-            return Err(SessionError::Digest { path: payload.target.to_string() });
-        }
-        let validity = self.refresh.validity();
-        let source = Source {
-            image_index,
-            payload_index,
-            payload: file.location,
-            payload_length: payload.length,
-            coding: if payload.encoding == Encoding::Plain { Coding::Plain } else { Coding::Zstd },
-            expires: validity.earliest().map_or(Timestamp::EPOCH, |(_, expires)| expires),
-            staged: false,
-        };
-        Ok(Plan {
-            version: release.version.clone(),
-            manifest,
-            security_version: release.security_version,
-            slot: self.device.booted.other(),
-            length: image.length,
-            sha256: image.sha256,
-            source: Some(source),
-        })
-    }
-
-    fn index(&mut self, index: &IndexRef) -> Result<IndexFile, SessionError> {
-        let target = self.require(&index.target)?;
-        Ok(IndexFile { path: target.location, length: target.length, root: index.root })
     }
 }
 

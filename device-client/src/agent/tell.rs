@@ -4,6 +4,7 @@ use std::io::Write;
 
 use perennial_device_core::decide::{Decision, Reason};
 use perennial_device_core::machine::{Client, Effect};
+use perennial_device_core::plan::Source;
 use perennial_device_core::port::PortError;
 use perennial_device_core::run::Notice;
 use perennial_device_core::session::Checked;
@@ -64,6 +65,10 @@ impl<'t> Teller<'t> {
             Notice::Progress { done, total } => self.progress(*done, *total),
             Notice::Checked(checked) => self.checked(checked),
             Notice::Support(event) => self.support(event),
+            Notice::DeltaFailed(error) => {
+                tracing::warn!(code = error.code.number(), %error, "the delta came to nothing");
+                self.say(&format!("The delta can't be used: {error}. The full payload takes its place."));
+            }
             Notice::Failed(error) => {
                 self.end_bar();
                 tracing::warn!(code = error.code.number(), %error, "failed");
@@ -126,9 +131,13 @@ impl<'t> Teller<'t> {
                 self.say(&format!("Passed over: {passed}."));
             }
             let size = plan.source.as_ref().map_or(0, |source| source.payload_length);
+            let delta = plan.source.as_ref().and_then(Source::delta).map(|(base, full)| {
+                format!(" (a delta from {}; {} without it)", base.version, bytes(full.payload_length))
+            });
             self.say(&format!(
-                "Taking {version}: {} to download, {} installed.",
+                "Taking {version}: {} to download{}, {} installed.",
                 bytes(size),
+                delta.unwrap_or_default(),
                 bytes(plan.length)
             ));
         }

@@ -202,6 +202,7 @@ fn configure(
         support_file: None,
         check_seconds: 4 * 3600,
         staging: true,
+        delta_memory_mib: 16,
         slots,
         boot,
         hooks,

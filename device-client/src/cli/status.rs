@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use perennial_device_core::journal::{Content, FailedRelease, Journal, Said};
+use perennial_device_core::journal::{Content, FailedDelta, FailedRelease, Journal, Said};
+use perennial_device_core::plan::Source;
 use perennial_device_core::port::{BootControl, BootFlag, BootStatus, Counter, Loaded, Record, Slot, Store};
 use perennial_device_core::report::Entry;
 use perennial_device_core::support::{Distrust, Floors, SupportEvent};
@@ -61,6 +62,9 @@ struct Status {
     #[serde(skip_serializing_if = "Option::is_none")]
     postponed_until: Option<Timestamp>,
     failed: Vec<FailedRelease>,
+    /// Releases that are taken from their full payloads, since their deltas failed here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed_deltas: Vec<FailedDelta>,
     #[serde(skip_serializing_if = "Option::is_none")]
     trusted_root: Option<u64>,
     /// Metadata that is offered, and refused as not its signers'.
@@ -72,6 +76,12 @@ struct Status {
 struct Update {
     version: ReleaseVersion,
     slot: Slot,
+    /// Bytes of the payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    download: Option<u64>,
+    /// The release that the delta starts from, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delta_from: Option<ReleaseVersion>,
 }
 
 #[derive(Debug, Serialize)]
@@ -132,7 +142,12 @@ fn look(config: &Config, now: Timestamp) -> Status {
         channel: config.channel.to_string(),
         server: config.server.clone(),
         state: journal.as_ref().map_or("idle", |journal| journal.state.name()),
-        update: plan.map(|plan| Update { version: plan.version.clone(), slot: plan.slot }),
+        update: plan.map(|plan| Update {
+            version: plan.version.clone(),
+            slot: plan.slot,
+            download: plan.source.as_ref().map(|source| source.payload_length),
+            delta_from: plan.source.as_ref().and_then(Source::delta).map(|(base, _)| base.version.clone()),
+        }),
         running: booted.and_then(release),
         other: booted.and_then(|slot| release(slot.other())),
         factory_fallback: booted.map(Slot::other).filter(|other| {
@@ -152,6 +167,7 @@ fn look(config: &Config, now: Timestamp) -> Status {
             .as_ref()
             .and_then(|journal| journal.postponed_until)
             .filter(|until| *until > now),
+        failed_deltas: journal.as_ref().map(|journal| journal.failed_deltas.clone()).unwrap_or_default(),
         failed: journal.map(|journal| journal.failed).unwrap_or_default(),
         trusted_root: trust.map(|trust| trust.floors().root),
         alarms,
@@ -220,7 +236,14 @@ impl fmt::Display for Status {
         }
         match (&self.update, &self.last_decision) {
             (Some(update), _) => {
-                writeln!(f, "Update:    {} is {} (slot {})", update.version, self.state, update.slot)?
+                let delta = update.delta_from.as_ref().map(|from| format!(", by a delta from {from}"));
+                let Update { version, slot, .. } = update;
+                writeln!(
+                    f,
+                    "Update:    {version} is {} (slot {slot}){}",
+                    self.state,
+                    delta.unwrap_or_default()
+                )?
             }
             (None, Some(said)) => writeln!(f, "Update:    {} (since {})", said.text, said.since)?,
             (None, None) => writeln!(f, "Update:    not looked for yet")?,
@@ -237,6 +260,10 @@ impl fmt::Display for Status {
                 Some(again) => writeln!(f, ", not again before {again}")?,
                 None => writeln!(f, ", not again unless you say so (update --retry-failed)")?,
             }
+        }
+        for FailedDelta { version, code, .. } in &self.failed_deltas {
+            let code = code.number();
+            writeln!(f, "Delta:     none for {version} (code {code}): its full payload is taken")?;
         }
         writeln!(f, "Server:    {}", self.server)?;
         for Distrust { since, code, why, .. } in &self.alarms {

@@ -21,6 +21,9 @@ pub use template::template;
 /// Bytes of a configuration.
 pub const CONFIG_LENGTH: u64 = 64 * 1024;
 
+/// The most memory that a delta may be given, in MiB: none that the signer makes asks for a tenth of it.
+pub const DELTA_MEMORY_MIB: u16 = 1024;
+
 /// A device's configuration. Every key is explained in the file that `init` writes.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +64,9 @@ pub struct Config {
     /// Whether payloads are kept on disk while they arrive.
     #[serde(default = "yes")]
     pub staging: bool,
+    /// MiB of memory that applying a delta may take; 0: full payloads alone are taken.
+    #[serde(default = "sixteen")]
+    pub delta_memory_mib: u16,
     /// Where the slots are.
     pub slots: SlotPaths,
     /// The boot loader.
@@ -152,6 +158,7 @@ impl Config {
             "check_seconds",
             "must be 60 to 2,592,000",
         )?;
+        value(config.delta_memory_mib <= DELTA_MEMORY_MIB, "delta_memory_mib", "must be 0 to 1,024")?;
         value((1..=15).contains(&config.boot.tries), "boot.tries", "must be 1 to 15")?;
         let limit = config.hooks.limit_seconds;
         value((1..=86_400).contains(&limit), "hooks.limit_seconds", "must be 1 to 86,400")?;
@@ -222,6 +229,10 @@ fn three() -> u8 {
     3
 }
 
+fn sixteen() -> u16 {
+    16
+}
+
 fn yes() -> bool {
     true
 }
@@ -247,6 +258,7 @@ boot = { control = "/boot/control", booted = "cmdline", counter = "/var/lib/pere
         let config = Config::parse(LEAST).unwrap();
         assert_eq!(config.channel.as_str(), "stable");
         assert_eq!((config.check_seconds, config.boot.tries, config.staging), (14_400, 3, true));
+        assert_eq!(config.delta_memory_mib, 16);
         assert!(matches!(config.booted(), Booted::CommandLine(_)));
     }
 
@@ -264,6 +276,7 @@ boot = { control = "/boot/control", booted = "cmdline", counter = "/var/lib/pere
             ("/var/lib/perennial/b\"", "/dev/a\""),
             ("product = \"thermostat\"", "product = \"Thermostat\""),
             ("id = \"d1\"", "id = \"d1\"\ncheck_seconds = 5"),
+            ("id = \"d1\"", "id = \"d1\"\ndelta_memory_mib = 1025"),
             ("booted = \"cmdline\"", "simulate = true, booted = \"cmdline\""),
             ("booted = \"cmdline\"", "tries = 0, booted = \"cmdline\""),
         ] {

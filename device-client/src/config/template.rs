@@ -6,7 +6,7 @@ use super::Config;
 
 /// The text of `device.toml` for these values, with an explanation of every key.
 pub fn template(config: &Config) -> String {
-    let Config { id, product, hardware, channel, check_seconds, staging, .. } = config;
+    let Config { id, product, hardware, channel, check_seconds, staging, delta_memory_mib, .. } = config;
     let path = |path: &Path| quoted(&path.display().to_string());
     let optional = |key: &str, value: Option<&Path>, example: &str| match value {
         Some(value) => format!("{key} = {}", path(value)),
@@ -69,6 +69,9 @@ check_seconds = {check_seconds}
 # Whether a payload is kept in `state` while it arrives, where there is room: a download that was cut goes on then,
 # and the other slot stays whole until everything is there.
 staging = {staging}
+# MiB of memory that applying a delta may take (0 to 1,024): a delta that asks for more is refused before anything is written,
+# and the full payload taken. With 0 deltas are never taken.
+delta_memory_mib = {delta_memory_mib}
 
 [slots]
 # Two block devices, or two regular files.
@@ -132,6 +135,7 @@ mod tests {
             support_file: None,
             check_seconds: 60,
             staging: false,
+            delta_memory_mib: 4,
             slots: SlotPaths { a: odd.into(), b: "/b".into() },
             boot: Boot {
                 control: odd.into(),

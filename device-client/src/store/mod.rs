@@ -11,7 +11,8 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use perennial_device_core::port::{Loaded, PortError, Record, Store};
+use perennial_device_core::download::INDEX_LENGTH;
+use perennial_device_core::port::{Loaded, PortError, Record, Slot, Store};
 use perennial_schemas::report::FailureCode;
 
 use crate::files::{FileError, create_folder, read_if_there, write_durably};
@@ -51,6 +52,13 @@ impl FileStore {
 
     fn path(&self, record: Record, copy: usize) -> PathBuf {
         self.folder.join(format!("{record}.{}", copy + 1))
+    }
+
+    fn index(&self, slot: Slot) -> PathBuf {
+        self.folder.join(match slot {
+            Slot::A => "slot-a.index",
+            Slot::B => "slot-b.index",
+        })
     }
 
     /// The newest whole copy, and whether any file is there at all.
@@ -124,6 +132,15 @@ impl Store for FileStore {
             None if any || self.marked()?.contains(&record) => Ok(Loaded::Lost),
             None => Ok(Loaded::New),
         }
+    }
+
+    fn keep_index(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), PortError> {
+        write_durably(&self.index(slot), bytes)
+            .map_err(|error| failed(&format!("keeping the index of slot {slot}"), &error))
+    }
+
+    fn kept_index(&mut self, slot: Slot) -> Option<Vec<u8>> {
+        read_if_there(&self.index(slot), INDEX_LENGTH).ok().flatten()
     }
 
     fn save(&mut self, record: Record, bytes: &[u8]) -> Result<(), PortError> {

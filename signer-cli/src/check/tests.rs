@@ -89,14 +89,14 @@ fn a_payload_that_makes_another_image_is_refused() {
 
 struct Manifest {
     release: perennial_schemas::release::Release,
-    places: reproduce::Places,
+    places: crate::reproduce::Places,
 }
 
 fn lying(fixture: &Fixture) -> Manifest {
     use perennial_schemas::Document;
     let preview = Preview::published(&fixture.repository()).unwrap();
     let described = preview.targets().unwrap();
-    let places: reproduce::Places =
+    let places: crate::reproduce::Places =
         described.iter().map(|(path, file)| (path.clone(), preview.locate(path, file).unwrap())).collect();
     let bytes = std::fs::read(&places["thermostat/1.0.0.release.json"]).unwrap();
     Manifest { release: perennial_schemas::release::Release::parse(&bytes).unwrap(), places }

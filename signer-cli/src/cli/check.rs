@@ -51,7 +51,7 @@ pub(super) fn run(args: &CheckArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), 
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Checked { roots, roles, targets, files, releases, expired } = &self.checked;
+        let Checked { roots, roles, targets, files, releases, expired, unproved } = &self.checked;
         writeln!(f, "A device and tough both accept what is published.")?;
         let many = |number: u64, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
         let (roots, roles, targets) = (many(*roots, "root"), many(*roles, "role"), many(*targets, "target"));
@@ -60,6 +60,9 @@ impl fmt::Display for CheckReport {
         writeln!(f, "  {files} read and compared, {releases} made from payloads")?;
         for role in expired {
             writeln!(f, "  warning: {role} has expired, and its devices stand still: renew it")?;
+        }
+        for delta in unproved {
+            writeln!(f, "  warning: {delta}")?;
         }
         if !self.all {
             writeln!(f, "To read payloads, too: {} check --all", self.invocation)?;

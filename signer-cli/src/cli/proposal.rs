@@ -278,6 +278,7 @@ impl fmt::Display for PublishReport {
             count(checked.roles, "role"),
             count(checked.targets, "target"),
             count(checked.files, "file")
-        )
+        )?;
+        checked.unproved.iter().try_for_each(|delta| writeln!(f, "  warning: {delta}"))
     }
 }

@@ -13,6 +13,7 @@ use super::common::invocation;
 use super::progress::{Progress, size};
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
+use crate::release::deltas::{Dropped, Wanted};
 use crate::release::{Draft, ImageFile, Proposed, Standing, propose};
 use crate::repository::Repository;
 use crate::terminal::quoted;
@@ -85,6 +86,15 @@ pub(super) struct ProposeArgs {
     /// zstd's level, 1 to 22: more is smaller and slower. Without it, repository.toml's, which is 12 unless changed.
     #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(i32).range(i64::from(*LEVELS.start())..=i64::from(*LEVELS.end())))]
     level: Option<i32>,
+    /// An earlier release from which a delta is made: a device that runs it downloads that alone. May be repeated.
+    #[arg(long, value_name = "VERSION")]
+    delta_from: Vec<ReleaseVersion>,
+    /// Make deltas from so many of the newest releases.
+    #[arg(long, value_name = "COUNT", default_value_t = 0)]
+    delta_last: u8,
+    /// Drop a delta that saves less than so many per cent of the full payload.
+    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=99))]
+    delta_saves: u8,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -105,6 +115,9 @@ struct ProposeReport {
     manifest: Sha256Digest,
     channels: Vec<ChannelName>,
     release: Release,
+    /// Deltas that are not worth their place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    dropped_deltas: Vec<Dropped>,
     #[serde(skip)]
     invocation: String,
     /// Users whose passwords the images bring along.
@@ -130,7 +143,9 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
     let compression =
         Compression { level: args.level.unwrap_or(repository.config.payload.level), threads: 0 };
     let now = io.now();
-    let mut bar: Option<(PathBuf, Progress)> = None;
+    let wanted =
+        Wanted { from: args.delta_from.clone(), last: args.delta_last.into(), least_saved: args.delta_saves };
+    let mut bar: Option<(String, Progress)> = None;
     let proposed = propose(
         &repository,
         &standing,
@@ -139,19 +154,19 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         args.sbom.as_ref(),
         &channels,
         compression,
+        &wanted,
         now,
-        &mut |image, length, read| {
-            if bar.as_ref().is_none_or(|(path, _)| *path != image.path) {
-                let name = image.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                bar = Some((image.path.clone(), Progress::new(io, &name, length)));
+        &mut |what, length, done| {
+            if bar.as_ref().is_none_or(|(shown, _)| shown != what) {
+                bar = Some((what.to_owned(), Progress::new(io, what, length)));
             }
             if let Some((_, bar)) = &bar {
-                bar.at(read);
+                bar.at(done);
             }
         },
     );
     drop(bar);
-    let Proposed { proposal, release, manifest, passwords } = proposed?;
+    let Proposed { proposal, release, manifest, passwords, dropped } = proposed?;
     let mut users: Vec<String> = passwords.into_iter().map(|hash| hash.user).collect();
     users.sort();
     users.dedup();
@@ -162,6 +177,7 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         channels,
         release,
         users,
+        dropped_deltas: dropped,
         invocation: invocation(repo),
     };
     io.report(args.json, &report)
@@ -226,7 +242,8 @@ impl fmt::Display for ProposeReport {
         writeln!(f, "Proposed {product} {version} (security version {security_version}).")?;
         for image in images {
             let hardware: Vec<_> = image.hardware.iter().map(HardwareName::as_str).collect();
-            let payload: u64 = image.payloads.iter().map(|payload| payload.length).sum();
+            let full = image.payloads.iter().filter(|payload| payload.source.is_none());
+            let payload: u64 = full.map(|payload| payload.length).sum();
             let percent = u128::from(payload) * 100 / u128::from(image.length.max(1));
             writeln!(
                 f,
@@ -236,6 +253,16 @@ impl fmt::Display for ProposeReport {
                 size(payload),
                 image.sha256
             )?;
+            for delta in &image.payloads {
+                let Some(source) = &delta.source else { continue };
+                let saved = payload.saturating_sub(delta.length);
+                let percent = u128::from(saved) * 100 / u128::from(payload.max(1));
+                let (from, length) = (&source.version, size(delta.length));
+                writeln!(f, "  delta        {length} from {from}, proved ({percent} % less to download)")?;
+            }
+        }
+        for Dropped { from, hardware, why } in &self.dropped_deltas {
+            writeln!(f, "  no delta     from {from} for {hardware}: {why}")?;
         }
         let channels: Vec<_> = self.channels.iter().map(ChannelName::as_str).collect();
         let offered = if channels.is_empty() { "no channel".into() } else { channels.join(", ") };

@@ -46,8 +46,16 @@ pub struct Draft {
     pub allow_secrets: Option<String>,
 }
 
-/// An image with the hardware revisions that it is for, measured.
-pub type MeasuredImage = (Vec<HardwareName>, Prepared);
+/// An image with the hardware revisions that it is for, measured, and with its deltas.
+#[derive(Debug)]
+pub struct MeasuredImage {
+    /// The hardware revisions.
+    pub hardware: Vec<HardwareName>,
+    /// The image and its full payload.
+    pub prepared: Prepared,
+    /// What the manifest says of its deltas.
+    pub deltas: Vec<Payload>,
+}
 
 /// The names of the three files of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,8 +126,7 @@ impl Draft {
     ) -> Result<Release, ReleaseError> {
         self.check(standing, now)?;
         let product = &standing.product;
-        let image =
-            |(hardware, prepared): &MeasuredImage| describe(product, &self.version, hardware, prepared);
+        let image = |image: &MeasuredImage| describe(product, &self.version, image);
         let release =
             Release {
                 format: Release::FORMAT.into(),
@@ -178,8 +185,7 @@ impl Draft {
 fn describe(
     product: &ProductName,
     version: &ReleaseVersion,
-    hardware: &[HardwareName],
-    prepared: &Prepared,
+    MeasuredImage { hardware, prepared, deltas }: &MeasuredImage,
 ) -> Result<Image, ReleaseError> {
     let first = hardware
         .first()
@@ -193,10 +199,10 @@ fn describe(
         source: None,
     };
     Ok(Image {
-        hardware: hardware.to_vec(),
+        hardware: hardware.clone(),
         length: prepared.image.length,
         sha256: prepared.image.sha256,
         index: IndexRef { target: names.index, root: prepared.image.index.root },
-        payloads: vec![payload],
+        payloads: std::iter::once(payload).chain(deltas.iter().cloned()).collect(),
     })
 }

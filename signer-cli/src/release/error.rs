@@ -96,6 +96,20 @@ pub enum ReleaseError {
         /// What was asked for.
         version: ReleaseVersion,
     },
+    /// The release has no image for any hardware of the new one.
+    #[error("{version} has no image for hardware of this release")]
+    NoImageFor {
+        /// What a delta was to start from.
+        version: ReleaseVersion,
+    },
+    /// A delta can't be made, or isn't right.
+    #[error("no delta from {version}: {why}")]
+    DeltaFrom {
+        /// What it was to start from.
+        version: ReleaseVersion,
+        /// Why.
+        why: String,
+    },
     /// No such channel.
     #[error("{product} has no channel {channel}")]
     NoChannel {
@@ -165,6 +179,10 @@ impl Advise for ReleaseError {
                 "leave --available-until out; where another law holds, add --shorter-availability-than-the-cra-asks".into()
             }
             Self::NoRelease { product, .. } => format!("perennial-signer channel show {product} lists the releases"),
+            Self::NoImageFor { .. } => "leave it out of --delta-from: its devices take the full payload".into(),
+            Self::DeltaFrom { version, .. } => {
+                format!("leave --delta-from {version} out, or take a copy of the repository that has all its files")
+            }
             Self::NoChannel { product, channel, known } if known.is_empty() => {
                 format!("make it first: perennial-signer channel create {product} {channel}")
             }

@@ -8,9 +8,11 @@
 //! | [`standing`] | what is published of a product: its promise, releases, channels |
 //! | [`draft`] | what a maker says of a release, and the manifest made from it |
 //! | [`mod@propose`] | images measured and compressed, and the whole proposal |
+//! | [`deltas`] | deltas from earlier releases: made, weighed, proved |
 //! | [`renew`] | the same content signed anew: snapshots, archives |
 //! | [`offer`] | channels made, releases offered and withdrawn |
 
+pub mod deltas;
 pub mod draft;
 mod error;
 pub mod offer;

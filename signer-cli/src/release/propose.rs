@@ -10,6 +10,7 @@ use perennial_schemas::release::Release;
 use perennial_schemas::signed::to_text;
 use perennial_schemas::{Digest, RoleName, Sha256Digest, TargetPath, Timestamp};
 
+use super::deltas::{Dropped, Library, MadeDelta, Telling, Wanted};
 use super::draft::{ImageNames, MeasuredImage};
 use super::{Draft, ReleaseError, Standing, offer};
 use crate::crypto::Ring;
@@ -43,10 +44,9 @@ pub struct Proposed {
     pub manifest: Sha256Digest,
     /// Passwords that the images bring along: the same on every unit.
     pub passwords: Vec<PasswordHash>,
+    /// Deltas that are not worth their place.
+    pub dropped: Vec<Dropped>,
 }
-
-/// Hears of an image's file, its length in bytes, and how much of it has been read.
-pub type ImageProgress<'p> = dyn FnMut(&ImageFile, u64, u64) + 'p;
 
 /// Proposes a release of the product that `standing` tells of.
 ///
@@ -61,8 +61,9 @@ pub fn propose(
     sbom: Option<&PathBuf>,
     channels: &[ChannelName],
     compression: Compression,
+    wanted: &Wanted,
     now: Timestamp,
-    progress: &mut ImageProgress<'_>,
+    telling: &mut Telling<'_>,
 ) -> Result<Proposed, ReleaseError> {
     let product = &standing.product;
     let version = &draft.version;
@@ -72,14 +73,16 @@ pub fn propose(
     for channel in channels {
         offer::offering(standing, channel, version, Sha256Digest([0; 32]))?;
     }
+    let library = Library::new(repository, standing)?;
+    library.check(wanted, images)?;
     let (subject, summary) = (format!("{product}-{version}"), format!("{product} {version}"));
     let mut builder = ProposalBuilder::new(repository, Kind::Release, &subject, &summary, now);
     let role = RoleName::from(product);
     let mut put = |path: &TargetPath, content: Content| builder.put_target(&role, path, content);
     let mut measured: Vec<MeasuredImage> = Vec::new();
-    let (mut found, mut passwords) = (Vec::new(), Vec::new());
+    let (mut found, mut passwords, mut dropped) = (Vec::new(), Vec::new(), Vec::new());
     for image in images {
-        let (prepared, payload, seen) = prepare(repository, image, compression, progress)?;
+        let (prepared, payload, seen) = prepare(repository, image, compression, telling)?;
         found.extend(told(repository, product, image, &seen, draft.allow_secrets.is_some())?);
         passwords.extend(seen.passwords);
         let names = ImageNames::new(product, version, &image.hardware[0])?;
@@ -87,7 +90,15 @@ pub fn propose(
         put(&names.index, Content::Bytes(whole.index.bytes.clone()))?;
         put(&names.payload_index, Content::Bytes(packed.index.bytes.clone()))?;
         put(&names.payload, Content::Made { file: payload, length: packed.length, sha256: packed.sha256 })?;
-        measured.push((image.hardware.clone(), prepared));
+        let (made, too_long) = library.deltas(version, wanted, image, &prepared, telling)?;
+        dropped.extend(too_long);
+        let mut deltas = Vec::new();
+        for MadeDelta { payload, bytes, measured } in made {
+            put(&payload.target, Content::Bytes(bytes))?;
+            put(&payload.index.target, Content::Bytes(measured.index.bytes))?;
+            deltas.push(payload);
+        }
+        measured.push(MeasuredImage { hardware: image.hardware.clone(), prepared, deltas });
     }
     if let Some(sbom) = sbom {
         put(&draft.sbom_path(product)?, Content::Bytes(files::read(sbom, SBOM_LENGTH)?))?;
@@ -101,7 +112,7 @@ pub fn propose(
     }
     let proposal = builder.write()?;
     scan::known::remember(repository, product, &passwords)?;
-    Ok(Proposed { proposal, release, manifest, passwords })
+    Ok(Proposed { proposal, release, manifest, passwords, dropped })
 }
 
 /// What was found in an image, for the manifest; an error unless it is let through.
@@ -162,11 +173,12 @@ fn prepare(
     repository: &Repository,
     image: &ImageFile,
     compression: Compression,
-    progress: &mut ImageProgress<'_>,
+    telling: &mut Telling<'_>,
 ) -> Result<(Prepared, Scratch, Found), ReleaseError> {
     let (mut file, length) = open(image)?;
     let mut payload = Scratch::create_in(&repository.proposals_dir())?;
-    let mut told = |read| progress(image, length, read);
+    let name = image.path.file_name().unwrap_or_default().to_string_lossy();
+    let mut told = |read| telling(&name, length, read);
     let mut scanner = Scanner::default();
     let mut watched = Watched { inner: &mut file, scanner: &mut scanner };
     let prepared = image::prepare(&mut watched, length, &mut payload, compression, &Ring, &mut told)

@@ -14,7 +14,7 @@ use perennial_schemas::{RoleName, TargetPath, Timestamp};
 use perennial_signer::crypto::Ring;
 use perennial_signer::image::{Compression, prepare};
 use perennial_signer::proposal::{Content, Kind, ProposalBuilder};
-use perennial_signer::release::draft::ImageNames;
+use perennial_signer::release::draft::{ImageNames, MeasuredImage};
 use perennial_signer::release::{Draft, Standing};
 use perennial_signer::repository::Repository;
 
@@ -60,13 +60,14 @@ fn fill(repo: &Path, targets: usize) {
     for number in 0..targets / 4 {
         let draft = draft(&format!("1.{number}.0"));
         let names = ImageNames::new(&product, &draft.version, &hardware[0]).unwrap();
-        let measured = [(hardware.clone(), prepared.clone())];
+        let (hardware, prepared, deltas) = (hardware.clone(), prepared.clone(), vec![]);
+        let measured = [MeasuredImage { hardware, prepared, deltas }];
         let manifest = to_text(&draft.manifest(&standing, &measured, &[], now()).unwrap()).unwrap();
         let mut put = |path: &TargetPath, bytes: &[u8]| {
             builder.put_target(&role, path, Content::Bytes(bytes.to_vec())).unwrap();
         };
-        put(&names.index, &prepared.image.index.bytes);
-        put(&names.payload_index, &prepared.payload.index.bytes);
+        put(&names.index, &measured[0].prepared.image.index.bytes);
+        put(&names.payload_index, &measured[0].prepared.payload.index.bytes);
         put(&names.payload, &payload);
         put(&Release::path(&product, &draft.version).unwrap(), &manifest);
     }

@@ -10,7 +10,7 @@ mod signers;
 mod unit;
 
 pub use device::{Device, MemoryStore, Verdict};
-pub use product::{PRODUCT, Product, image, support_until};
+pub use product::{PRODUCT, Product, delta, image, noise, support_until};
 pub use repository::Repository;
 pub use signers::Signer;
 pub use unit::{Conduct, FromOpen, Unit};

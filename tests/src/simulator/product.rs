@@ -1,16 +1,21 @@
 //! A product with releases in a simulated repository: images, indexes, manifests, a channel, a support record.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::port::memory::{MemoryFetch, RunLength};
 use perennial_schemas::channel::{Channel, Offered, Withdrawn};
 use perennial_schemas::crypto::Digest;
+use perennial_schemas::delta::Profile;
 use perennial_schemas::index::{Index, Shape};
-use perennial_schemas::release::{Class, Encoding, Image, IndexRef, Notes, Payload, Release};
+use perennial_schemas::release::{Class, DeltaSource, Encoding, Image, IndexRef, Notes, Payload, Release};
 use perennial_schemas::signed::to_text;
 use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
 use perennial_schemas::{Document, Sha256Digest, TargetPath};
+use perennial_signer::delta::detect::Hint;
+use perennial_signer::delta::make::{Settings, make};
+use perennial_signer::delta::matching::Options;
 use serde::Serialize;
 
 use super::{Repository, day};
@@ -85,6 +90,32 @@ impl Product {
         digest
     }
 
+    /// Adds a delta to the manifest of the release that was offered last: `delta` makes `new` from `old`, the image of the
+    /// release `from`. `spoil` may change what the manifest says of it.
+    pub fn add_delta(&mut self, from: &str, old: &[u8], delta: &[u8], spoil: impl FnOnce(&mut Payload)) {
+        let offered = self.channel.releases.pop().expect("an offered release");
+        let manifest = format!("{PRODUCT}/{}.release.json", offered.version);
+        let mut release = Release::parse(&self.files[&manifest]).expect("a manifest");
+        let name = format!("{PRODUCT}/{}.revC.from-{from}.delta", offered.version);
+        let index = self.add_index(&path(&format!("{name}.index")), delta);
+        let base = self.add_index(&path(&format!("{PRODUCT}/{from}.revC.image.index")), old);
+        self.files.insert(name.clone(), delta.to_vec());
+        let source = DeltaSource {
+            version: from.parse().expect("a version"),
+            length: old.len() as u64,
+            sha256: Ring.sha256(old),
+            index: base,
+        };
+        let (encoding, target, length) = (Encoding::Delta, path(&name), delta.len() as u64);
+        let mut payload = Payload { encoding, target, length, index, source: Some(source) };
+        spoil(&mut payload);
+        release.images[0].payloads.push(payload);
+        let text = json(&release);
+        let digest = Ring.sha256(&text);
+        self.files.insert(manifest, text);
+        self.channel.releases.push(Offered { version: offered.version, manifest: digest });
+    }
+
     /// Takes a release back.
     pub fn withdraw(&mut self, version: &str) {
         let at = self.channel.releases.iter().position(|offered| offered.version.as_str() == version);
@@ -131,6 +162,30 @@ impl Default for Product {
 pub fn image(seed: u8, chunks: usize) -> Vec<u8> {
     let length = (chunks << CHUNK_BITS) + 100 * usize::from(seed);
     (0..length).map(|i| seed.wrapping_add((i / 512) as u8).wrapping_mul(31)).collect()
+}
+
+/// `length` bytes in which nothing repeats, different for each `seed`.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A delta from `old` to `new`.
+pub fn delta(old: &[u8], new: &[u8]) -> Vec<u8> {
+    let settings = Settings {
+        profile: Profile::Mcu,
+        code: Hint::None,
+        references: false,
+        masks: false,
+        matching: Options::default(),
+    };
+    make(old, new, &settings, &AtomicBool::new(false), &mut |_| true).expect("a delta")
 }
 
 /// A support record with one promise.

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod commands;
+mod deltas;
 pub(crate) mod kit;
 mod network;
 mod power;

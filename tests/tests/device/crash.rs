@@ -8,8 +8,9 @@
 use perennial_device_core::machine::State;
 use perennial_device_core::port::memory::{MemoryFetch, MemoryStaging};
 use perennial_device_core::port::{BootFlag, Slot};
+use perennial_schemas::release::Encoding;
 use perennial_schemas::report::FailureCode;
-use perennial_tests::simulator::{Conduct, Unit, image};
+use perennial_tests::simulator::{Conduct, Unit, delta, image, noise};
 
 use super::fresh;
 
@@ -22,25 +23,49 @@ struct Story {
     root: Vec<u8>,
     first: MemoryFetch,
     second: MemoryFetch,
+    images: [Vec<u8>; 3],
     staged: bool,
 }
 
 impl Story {
     fn new(staged: bool) -> Self {
         let (mut product, _) = fresh();
-        product.offer("2.0.0", &image(2, 5), |release| release.security_version = 3);
+        let images = [image(1, 3), image(2, 5), image(3, 6)];
+        product.offer("2.0.0", &images[1], |release| release.security_version = 3);
         product.publish();
         let first = product.serve();
-        product.offer("3.0.0", &image(3, 6), |release| release.security_version = 4);
+        product.offer("3.0.0", &images[2], |release| release.security_version = 4);
         product.publish();
         let root = product.repository.first_root().to_vec();
-        Self { root, first, second: product.serve(), staged }
+        Self { root, first, second: product.serve(), images, staged }
+    }
+
+    /// The same by deltas: from what the factory installed, then from what that became.
+    fn of_deltas(staged: bool) -> Self {
+        let (mut product, _) = fresh();
+        let first = noise(1, 14_000);
+        let second = [&first[..6_000], &noise(2, 500), &first[6_000..], &noise(3, 2_000)].concat();
+        let third = [&second[..10_000], &noise(4, 300), &second[10_200..], &noise(5, 3_000)].concat();
+        let images = [first, second, third];
+        let mut served = Vec::new();
+        for (at, version, from) in [(1, "2.0.0", "1.0.0"), (2, "3.0.0", "2.0.0")] {
+            let (old, new) = (&images[at - 1], &images[at]);
+            product.offer_payload(version, new, new, Encoding::Plain, |release| {
+                release.security_version = 2 + at as u32;
+            });
+            product.add_delta(from, old, &delta(old, new), |_| {});
+            product.publish();
+            served.push(product.serve());
+        }
+        let root = product.repository.first_root().to_vec();
+        let [first, second] = served.try_into().unwrap_or_else(|_| panic!("two releases"));
+        Self { root, first, second, images, staged }
     }
 
     fn unit(&self) -> Unit {
-        let mut unit = Unit::new(&self.root, &image(1, 3));
-        unit.knows(&image(2, 5), "2.0.0", Conduct::Healthy);
-        unit.knows(&image(3, 6), "3.0.0", Conduct::Sick);
+        let mut unit = Unit::new(&self.root, &self.images[0]);
+        unit.knows(&self.images[1], "2.0.0", Conduct::Healthy);
+        unit.knows(&self.images[2], "3.0.0", Conduct::Sick);
         if self.staged {
             unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
         }
@@ -94,8 +119,8 @@ impl Story {
     }
 }
 
-fn crash_everywhere(staged: bool) {
-    let story = Story::new(staged);
+fn crash_everywhere(story: &Story) {
+    let staged = story.staged;
     let mut unit = story.unit();
     story.live(&mut unit, &[]);
     Story::check(&unit, &[]);
@@ -121,12 +146,39 @@ fn crash_everywhere(staged: bool) {
 
 #[test]
 fn a_power_cut_at_any_operation_of_a_streamed_update_is_survived() {
-    crash_everywhere(false);
+    crash_everywhere(&Story::new(false));
 }
 
 #[test]
 fn a_power_cut_at_any_operation_of_a_staged_update_is_survived() {
-    crash_everywhere(true);
+    crash_everywhere(&Story::new(true));
+}
+
+/// No full payload is ever asked for: a power cut is no reason to give a delta up.
+fn only_deltas(story: &Story) {
+    let mut unit = story.unit();
+    story.live(&mut unit, &[]);
+    assert!(unit.fetch.log.iter().any(|path| path.ends_with("3.0.0.revC.from-2.0.0.delta")));
+    for cuts in [[9, 40], [21, 7], [30, 30]] {
+        let mut unit = story.unit();
+        story.live(&mut unit, &cuts);
+        assert!(!unit.fetch.log.iter().any(|path| path.ends_with("image.zst")), "{cuts:?}");
+        assert!(unit.journal().failed_deltas.is_empty(), "{cuts:?}");
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_a_streamed_delta_is_survived() {
+    let story = Story::of_deltas(false);
+    crash_everywhere(&story);
+    only_deltas(&story);
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_a_staged_delta_is_survived() {
+    let story = Story::of_deltas(true);
+    crash_everywhere(&story);
+    only_deltas(&story);
 }
 
 #[test]

@@ -296,8 +296,14 @@ fn nothing_is_decided_upon_what_could_not_be_saved() {
     use perennial_device_core::session::{Device, Session};
     let (product, mut unit, digest) = withdrawing();
     let (identity, journal) = (unit.identity.clone(), Journal::new(Slot::A, None));
-    let device =
-        Device { identity: &identity, journal: &journal, booted: Slot::A, counter: 0, capacity: 1 << 20 };
+    let device = Device {
+        identity: &identity,
+        journal: &journal,
+        booted: Slot::A,
+        counter: 0,
+        capacity: 1 << 20,
+        delta_memory: 0,
+    };
     let root = product.repository.first_root();
     let mut session = Session::open(&mut unit.store, &identity, root, &Ring).unwrap();
     for record in [Record::Trust, Record::Floors] {

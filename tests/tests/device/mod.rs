@@ -2,6 +2,7 @@
 //! what broken or hostile servers send.
 
 mod crash;
+mod delta;
 mod hostile;
 mod recovery;
 mod update;

@@ -1,6 +1,7 @@
 use super::*;
 use crate::crypto::Ring;
 use crate::plan::IndexFile;
+use crate::port::Slot;
 use crate::port::memory::{MemoryFetch, MemorySlots, MemoryStaging, RunLength};
 use crate::port::power::Power;
 use alloc::vec::Vec;
@@ -32,6 +33,8 @@ fn plan(fetch: &mut MemoryFetch, payload: &[u8], coding: Coding, bits: (u8, u8))
         payload: "payload".into(),
         payload_length: payload.len() as u64,
         coding,
+        base: None,
+        full: None,
         expires: Timestamp::EPOCH,
         staged: false,
     };
@@ -69,6 +72,8 @@ fn an_installation_goes_on_from_every_chunk_whatever_the_chunk_sizes() {
                     staging: None,
                     decompress: &mut RunLength::default(),
                     slots: &mut slots,
+                    running: None,
+                    delta_memory: 0,
                 };
                 let source = plan.source.as_ref().unwrap();
                 let checkpoint = Checkpoint { every: 30_000, save: &mut save };
@@ -103,6 +108,8 @@ fn a_staged_payload_is_verified_again_before_it_is_unpacked() {
         staging: Some(&mut staging),
         decompress: &mut RunLength::default(),
         slots: &mut slots,
+        running: None,
+        delta_memory: 0,
     };
     let mut save = |_| Ok(());
     let checkpoint = Checkpoint { every: 30_000, save: &mut save };

@@ -19,7 +19,7 @@ use core::cmp::Ordering;
 use perennial_schemas::channel::{Channel, Offered};
 use perennial_schemas::document::FormatError;
 use perennial_schemas::ident::ChannelName;
-use perennial_schemas::release::{Encoding, Image, Payload, Release};
+use perennial_schemas::release::{DeltaSource, Encoding, Image, Payload, Release};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 
@@ -136,11 +136,31 @@ pub fn decide<'c>(
     Step::Made(none_left(passed_over))
 }
 
-/// The payload to take of an image: the shortest that this version knows. Reading a manifest refuses an image without
-/// a full one.
+/// The full payload to take of an image: the shorter one that this version knows. Reading a manifest refuses an image
+/// without one.
 pub fn choose_payload(image: &Image) -> Option<&Payload> {
     let known = image.payloads.iter().filter(|p| matches!(p.encoding, Encoding::Plain | Encoding::Zstd));
     known.min_by_key(|payload| payload.length)
+}
+
+/// The delta to take in place of the payload `full`: the shortest that starts from what runs here, if it is shorter.
+///
+/// Which image runs is known of one that this device has installed. One from the factory knows its version at most: it is
+/// read through the index that the manifest names before anything is downloaded, as every image is.
+pub fn choose_delta<'i>(
+    image: &'i Image,
+    running: Option<&Content>,
+    full: &Payload,
+) -> Option<(&'i Payload, &'i DeltaSource)> {
+    let running = running?;
+    let is_running = |source: &DeltaSource| match running.image {
+        Some(image) => image == (source.length, source.sha256),
+        None => running.version == source.version,
+    };
+    let deltas = image.payloads.iter().filter(|payload| payload.encoding == Encoding::Delta);
+    let deltas = deltas.filter_map(|payload| Some((payload, payload.source.as_ref()?)));
+    let usable = deltas.filter(|(payload, source)| payload.length < full.length && is_running(source));
+    usable.min_by_key(|(payload, _)| payload.length)
 }
 
 /// What is newer than what runs, newest first. A device never goes to a lower version by itself.

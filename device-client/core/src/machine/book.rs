@@ -40,6 +40,7 @@ impl Client {
             return Err(Illegal { state: before, event });
         }
         match event {
+            Event::DeltaFailed { code } => self.take_full(code, now)?,
             Event::Stages | Event::Streams => {
                 if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {
                     source.staged = event == Event::Stages;
@@ -69,6 +70,7 @@ impl Client {
         }
         if state != before {
             self.journal.restarts = 0;
+            self.journal.delta_answers = 0;
         }
         (self.journal.state, self.unsaved) = (state, true);
         Ok(())
@@ -123,6 +125,7 @@ impl Client {
         let (slot, manifest) = (plan.slot, plan.manifest);
         self.journal.set_content(slot, Some(content));
         self.journal.take_failed(&manifest);
+        self.journal.forget_failed_delta(&manifest);
         self.report(Outcome::Confirmed, None, now);
     }
 
@@ -131,6 +134,18 @@ impl Client {
         let (version, manifest) = (plan.version.clone(), plan.manifest);
         self.journal.note_failure(&version, &manifest, code, now);
         self.report(outcome, Some(code), now);
+    }
+
+    /// The full payload takes the place of the delta, streamed: a staging area was measured for the delta.
+    fn take_full(&mut self, code: FailureCode, now: Timestamp) -> Result<(), Illegal> {
+        let illegal = Illegal { state: self.journal.state, event: Event::DeltaFailed { code } };
+        let plan = self.journal.plan.as_mut().ok_or(illegal)?;
+        let source = plan.source.as_mut().ok_or(illegal)?;
+        *source = *source.full.take().ok_or(illegal)?;
+        let (version, manifest) = (plan.version.clone(), plan.manifest);
+        self.journal.note_failed_delta(&version, &manifest, code);
+        self.report(Outcome::DeltaFailed, Some(code), now);
+        Ok(())
     }
 
     fn report(&mut self, outcome: Outcome, failure: Option<FailureCode>, now: Timestamp) {

@@ -26,6 +26,12 @@ use crate::plan::Plan;
 use crate::port::{BootStatus, PortError, Slot, Verdict};
 use crate::trial;
 
+/// Bytes of memory that a delta may ask for, unless it was set otherwise: what makers of images for Linux reckon with.
+pub const DELTA_MEMORY: u64 = 16 * 1024 * 1024;
+
+/// Answers in a row that bring a delta no further, before the full payload is asked for.
+const DELTA_ANSWERS: u8 = 3;
+
 /// Seconds before something that failed for now is tried again: 30, 60, 120, … up to an hour.
 const RETRY_SECONDS: core::ops::RangeInclusive<i64> = 30..=3600;
 
@@ -43,6 +49,8 @@ pub struct Settings {
     pub jitter_seconds: i64,
     /// Bytes between two points that a download or an installation goes on from.
     pub checkpoint_bytes: u64,
+    /// Bytes of memory that a delta may ask for; 0: full payloads alone are taken.
+    pub delta_memory: u64,
 }
 
 impl Default for Settings {
@@ -53,6 +61,7 @@ impl Default for Settings {
             check_seconds: 4 * 3600,
             jitter_seconds: 0,
             checkpoint_bytes: CHECKPOINT,
+            delta_memory: DELTA_MEMORY,
         }
     }
 }
@@ -389,6 +398,9 @@ impl Client {
             (Some(new), Some(old)) if before && new.manifest == old.manifest => {
                 if let (Some(old), Some(new)) = (&mut old.source, new.source) {
                     old.expires = new.expires;
+                    if let Some(full) = &mut old.full {
+                        full.expires = new.expires;
+                    }
                     self.unsaved = true;
                 }
                 Ok(())
@@ -453,6 +465,10 @@ impl Client {
                 return Ok(());
             }
         }
+        if self.delta_ends(effect, error.code) {
+            self.note_trouble(&alloc::format!("{error}"));
+            return self.happen(Event::DeltaFailed { code: error.code }, now);
+        }
         let ends = self.journal.state.is_before_activation()
             && effect != Some(Effect::Check)
             && !self.may_pass(error.code);
@@ -464,6 +480,35 @@ impl Client {
         self.retries = self.retries.saturating_add(1);
         self.pause = Some((now.plus_seconds(seconds.min(*RETRY_SECONDS.end())), Why::Retry));
         Ok(())
+    }
+
+    /// Whether a failure is the delta's, and the full payload may do better. A full disk or a silent network is not.
+    fn delta_ends(&mut self, effect: Option<Effect>, code: FailureCode) -> bool {
+        use FailureCode as F;
+        let plan = self.journal.plan.as_ref();
+        let source = plan.and_then(|plan| plan.source.as_ref()).filter(|source| source.delta().is_some());
+        let Some(source) = source else { return false };
+        let works = match effect {
+            Some(Effect::Prepare | Effect::Download { .. }) => true,
+            // What was written whole and is read back wrongly was written from right bytes.
+            Some(Effect::Install { .. }) => {
+                let written = State::Installing { offset: plan.map_or(0, |plan| plan.length) };
+                self.journal.state != written
+            }
+            _ => false,
+        };
+        let from_staging = source.staged && matches!(self.journal.state, State::Installing { .. });
+        match code {
+            _ if !works => false,
+            F::DeltaSource | F::DeltaMalformed | F::DeltaMemory | F::ImageDigest => true,
+            F::PayloadDigest if from_staging => true,
+            F::PayloadDigest | F::BadAnswer => {
+                self.journal.delta_answers = self.journal.delta_answers.saturating_add(1);
+                self.unsaved = true;
+                self.journal.delta_answers >= DELTA_ANSWERS
+            }
+            _ => false,
+        }
     }
 
     /// Whether a failure is one of the moment: tried again from where the update has come to, without being counted.
@@ -494,6 +539,7 @@ impl Client {
             }
             Wish::Retry => {
                 self.journal.failed.clear();
+                self.journal.failed_deltas.clear();
                 self.journal.postponed_until = None;
                 (self.pause, self.next_check, self.unsaved) = (None, now, true);
             }

@@ -132,6 +132,11 @@ pub enum Event {
     Retired,
     /// The slot is marked good and the counter is raised.
     Settled,
+    /// The delta is of no use here: the full payload takes its place.
+    DeltaFailed {
+        /// Why.
+        code: FailureCode,
+    },
     /// It can't be installed.
     Failed {
         /// Why.

@@ -25,6 +25,11 @@ pub fn next(state: S, event: E) -> Result<S, Illegal> {
         (S::Installing { .. },           E::Installed)               => S::Installed,
         (S::Installed,                   E::Activated { tries })     => S::Activated { tries },
 
+        // The full payload goes on from the last chunk that was written.
+        (S::Verified,                    E::DeltaFailed { .. })      => S::Verified,
+        (S::Downloading { .. },          E::DeltaFailed { .. })      => S::Verified,
+        (S::Installing { offset },       E::DeltaFailed { .. })      => S::Installing { offset },
+
         // A power cut after the boot loader was told and before the journal was: the boot loader is right.
         (S::Installed,                   E::BootedNew)               => S::Trying,
         (S::Installed,                   E::BootedOld { code })      => S::FellBack { code },

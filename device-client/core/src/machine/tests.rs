@@ -47,6 +47,7 @@ fn events() -> Vec<Event> {
         Event::Unhealthy { code: CODE },
         Event::Retired,
         Event::Settled,
+        Event::DeltaFailed { code: CODE },
         Event::Failed { code: CODE },
         Event::Dropped,
     ]
@@ -55,19 +56,19 @@ fn events() -> Vec<Event> {
 /// The table once more, as text: one row a state, one column an event, in the order above. A letter is the next state's
 /// first one, `.` an illegal pair. A change in `table.rs` has to be made here as well.
 const TABLE: &str = "\
-idle        VI................
-verified    ..DS............ii
-downloading ....DS..........ii
-staged      ......C.........ii
-claimed     .......I........ii
-installing  ....I...I.......ii
-installed   .........ATF....RR
-activated   ..........TF......
-trying      ..........TFCU....
-confirmed   ...........F...i..
-unhealthy   ...........F......
-fell-back   ..............i...
-retiring    ..............i...";
+idle        VI.................
+verified    ..DS............Vii
+downloading ....DS..........Vii
+staged      ......C..........ii
+claimed     .......I.........ii
+installing  ....I...I.......Iii
+installed   .........ATF.....RR
+activated   ..........TF.......
+trying      ..........TFCU.....
+confirmed   ...........F...i...
+unhealthy   ...........F.......
+fell-back   ..............i....
+retiring    ..............i....";
 
 #[test]
 fn every_pair_is_as_the_table_says_and_all_others_are_illegal() {
@@ -105,6 +106,8 @@ fn plan(n: u8) -> Plan {
         payload: "payload".into(),
         payload_length: 10,
         coding: Coding::Plain,
+        base: None,
+        full: None,
         expires: NOW.plus_days(7),
         staged: false,
     };

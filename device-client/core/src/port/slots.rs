@@ -186,9 +186,10 @@ mod memory {
 
         fn read(&mut self, slot: Slot, offset: u64, into: &mut [u8]) -> Result<(), PortError> {
             self.power.on(FailureCode::SlotIo, "reading a slot")?;
-            let mut content = self.disk[slot as usize].clone();
+            let mut content = alloc::borrow::Cow::Borrowed(&self.disk[slot as usize]);
             for (_, at, bytes) in self.cache.iter().filter(|(cached, _, _)| *cached == slot) {
                 let (start, end) = (*at as usize, *at as usize + bytes.len());
+                let content = content.to_mut();
                 content.resize(content.len().max(end), 0);
                 content[start..end].copy_from_slice(bytes);
             }

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::PortError;
+use super::{PortError, Slot};
 
 /// A record of the store. Each is replaced as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -81,6 +81,22 @@ pub trait Store {
     /// # Errors
     /// [`PortError`]; the old bytes are then still there.
     fn save(&mut self, record: Record, bytes: &[u8]) -> Result<(), PortError>;
+
+    /// Keeps the index of what a slot holds, up to 8 MiB, in place of the one before. It is verified again whenever it is
+    /// used, and may be lost: it is no record, and a store without room for it keeps none.
+    ///
+    /// # Errors
+    /// [`PortError`]; nothing hangs on it.
+    fn keep_index(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), PortError> {
+        let _ = (slot, bytes);
+        Ok(())
+    }
+
+    /// The index of what a slot holds, where one was kept.
+    fn kept_index(&mut self, slot: Slot) -> Option<Vec<u8>> {
+        let _ = slot;
+        None
+    }
 }
 
 #[cfg(any(test, feature = "testing"))]
@@ -104,6 +120,8 @@ mod memory {
         pub lost: BTreeSet<Record>,
         /// Records that can't be saved: the disk is full.
         pub full: BTreeSet<Record>,
+        /// Indexes of what the slots hold.
+        pub indexes: BTreeMap<Slot, Vec<u8>>,
     }
 
     impl MemoryStore {
@@ -114,6 +132,7 @@ mod memory {
                 records: BTreeMap::new(),
                 lost: BTreeSet::new(),
                 full: BTreeSet::new(),
+                indexes: BTreeMap::new(),
             }
         }
     }
@@ -139,6 +158,16 @@ mod memory {
             self.lost.remove(&record);
             self.records.insert(record, bytes.to_vec());
             Ok(())
+        }
+
+        fn keep_index(&mut self, slot: Slot, bytes: &[u8]) -> Result<(), PortError> {
+            self.power.spend(FailureCode::Storage, "keeping an index")?;
+            self.indexes.insert(slot, bytes.to_vec());
+            Ok(())
+        }
+
+        fn kept_index(&mut self, slot: Slot) -> Option<Vec<u8>> {
+            self.indexes.get(&slot).cloned()
         }
     }
 }

@@ -1,0 +1,338 @@
+//! Deltas of a release from earlier ones: made, weighed against the full payload, and proved with the device's code.
+//!
+//! Decides from which releases, and whether a delta is worth its place. How one is made is [`crate::delta`]'s.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::atomic::AtomicBool;
+
+use perennial_schemas::delta::Profile;
+use perennial_schemas::document::Document;
+use perennial_schemas::index::Index;
+use perennial_schemas::limits::RELEASE_LENGTH;
+use perennial_schemas::release::{DeltaSource, Encoding, Image, IndexRef, Payload, Release};
+use perennial_schemas::tuf::TargetFile;
+use perennial_schemas::{Digest, HardwareName, ReleaseVersion, RoleName, TargetPath};
+use serde::Serialize;
+
+use super::draft::target;
+use super::{ImageFile, ReleaseError, Standing};
+use crate::crypto::Ring;
+use crate::delta::detect::Hint;
+use crate::delta::make::{self, Settings, Stage};
+use crate::delta::matching::Options;
+use crate::files;
+use crate::image::{Indexer, Measured, Prepared};
+use crate::repository::Repository;
+use crate::reproduce::{self, Chunks, Made, Missing, OldFile, Places};
+
+/// log2 of the chunk size of a delta, in bytes: what a device reads again at most around each frame that it goes on with,
+/// and an index of a fiftieth of a per cent of it.
+const CHUNK_BITS: u8 = 14;
+
+/// Which deltas a maker wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// From these releases.
+    pub from: Vec<ReleaseVersion>,
+    /// From so many of the newest releases before this one that no channel has withdrawn.
+    pub last: usize,
+    /// A delta that saves less than so many per cent of the full payload is dropped.
+    pub least_saved: u8,
+}
+
+/// A delta that is proposed.
+#[derive(Debug)]
+pub struct MadeDelta {
+    /// What the manifest says of it.
+    pub payload: Payload,
+    /// The container.
+    pub bytes: Vec<u8>,
+    /// The container, measured.
+    pub measured: Measured,
+}
+
+/// A delta that was not proposed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Dropped {
+    /// The release that it would have started from.
+    pub from: ReleaseVersion,
+    /// Its hardware.
+    pub hardware: HardwareName,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What is published of a product, for looking up the images that deltas start from.
+pub struct Library<'l> {
+    repository: &'l Repository,
+    standing: &'l Standing,
+    places: Places,
+}
+
+/// An image of an earlier release, and the hardware that it shares with the new one.
+struct Earlier {
+    version: ReleaseVersion,
+    hardware: HardwareName,
+    image: Image,
+}
+
+/// Says what is done, of how many bytes, and how many are done.
+pub type Telling<'t> = dyn FnMut(&str, u64, u64) + 't;
+
+impl<'l> Library<'l> {
+    /// What `repository` has published of the product.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]
+    pub fn new(repository: &'l Repository, standing: &'l Standing) -> Result<Self, ReleaseError> {
+        let published = repository.published()?;
+        let targets: BTreeMap<&str, &TargetFile> = published.targets_of(&RoleName::from(&standing.product));
+        let place = |(path, file): (&&str, &&TargetFile)| {
+            let name: TargetPath = path.parse().ok()?;
+            let place = repository.targets_dir().join(name.consistent(&file.sha256()?.to_string()));
+            Some(((*path).to_owned(), place))
+        };
+        Ok(Self { repository, standing, places: targets.iter().filter_map(place).collect() })
+    }
+
+    /// Checks that there is something to start from, before an image is read.
+    ///
+    /// # Errors
+    /// [`ReleaseError::NoRelease`], [`ReleaseError::NoImageFor`].
+    pub fn check(&self, wanted: &Wanted, images: &[ImageFile]) -> Result<(), ReleaseError> {
+        for version in &wanted.from {
+            let release = self.release(version)?;
+            let fits =
+                |image: &ImageFile| image.hardware.iter().any(|name| release.image_for(name).is_some());
+            if !images.iter().any(fits) {
+                return Err(ReleaseError::NoImageFor { version: version.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the deltas for one image.
+    ///
+    /// # Errors
+    /// [`ReleaseError`]: where one that was asked for by its version can't be made, or none can be proved.
+    pub fn deltas(
+        &self,
+        version: &ReleaseVersion,
+        wanted: &Wanted,
+        file: &ImageFile,
+        prepared: &Prepared,
+        telling: &mut Telling<'_>,
+    ) -> Result<(Vec<MadeDelta>, Vec<Dropped>), ReleaseError> {
+        let (mut made, mut dropped) = (Vec::new(), Vec::new());
+        let earlier = self.earlier(version, wanted, file)?;
+        if earlier.is_empty() {
+            return Ok((made, dropped));
+        }
+        let new = read_whole(file, prepared)?;
+        for earlier in earlier {
+            let drop_it = |why: String| {
+                let (from, hardware) = (earlier.version.clone(), earlier.hardware.clone());
+                Dropped { from, hardware, why }
+            };
+            if earlier.image.sha256 == prepared.image.sha256 {
+                dropped.push(drop_it("it has the same image".into()));
+                continue;
+            }
+            let old = match reproduce::image_of(&earlier.image, &self.places, &mut |_| ()) {
+                Ok(old) => old,
+                Err(Missing::NotHere(what)) if !wanted.from.contains(&earlier.version) => {
+                    dropped.push(drop_it(what));
+                    continue;
+                }
+                Err(Missing::NotHere(why) | Missing::Wrong(why)) => {
+                    return Err(ReleaseError::DeltaFrom { version: earlier.version, why });
+                }
+            };
+            match self.delta(version, wanted, &earlier, old, &new, prepared, telling)? {
+                Ok(delta) => made.push(delta),
+                Err(why) => dropped.push(drop_it(why)),
+            }
+        }
+        Ok((made, dropped))
+    }
+
+    /// One delta; the inner error says why it is dropped.
+    #[expect(clippy::too_many_arguments, reason = "both images, and what is wanted of them")]
+    fn delta(
+        &self,
+        version: &ReleaseVersion,
+        wanted: &Wanted,
+        earlier: &Earlier,
+        mut old: OldFile,
+        new: &[u8],
+        prepared: &Prepared,
+        telling: &mut Telling<'_>,
+    ) -> Result<Result<MadeDelta, String>, ReleaseError> {
+        let Earlier { version: from, hardware, image } = earlier;
+        let fail = |why: String| ReleaseError::DeltaFrom { version: from.clone(), why };
+        let label = format!("delta from {from}");
+        let bytes = {
+            let old = old.read_whole(image.length).map_err(|e| fail(e.to_string()))?;
+            make(&old, new, &mut |done| telling(&label, new.len() as u64, done)).map_err(fail)?
+        };
+        let full = prepared.payload.length;
+        if let Err(why) = worth(bytes.len() as u64, full, wanted.least_saved) {
+            return Ok(Err(why));
+        }
+        let mut indexer = Indexer::new(&Ring, CHUNK_BITS);
+        indexer.update(&bytes);
+        let measured = indexer.finish("delta").map_err(|e| fail(e.to_string()))?;
+        prove(&bytes, &measured, &mut old, image, prepared, &mut |done| {
+            telling(&label, new.len() as u64, done)
+        })
+        .map_err(|why| fail(format!("a delta was made, and does not hold: {why}")))?;
+        let product = &self.standing.product;
+        let name = format!("{version}.{hardware}.from-{from}.delta");
+        let payload = Payload {
+            encoding: Encoding::Delta,
+            target: target(product, &name)?,
+            length: measured.length,
+            index: IndexRef { target: target(product, &format!("{name}.index"))?, root: measured.index.root },
+            source: Some(DeltaSource {
+                version: from.clone(),
+                length: image.length,
+                sha256: image.sha256,
+                index: image.index.clone(),
+            }),
+        };
+        Ok(Ok(MadeDelta { payload, bytes, measured }))
+    }
+
+    /// What deltas for this image start from: each image once, the newest release first.
+    fn earlier(
+        &self,
+        version: &ReleaseVersion,
+        wanted: &Wanted,
+        file: &ImageFile,
+    ) -> Result<Vec<Earlier>, ReleaseError> {
+        let is_older = |(other, manifest): &(&ReleaseVersion, &perennial_schemas::Sha256Digest)| {
+            other.rank(version).is_lt() && !self.standing.is_withdrawn(manifest)
+        };
+        let mut newest: Vec<&ReleaseVersion> =
+            self.standing.releases.iter().filter(is_older).map(|(version, _)| version).collect();
+        newest.sort_by(|a, b| b.cmp(a));
+        let mut found: Vec<Earlier> = Vec::new();
+        let mut take = |version: &ReleaseVersion| {
+            let before = found.len();
+            let release = self.release(version)?;
+            for hardware in &file.hardware {
+                let image = release.image_for(hardware);
+                let new = |image: &&Image| found.iter().all(|earlier| earlier.image.sha256 != image.sha256);
+                if let Some(image) = image.filter(new) {
+                    let (version, hardware, image) = (version.clone(), hardware.clone(), image.clone());
+                    found.push(Earlier { version, hardware, image });
+                }
+            }
+            Ok::<bool, ReleaseError>(found.len() > before)
+        };
+        for version in &wanted.from {
+            take(version)?;
+        }
+        let mut left = wanted.last;
+        for version in newest {
+            if left == 0 {
+                break;
+            }
+            let counts = wanted.from.contains(version) || take(version)?;
+            left -= usize::from(counts);
+        }
+        Ok(found)
+    }
+
+    fn release(&self, version: &ReleaseVersion) -> Result<Release, ReleaseError> {
+        let digest = self.standing.manifest(version)?;
+        let path = Release::path(&self.standing.product, version)?;
+        let file = self.repository.targets_dir().join(path.consistent(&digest.to_string()));
+        let wrong = |why: String| ReleaseError::Published { path: file.clone(), why };
+        let text = files::read(&file, RELEASE_LENGTH)?;
+        if Ring.sha256(&text) != *digest {
+            return Err(wrong(format!("it is not the file that {} has signed", self.standing.product)));
+        }
+        Release::parse(&text).map_err(|e| wrong(e.to_string()))
+    }
+}
+
+/// Makes a delta for devices with Linux; `progress` hears how many bytes of the new image are done, as far as that can be
+/// told: the search for matches counts for half of them.
+fn make(old: &[u8], new: &[u8], progress: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
+    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let settings = Settings {
+        profile: Profile::Linux,
+        code: Hint::Auto,
+        references: true,
+        masks: true,
+        matching: Options { jobs, ..Options::default() },
+    };
+    let (half, mut coded, mut told) = (new.len() as u64 / 2, 0, 0);
+    let stop = AtomicBool::new(false);
+    let made = make::make(old, new, &settings, &stop, &mut |stage| {
+        let done = match stage {
+            Stage::Matching(millionths) => half * millionths.min(1_000_000) / 1_000_000,
+            Stage::Coding(more) => {
+                coded += more;
+                half + coded / 2
+            }
+        };
+        // Where several ways are tried it begins again.
+        told = done.max(told).min(2 * half);
+        progress(told);
+        true
+    });
+    made.map_err(|e| e.to_string())
+}
+
+/// Whether a delta of `length` bytes saves enough of a full payload.
+fn worth(length: u64, full: u64, least_saved: u8) -> Result<(), String> {
+    let saved = full.saturating_sub(length);
+    let per_cent = u128::from(saved) * 100 / u128::from(full.max(1));
+    if length < full && per_cent >= u128::from(least_saved) {
+        return Ok(());
+    }
+    let (length, full) = (crate::plain::grouped(length), crate::plain::grouped(full));
+    Err(format!(
+        "it has {length} bytes, the full payload {full}: it saves {per_cent} %, and at least {least_saved} % is wanted"
+    ))
+}
+
+/// Applies it as a device does.
+fn prove(
+    bytes: &[u8],
+    measured: &Measured,
+    old: &mut OldFile,
+    from: &Image,
+    new: &Prepared,
+    progress: &mut dyn FnMut(u64),
+) -> Result<(), String> {
+    let index = |measured: &Measured| {
+        Index::verify(&measured.index.bytes, &measured.index.root, &Ring).map_err(|e| e.to_string())
+    };
+    let (delta_index, image_index) = (index(measured)?, index(&new.image)?);
+    let mut nowhere = std::io::sink();
+    let mut made = Made::new(&image_index, &mut nowhere);
+    let chunks = Chunks::new(bytes, &delta_index, progress);
+    let from = reproduce::identity(from.length, &from.sha256);
+    let to = reproduce::identity(new.image.length, &new.image.sha256);
+    reproduce::delta(chunks, (old, from), to, &mut made).map_err(|e| e.to_string())?;
+    let got = made.finish().map_err(|e| e.to_string())?;
+    if got == (new.image.length, new.image.sha256) { Ok(()) } else { Err("it makes another image".into()) }
+}
+
+/// The new image, which was measured and has not changed since.
+fn read_whole(file: &ImageFile, prepared: &Prepared) -> Result<Vec<u8>, ReleaseError> {
+    let fail = |source| ReleaseError::Image { path: file.path.clone(), source };
+    let mut opened = files::open(&file.path)?;
+    let mut bytes = Vec::new();
+    opened.seek(SeekFrom::Start(0)).map_err(|e| fail(crate::image::ImageError::Read(e)))?;
+    let length = prepared.image.length;
+    opened.take(length + 1).read_to_end(&mut bytes).map_err(|e| fail(crate::image::ImageError::Read(e)))?;
+    if bytes.len() as u64 == length && Ring.sha256(&bytes) == prepared.image.sha256 {
+        return Ok(bytes);
+    }
+    Err(fail(crate::image::ImageError::Changed { expected: length, got: bytes.len() as u64 }))
+}
