@@ -8,7 +8,7 @@ use super::model::bytes::{Expected, mixed};
 /// How many bytes must be the same before one is expected.
 const LEAST: usize = 5;
 
-/// A ring of the last bytes, and where each sequence of [`LEAST`] of them stood last.
+/// A ring of the last bytes, and where each sequence of `LEAST` of them stood last.
 #[derive(Debug)]
 pub struct History {
     ring: Vec<u8>,

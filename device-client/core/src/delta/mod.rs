@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`walk`] | a data frame: every byte of the new image |
-//! | [`unit`] | a map frame: steps, address spaces, sections |
+//! | [`mod@unit`] | a map frame: steps, address spaces, sections |
 //! | [`pieces`] | how a unit is cut into blocks |
 //! | [`refs`], [`space`] | references in machine code and its tables, and the addresses that they mean |
 //! | [`map`], [`learned`] | where an old place went, and what turned out otherwise |

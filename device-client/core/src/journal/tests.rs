@@ -85,7 +85,7 @@ fn an_update_that_a_later_version_began_in_its_own_way_is_dropped_before_its_act
         (json!({"state": "installed"}), State::Retiring),
     ];
     for (state, after) in states {
-        for (field, value) in [("coding", json!("delta")), ("frames", json!(3))] {
+        for (field, value) in [("coding", json!("later")), ("frames", json!(3))] {
             let mut journal = first();
             journal["state"] = state.clone();
             assert_eq!(read(&journal).map(|journal| journal.plan.is_some()), Ok(true), "{state}");
@@ -107,7 +107,7 @@ fn an_update_that_a_later_version_has_activated_comes_to_its_end_here() {
         json!({"state": "retiring"}),
     ] {
         let mut journal = first();
-        journal["plan"]["source"]["coding"] = json!("delta");
+        journal["plan"]["source"]["coding"] = json!("later");
         journal["state"] = state;
         let read = read(&journal).unwrap();
         let plan = read.plan.as_ref().unwrap();

@@ -138,8 +138,9 @@ mod tests {
     fn squash_rises_and_stretch_is_its_inverse() {
         assert!((-LOGIT..LOGIT).all(|x| squash(x) <= squash(x + 1)));
         assert_eq!((squash(0), squash(-4000), squash(4000)), (32_768, 1, 65_535));
+        // One step of a logit is 64 of 65,536 in the middle.
         for p in 8..4088 {
-            assert!(squash(stretch(p)).abs_diff(p * 16 + 8) <= 20, "{p}");
+            assert!(squash(stretch(p)).abs_diff(p * 16 + 8) <= 64, "{p}");
         }
     }
 
