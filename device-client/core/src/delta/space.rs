@@ -68,12 +68,13 @@ impl Space {
     /// Segments of one space: an ELF file has three to six, a kernel some more; a number of one fits a byte.
     pub const MOST_SEGMENTS: usize = 64;
 
-    /// Where a table of symbols stands for those who count its entries: a segment of its own at this address.
-    pub const SYMBOLS: u64 = 5 << 60;
+    /// Where a table of symbols stands for those who count its entries: a segment of its own at this address, which no
+    /// program has, and which a map frame can tell (it holds distances below 2^61).
+    pub const SYMBOLS: u64 = 5 << 56;
     /// Where the strings of that table stand.
-    pub const STRINGS: u64 = 6 << 60;
+    pub const STRINGS: u64 = 6 << 56;
     /// Where the relocations of a procedure linkage table stand, for its stubs.
-    pub const RELOCATIONS: u64 = 7 << 60;
+    pub const RELOCATIONS: u64 = 7 << 56;
 
     /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
     /// [`Self::MOST_SEGMENTS`], for a segment that doesn't end before `u64::MAX`, and for one with more content than memory.

@@ -156,10 +156,10 @@ impl Unit {
             let kind = u8::try_from(number).ok().and_then(SectionKind::from_number).ok_or(DeltaError::Map)?;
             let gap = numbers.code(coder, known.map_or(0, |s| s.start.wrapping_sub(end)), GAP)?;
             let length = numbers.code(coder, known.map_or(0, |s| s.length), LENGTH)?;
-            let further = numbers.code(coder, known.map_or(0, |s| u64::from(s.space - space)), SPACE)?;
-            space = u16::try_from(further)
+            let further = known.map_or(0, |s| i64::from(s.space) - i64::from(space));
+            let further = numbers.signed(coder, further, SPACE)?;
+            space = u16::try_from(i64::from(space).saturating_add(further))
                 .ok()
-                .and_then(|further| space.checked_add(further))
                 .filter(|space| usize::from(*space) < self.spaces.len())
                 .ok_or(DeltaError::Map)?;
             let start = within(end, gap, old_length)?;

@@ -37,6 +37,17 @@ const KERNEL_PLACES: [&str; 16] = [
 /// Bytes of program headers that are read at most: a dozen or so.
 const PROGRAM_HEADERS: u64 = 0x300;
 
+/// The sections of a file with content: their names, and that.
+pub(super) fn contents(file: &[u8]) -> Option<Vec<(String, &[u8])>> {
+    let sections = read(file)?.sections.into_iter().filter(|section| section.kind != SHT_NOBITS);
+    let contents = sections.filter_map(|section| {
+        let start = usize::try_from(section.offset).ok()?;
+        let end = start.checked_add(usize::try_from(section.length).ok()?)?;
+        file.get(start..end).filter(|content| !content.is_empty()).map(|content| (section.name, content))
+    });
+    Some(contents.collect())
+}
+
 /// What headers say of one file.
 struct Elf {
     machine: u16,
@@ -115,7 +126,7 @@ fn counted(old: (u64, u64), new: (u64, u64), address: u64) -> Segment {
 }
 
 /// Where sections without an address stand: a recogniser counts from there, and nothing refers to it.
-const ELSEWHERE: u64 = 1 << 62;
+const ELSEWHERE: u64 = 1 << 58;
 
 fn elsewhere(section: &Section) -> Segment {
     let address = ELSEWHERE + (section.start & (ELSEWHERE - 1));
@@ -317,9 +328,23 @@ fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
     let end = elf.sections.iter().filter(|s| s.kind != SHT_NOBITS).map(|s| s.offset.saturating_add(s.length));
     let end = end.max().unwrap_or(0).max(elf.headers.0.saturating_add(elf.headers.1));
     if kernel && end < length {
-        sections.push(section(SectionKind::Addresses32, end, length - end));
+        sections.push(section(SectionKind::Addresses32, end, listed(&file[end as usize..])));
     }
     sections
+}
+
+/// Lists of addresses behind a kernel, each between zeros: of 64 bits, of 32, and of those that count from a processor's
+/// own data.
+const LISTS: usize = 3;
+
+/// Bytes of a kernel's lists of addresses, which all have the same highest bits.
+fn listed(bytes: &[u8]) -> u64 {
+    let mut zeros = 0;
+    let words = bytes.chunks_exact(4).take_while(|word| {
+        zeros += usize::from(**word == [0; 4]);
+        zeros <= LISTS && (word[3] >> 4 == 8 || **word == [0; 4])
+    });
+    words.count() as u64 * 4
 }
 
 /// Entries that a kernel's list of symbols has at least: a small one has some ten thousand.

@@ -5,7 +5,12 @@
 //! else. It never fails: what isn't understood is described as nothing.
 
 mod elf;
+mod ext4;
+mod files;
+mod header;
+mod many;
 pub mod marks;
+mod partners;
 mod raw;
 mod scan;
 mod vote;
@@ -50,7 +55,8 @@ pub fn describe(old: &[u8], new: &[u8], hint: &Hint) -> Described {
             let load = raw::Load { kind, address, memory: None };
             raw::describe(old, new, &load, &load)
         }
-        Hint::Auto => elf::describe(old, new).or_else(|| {
+        // A file that is cut off is still known by its beginning.
+        Hint::Auto => many::describe(old, new).or_else(|| elf::describe(old, new)).or_else(|| {
             let (of_old, of_new) = (raw::guess(old)?, raw::guess(new)?);
             (of_old.kind == of_new.kind).then(|| raw::describe(old, new, &of_old, &of_new))?
         }),

@@ -30,7 +30,7 @@ pub(super) fn scan(view: &mut View<'_>, kind: SectionKind, start: u64) {
         SectionKind::Symbols64 => each(view, start, 24, symbol64),
         SectionKind::Symbols32 => each(view, start, 16, symbol32),
         SectionKind::FrameHeader => each(view, start, 4, |view, at| frame_header(view, at, start)),
-        SectionKind::Frame => frames(view, start),
+        SectionKind::Frame => frames(view),
         SectionKind::Places32 => each(view, start, 4, place32),
         SectionKind::Jumps32 => each(view, start, 4, jump32),
         SectionKind::Places31 => each(view, start, 4, place31),
@@ -173,10 +173,10 @@ fn kernel_symbol(view: &mut View<'_>, at: usize) {
 }
 
 /// The records of `.eh_frame`, each an FDE or a CIE, found by what they hold: a stretch may begin between them.
-fn frames(view: &mut View<'_>, start: u64) {
+fn frames(view: &mut View<'_>) {
     let mut at = view.align(view.at, 4);
     while at < view.to {
-        let length = record(view, at, start);
+        let length = record(view, at);
         if length.is_some() && at + FRAME_FIELDS > view.to {
             // Its fields may begin in the next block: it is read again then.
             break;
@@ -187,7 +187,7 @@ fn frames(view: &mut View<'_>, start: u64) {
 }
 
 /// The length of the record at `at` in bytes, and its fields added, where there is one.
-fn record(view: &mut View<'_>, at: usize, start: u64) -> Option<usize> {
+fn record(view: &mut View<'_>, at: usize) -> Option<usize> {
     let length = view.u32(at).filter(|length| (8..=LONGEST_FRAME).contains(length) && length % 4 == 0)?;
     let all = length as usize + 4;
     let way = view.u32(at + 4)?;
@@ -197,7 +197,8 @@ fn record(view: &mut View<'_>, at: usize, start: u64) -> Option<usize> {
         return (version == 1 || version == 3).then_some(all);
     }
     let of_cie = view.address(at + 4).wrapping_sub(u64::from(way));
-    let inside = of_cie >= start && way % 4 == 0 && of_cie.wrapping_sub(start).is_multiple_of(4);
+    // The CIE may stand in another piece of the table than this one.
+    let inside = way % 4 == 0 && view.space.holds(of_cie);
     let function = view.target(at + 8, Field::Relative32 { after: 0 })?;
     let size = u64::from(view.u32(at + 12)?);
     if !inside || !view.space.is_code(function) || !view.space.is_code(function.wrapping_add(size)) {
