@@ -10,7 +10,7 @@ use perennial_schemas::delta::{Header, ImageId, OPERATIONS, Profile, Sizes};
 use super::detect::marks::{Marks, marked};
 use super::detect::{self, Described, Hint};
 use super::encode::{Frames, encode};
-use super::matching::{self, Images, MatchError, Watch};
+use super::matching::{self, Fields, Images, Masked, MatchError, Watch};
 use super::plan;
 use crate::crypto::Ring;
 
@@ -77,7 +77,7 @@ pub fn make(
     let mut best: Option<(Sizes, Frames)> = None;
     for way in ways(settings, &described, new.len()) {
         let masks = way.map(|marks| masked(old, new, &described, settings.code, marks));
-        let masked = masks.as_ref().map(|(old, new)| (&old[..], &new[..]));
+        let masked = masks.as_ref().map(|(old, fields, new)| Masked { old, new, fields });
         let mut told = |done| match progress(Stage::Matching(done)) {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
@@ -113,11 +113,18 @@ fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [
 /// Up to here every way is tried.
 const SMALL: usize = 2 << 20;
 
-/// Both images with their references marked. The new one is described the other way around: it is read as if it were the
+/// Both images with their references marked, and where these are in the old one. The new one is described the other way around: it is read as if it were the
 /// old one.
-fn masked(old: &[u8], new: &[u8], described: &Described, code: Hint, marks: Marks) -> (Vec<u8>, Vec<u8>) {
+fn masked(
+    old: &[u8],
+    new: &[u8],
+    described: &Described,
+    code: Hint,
+    marks: Marks,
+) -> (Vec<u8>, Fields, Vec<u8>) {
     let turned = detect::describe(new, old, &code);
-    (marked(old, described, marks), marked(new, &turned, marks))
+    let (old, fields) = marked(old, described, marks);
+    (old, fields, marked(new, &turned, marks).0)
 }
 
 /// An image by length and digest.

@@ -9,6 +9,7 @@ use perennial_device_core::delta::space::{Section, Space};
 
 use super::Described;
 use super::scan::references;
+use crate::delta::matching::Fields;
 
 /// Which references show what they lead to. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,14 +31,18 @@ const PASSES: usize = 3;
 /// Bytes of an `Elf64_Rela`.
 const RELOCATION: usize = 24;
 
-/// The image with its references marked.
-pub fn marked(image: &[u8], described: &Described, marks: Marks) -> Vec<u8> {
+/// The image with its references marked, and where they are.
+pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fields) {
     let mut masked = image.to_vec();
+    let mut fields = Fields::none_of(image.len());
     for section in &described.sections {
-        each(image, section, described, &mut |at, reference, _| write(&mut masked, at, reference.field, 0));
+        each(image, section, described, &mut |at, reference, _| {
+            write(&mut masked, at, reference.field, 0);
+            fields.add(at, reference.field.width());
+        });
     }
     if marks == Marks::None {
-        return masked;
+        return (masked, fields);
     }
     let relocated = described.sections.iter().any(|section| section.kind == SectionKind::Rela64);
     for _ in 0..if relocated { PASSES } else { 1 } {
@@ -55,7 +60,7 @@ pub fn marked(image: &[u8], described: &Described, marks: Marks) -> Vec<u8> {
             slots(image, &mut masked, section, described);
         }
     }
-    masked
+    (masked, fields)
 }
 
 fn is_table(kind: SectionKind, field: Field) -> bool {
@@ -150,7 +155,7 @@ mod tests {
     fn a_pointer_looks_the_same_wherever_its_target_went() {
         let (old, new) = (image(0x40_0000, 0), image(0x80_0000, 0x123));
         assert_ne!(old.0[..24], new.0[..24]);
-        let [old, new] = [old, new].map(|(bytes, described)| marked(&bytes, &described, Marks::Tables));
+        let [old, new] = [old, new].map(|(bytes, described)| marked(&bytes, &described, Marks::Tables).0);
         assert_eq!(old[..24], new[..24]);
         assert_eq!(old[..8], old[16..24]);
         assert_ne!(old[..8], old[8..16]);
@@ -159,7 +164,10 @@ mod tests {
     #[test]
     fn without_marks_references_are_zero() {
         let (bytes, described) = image(0x40_0000, 0);
-        let zero = marked(&bytes, &described, Marks::None);
+        let (zero, fields) = marked(&bytes, &described, Marks::None);
+        let mut all = Fields::none_of(bytes.len());
+        all.add(0, 24);
+        assert_eq!(fields, all);
         assert_eq!(zero[..24], [0; 24]);
         assert_eq!(zero[24..], bytes[24..]);
     }

@@ -11,20 +11,19 @@ use std::ops::Range;
 use super::bytes::{along, run_ahead, same_ahead};
 use super::costs::Costs;
 use super::grow::Candidate;
-use super::{Match, Piece};
+use super::{Masked, Match, Piece};
 
 /// Bytes of a run below which nothing is filled.
 const LEAST_FILL: usize = 12;
 /// States that are kept: beyond so many the dearest are dropped.
-const STATES: usize = 8;
+const STATES: usize = 16;
 /// A cost that is never the least, with room to add to.
 const NEVER: u64 = u64::MAX / 4;
 const NONE: u32 = u32::MAX;
 
 /// What is chosen from.
 pub(super) struct Choice<'a> {
-    pub(super) old: &'a [u8],
-    pub(super) new: &'a [u8],
+    pub(super) images: Masked<'a>,
     /// The new image without masks, whose runs are filled.
     pub(super) plain: &'a [u8],
     pub(super) costs: &'a Costs,
@@ -44,6 +43,8 @@ struct State {
     to: usize,
     /// Of all bytes before this one, the last in this state.
     cost: u64,
+    /// What its own bytes have cost since it began, whether the way led through it or not.
+    own: u64,
     /// Where this state was entered.
     start: usize,
     /// The node of the way before.
@@ -84,31 +85,35 @@ impl Choice<'_> {
 
     /// Adds the costs of the bytes from `at` on, of several at once where all states agree with all of them.
     fn advance(&self, at: usize, end: usize, states: &mut [State]) -> usize {
+        let Masked { old: image, new, fields } = self.images;
         let end = states.iter().fold(end, |end, state| end.min(state.to));
         let run = states.iter().fold(end - at, |run, state| match state.kind {
-            Kind::Copy if run > 1 => match along(at, state.shift, self.old.len()) {
-                Some(old) => same_ahead(&self.old[old..], &self.new[at..at + run]),
+            Kind::Copy if run > 1 => match along(at, state.shift, image.len()) {
+                Some(old) => same_ahead(&image[old..], &new[at..at + run]),
                 None => 0,
             },
             _ => run,
         });
         let bytes = run.max(1);
         for state in states {
-            match state.kind {
-                Kind::Insert => state.cost += u64::from(self.costs.inserted) * bytes as u64,
-                Kind::Fill(_) => {}
+            let cost = match state.kind {
+                Kind::Insert => u64::from(self.costs.inserted) * bytes as u64,
+                Kind::Fill(_) => 0,
                 Kind::Copy => {
-                    let old = along(at, state.shift, self.old.len());
-                    if old.is_some_and(|old| self.old[old] == self.new[at]) {
-                        state.cost += u64::from(self.costs.same) * bytes as u64;
-                        state.wrong = false;
-                    } else {
-                        let cost = if state.wrong { self.costs.wrong_on } else { self.costs.wrong };
-                        state.cost += u64::from(cost);
-                        state.wrong = true;
+                    let old = along(at, state.shift, image.len());
+                    let same = old.is_some_and(|old| image[old] == new[at]);
+                    let free = old.is_some_and(|old| fields.has(old));
+                    let before = std::mem::replace(&mut state.wrong, !same && !free);
+                    match (same, free, before) {
+                        (true, ..) => u64::from(self.costs.same) * bytes as u64,
+                        (false, true, _) => self.costs.field.into(),
+                        (false, false, false) => self.costs.wrong.into(),
+                        (false, false, true) => self.costs.wrong_on.into(),
                     }
                 }
-            }
+            };
+            state.cost += cost;
+            state.own += cost;
         }
         at + bytes
     }
@@ -140,6 +145,7 @@ fn inserting(at: usize, before: i64) -> State {
         kind: Kind::Insert,
         to: usize::MAX,
         cost: 0,
+        own: 0,
         start: at,
         parent: NONE,
         node: NONE,
@@ -216,11 +222,13 @@ impl Ways {
         }
     }
 
-    /// Drops the states that end at `at`, and the dearest of too many.
+    /// Drops the states that end at `at`, and the dearest of too many: where several cost as much as going over to them,
+    /// those that are new have yet to show what they are.
     fn retire(&mut self, at: usize) {
         self.states.retain(|state| state.to > at);
         while self.states.len() > STATES {
-            let dearest = (1..self.states.len()).max_by_key(|state| self.states[*state].cost);
+            let dearest = (1..self.states.len())
+                .max_by_key(|state| (self.states[*state].cost, self.states[*state].own));
             self.states.remove(dearest.unwrap_or(1));
         }
     }
@@ -265,12 +273,17 @@ impl Ways {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fields;
     use super::super::tests::noise;
     use super::*;
 
     fn choose(old: &[u8], new: &[u8], candidates: &[Candidate]) -> Vec<Piece> {
-        let costs = Costs::default();
-        Choice { old, new, plain: new, costs: &costs }.pieces(0..new.len(), candidates, 0)
+        let (costs, fields) = (Costs::default(), Fields::default());
+        Choice { images: Masked { old, new, fields: &fields }, plain: new, costs: &costs }.pieces(
+            0..new.len(),
+            candidates,
+            0,
+        )
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub struct Costs {
     pub wrong: u32,
     /// A byte that differs behind another one.
     pub wrong_on: u32,
+    /// A byte that differs in the field of a reference: what it leads to differs, which says little of whether it is
+    /// predicted.
+    pub field: u32,
     /// An inserted byte.
     pub inserted: u32,
     /// An insertion, whatever its length.
@@ -34,13 +37,14 @@ impl Default for Costs {
         Self {
             same: 1,
             wrong: 11 * BIT,
-            wrong_on: 8 * BIT,
-            inserted: 11 * BIT / 2,
-            insertion: 8 * BIT,
+            wrong_on: 6 * BIT,
+            field: 3 * BIT,
+            inserted: 4 * BIT,
+            insertion: 3 * BIT,
             fill: 16 * BIT,
-            copy_on: 14 * BIT,
-            copy_near: 22 * BIT,
-            copy: 32 * BIT,
+            copy_on: 11 * BIT,
+            copy_near: 24 * BIT,
+            copy: 34 * BIT,
         }
     }
 }

@@ -6,11 +6,14 @@
 
 use std::ops::Range;
 
+use super::Masked;
 use super::bytes::{along, same_ahead, same_behind};
 use super::seeds::Seed;
 
 /// How far below its best the score may fall before the growth ends.
 const DROP: usize = 28;
+/// How often a byte that may differ counts as much as one that may not.
+const WHOLE: usize = 8;
 /// Bytes that a copy grows by at most, beyond its seed, in one direction. The next seed of the same shift goes on.
 const REACH: usize = 1 << 16;
 /// Candidates before a seed that are looked through for one of the same shift.
@@ -26,8 +29,7 @@ pub(super) struct Candidate {
 
 /// The candidates within `range`, by their start. Seeds come in ascending order; those of length 0 grow, too.
 pub(super) fn grow(
-    old: &[u8],
-    new: &[u8],
+    images: &Masked<'_>,
     range: Range<usize>,
     seeds: impl Iterator<Item = Seed>,
 ) -> Vec<Candidate> {
@@ -42,12 +44,12 @@ pub(super) fn grow(
         let known = grown.iter_mut().rev().take(RECENT).find(|known| known.shift == shift);
         match known {
             Some(known) if known.to >= to => {}
-            Some(known) if known.to >= from => known.to = ahead(old, new, to, range.end, shift),
+            Some(known) if known.to >= from => known.to = ahead(images, to, range.end, shift),
             known => {
                 let least = known.map_or(range.start, |known| known.to);
                 let candidate = Candidate {
-                    from: behind(old, new, from, least, shift),
-                    to: ahead(old, new, to, range.end, shift),
+                    from: behind(images, from, least, shift),
+                    to: ahead(images, to, range.end, shift),
                     shift,
                 };
                 if candidate.from < candidate.to {
@@ -61,32 +63,37 @@ pub(super) fn grow(
 }
 
 /// How far a copy that is sure until `at` reaches, at most to `end`.
-fn ahead(old: &[u8], new: &[u8], at: usize, end: usize, shift: i64) -> usize {
+fn ahead(images: &Masked<'_>, at: usize, end: usize, shift: i64) -> usize {
+    let Masked { old, new, fields } = images;
     let Some(start) = along(at, shift, old.len()) else { return at };
     let length = (end - at).min(REACH).min(old.len() - start);
-    at + reach(length, |done| same_ahead(&old[start + done..start + length], &new[at + done..at + length]))
+    let same = |done| same_ahead(&old[start + done..start + length], &new[at + done..at + length]);
+    at + reach(length, same, |done| fields.has(start + done))
 }
 
 /// From where a copy that is sure from `at` on may begin, at least at `least`.
-fn behind(old: &[u8], new: &[u8], at: usize, least: usize, shift: i64) -> usize {
+fn behind(images: &Masked<'_>, at: usize, least: usize, shift: i64) -> usize {
+    let Masked { old, new, fields } = images;
     // One byte before: the place itself may be the end of the old image.
     let Some(last) = at.checked_sub(1).and_then(|before| along(before, shift, old.len())) else { return at };
     let end = last + 1;
     let length = (at - least).min(REACH).min(end);
-    at - reach(length, |done| same_behind(&old[end - length..end - done], &new[at - length..at - done]))
+    let same = |done| same_behind(&old[end - length..end - done], &new[at - length..at - done]);
+    at - reach(length, same, |done| fields.has(last - done))
 }
 
-/// Where the best score is reached. `same` tells how many bytes after the first so many are the same.
-fn reach(length: usize, same: impl Fn(usize) -> usize) -> usize {
+/// Where the best score is reached. `same` tells how many bytes after the first so many are the same, `free` whether the
+/// next one may differ.
+fn reach(length: usize, same: impl Fn(usize) -> usize, free: impl Fn(usize) -> bool) -> usize {
     // `below`: how far the score is below its best.
     let (mut done, mut best, mut below) = (0, 0, 0_usize);
-    while done < length && below <= DROP {
+    while done < length && below <= DROP * WHOLE {
         let run = same(done);
         done += run;
-        if run > below {
+        if run * WHOLE > below {
             best = done;
         }
-        below = below.saturating_sub(run) + 1;
+        below = below.saturating_sub(run * WHOLE) + if free(done) { 1 } else { WHOLE };
         done += 1;
     }
     best
@@ -94,6 +101,7 @@ fn reach(length: usize, same: impl Fn(usize) -> usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fields;
     use super::super::tests::noise;
     use super::*;
 
@@ -106,19 +114,23 @@ mod tests {
             new[at] ^= 1;
         }
         let seed = Seed { new: 501, old: 401, length: 19 };
-        let grown = grow(&old, &new, 0..1_000, [seed, seed].into_iter());
+        let fields = Fields::default();
+        let images = Masked { old: &old, new: &new, fields: &fields };
+        let grown = grow(&images, 0..1_000, [seed, seed].into_iter());
         assert_eq!(grown.len(), 1);
         assert_eq!(grown[0].shift, -100);
         assert!((199..=201).contains(&grown[0].from) && (799..=802).contains(&grown[0].to), "{grown:?}");
-        let inside = grow(&old, &new, 305..600, [seed].into_iter());
+        let inside = grow(&images, 305..600, [seed].into_iter());
         assert_eq!(inside, [Candidate { from: 305, to: 600, shift: -100 }]);
     }
 
     #[test]
     fn growth_stays_inside_both_images() {
         let same = vec![5; 100];
+        let fields = Fields::default();
+        let images = Masked { old: &same, new: &same, fields: &fields };
         for (new, old) in [(0, 0), (0, 99), (99, 0), (50, 99), (100, 100)] {
-            let grown = grow(&same, &same, 0..100, [Seed { new, old, length: 0 }].into_iter());
+            let grown = grow(&images, 0..100, [Seed { new, old, length: 0 }].into_iter());
             for candidate in grown {
                 assert!(candidate.to <= 100);
                 assert!(along(candidate.from, candidate.shift, 100).is_some());

@@ -10,6 +10,7 @@
 //! | `left`, `text` | what is left, and what of it is sorted |
 //! | `index` | the longest match of some bytes, by a suffix array |
 //! | `seeds` | exact matches, where the copy before does not go on |
+//! | `fields` | which bytes are predicted, whatever they were |
 //! | `grow` | how far they may reach when single bytes differ |
 //! | `choose`, `costs` | the cheapest way through all of them |
 //!
@@ -19,6 +20,7 @@ mod blocks;
 mod bytes;
 mod choose;
 mod costs;
+mod fields;
 mod grow;
 mod index;
 mod left;
@@ -32,6 +34,7 @@ mod watch;
 mod tests;
 
 pub use costs::{BIT, Costs};
+pub use fields::Fields;
 pub use index::IndexError;
 pub use search::pieces;
 pub use watch::Watch;
@@ -88,9 +91,19 @@ pub struct Images<'a> {
     pub old: &'a [u8],
     /// The new image.
     pub new: &'a [u8],
-    /// Old and new image once more, the fields of references masked out. Exact blocks and fills are found in the
-    /// images themselves, everything else in these.
-    pub masked: Option<(&'a [u8], &'a [u8])>,
+    /// Exact blocks and fills are found in the images themselves, everything else in these.
+    pub masked: Option<Masked<'a>>,
+}
+
+/// Old and new image once more, with something else in the fields of references.
+#[derive(Debug, Clone, Copy)]
+pub struct Masked<'a> {
+    /// The old image.
+    pub old: &'a [u8],
+    /// The new image.
+    pub new: &'a [u8],
+    /// Those fields in the old image: bytes that need not be the same to be copied.
+    pub fields: &'a Fields,
 }
 
 /// How matches are searched.

@@ -11,7 +11,7 @@ use super::left::{Stretch, granules, stretches};
 use super::seeds::{Search, Seed};
 use super::spread::spread;
 use super::text::{GRANULE, Text};
-use super::{Images, Match, MatchError, Options, Piece, Watch};
+use super::{Fields, Images, Masked, Match, MatchError, Options, Piece, Watch};
 
 /// Parts of a million that each step is told to be.
 const BLOCKS: u64 = 50_000;
@@ -39,7 +39,9 @@ pub fn pieces(
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Piece>, MatchError> {
     let limit = text_limit(options)?;
-    let (old, new) = searched(&images)?;
+    let none = Fields::default();
+    let searched = searched(&images, &none)?;
+    let Masked { old, new, .. } = searched;
     watch.at(0)?;
     if images.old == images.new && !new.is_empty() {
         watch.at(1_000_000)?;
@@ -58,10 +60,10 @@ pub fn pieces(
         granules.chunks(most).map(|window| Some(window.to_vec())).collect()
     };
     let seeds = seeds(old, new, &stretches, windows, options, watch)?;
-    let choice = Choice { old, new, plain: images.new, costs: &options.costs };
+    let choice = Choice { images: searched, plain: images.new, costs: &options.costs };
     let parts = split(&stretches, &seeds);
     let chosen = spread(&parts, options.jobs, watch, CHOICE, |(stretch, seeds)| {
-        let candidates = grow(old, new, stretch.range.clone(), with_neighbours(stretch, seeds));
+        let candidates = grow(&searched, stretch.range.clone(), with_neighbours(stretch, seeds));
         choice.pieces(stretch.range.clone(), &candidates, stretch.before)
     })?;
     let mut all: Vec<Piece> = exact.into_iter().chain(chosen.into_iter().flatten()).collect();
@@ -81,14 +83,16 @@ fn text_limit(options: &Options) -> Result<usize, MatchError> {
 }
 
 /// What is searched instead of the images themselves.
-fn searched<'a>(images: &Images<'a>) -> Result<(&'a [u8], &'a [u8]), MatchError> {
-    let Some((old, new)) = images.masked else { return Ok((images.old, images.new)) };
-    for (masked, plain) in [(old, images.old), (new, images.new)] {
+fn searched<'a>(images: &Images<'a>, none: &'a Fields) -> Result<Masked<'a>, MatchError> {
+    let Some(searched) = images.masked else {
+        return Ok(Masked { old: images.old, new: images.new, fields: none });
+    };
+    for (masked, plain) in [(searched.old, images.old), (searched.new, images.new)] {
         if masked.len() != plain.len() {
             return Err(MatchError::Masks { masked: masked.len(), plain: plain.len() });
         }
     }
-    Ok((old, new))
+    Ok(searched)
 }
 
 /// A part of a stretch that is searched at one go.

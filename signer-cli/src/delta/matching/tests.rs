@@ -116,7 +116,9 @@ fn masked_images_are_searched_instead() {
         image.iter().enumerate().map(|(at, byte)| if at % 10 < 4 { 0 } else { *byte }).collect()
     };
     let (old_masked, new_masked) = (masked(&old), masked(&new));
-    let images = Images { old: &old, new: &new, masked: Some((&old_masked, &new_masked)) };
+    let fields = Fields::default();
+    let masked = Masked { old: &old_masked, new: &new_masked, fields: &fields };
+    let images = Images { old: &old, new: &new, masked: Some(masked) };
     let pieces = watched(|watch| pieces(images, &Options::default(), watch)).unwrap();
     assert_eq!(pieces, [Piece::Copy(Match { old: 0, new: 0, length: 10_000 })]);
 }
@@ -124,7 +126,9 @@ fn masked_images_are_searched_instead() {
 #[test]
 fn refuses_masks_of_other_images_and_too_little_memory() {
     let some = noise(100, 8);
-    let other = Images { old: &some, new: &some, masked: Some((&some, &some[1..])) };
+    let fields = Fields::default();
+    let masked = Masked { old: &some, new: &some[1..], fields: &fields };
+    let other = Images { old: &some, new: &some, masked: Some(masked) };
     let refused = watched(|watch| pieces(other, &Options::default(), watch)).unwrap_err();
     assert_eq!(refused.to_string(), "a masked image has 99 bytes and the image itself 100");
     let little = Options { memory_limit: 1 << 20, ..Options::default() };
