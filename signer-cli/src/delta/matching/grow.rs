@@ -93,6 +93,9 @@ fn reach(length: usize, same: impl Fn(usize) -> usize, free: impl Fn(usize) -> b
         if run * WHOLE > below {
             best = done;
         }
+        if done == length {
+            break;
+        }
         below = below.saturating_sub(run * WHOLE) + if free(done) { 1 } else { WHOLE };
         done += 1;
     }
