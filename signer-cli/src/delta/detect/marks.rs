@@ -4,8 +4,10 @@
 //! they say nothing; set to zero, every entry of a table is like every other. Here each is a digest of the bytes that it
 //! leads to: the same in both images as long as those are the same. Never decides what is sent.
 
+use std::ops::Range;
+
 use perennial_device_core::delta::refs::{Field, Reference, SectionKind};
-use perennial_device_core::delta::space::{Section, Space};
+use perennial_device_core::delta::space::{Section, Segment, Space};
 
 use super::Described;
 use super::scan::references;
@@ -44,23 +46,86 @@ pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fi
     if marks == Marks::None {
         return (masked, fields);
     }
-    let relocated = described.sections.iter().any(|section| section.kind == SectionKind::Rela64);
-    for _ in 0..if relocated { PASSES } else { 1 } {
-        let before = masked.clone();
-        for section in &described.sections {
+    for (number, space) in described.spaces.iter().enumerate() {
+        let own = |section: &&Section| usize::from(section.space) == number;
+        let sections: Vec<&Section> = described.sections.iter().filter(own).collect();
+        of_space(image, &mut masked, space, &sections, described, marks);
+    }
+    (masked, fields)
+}
+
+/// Marks the references of one space.
+fn of_space(
+    image: &[u8],
+    masked: &mut [u8],
+    space: &Space,
+    sections: &[&Section],
+    described: &Described,
+    marks: Marks,
+) {
+    let relocations = || sections.iter().filter(|section| section.kind == SectionKind::Rela64);
+    let passes = if relocations().next().is_some() { PASSES } else { 1 };
+    let mut before = Snapshot::new(space, image.len());
+    for _ in 0..passes {
+        before.take(masked);
+        for section in sections {
             each(image, section, described, &mut |at, reference, space| {
                 if shows(section.kind, reference.field, marks) {
                     let bytes = if is_table(section.kind, reference.field) { TABLE } else { CODE };
-                    let mark = space.old_offset(reference.target).map(|to| digest(&before, to, bytes));
-                    write(&mut masked, at, reference.field, mark.unwrap_or(0));
+                    let mark = space.old_offset(reference.target).map(|to| before.digest(to, bytes));
+                    write(masked, at, reference.field, mark.unwrap_or(0));
                 }
             });
         }
-        for section in described.sections.iter().filter(|section| section.kind == SectionKind::Rela64) {
-            slots(image, &mut masked, section, described);
+        for section in relocations() {
+            slots(image, masked, section, described);
         }
     }
-    (masked, fields)
+}
+
+/// The bytes of a space as they were before a pass.
+struct Snapshot {
+    /// Where they stand in the image, ascending and disjoint, and where in `bytes`.
+    ranges: Vec<(Range<usize>, usize)>,
+    bytes: Vec<u8>,
+}
+
+impl Snapshot {
+    fn new(space: &Space, length: usize) -> Self {
+        let range = |s: &Segment| s.old as usize..length.min((s.old + s.old_length) as usize);
+        let mut all: Vec<Range<usize>> =
+            space.segments().iter().map(range).filter(|r| !r.is_empty()).collect();
+        all.sort_by_key(|range| range.start);
+        let mut ranges: Vec<(Range<usize>, usize)> = Vec::new();
+        let mut at = 0;
+        for range in all {
+            match ranges.last_mut() {
+                Some((last, start)) if range.start <= last.end => {
+                    last.end = last.end.max(range.end);
+                    at = *start + last.len();
+                }
+                _ => {
+                    ranges.push((range.clone(), at));
+                    at += range.len();
+                }
+            }
+        }
+        Self { ranges, bytes: Vec::with_capacity(at) }
+    }
+
+    fn take(&mut self, image: &[u8]) {
+        self.bytes.clear();
+        self.ranges.iter().for_each(|(range, _)| self.bytes.extend_from_slice(&image[range.clone()]));
+    }
+
+    /// The digest of so many bytes from `at` on, an offset into the image; fewer where a stretch of the space ends.
+    fn digest(&self, at: u64, length: usize) -> u64 {
+        let at = at as usize;
+        let after = self.ranges.partition_point(|(range, _)| range.start <= at);
+        let Some((range, start)) = after.checked_sub(1).map(|before| &self.ranges[before]) else { return 0 };
+        let from = (start + (at - range.start)).min(start + range.len());
+        digest(&self.bytes[from..(from + length).min(start + range.len())])
+    }
 }
 
 fn is_table(kind: SectionKind, field: Field) -> bool {
@@ -84,7 +149,8 @@ fn slots(image: &[u8], masked: &mut [u8], section: &Section, described: &Describ
         else {
             return;
         };
-        let mark = digest(masked, at as u64 + 8, RELOCATION - 8);
+        let end = masked.len().min(at + RELOCATION);
+        let mark = digest(&masked[end.min(at + 8)..end]);
         write(masked, slot as usize, Field::Absolute64, mark);
     });
 }
@@ -100,10 +166,8 @@ fn write(bytes: &mut [u8], at: usize, field: Field, mark: u64) {
 }
 
 /// FNV-1a with its bits mixed once more, never 0.
-fn digest(bytes: &[u8], at: u64, length: usize) -> u64 {
-    let start = usize::try_from(at).unwrap_or(bytes.len()).min(bytes.len());
-    let end = (start + length).min(bytes.len());
-    let hash = bytes[start..end].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+fn digest(bytes: &[u8]) -> u64 {
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
     });
     ((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash >> 29).max(1)
@@ -122,8 +186,6 @@ fn each(
 
 #[cfg(test)]
 mod tests {
-    use perennial_device_core::delta::space::Segment;
-
     use super::*;
 
     /// Two strings and a table of pointers to them, loaded at `address`; `gap` bytes before the strings.
