@@ -75,6 +75,9 @@ impl Space {
     pub const STRINGS: u64 = 6 << 56;
     /// Where the relocations of a procedure linkage table stand, for its stubs.
     pub const RELOCATIONS: u64 = 7 << 56;
+    /// Where BTF's types stand by their numbers, 24 bytes apart: memory without content, since nothing but the records
+    /// before it tells where one is.
+    pub const TYPES: u64 = 9 << 56;
 
     /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
     /// [`Self::MOST_SEGMENTS`], for a segment that doesn't end before `u64::MAX`, and for one with more content than memory.

@@ -101,6 +101,16 @@ pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
     if let (Some(old), Some(new)) = (of_old.stubs, of_new.stubs) {
         segments.push(counted(old, new, Space::RELOCATIONS));
     }
+    if let (Some(old), Some(new)) = (types(&of_old, old), types(&of_new, new)) {
+        segments.push(counted(old.strings, new.strings, Space::STRINGS));
+        segments.push(Segment {
+            old_address: Space::TYPES,
+            old_memory: old.memory(),
+            new_address: Space::TYPES,
+            new_memory: new.memory(),
+            ..Segment::default()
+        });
+    }
     for section in &sections {
         let inside = |s: &Segment| section.start >= s.old && section.start - s.old < s.old_length;
         if !segments.iter().any(inside) && segments.len() < Space::MOST_SEGMENTS {
@@ -141,6 +151,35 @@ fn elsewhere(section: &Section) -> Segment {
         new_memory: 0,
         code: false,
     }
+}
+
+/// Where a kernel's BTF has its types and their names, by offsets and lengths.
+struct Types {
+    records: (u64, u64),
+    strings: (u64, u64),
+}
+
+impl Types {
+    /// Bytes that its types take by their numbers: a record has 12 bytes or more, and the numbers are 24 apart.
+    fn memory(&self) -> u64 {
+        self.records.1 * 2
+    }
+}
+
+fn types(elf: &Elf, file: &[u8]) -> Option<Types> {
+    let section = elf.sections.iter().find(|section| section.name == ".BTF" && elf.is_kernel())?;
+    let start = usize::try_from(section.offset).ok()?;
+    let bytes = file.get(start..start.checked_add(usize::try_from(section.length).ok()?)?)?;
+    let word = |at: usize| bytes.get(at..)?.first_chunk().map(|word| u64::from(u32::from_le_bytes(*word)));
+    // Magic and version, then the lengths of the header, and offset and length of types and strings behind it.
+    let known = word(0)? & 0xff_ffff == 0x1_eb9f;
+    let [header, records, records_length, strings, strings_length] =
+        [word(4)?, word(8)?, word(12)?, word(16)?, word(20)?];
+    let inside = |start: u64, length: u64| {
+        (header + start + length <= section.length).then_some((section.offset + header + start, length))
+    };
+    let (records, strings) = (inside(records, records_length)?, inside(strings, strings_length)?);
+    known.then_some(Types { records, strings })
 }
 
 fn read(file: &[u8]) -> Option<Elf> {
@@ -250,7 +289,7 @@ fn of_sections(old: &Elf, new: &Elf) -> Vec<Segment> {
             code: of_old.flags & u64::from(SHF_EXECINSTR) != 0,
         })
     });
-    pairs.take(Space::MOST_SEGMENTS - 1).collect()
+    pairs.take(Space::MOST_SEGMENTS - 4).collect()
 }
 
 /// Pairs the loads of both: in their order where there are as many, else those of the same flags in their order. Memory
@@ -318,6 +357,9 @@ fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
     if kernel && let Some((start, length)) = elf.sections.iter().find_map(|header| symbols(file, header)) {
         sections = around(sections, start, length);
         sections.push(section(SectionKind::KernelSymbols, start, length));
+    }
+    if let Some(Types { records, .. }) = types(elf, file) {
+        sections.push(section(SectionKind::Types, records.0, records.1));
     }
     let hashes = elf.sections.iter().filter(|header| header.kind == SHT_GNU_HASH && elf.long);
     sections.extend(hashes.filter_map(|header| {

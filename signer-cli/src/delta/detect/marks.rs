@@ -27,6 +27,8 @@ pub enum Marks {
 /// Bytes at a target that a mark is a digest of.
 const TABLE: usize = 16;
 const CODE: usize = 8;
+/// Bytes of a text that are looked at.
+const TEXT: usize = 64;
 /// How often marks are made: a call leads to a stub, which leads to a slot, which a relocation describes by a symbol,
 /// which has a name.
 const PASSES: usize = 3;
@@ -72,7 +74,10 @@ fn of_space(
             each(image, section, described, &mut |at, reference, space| {
                 if shows(section.kind, reference.field, marks) {
                     let bytes = if is_table(section.kind, reference.field) { TABLE } else { CODE };
-                    let mark = space.old_offset(reference.target).map(|to| before.digest(to, bytes));
+                    let mark = space.old_offset(reference.target).map(|to| match reference.field {
+                        Field::String => before.text(to),
+                        _ => before.digest(to, bytes),
+                    });
                     write(masked, at, reference.field, mark.unwrap_or(0));
                 }
             });
@@ -120,11 +125,24 @@ impl Snapshot {
 
     /// The digest of so many bytes from `at` on, an offset into the image; fewer where a stretch of the space ends.
     fn digest(&self, at: u64, length: usize) -> u64 {
+        let bytes = self.from(at);
+        digest(&bytes[..length.min(bytes.len())])
+    }
+
+    /// The digest of a text: what follows it is no part of it.
+    fn text(&self, at: u64) -> u64 {
+        let bytes = self.from(at);
+        let bytes = &bytes[..TEXT.min(bytes.len())];
+        digest(&bytes[..bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len())])
+    }
+
+    fn from(&self, at: u64) -> &[u8] {
         let at = at as usize;
         let after = self.ranges.partition_point(|(range, _)| range.start <= at);
-        let Some((range, start)) = after.checked_sub(1).map(|before| &self.ranges[before]) else { return 0 };
-        let from = (start + (at - range.start)).min(start + range.len());
-        digest(&self.bytes[from..(from + length).min(start + range.len())])
+        let Some((range, start)) = after.checked_sub(1).map(|before| &self.ranges[before]) else {
+            return &[];
+        };
+        &self.bytes[(start + (at - range.start)).min(start + range.len())..start + range.len()]
     }
 }
 

@@ -5,6 +5,7 @@
 //! | `field` | nothing: how a field holds its target |
 //! | `x86`, `thumb`, `arm`, `aarch64`, `riscv` | machine code, with the pointers that stand in it |
 //! | `tables` | relocations, symbols, frames, pointers |
+//! | `types` | BTF |
 //! | `view` | nothing: the window of old bytes, and what is found in it |
 //!
 //! Decides which old bytes are taken for references, from old bytes alone and the same way in the maker of a delta and
@@ -17,6 +18,7 @@ mod field;
 mod riscv;
 mod tables;
 mod thumb;
+mod types;
 mod view;
 mod x86;
 
@@ -88,11 +90,13 @@ pub enum SectionKind {
     KernelData64 = 31,
     /// A kernel's `kallsyms_offsets`: each as far before its base as the symbol is after it, less one.
     KernelSymbols = 32,
+    /// The types of BTF: places of names, counted from [`Space::STRINGS`], and numbers of types, from [`Space::TYPES`].
+    Types = 33,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Plain,
         Self::X86_64,
         Self::Thumb,
@@ -118,6 +122,7 @@ impl SectionKind {
         Self::X86_64Stubs,
         Self::KernelData64,
         Self::KernelSymbols,
+        Self::Types,
     ];
 
     /// The kind with this number in the format; `None` for a number that isn't given out.
@@ -153,6 +158,8 @@ pub struct Scanner {
     registers: Registers,
     /// Words ahead that earlier instructions load from, counted from `next`.
     pools: thumb::Pools,
+    /// What is left of the last record, from `next` on.
+    rest: types::Rest,
 }
 
 /// The halves of addresses that wait for their other halves.
@@ -181,6 +188,7 @@ impl Scanner {
             free: 0,
             registers: Registers::default(),
             pools: thumb::Pools::default(),
+            rest: types::Rest::default(),
         }
     }
 
@@ -210,6 +218,7 @@ impl Scanner {
             self.free = address;
             self.registers = Registers::default();
             self.pools = thumb::Pools::default();
+            self.rest = types::Rest::default();
         }
         self.end = Some(base.wrapping_add(to as u64));
         // It goes on a few bytes before this block, in it, or past it: within a record of a table. What lies before
@@ -228,6 +237,7 @@ impl Scanner {
             SectionKind::Aarch64 => aarch64::scan(&mut view, &mut self.registers),
             SectionKind::Riscv64 => riscv::scan(&mut view, &mut self.registers, true),
             SectionKind::Riscv32 => riscv::scan(&mut view, &mut self.registers, false),
+            SectionKind::Types => types::scan(&mut view, self.start, &mut self.rest),
             table => tables::scan(&mut view, table, self.start),
         }
         self.next = view.address(view.at);

@@ -279,6 +279,70 @@ fn a_kernels_symbols_count_back_from_its_base() {
 }
 
 #[test]
+fn names_and_types_of_btf_are_found_wherever_a_stretch_begins() {
+    // Name, what it is, size or type, then entries: an integer, a structure of two members, a pointer to it, a function.
+    let words: [u32; 24] = [
+        1,
+        1 << 24,
+        4,
+        0x20, // int
+        5,
+        4 << 24 | 2,
+        16,
+        9,
+        1,
+        0,
+        11,
+        3,
+        64, // struct, two members
+        0,
+        2 << 24,
+        2, // pointer
+        0,
+        13 << 24 | 1,
+        1,
+        15,
+        3, // what takes a pointer and gives an integer
+        20,
+        12 << 24 | 1,
+        4, // its function
+    ];
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let counted =
+        |address, length| Segment { old_address: address, old_memory: length, ..Segment::default() };
+    let section = Segment { old_length: 96, ..counted(0x4_0000, 96) };
+    let segments = vec![section, counted(Space::TYPES, 24 * 5), counted(Space::STRINGS, 30)];
+    let space = Space::new(segments).unwrap();
+    let name = |word: usize| (word * 4, Field::String, Space::STRINGS + u64::from(words[word]));
+    let refers = |word: usize| {
+        (word * 4, Field::Entry { table: Space::TYPES }, Space::TYPES + u64::from(words[word]) * 24)
+    };
+    let all = [
+        name(0),
+        name(4),
+        name(7),
+        refers(8),
+        name(10),
+        refers(11),
+        refers(15),
+        refers(18),
+        name(19),
+        refers(20),
+        name(21),
+        refers(23),
+    ];
+    assert_eq!(places(&found(SectionKind::Types, &bytes, 0x4_0000, 96, &space)), all);
+    assert_eq!(places(&found(SectionKind::Types, &bytes, 0x4_0000, 20, &space)), all);
+    // In the middle of the structure it falls in step with the next record.
+    let section = Section { kind: SectionKind::Types, start: 0, length: 96, space: 0 };
+    let mut scanner = Scanner::new(&section, 0x4_0000);
+    let mut references = Vec::with_capacity(64);
+    scanner.scan(&bytes[32..], 0, 64, 0x4_0020, &space, &mut references);
+    let rest: Vec<u64> = references.iter().map(|reference| reference.target).collect();
+    assert_eq!(rest, all[6..].iter().map(|(_, _, target)| *target).collect::<Vec<_>>());
+}
+
+#[test]
 fn kinds_have_the_numbers_of_the_format() {
     for kind in SectionKind::ALL {
         assert_eq!(SectionKind::from_number(kind as u8), Some(kind));
