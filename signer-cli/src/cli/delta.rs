@@ -1,7 +1,7 @@
 //! `delta make`, `delta apply`, `delta inspect`
 
 mod inspect;
-mod options;
+pub(super) mod options;
 
 use std::fmt;
 use std::io::{self, Write};

@@ -10,6 +10,7 @@ use perennial_schemas::{Date, ReleaseVersion, Sha256Digest};
 use serde::Serialize;
 
 use super::common::invocation;
+use super::delta::options::MakeOptions;
 use super::progress::{Progress, size};
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
@@ -95,6 +96,8 @@ pub(super) struct ProposeArgs {
     /// Drop a delta that saves less than so many per cent of the full payload.
     #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=99))]
     delta_saves: u8,
+    #[command(flatten, next_help_heading = "How deltas are made")]
+    deltas: MakeOptions,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -143,8 +146,12 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
     let compression =
         Compression { level: args.level.unwrap_or(repository.config.payload.level), threads: 0 };
     let now = io.now();
-    let wanted =
-        Wanted { from: args.delta_from.clone(), last: args.delta_last.into(), least_saved: args.delta_saves };
+    let wanted = Wanted {
+        from: args.delta_from.clone(),
+        last: args.delta_last.into(),
+        least_saved: args.delta_saves,
+        settings: args.deltas.settings(),
+    };
     let mut bar: Option<(String, Progress)> = None;
     let proposed = propose(
         &repository,

@@ -15,7 +15,7 @@ use super::plan;
 use crate::crypto::Ring;
 
 /// How a delta is made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// For what kind of device.
     pub profile: Profile,
@@ -29,6 +29,19 @@ pub struct Settings {
     pub matching: matching::Options,
 }
 
+impl Default for Settings {
+    /// For Linux, by one thread, with all that makes it smaller.
+    fn default() -> Self {
+        Self {
+            profile: Profile::Linux,
+            code: Hint::Auto,
+            references: true,
+            masks: true,
+            matching: matching::Options::default(),
+        }
+    }
+}
+
 /// Why no delta was made.
 #[derive(Debug, thiserror::Error)]
 pub enum MakeError {
@@ -39,7 +52,7 @@ pub enum MakeError {
     #[error(transparent)]
     Match(#[from] MatchError),
     /// What was made can't be coded: a mistake of ours, or more in it than the format holds.
-    #[error("coding the delta: {0}")]
+    #[error(transparent)]
     Code(#[from] DeltaError),
     /// Whoever asked for it said stop.
     #[error("stopped")]

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::AtomicBool;
 
-use perennial_schemas::delta::Profile;
 use perennial_schemas::document::Document;
 use perennial_schemas::index::Index;
 use perennial_schemas::limits::RELEASE_LENGTH;
@@ -18,9 +17,7 @@ use serde::Serialize;
 use super::draft::target;
 use super::{ImageFile, ReleaseError, Standing};
 use crate::crypto::Ring;
-use crate::delta::detect::Hint;
 use crate::delta::make::{self, Settings, Stage};
-use crate::delta::matching::Options;
 use crate::files;
 use crate::image::{Indexer, Measured, Prepared};
 use crate::repository::Repository;
@@ -39,6 +36,8 @@ pub struct Wanted {
     pub last: usize,
     /// A delta that saves less than so many per cent of the full payload is dropped.
     pub least_saved: u8,
+    /// How they are made.
+    pub settings: Settings,
 }
 
 /// A delta that is proposed.
@@ -174,7 +173,8 @@ impl<'l> Library<'l> {
         let label = format!("delta from {from}");
         let bytes = {
             let old = old.read_whole(image.length).map_err(|e| fail(e.to_string()))?;
-            make(&old, new, &mut |done| telling(&label, new.len() as u64, done)).map_err(fail)?
+            make(&old, new, &wanted.settings, &mut |done| telling(&label, new.len() as u64, done))
+                .map_err(fail)?
         };
         let full = prepared.payload.length;
         if let Err(why) = worth(bytes.len() as u64, full, wanted.least_saved) {
@@ -260,18 +260,15 @@ impl<'l> Library<'l> {
 
 /// Makes a delta for devices with Linux; `progress` hears how many bytes of the new image are done, as far as that can be
 /// told: the search for matches counts for half of them.
-fn make(old: &[u8], new: &[u8], progress: &mut dyn FnMut(u64)) -> Result<Vec<u8>, String> {
-    let jobs = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let settings = Settings {
-        profile: Profile::Linux,
-        code: Hint::Auto,
-        references: true,
-        masks: true,
-        matching: Options { jobs, ..Options::default() },
-    };
+fn make(
+    old: &[u8],
+    new: &[u8],
+    settings: &Settings,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Vec<u8>, String> {
     let (half, mut coded, mut told) = (new.len() as u64 / 2, 0, 0);
     let stop = AtomicBool::new(false);
-    let made = make::make(old, new, &settings, &stop, &mut |stage| {
+    let made = make::make(old, new, settings, &stop, &mut |stage| {
         let done = match stage {
             Stage::Matching(millionths) => half * millionths.min(1_000_000) / 1_000_000,
             Stage::Coding(more) => {

@@ -46,7 +46,7 @@ fn a_release_travels_as_a_delta_from_the_desk_to_a_device() {
     device.run(&["update"]).ok();
     assert_eq!(device.running(), "1.0.0");
 
-    let report = desk.ok(&propose(&desk, "1.1.0", "n2.bin", "--delta-last 3"));
+    let report = desk.ok(&propose(&desk, "1.1.0", "n2.bin", "--delta-last 3 --jobs 1 --memory-limit 256M"));
     assert!(report.contains("from 1.0.0, proved ("), "{report}");
     let review = desk.ok("review");
     assert!(review.contains("bytes to download (delta from 1.0.0)"), "{review}");
