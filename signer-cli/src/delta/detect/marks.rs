@@ -42,7 +42,10 @@ pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fi
     for section in &described.sections {
         each(image, section, described, &mut |at, reference, _| {
             write(&mut masked, at, reference.field, 0);
-            fields.add(at, reference.field.width());
+            // Records of types hold little else: what they refer to tells which of them are the same.
+            if section.kind != SectionKind::Types {
+                fields.add(at, reference.field.width());
+            }
         });
     }
     if marks == Marks::None {
