@@ -1,6 +1,5 @@
 //! The encoding end of the device's coder, and one that only counts.
 
-use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::coder::{Coder, split};
 
 /// Writes a frame.
@@ -41,7 +40,7 @@ impl Encoder {
 
 impl Coder for Encoder {
     #[inline]
-    fn bit(&mut self, bit: bool, one: u32) -> Result<bool, DeltaError> {
+    fn bit(&mut self, bit: bool, one: u32) -> bool {
         let middle = split(self.low, self.high, one);
         if bit {
             self.high = middle;
@@ -53,6 +52,6 @@ impl Coder for Encoder {
             self.low <<= 8;
             self.high = self.high << 8 | 0xff;
         }
-        Ok(bit)
+        bit
     }
 }

@@ -55,11 +55,11 @@ pub fn encode(
     let mut source = old;
     let mut encoder = Encoder::default();
     let mut coded = Unit::with_room(sizes);
-    coded.code(&mut encoder, unit, unit.start, old.len() as u64, sizes)?;
+    let mut walker = Walker::new(sizes);
+    walker.map(&mut encoder, &mut coded, unit, unit.start, old.len() as u64)?;
     frames.push(FrameKind::Map, &encoder.finish());
     let unit = coded;
     let end = unit.start + unit.length;
-    let mut walker = Walker::new(sizes);
     let mut known = Known::new(&unit, old, new, sizes);
     let mut at = unit.start;
     while at < end {

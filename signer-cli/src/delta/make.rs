@@ -150,7 +150,8 @@ pub fn identity(image: &[u8]) -> ImageId {
 fn sizes(profile: Profile, unit: &perennial_device_core::delta::unit::Unit) -> Sizes {
     let operations = (unit.steps.len() as u32).min(OPERATIONS);
     let sections = unit.sections.len() as u16;
-    let segments = unit.spaces.iter().map(|space| space.segments().len().max(1) as u16).sum();
+    let segments = unit.spaces.iter().map(|space| space.segments().len()).max().unwrap_or(0) as u16;
+    let spaces = unit.spaces.len() as u16;
     let rest = Sizes {
         block_bits: 12,
         context_bits: 17,
@@ -158,6 +159,7 @@ fn sizes(profile: Profile, unit: &perennial_device_core::delta::unit::Unit) -> S
         history_bits: 20,
         operations,
         sections,
+        spaces,
         segments,
     };
     match profile {

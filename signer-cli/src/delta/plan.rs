@@ -30,7 +30,7 @@ pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> 
         steps.push(Step { insert: length - at, ..Step::default() });
     }
     let (spaces, sections) = used(&described.spaces, patched(&steps, &described.sections));
-    Unit { start: 0, length, spaces, sections, steps, ..Unit::default() }
+    Unit { start: 0, length, spaces, sections, steps: steps.into_iter().collect(), ..Unit::default() }
 }
 
 /// The spaces that these sections name, numbered anew.

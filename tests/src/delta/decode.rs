@@ -18,16 +18,23 @@ pub enum Outcome {
 pub const ALLOWED: u64 = 64 << 20;
 const ENOUGH: u64 = 8 << 20;
 
-/// Gives a container to the device's decoder, frame by frame; `new` is what came out.
-pub fn decode(container: &[u8], mut old: &[u8], new: &mut Vec<u8>) -> Outcome {
-    match try_decode(container, &mut old, new) {
+/// Gives a container to the device's decoder, frame by frame; `new` is what came out. `begun` is told once the decoder has
+/// its memory.
+pub fn decode(container: &[u8], mut old: &[u8], new: &mut Vec<u8>, begun: &mut dyn FnMut()) -> Outcome {
+    match try_decode(container, &mut old, new, begun) {
         Ok(made) => Outcome::Made(made),
         Err(error) => Outcome::Refused(error),
     }
 }
 
-fn try_decode(container: &[u8], old: &mut &[u8], new: &mut Vec<u8>) -> Result<u64, DeltaError> {
+fn try_decode(
+    container: &[u8],
+    old: &mut &[u8],
+    new: &mut Vec<u8>,
+    begun: &mut dyn FnMut(),
+) -> Result<u64, DeltaError> {
     let mut delta = Delta::new(Header::parse(container)?, ALLOWED)?;
+    begun();
     let mut made = 0_u64;
     for frame in 0..delta.header().frames.len() {
         let range = delta.range(frame).ok_or(DeltaError::Order(frame))?;

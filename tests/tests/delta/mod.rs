@@ -2,6 +2,8 @@
 
 mod commands;
 
+use std::process::Command;
+
 use perennial_device_core::delta::DeltaError;
 use perennial_schemas::delta::{HEADER_LENGTH, Profile};
 use perennial_signer::delta::apply::apply;
@@ -42,7 +44,7 @@ proptest! {
         for _ in 0..8 {
             let damaged = mutated(&made.container, &made.container, &mut random);
             let mut new = Vec::with_capacity(made.new.len());
-            if let Outcome::Made(_) = decode(&damaged, &made.old, &mut new) {
+            if let Outcome::Made(_) = decode(&damaged, &made.old, &mut new, &mut || {}) {
                 let mut out = Vec::new();
                 prop_assert!(apply(&made.old, &damaged, u64::MAX, &mut out).is_err() || out == made.new);
             }
@@ -82,5 +84,17 @@ fn a_decoder_without_the_room_refuses_at_once() {
     let refused = apply(&made.old, &made.container, 64 * 1024, &mut out).unwrap_err();
     assert!(refused.to_string().contains("(25)"), "{refused}");
     assert!(out.is_empty());
-    assert!(matches!(decode(&[], &[], &mut out), Outcome::Refused(DeltaError::Container(_))));
+    assert!(matches!(decode(&[], &[], &mut out, &mut || {}), Outcome::Refused(DeltaError::Container(_))));
+}
+
+/// The fuzzer counts what the decoder takes: as much as the header declares, and nothing once it has begun.
+#[test]
+fn a_decoder_takes_its_memory_once_and_no_more_than_is_declared() {
+    for (first, containers) in [("1", "40"), ("17", "40")] {
+        let fuzzer = Command::new(env!("CARGO_BIN_EXE_fuzz-delta"))
+            .args(["--seed", first, "--containers", containers, "--each", "8"])
+            .output()
+            .unwrap();
+        assert!(fuzzer.status.success(), "{}", String::from_utf8_lossy(&fuzzer.stdout));
+    }
 }

@@ -33,40 +33,30 @@ pub enum Subject {
 /// One end of a stream of binary decisions.
 pub trait Coder {
     /// Codes a decision whose probability of being true is `one` / 65,536, `one` in 1..=65,535. An encoder is told `bit`;
-    /// a decoder ignores it and returns what was coded.
-    ///
-    /// # Errors
-    /// [`DeltaError`] from a decoder whose input can't be read.
-    fn bit(&mut self, bit: bool, one: u32) -> Result<bool, DeltaError>;
+    /// a decoder ignores it and returns what was coded. It never fails: whatever a decoder's input holds, or leaves away,
+    /// means something.
+    fn bit(&mut self, bit: bool, one: u32) -> bool;
 
     /// What is coded from here on. Says nothing to whoever keeps no accounts.
     #[inline]
     fn about(&mut self, _: Subject) {}
 
     /// Codes the lowest `count` bits of a value that nothing is known of, highest first.
-    ///
-    /// # Errors
-    /// As [`Coder::bit`].
-    fn plain(&mut self, value: u64, count: u32) -> Result<u64, DeltaError> {
-        (0..count).rev().try_fold(0, |read, i| {
-            let bit = self.bit(value >> i & 1 == 1, 1 << 15)?;
-            Ok(read << 1 | u64::from(bit))
-        })
+    fn plain(&mut self, value: u64, count: u32) -> u64 {
+        (0..count).rev().fold(0, |read, i| read << 1 | u64::from(self.bit(value >> i & 1 == 1, 1 << 15)))
     }
 }
 
 /// Where a decoder's bytes come from.
 pub trait Input {
-    /// The next byte of the frame; `None` past its end.
-    ///
-    /// # Errors
-    /// [`DeltaError`] where it can't be read.
-    fn next(&mut self) -> Result<Option<u8>, DeltaError>;
+    /// The next byte of the frame; `None` past its end. One that fails ends as well, and tells why by other ways.
+    fn next(&mut self) -> Option<u8>;
 }
 
 impl Input for core::slice::Iter<'_, u8> {
-    fn next(&mut self) -> Result<Option<u8>, DeltaError> {
-        Ok(Iterator::next(self).copied())
+    #[inline]
+    fn next(&mut self) -> Option<u8> {
+        Iterator::next(self).copied()
     }
 }
 
@@ -81,32 +71,29 @@ pub struct Decoder<I> {
 
 impl<I: Input> Decoder<I> {
     /// At a frame's first byte.
-    ///
-    /// # Errors
-    /// As the input.
-    pub fn new(input: I) -> Result<Self, DeltaError> {
+    pub fn new(input: I) -> Self {
         let mut decoder = Self { input, low: 0, high: u64::MAX, value: 0 };
         for _ in 0..8 {
-            decoder.shift()?;
+            decoder.shift();
         }
-        Ok(decoder)
+        decoder
     }
 
     /// The frame's content is decoded: nothing may be left of it.
     ///
     /// # Errors
-    /// [`DeltaError::FrameLeft`], and as the input.
+    /// [`DeltaError::FrameLeft`].
     pub fn finish(mut self) -> Result<(), DeltaError> {
-        match self.input.next()? {
+        match self.input.next() {
             None => Ok(()),
             Some(_) => Err(DeltaError::FrameLeft),
         }
     }
 
     /// An encoder leaves zeros away at a frame's end, however many: decisions that all went as expected are such zeros.
-    fn shift(&mut self) -> Result<(), DeltaError> {
-        self.value = self.value << 8 | u64::from(self.input.next()?.unwrap_or(0));
-        Ok(())
+    #[inline]
+    fn shift(&mut self) {
+        self.value = self.value << 8 | u64::from(self.input.next().unwrap_or(0));
     }
 }
 
@@ -119,7 +106,7 @@ pub fn split(low: u64, high: u64, one: u32) -> u64 {
 
 impl<I: Input> Coder for Decoder<I> {
     #[inline]
-    fn bit(&mut self, _: bool, one: u32) -> Result<bool, DeltaError> {
+    fn bit(&mut self, _: bool, one: u32) -> bool {
         let middle = split(self.low, self.high, one);
         let bit = self.value <= middle;
         if bit {
@@ -130,8 +117,8 @@ impl<I: Input> Coder for Decoder<I> {
         while (self.low ^ self.high) >> 56 == 0 {
             self.low <<= 8;
             self.high = self.high << 8 | 0xff;
-            self.shift()?;
+            self.shift();
         }
-        Ok(bit)
+        bit
     }
 }

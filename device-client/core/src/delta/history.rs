@@ -27,6 +27,11 @@ impl History {
         Self { ring: vec![0; ring], places: vec![u32::MAX; places], at: 0, last: 0, pointer: None, length: 0 }
     }
 
+    /// Bytes that this takes besides itself.
+    pub const fn memory(bits: u8) -> usize {
+        if bits == 0 { 0 } else { 2 << bits }
+    }
+
     /// Forgets all.
     pub fn reset(&mut self) {
         self.places.fill(u32::MAX);

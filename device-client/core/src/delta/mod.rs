@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`walk`] | a data frame: every byte of the new image |
-//! | [`mod@unit`] | a map frame: steps, address spaces, sections |
+//! | [`mod@unit`], [`steps`] | a map frame: address spaces and sections, steps |
 //! | [`pieces`] | how a unit is cut into blocks |
 //! | [`refs`], [`space`] | references in machine code and its tables, and the addresses that they mean |
 //! | [`map`], [`learned`] | where an old place went, and what turned out otherwise |
@@ -12,24 +12,25 @@
 //!
 //! Decides which bytes come out; never whether these are right: whoever takes them checks them against a signed index, or
 //! against a digest. Header and directory are [`perennial_schemas::delta`]. Whatever is described wrongly costs bytes, never
-//! correctness, and never more memory than the header declares: all of it is taken by [`Delta::new`], but for the address
-//! spaces of a unit.
+//! correctness, and never more memory than the header declares: all of it is taken by [`Delta::new`], none later.
 
 pub mod coder;
 pub mod history;
 pub mod learned;
 pub mod map;
 pub mod model;
+mod packed;
 pub mod pieces;
 pub mod refs;
 pub mod space;
+pub mod steps;
 mod targets;
 pub mod unit;
 pub mod walk;
 
 use core::ops::Range;
 
-use perennial_schemas::delta::{ContainerError, FrameKind, Header, Sizes};
+use perennial_schemas::delta::{ContainerError, FrameKind, Header};
 
 use coder::{Decoder, Input};
 use unit::Unit;
@@ -166,14 +167,14 @@ impl Delta {
         output: Output<'_>,
     ) -> Result<(), DeltaError> {
         let kind = self.header.frames.get(frame).ok_or(DeltaError::Order(frame))?.kind;
-        let mut decoder = Decoder::new(input)?;
+        let mut decoder = Decoder::new(input);
         let old_length = self.header.old.length;
         match kind {
             FrameKind::Map => {
                 self.loaded = None;
                 let (start, length) = self.stretch(frame);
                 let known = Unit::default();
-                self.unit.code(&mut decoder, &known, start, old_length, &self.header.sizes)?;
+                self.walker.map(&mut decoder, &mut self.unit, &known, start, old_length)?;
                 if self.unit.length != length {
                     return Err(DeltaError::Length);
                 }
@@ -218,19 +219,11 @@ impl Delta {
     }
 }
 
-/// The memory that a delta takes to be applied, in bytes: everything that [`Delta::new`] and a unit's spaces take, without
-/// the frame that is being read.
+/// The memory that a delta takes to be applied, in bytes: all that [`Delta::new`] takes, header and directory included,
+/// without the frame that is being read.
 pub fn memory(header: &Header) -> u64 {
-    let Sizes { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments } =
-        header.sizes;
-    let block = 1_u64 << block_bits;
-    let history = if history_bits == 0 { 0 } else { 2 << history_bits };
-    let tables = (32 << context_bits) + (72 << learned_bits) + history;
-    // A block of old bytes with its surroundings, of new ones, and of references.
-    let blocks = 2 * block + 256 + (block / 2 + 1) * size_of::<refs::Reference>() as u64;
-    let maps = u64::from(operations) * (size_of::<unit::Step>() + size_of::<map::Match>()) as u64
-        + u64::from(sections) * size_of::<space::Section>() as u64
-        + u64::from(segments) * (size_of::<space::Segment>() as u64 + 8);
-    let frames = header.frames.len() as u64 * size_of::<perennial_schemas::delta::Frame>() as u64;
-    tables + blocks + maps + frames + walk::fixed(&header.sizes)
+    let sizes = &header.sizes;
+    let tables = Walker::memory(sizes) + Unit::memory(sizes);
+    let frames = size_of_val(&header.frames[..]);
+    (size_of::<Delta>() - size_of::<Walker>() - size_of::<Unit>() + tables + frames) as u64
 }

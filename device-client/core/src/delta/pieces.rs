@@ -94,6 +94,12 @@ impl Pieces {
         }
     }
 
+    /// Bytes that this takes besides itself.
+    pub(super) fn memory(bits: u8) -> usize {
+        let block = 1 << bits;
+        LOOK_BEHIND + block + LOOK_AHEAD + (block / 2 + 1) * size_of::<Reference>()
+    }
+
     /// Goes to `new`, an offset of the new image inside the unit, to end before `end`.
     pub fn seek(&mut self, unit: &Unit, new: u64, end: u64) {
         (self.new, self.end) = (new, end);
@@ -110,7 +116,7 @@ impl Pieces {
 
     fn leave(&mut self, unit: &Unit) {
         if let Some(step) = unit.steps.get(self.step) {
-            if let Action::Copy(old) | Action::Patch(old) = step.action {
+            if let Some(old) = step.action.old() {
                 self.along = old + step.length;
             }
             self.step_start += step.insert + step.length;

@@ -82,6 +82,36 @@ impl Space {
     /// The space of these segments, in any order; their numbers are their places in this list. `None` for more than
     /// [`Self::MOST_SEGMENTS`], for a segment that doesn't end before `u64::MAX`, and for one with more content than memory.
     pub fn new(segments: Vec<Segment>) -> Option<Self> {
+        let mut space = Self { segments, ..Self::default() };
+        space.order().then_some(space)
+    }
+
+    /// Empty, with room for so many segments: it takes no more memory as long as it has no more.
+    pub fn with_room(segments: usize) -> Self {
+        let order = || Order::with_capacity(segments);
+        Self {
+            segments: Vec::with_capacity(segments),
+            old_addresses: order(),
+            old_offsets: order(),
+            new_addresses: order(),
+            new_offsets: order(),
+        }
+    }
+
+    /// Bytes that a space with room for so many segments takes.
+    pub const fn memory(segments: usize) -> usize {
+        size_of::<Self>() + segments * (size_of::<Segment>() + 4 * size_of::<Entry>())
+    }
+
+    /// Takes other segments, in the place of its own. `None` where [`Self::new`] says it.
+    pub(super) fn set(&mut self, segments: impl Iterator<Item = Segment>) -> Option<()> {
+        self.segments.clear();
+        self.segments.extend(segments);
+        self.order().then_some(())
+    }
+
+    /// Puts the segments in order, if they may be such.
+    fn order(&mut self) -> bool {
         let ends = |start: u64, length: u64| start.checked_add(length).is_some_and(|end| end < u64::MAX);
         let sound = |s: &Segment| {
             s.old_length <= s.old_memory
@@ -91,14 +121,15 @@ impl Space {
                 && ends(s.old_address, s.old_memory)
                 && ends(s.new_address, s.new_memory)
         };
+        let segments = &self.segments;
         if segments.len() > Self::MOST_SEGMENTS || !segments.iter().all(sound) {
-            return None;
+            return false;
         }
-        let old_addresses = order(&segments, |s| (s.old_address, s.old_memory));
-        let old_offsets = order(&segments, |s| (s.old, s.old_length));
-        let new_addresses = order(&segments, |s| (s.new_address, s.new_memory));
-        let new_offsets = order(&segments, |s| (s.new, s.new_length));
-        Some(Self { segments, old_addresses, old_offsets, new_addresses, new_offsets })
+        order(&mut self.old_addresses, segments, |s| (s.old_address, s.old_memory));
+        order(&mut self.old_offsets, segments, |s| (s.old, s.old_length));
+        order(&mut self.new_addresses, segments, |s| (s.new_address, s.new_memory));
+        order(&mut self.new_offsets, segments, |s| (s.new, s.new_length));
+        true
     }
 
     /// The segments, in the order that they were given in.
@@ -152,7 +183,8 @@ impl Space {
 
     /// The segment that holds `at`, of several the one that begins last: a table of symbols is a segment of its own in
     /// the one that is loaded. `key` gives beginning and length.
-    fn last(&self, order: &Order, key: fn(&Segment) -> (u64, u64), at: u64) -> Option<&Segment> {
+    #[inline]
+    fn last(&self, order: &Order, key: impl Fn(&Segment) -> (u64, u64), at: u64) -> Option<&Segment> {
         let after = order.partition_point(|entry| key(&self.segments[usize::from(entry.number)]).0 <= at);
         let before = order.get(..after)?.iter().rev().take_while(|entry| at < entry.reach);
         before.map(|entry| &self.segments[usize::from(entry.number)]).find(|segment| {
@@ -163,18 +195,18 @@ impl Space {
 }
 
 /// The segments that aren't empty, by the beginning that `key` gives along with their length.
-fn order(segments: &[Segment], key: fn(&Segment) -> (u64, u64)) -> Order {
+fn order(order: &mut Order, segments: &[Segment], key: impl Fn(&Segment) -> (u64, u64)) {
     let filled = segments.iter().zip(0..).filter(|(segment, _)| key(segment).1 > 0);
-    let mut order: Order = filled.map(|(_, number)| Entry { number, reach: 0 }).collect();
-    order.sort_by_key(|entry| (key(&segments[usize::from(entry.number)]).0, entry.number));
+    order.clear();
+    order.extend(filled.map(|(_, number)| Entry { number, reach: 0 }));
+    order.sort_unstable_by_key(|entry| (key(&segments[usize::from(entry.number)]).0, entry.number));
     let mut reach = 0;
-    for entry in &mut order {
+    for entry in order {
         let (start, length) = key(&segments[usize::from(entry.number)]);
         // One more, for those who take a segment's end for a part of it.
         reach = reach.max(start + length + 1);
         entry.reach = reach;
     }
-    order
 }
 
 #[cfg(test)]

@@ -7,12 +7,11 @@ use alloc::vec::Vec;
 
 use perennial_schemas::delta::Sizes;
 
-use super::DeltaError;
 use super::coder::{Coder, Subject};
 use super::learned::{Learned, Moved};
 use super::map::Place;
 use super::model::cell::Cell;
-use super::model::number::Number;
+use super::model::number::{As, Numbers};
 use super::refs::Field;
 use super::space::Space;
 use super::unit::Unit;
@@ -84,14 +83,12 @@ pub(super) struct Targets {
     recent: [Cell; RECENT],
     shifted: [u64; RECENT],
     low: [[Cell; 16]; 2 * GROUPS],
-    high: Number,
+    /// The first context of distances among the numbers.
+    high: usize,
+    /// Which match each kind of field was mapped by last.
+    near: [usize; FIELDS],
     /// Whether the last first guess was right.
     went: usize,
-}
-
-/// What [`Targets`] takes besides tables whose size stands in the header, in bytes.
-pub(super) fn fixed(sizes: &Sizes) -> usize {
-    SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>() + Number::memory(GROUPS)
 }
 
 /// How many contexts a guess has by how it is known.
@@ -100,7 +97,8 @@ fn details(sizes: &Sizes) -> usize {
 }
 
 impl Targets {
-    pub(super) fn new(sizes: &Sizes) -> Self {
+    /// Contexts of distances are the [`GROUPS`] from `high` on.
+    pub(super) fn new(sizes: &Sizes, high: usize) -> Self {
         let details = details(sizes);
         Self {
             learned: Learned::new(sizes.learned_bits),
@@ -113,9 +111,15 @@ impl Targets {
             recent: [Cell::NEW; RECENT],
             shifted: [0; RECENT],
             low: [[Cell::NEW; 16]; 2 * GROUPS],
-            high: Number::new(GROUPS),
+            high,
+            near: [0; FIELDS],
             went: 0,
         }
+    }
+
+    /// Bytes that this takes besides itself.
+    pub(super) fn memory(sizes: &Sizes) -> usize {
+        SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>() + ((3 * Learned::EACH) << sizes.learned_bits)
     }
 
     pub(super) fn reset(&mut self) {
@@ -127,18 +131,25 @@ impl Targets {
         (self.whole, self.recent) = ([Cell::NEW; FIELDS], [Cell::NEW; RECENT]);
         (self.shifted, self.went) = ([0; RECENT], 0);
         self.low = [[Cell::NEW; 16]; 2 * GROUPS];
-        self.high.reset();
+        self.near = [0; FIELDS];
+    }
+
+    /// Where the map says that an old address went which a field of this kind refers to, and how sure it is: 0 in a match, 1
+    /// beside one, 2 by its segment.
+    pub(super) fn mapped(&mut self, unit: &Unit, space: &Space, target: u64, field: Field) -> (u64, usize) {
+        mapped(unit, space, target, &mut self.near[usize::from(field.number()) % FIELDS])
     }
 
     /// Codes a field, whose new bytes are `known`.
     pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
+        numbers: &mut Numbers,
         site: &Site<'_>,
         known: &[u8],
-    ) -> Result<Outcome, DeltaError> {
+    ) -> Outcome {
         let number = usize::from(site.field.number()) % FIELDS;
-        let mapped = mapped(site.unit, site.space, site.target);
+        let mapped = self.mapped(site.unit, site.space, site.target, site.field);
         let guesses = self.guesses(site, number, mapped);
         let width = site.field.width();
         coder.about(Subject::Flags(number as u8));
@@ -146,8 +157,8 @@ impl Targets {
         for (i, guess) in guesses.list[..guesses.count].iter().enumerate() {
             let same = known == &guess.bytes[..width];
             let hit = match i {
-                0 => coder.bit(same, self.sure[guess.cell].one())?,
-                _ => self.later[i][guess.source].code(coder, same)?,
+                0 => coder.bit(same, self.sure[guess.cell].one()),
+                _ => self.later[i][guess.source].code(coder, same),
             };
             if hit {
                 right = Some(i);
@@ -158,7 +169,7 @@ impl Targets {
         let best = guesses.list[0];
         let outcome = match right {
             Some(i) => Outcome::Told(guesses.list[i].bytes),
-            None => self.missed(coder, site, number, &best, known)?,
+            None => self.missed(coder, numbers, site, number, &best, known),
         };
         if let Outcome::Told(bytes) = outcome {
             for guess in &guesses.list[..guesses.count] {
@@ -174,7 +185,7 @@ impl Targets {
                 self.sure[guess.cell].learn(false, 255);
             }
         }
-        Ok(outcome)
+        outcome
     }
 
     fn guesses(&self, site: &Site<'_>, number: usize, (map, found): (u64, usize)) -> Guesses {
@@ -229,13 +240,14 @@ impl Targets {
     fn missed<C: Coder>(
         &mut self,
         coder: &mut C,
+        numbers: &mut Numbers,
         site: &Site<'_>,
         number: usize,
         best: &Guess,
         known: &[u8],
-    ) -> Result<Outcome, DeltaError> {
+    ) -> Outcome {
         if !site.field.is_whole() {
-            return Ok(Outcome::Unexplained(best.bytes));
+            return Outcome::Unexplained(best.bytes);
         }
         let width = site.field.width();
         let target = site.field.read(known, site.place).unwrap_or(0);
@@ -244,28 +256,29 @@ impl Targets {
         site.field.write(&mut again[..width], site.place, target);
         let sound = (shift as i64).unsigned_abs() < NEAR && &again[..width] == known;
         coder.about(Subject::Targets(number as u8));
-        if !self.whole[number].code(coder, sound)? {
-            return Ok(Outcome::Unexplained(best.bytes));
+        if !self.whole[number].code(coder, sound) {
+            return Outcome::Unexplained(best.bytes);
         }
         let aligned = usize::from(best.target & 15 == 0);
-        let shift = self.shift(coder, shift, group(number), aligned)?;
+        let shift = self.shift(coder, numbers, shift, group(number), aligned);
         let mut bytes = best.bytes;
         site.field.write(&mut bytes[..width], site.place, best.target.wrapping_add(shift));
-        Ok(Outcome::Told(bytes))
+        Outcome::Told(bytes)
     }
 
     /// How far a target is from where it was predicted: as one of late, or in units of 16 and a rest.
     fn shift<C: Coder>(
         &mut self,
         coder: &mut C,
+        numbers: &mut Numbers,
         known: u64,
         group: usize,
         aligned: usize,
-    ) -> Result<u64, DeltaError> {
+    ) -> u64 {
         let place = self.shifted.iter().position(|shift| *shift == known).unwrap_or(RECENT);
         let mut found = RECENT;
         for i in 0..RECENT {
-            if self.recent[i].code(coder, i == place)? {
+            if self.recent[i].code(coder, i == place) {
                 found = i;
                 break;
             }
@@ -276,21 +289,22 @@ impl Targets {
                 let cells = &mut self.low[group * 2 + aligned];
                 let mut node = 1_usize;
                 for i in (0..4).rev() {
-                    let bit = cells[node].code(coder, known >> i & 1 == 1)?;
+                    let bit = cells[node].code(coder, known >> i & 1 == 1);
                     node = node << 1 | usize::from(bit);
                 }
-                let high = self.high.signed(coder, known as i64 >> 4, group)?;
+                let how = As { kind: 0, context: self.high + group };
+                let high = numbers.signed(coder, known as i64 >> 4, how);
                 (high << 4) as u64 | (node & 15) as u64
             }
         };
         self.shifted[..(found + 1).min(RECENT)].rotate_right(1);
         self.shifted[0] = shift;
-        Ok(shift)
+        shift
     }
 }
 
 /// Contexts of a distance, by what kind of field it is.
-const GROUPS: usize = 4;
+pub(super) const GROUPS: usize = 4;
 
 fn group(number: usize) -> usize {
     match number {
@@ -302,7 +316,7 @@ fn group(number: usize) -> usize {
 }
 
 /// Where the map says that an old address went, and how that was found: 0 in a match, 1 beside one, 2 by its segment.
-pub(super) fn mapped(unit: &Unit, space: &Space, target: u64) -> (u64, usize) {
+fn mapped(unit: &Unit, space: &Space, target: u64, near: &mut usize) -> (u64, usize) {
     let by_segment = || {
         let moved = space.segment(target).map(|s| {
             // Memory without content follows its segment's end, content its beginning.
@@ -315,7 +329,7 @@ pub(super) fn mapped(unit: &Unit, space: &Space, target: u64) -> (u64, usize) {
         (moved.unwrap_or(target), 2)
     };
     let Some(segment) = space.content(target) else { return by_segment() };
-    let (place, found) = match unit.map.place(segment.old + (target - segment.old_address)) {
+    let (place, found) = match unit.map.place(segment.old + (target - segment.old_address), near) {
         Some(Place::Matched(new)) => (new, 0),
         Some(Place::Near(new)) => (new, 1),
         None => return by_segment(),

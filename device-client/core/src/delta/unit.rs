@@ -10,35 +10,11 @@ use perennial_schemas::delta::Sizes;
 use super::DeltaError;
 use super::coder::{Coder, Subject};
 use super::map::{Map, Match};
-use super::model::cell::Cell;
-use super::model::number::Number;
+use super::model::number::{As, Numbers};
 use super::refs::SectionKind;
 use super::space::{Section, Segment, Space};
-
-/// What a step's bytes are, after those that it inserts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Action {
-    /// Nothing.
-    #[default]
-    End,
-    /// Bytes of the old image from here on, as they are.
-    Copy(u64),
-    /// Bytes of the old image from here on, with references predicted and corrections.
-    Patch(u64),
-    /// One byte, again and again.
-    Fill(u8),
-}
-
-/// Bytes that are sent, then bytes that are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Step {
-    /// How many bytes are inserted.
-    pub insert: u64,
-    /// What follows.
-    pub action: Action,
-    /// How many bytes that makes; 0 for [`Action::End`] alone.
-    pub length: u64,
-}
+use super::steps::{self, Steps, within};
+pub use super::steps::{Action, Step};
 
 /// A stretch of the new image, with all that is known ahead of its bytes. Offsets are into the whole images.
 #[derive(Debug, Default)]
@@ -47,37 +23,45 @@ pub struct Unit {
     pub start: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Address spaces.
+    /// Address spaces; those that are left of an earlier unit may follow, which no section names.
     pub spaces: Vec<Space>,
     /// What reads which bytes of the old image: ascending, disjoint.
     pub sections: Vec<Section>,
     /// What it is made of.
-    pub steps: Vec<Step>,
+    pub steps: Steps,
     /// Where old bytes went.
     pub map: Map,
 }
 
+/// What a map frame codes numbers by.
+pub(super) const CONTEXTS: usize = LAYOUT + 8;
+/// The first context of spaces and sections, behind those of steps.
+const LAYOUT: usize = steps::CONTEXTS;
+
 impl Unit {
     /// With room for what a header declares.
     pub fn with_room(sizes: &Sizes) -> Self {
+        let space = || Space::with_room(usize::from(sizes.segments));
         Self {
+            spaces: (0..sizes.spaces).map(|_| space()).collect(),
             sections: Vec::with_capacity(usize::from(sizes.sections)),
-            steps: Vec::with_capacity(sizes.operations as usize),
-            map: Map::with_capacity(sizes.operations as usize),
+            steps: Steps::with_room(sizes.operations as usize),
+            map: Map::with_room(sizes.operations as usize),
             ..Self::default()
         }
     }
 
+    /// Bytes that this takes.
+    pub(super) fn memory(sizes: &Sizes) -> usize {
+        size_of::<Self>()
+            + usize::from(sizes.spaces) * Space::memory(usize::from(sizes.segments))
+            + usize::from(sizes.sections) * size_of::<Section>()
+            + sizes.operations as usize * (Steps::EACH + Map::EACH)
+    }
+
     /// Every match, in the order of the new image.
     pub fn matches(&self) -> impl Iterator<Item = Match> + '_ {
-        self.steps.iter().scan(self.start, |at, step| {
-            let new = *at + step.insert;
-            *at = new + step.length;
-            Some(match step.action {
-                Action::Copy(old) | Action::Patch(old) => Match { old, new, length: step.length },
-                Action::End | Action::Fill(_) => Match::default(),
-            })
-        })
+        matches(self.start, &self.steps)
     }
 
     /// Codes a map frame: `known` is the truth for an encoder, and an empty unit for a decoder. This unit becomes what was
@@ -85,82 +69,77 @@ impl Unit {
     ///
     /// # Errors
     /// [`DeltaError::Map`] past what the header declares, or past the images' ends.
-    pub fn code<C: Coder>(
+    pub(super) fn code<C: Coder>(
         &mut self,
         coder: &mut C,
+        numbers: &mut Numbers,
         known: &Unit,
         start: u64,
         old_length: u64,
         sizes: &Sizes,
     ) -> Result<(), DeltaError> {
         self.start = start;
-        let mut numbers = Number::new(CONTEXTS);
-        self.code_spaces(coder, &mut numbers, known, sizes)?;
-        self.code_sections(coder, &mut numbers, known, old_length, sizes)?;
-        self.code_steps(coder, known, old_length, sizes)?;
-        let steps = &self.steps;
-        let mut at = self.start;
-        self.map.set(steps.iter().filter_map(|step| {
-            let new = at + step.insert;
-            at = new + step.length;
-            match step.action {
-                Action::Copy(old) | Action::Patch(old) => Some(Match { old, new, length: step.length }),
-                Action::End | Action::Fill(_) => None,
-            }
-        }));
+        let spaces = self.code_spaces(coder, numbers, known, sizes)?;
+        self.code_sections(coder, numbers, known, old_length, spaces, sizes)?;
+        let end = self.steps.code(coder, numbers, &known.steps, start, old_length, sizes.operations)?;
+        self.length = end - start;
+        self.map.set(matches(start, &self.steps));
         Ok(())
     }
 
+    /// How many spaces there are.
     fn code_spaces<C: Coder>(
         &mut self,
         coder: &mut C,
-        numbers: &mut Number,
+        numbers: &mut Numbers,
         known: &Unit,
         sizes: &Sizes,
-    ) -> Result<(), DeltaError> {
+    ) -> Result<usize, DeltaError> {
         coder.about(Subject::Layout);
-        self.spaces.clear();
-        let count = numbers.code(coder, known.spaces.len() as u64, COUNT)?;
-        let mut room = u64::from(sizes.segments);
-        for i in 0..count {
-            let known = known.spaces.get(i as usize).map_or(&[][..], Space::segments);
-            let segments = numbers.code(coder, known.len() as u64, COUNT)?;
-            room = room.checked_sub(segments.max(1)).ok_or(DeltaError::Map)?;
-            let mut read: Vec<Segment> = Vec::with_capacity(segments as usize);
-            for i in 0..segments as usize {
-                let before = read.last().copied().unwrap_or_default();
-                read.push(code_segment(coder, numbers, known.get(i).copied().unwrap_or_default(), &before)?);
+        let count = number(coder, numbers, known.spaces.len() as u64, COUNT);
+        let spaces = self.spaces.get_mut(..count as usize).ok_or(DeltaError::Map)?;
+        for (i, space) in spaces.iter_mut().enumerate() {
+            let known = known.spaces.get(i).map_or(&[][..], Space::segments);
+            let segments = number(coder, numbers, known.len() as u64, COUNT);
+            if segments > u64::from(sizes.segments) {
+                return Err(DeltaError::Map);
             }
-            self.spaces.push(Space::new(read).ok_or(DeltaError::Map)?);
+            let mut before = Segment::default();
+            let read = (0..segments as usize).map(|i| {
+                before = code_segment(coder, numbers, known.get(i).copied().unwrap_or_default(), &before);
+                before
+            });
+            space.set(read).ok_or(DeltaError::Map)?;
         }
-        Ok(())
+        Ok(count as usize)
     }
 
     fn code_sections<C: Coder>(
         &mut self,
         coder: &mut C,
-        numbers: &mut Number,
+        numbers: &mut Numbers,
         known: &Unit,
         old_length: u64,
+        spaces: usize,
         sizes: &Sizes,
     ) -> Result<(), DeltaError> {
         self.sections.clear();
-        let count = numbers.code(coder, known.sections.len() as u64, COUNT)?;
+        let count = number(coder, numbers, known.sections.len() as u64, COUNT);
         if count > u64::from(sizes.sections) {
             return Err(DeltaError::Map);
         }
         let (mut end, mut space) = (0, 0);
         for i in 0..count as usize {
             let known = known.sections.get(i);
-            let number = numbers.code(coder, known.map_or(0, |s| s.kind as u64), KIND)?;
-            let kind = u8::try_from(number).ok().and_then(SectionKind::from_number).ok_or(DeltaError::Map)?;
-            let gap = numbers.code(coder, known.map_or(0, |s| s.start.wrapping_sub(end)), GAP)?;
-            let length = numbers.code(coder, known.map_or(0, |s| s.length), LENGTH)?;
+            let kind = number(coder, numbers, known.map_or(0, |s| s.kind as u64), KIND);
+            let kind = u8::try_from(kind).ok().and_then(SectionKind::from_number).ok_or(DeltaError::Map)?;
+            let gap = number(coder, numbers, known.map_or(0, |s| s.start.wrapping_sub(end)), GAP);
+            let length = number(coder, numbers, known.map_or(0, |s| s.length), LENGTH);
             let further = known.map_or(0, |s| i64::from(s.space) - i64::from(space));
-            let further = numbers.signed(coder, further, SPACE)?;
+            let further = numbers.signed(coder, further, layout(SPACE));
             space = u16::try_from(i64::from(space).saturating_add(further))
                 .ok()
-                .filter(|space| usize::from(*space) < self.spaces.len())
+                .filter(|space| usize::from(*space) < spaces)
                 .ok_or(DeltaError::Map)?;
             let start = within(end, gap, old_length)?;
             end = within(start, length, old_length)?;
@@ -168,33 +147,17 @@ impl Unit {
         }
         Ok(())
     }
-
-    fn code_steps<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        known: &Unit,
-        old_length: u64,
-        sizes: &Sizes,
-    ) -> Result<(), DeltaError> {
-        self.steps.clear();
-        self.length = 0;
-        let mut steps = Steps::new(self.start);
-        let count = steps.numbers.code(coder, known.steps.len() as u64, 0)?;
-        if count > u64::from(sizes.operations) {
-            return Err(DeltaError::Map);
-        }
-        for i in 0..count as usize {
-            let known = known.steps.get(i).copied().unwrap_or_default();
-            coder.about(Subject::Steps);
-            let step = steps.code(coder, known, old_length)?;
-            self.steps.push(step);
-        }
-        self.length = steps.new - self.start;
-        Ok(())
-    }
 }
 
-const CONTEXTS: usize = 8;
+fn matches(start: u64, steps: &Steps) -> impl Iterator<Item = Match> + '_ {
+    let mut at = start;
+    steps.iter().filter_map(move |step| {
+        let new = at + step.insert;
+        at = new + step.length;
+        Some(Match { old: step.action.old()?, new, length: step.length })
+    })
+}
+
 const COUNT: usize = 0;
 const KIND: usize = 1;
 const GAP: usize = 2;
@@ -204,147 +167,31 @@ const OFFSET: usize = 5;
 const ADDRESS: usize = 6;
 const CHANGE: usize = 7;
 
-/// `start` + `length`, at most `end`.
-fn within(start: u64, length: u64, end: u64) -> Result<u64, DeltaError> {
-    start.checked_add(length).filter(|to| *to <= end).ok_or(DeltaError::Map)
+fn layout(context: usize) -> As {
+    As { kind: 0, context: LAYOUT + context }
+}
+
+fn number<C: Coder>(coder: &mut C, numbers: &mut Numbers, value: u64, context: usize) -> u64 {
+    numbers.code(coder, value, layout(context))
 }
 
 /// A segment in the light of the one before: the new side by its change against the old one.
-fn code_segment<C: Coder>(
-    coder: &mut C,
-    numbers: &mut Number,
-    known: Segment,
-    before: &Segment,
-) -> Result<Segment, DeltaError> {
+fn code_segment<C: Coder>(coder: &mut C, numbers: &mut Numbers, known: Segment, before: &Segment) -> Segment {
     let mut near = |value: u64, expected: u64, context| {
-        let change = numbers.signed(coder, value.wrapping_sub(expected) as i64, context)?;
-        Ok::<u64, DeltaError>(expected.wrapping_add(change as u64))
+        let change = numbers.signed(coder, value.wrapping_sub(expected) as i64, layout(context));
+        expected.wrapping_add(change as u64)
     };
-    let old = near(known.old, before.old.wrapping_add(before.old_length), OFFSET)?;
-    let old_length = near(known.old_length, 0, LENGTH)?;
+    let old = near(known.old, before.old.wrapping_add(before.old_length), OFFSET);
+    let old_length = near(known.old_length, 0, LENGTH);
     let shift = before.old_address.wrapping_sub(before.old);
-    let old_address = near(known.old_address, old.wrapping_add(shift), ADDRESS)?;
-    let old_memory = near(known.old_memory, old_length, OFFSET)?;
-    let new = near(known.new, before.new.wrapping_add(old.wrapping_sub(before.old)), CHANGE)?;
-    let new_length = near(known.new_length, old_length, CHANGE)?;
+    let old_address = near(known.old_address, old.wrapping_add(shift), ADDRESS);
+    let old_memory = near(known.old_memory, old_length, OFFSET);
+    let new = near(known.new, before.new.wrapping_add(old.wrapping_sub(before.old)), CHANGE);
+    let new_length = near(known.new_length, old_length, CHANGE);
     let shift = old_address.wrapping_sub(old);
-    let new_address = near(known.new_address, new.wrapping_add(shift), CHANGE)?;
+    let new_address = near(known.new_address, new.wrapping_add(shift), CHANGE);
     let new_memory =
-        near(known.new_memory, new_length.wrapping_add(old_memory.wrapping_sub(old_length)), CHANGE)?;
-    let code = numbers.code(coder, u64::from(known.code), KIND)? == 1;
-    Ok(Segment { old, old_length, old_address, old_memory, new, new_length, new_address, new_memory, code })
+        near(known.new_memory, new_length.wrapping_add(old_memory.wrapping_sub(old_length)), CHANGE);
+    let code = numbers.code(coder, u64::from(known.code), layout(KIND)) == 1;
+    Segment { old, old_length, old_address, old_memory, new, new_length, new_address, new_memory, code }
 }
-
-/// Diagonals (distances from old to new) that were used of late.
-const RECENT: usize = 8;
-
-/// What the steps of a unit are coded with.
-struct Steps {
-    numbers: Number,
-    kinds: [[Cell; 4]; 8],
-    recent: [[Cell; RECENT]; 3],
-    diagonals: [u64; RECENT],
-    /// The last step's kind and whether it stayed on a recent diagonal.
-    last: usize,
-    along: usize,
-    /// Where the last copy ended in the old image.
-    old: u64,
-    new: u64,
-}
-
-impl Steps {
-    fn new(start: u64) -> Self {
-        Self {
-            numbers: Number::new(24),
-            kinds: [[Cell::NEW; 4]; 8],
-            recent: [[Cell::NEW; RECENT]; 3],
-            diagonals: [0; RECENT],
-            last: 0,
-            along: 0,
-            old: start,
-            new: start,
-        }
-    }
-
-    fn code<C: Coder>(&mut self, coder: &mut C, known: Step, old_length: u64) -> Result<Step, DeltaError> {
-        let insert = self.numbers.code(coder, known.insert, 1 + self.last)?;
-        let new = within(self.new, insert, NEW_END)?;
-        let kind = match known.action {
-            Action::End => 0,
-            Action::Patch(_) => 1,
-            Action::Copy(_) => 2,
-            Action::Fill(_) => 3,
-        };
-        let cells = &mut self.kinds[self.last * 2 + usize::from(insert == 0)];
-        let high = cells[1].code(coder, kind & 2 == 2)?;
-        let kind =
-            usize::from(high) << 1 | usize::from(cells[2 + usize::from(high)].code(coder, kind & 1 == 1)?);
-        let action = match kind {
-            0 => Action::End,
-            3 => match known.action {
-                Action::Fill(byte) => Action::Fill(coder.plain(u64::from(byte), 8)? as u8),
-                _ => Action::Fill(coder.plain(0, 8)? as u8),
-            },
-            kind => {
-                let known = match known.action {
-                    Action::Copy(old) | Action::Patch(old) => old,
-                    Action::End | Action::Fill(_) => 0,
-                };
-                let old = self.source(coder, known, insert == 0, new)?;
-                if kind == 1 { Action::Patch(old) } else { Action::Copy(old) }
-            }
-        };
-        let length = match action {
-            Action::End => 0,
-            _ => self.numbers.code(coder, known.length, 8 + kind * 4 + self.along)?,
-        };
-        if let Action::Copy(old) | Action::Patch(old) = action {
-            self.old = within(old, length, old_length)?;
-        }
-        if insert == 0 && length == 0 {
-            return Err(DeltaError::Map);
-        }
-        self.last = kind;
-        self.new = within(new, length, NEW_END)?;
-        Ok(Step { insert, action, length })
-    }
-
-    /// Where a copy comes from: on a diagonal used of late, or so far from where the last copy ended.
-    fn source<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        known: u64,
-        joined: bool,
-        new: u64,
-    ) -> Result<u64, DeltaError> {
-        let diagonal = |old: u64| new.wrapping_sub(old);
-        let context = usize::from(joined) + usize::from(self.last != 0);
-        let place = self.diagonals.iter().position(|d| *d == diagonal(known)).unwrap_or(RECENT);
-        let mut found = RECENT;
-        for i in 0..RECENT {
-            if self.recent[context][i].code(coder, i == place)? {
-                found = i;
-                break;
-            }
-        }
-        let old = match self.diagonals.get(found) {
-            Some(d) => new.wrapping_sub(*d),
-            None => {
-                let far =
-                    self.numbers.signed(coder, known.wrapping_sub(self.old) as i64, 5 + self.along.min(1))?;
-                self.old.wrapping_add(far as u64)
-            }
-        };
-        self.along = match found {
-            0 => 0,
-            RECENT => 1,
-            _ => 2,
-        };
-        self.diagonals[..(found + 1).min(RECENT)].rotate_right(1);
-        self.diagonals[0] = diagonal(old);
-        Ok(old)
-    }
-}
-
-/// No image is as long, so that sums never overflow.
-const NEW_END: u64 = 1 << 40;

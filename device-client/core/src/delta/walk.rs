@@ -8,12 +8,12 @@ use perennial_schemas::delta::Sizes;
 use super::coder::{Coder, Subject};
 use super::history::History;
 use super::model::bytes::{Bytes, CONTEXTS, Context, Expected, hashed};
-use super::model::number::Number;
+use super::model::number::{As, Numbers};
 use super::pieces::{Making, Piece, Pieces};
 use super::refs::Reference;
 use super::space::Space;
-use super::targets::{self, Outcome, Site, Targets, mapped};
-use super::unit::Unit;
+use super::targets::{self, Outcome, Site, Targets};
+use super::unit::{self, Unit};
 use super::{DeltaError, OldImage};
 
 /// What an encoder knows and a decoder does not.
@@ -45,6 +45,7 @@ pub type Output<'o> = &'o mut dyn FnMut(&[u8]) -> Result<(), DeltaError>;
 /// Everything that a frame is coded with, of the sizes that a header declares.
 #[derive(Debug)]
 pub struct Walker {
+    sizes: Sizes,
     pieces: Pieces,
     models: Models,
     /// One piece of the new image, in the making.
@@ -55,10 +56,37 @@ impl Walker {
     /// Takes its memory.
     pub fn new(sizes: &Sizes) -> Self {
         Self {
+            sizes: *sizes,
             pieces: Pieces::new(sizes.block_bits),
             models: Models::new(sizes),
-            made: alloc::vec![0; (1 << sizes.block_bits) + 8],
+            made: alloc::vec![0; (1 << sizes.block_bits) + LONGEST],
         }
+    }
+
+    /// Bytes that this takes.
+    pub(super) fn memory(sizes: &Sizes) -> usize {
+        size_of::<Self>()
+            + Pieces::memory(sizes.block_bits)
+            + Models::memory(sizes)
+            + (1 << sizes.block_bits)
+            + LONGEST
+    }
+
+    /// Codes a map frame, see [`Unit`]: `known` is the truth for an encoder, and an empty unit for a decoder; `unit` becomes
+    /// what was coded. It begins at `start` in the new image, the old one is `old_length` bytes long.
+    ///
+    /// # Errors
+    /// [`DeltaError::Map`] past what the header declares, or past the images' ends.
+    pub fn map<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        unit: &mut Unit,
+        known: &Unit,
+        start: u64,
+        old_length: u64,
+    ) -> Result<(), DeltaError> {
+        self.models.numbers.reset();
+        unit.code(coder, &mut self.models.numbers, known, start, old_length, &self.sizes)
     }
 
     /// At the beginning of a frame that makes the new image from `from` on, before `end`.
@@ -86,7 +114,7 @@ impl Walker {
         match piece.making {
             Making::Fill(byte) => made.fill(byte),
             Making::Copy => made.copy_from_slice(piece.bytes),
-            Making::Insert => self.models.insert(coder, &piece, made)?,
+            Making::Insert => self.models.insert(coder, &piece, made),
             Making::Patch => {
                 let space = piece.space.and_then(|i| unit.spaces.get(usize::from(i)));
                 self.models.patch(coder, unit, space, &piece, made, truth)?;
@@ -104,7 +132,8 @@ struct Models {
     bytes: Bytes,
     history: History,
     targets: Targets,
-    runs: Number,
+    /// Of map frames, too: no two frames are decoded at once.
+    numbers: Numbers,
     /// Equal bytes that are left of a run, once it was told.
     run: Option<u64>,
     runs_before: [u64; 2],
@@ -126,11 +155,13 @@ fn detail(sizes: &Sizes) -> usize {
     if sizes.context_bits < 10 { 1 } else { 4 }
 }
 
-/// What [`Models`] takes besides tables whose sizes stand in the header, in bytes.
-pub(super) fn fixed(sizes: &Sizes) -> u64 {
-    let numbers = Number::memory(RUNS * detail(sizes));
-    (numbers + targets::fixed(sizes) + Bytes::FIXED + size_of::<Walker>()) as u64
+/// Contexts of runs, of distances of targets behind them; or what a map frame has.
+fn contexts(sizes: &Sizes) -> usize {
+    (RUNS * detail(sizes) + targets::GROUPS).max(unit::CONTEXTS)
 }
+
+/// Kinds of numbers: runs or steps, and distances or layouts.
+const KINDS: usize = 2;
 
 impl Models {
     fn new(sizes: &Sizes) -> Self {
@@ -138,8 +169,8 @@ impl Models {
         Self {
             bytes: Bytes::new(sizes.context_bits),
             history: History::new(sizes.history_bits),
-            targets: Targets::new(sizes),
-            runs: Number::new(RUNS * detail),
+            targets: Targets::new(sizes, RUNS * detail),
+            numbers: Numbers::new(KINDS, contexts(sizes)),
             detail,
             run: None,
             runs_before: [0; 2],
@@ -150,11 +181,19 @@ impl Models {
         }
     }
 
+    /// Bytes that this takes besides itself.
+    fn memory(sizes: &Sizes) -> usize {
+        Bytes::memory(sizes.context_bits)
+            + History::memory(sizes.history_bits)
+            + Targets::memory(sizes)
+            + Numbers::memory(KINDS, contexts(sizes))
+    }
+
     fn reset(&mut self) {
         self.bytes.reset();
         self.history.reset();
         self.targets.reset();
-        self.runs.reset();
+        self.numbers.reset();
         (self.run, self.runs_before) = (None, [0; 2]);
         (self.plain, self.change, self.last, self.along) = (0, 0, 0, 0);
     }
@@ -166,12 +205,7 @@ impl Models {
     }
 
     /// Inserted bytes: by those before them, by what was sent before, by what stands in the old image there.
-    fn insert<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        piece: &Piece<'_>,
-        made: &mut [u8],
-    ) -> Result<(), DeltaError> {
+    fn insert<C: Coder>(&mut self, coder: &mut C, piece: &Piece<'_>, made: &mut [u8]) {
         let mut last = self.last;
         for (i, byte) in made.iter_mut().enumerate() {
             let old = piece.bytes.get(i).copied();
@@ -188,14 +222,13 @@ impl Models {
             ];
             let expected = [self.history.expected(), old.map(|byte| Expected { byte, trust: self.along })];
             coder.about(Subject::Inserted);
-            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, count: CONTEXTS, expected })?;
+            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, count: CONTEXTS, expected });
             self.history.push(*byte);
             if let Some(old) = old {
                 self.along = if old == *byte { (self.along + 1).min(15) } else { self.along / 4 };
             }
             last = last << 8 | u64::from(*byte);
         }
-        Ok(())
     }
 
     /// Patched bytes: references predicted, the others as they were but for corrections.
@@ -217,7 +250,7 @@ impl Models {
             }
             self.plain(coder, piece, made, at..start, truth)?;
             if let Some(space) = space {
-                self.reference(coder, unit, space, reference, piece, made)?;
+                self.reference(coder, unit, space, reference, piece, made);
             }
             at = end;
         }
@@ -244,7 +277,7 @@ impl Models {
                     let context = one.clamp(1, RUNS) - 1;
                     let context = context * detail + (two / 3).min(detail - 1);
                     coder.about(Subject::Runs);
-                    let run = self.runs.code(coder, known, context)?;
+                    let run = self.numbers.code(coder, known, As { kind: 1, context });
                     self.runs_before = [run, self.runs_before[0]];
                     run
                 }
@@ -257,7 +290,7 @@ impl Models {
             if at < range.end {
                 let byte = made[at];
                 coder.about(Subject::Corrections);
-                made[at] = self.corrected(coder, byte, piece.bytes[at], at, piece, made)?;
+                made[at] = self.corrected(coder, byte, piece.bytes[at], at, piece, made);
                 self.change = made[at].wrapping_sub(piece.bytes[at]);
                 self.run = None;
                 self.plain += 1;
@@ -276,7 +309,7 @@ impl Models {
         at: usize,
         piece: &Piece<'_>,
         made: &[u8],
-    ) -> Result<u8, DeltaError> {
+    ) -> u8 {
         let before = (0..4).rev().fold(0_u64, |word, back| {
             let byte = match at.checked_sub(back + 1) {
                 Some(i) => made[i],
@@ -300,9 +333,9 @@ impl Models {
         ];
         let again = Expected { byte: old.wrapping_add(self.change), trust: joined as u8 };
         let expected = [Some(again), self.history.expected()];
-        let byte = self.bytes.code(coder, byte, &Context { kind: 1, hashes, count: CONTEXTS, expected })?;
+        let byte = self.bytes.code(coder, byte, &Context { kind: 1, hashes, count: CONTEXTS, expected });
         self.history.push(byte);
-        Ok(byte)
+        byte
     }
 
     /// A field that refers to an address.
@@ -314,27 +347,29 @@ impl Models {
         reference: &Reference,
         piece: &Piece<'_>,
         made: &mut [u8],
-    ) -> Result<(), DeltaError> {
+    ) {
         let start = reference.at as usize;
         let range = start..start + reference.field.width();
         let mut field = reference.field;
         if let Some(start) = field.start() {
-            field = field.with_start(mapped(unit, space, start).0);
+            field = field.with_start(self.targets.mapped(unit, space, start, field).0);
         }
         let mut old = [0_u8; 8];
         old[..range.len()].copy_from_slice(&piece.bytes[range.clone()]);
         let place = space.new_address(piece.new + start as u64).unwrap_or(0);
         let site = Site { unit, space, field, place, target: reference.target, old };
-        match self.targets.code(coder, &site, &made[range.clone()])? {
+        match self.targets.code(coder, &mut self.numbers, &site, &made[range.clone()]) {
             Outcome::Told(bytes) => made[range.clone()].copy_from_slice(&bytes[..range.len()]),
             Outcome::Unexplained(likely) => {
                 coder.about(Subject::Fields(field.number()));
                 for (i, likely) in range.zip(likely) {
                     let byte = made[i];
-                    made[i] = self.corrected(coder, byte, likely, i, piece, made)?;
+                    made[i] = self.corrected(coder, byte, likely, i, piece, made);
                 }
             }
         }
-        Ok(())
     }
 }
+
+/// The longest field, which may begin at a block's last byte.
+const LONGEST: usize = 8;

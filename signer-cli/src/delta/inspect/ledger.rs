@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::coder::{Coder, Decoder, Input, Subject};
 
 /// What was spent on each subject.
@@ -29,11 +28,11 @@ pub(super) struct Charged<'l, I> {
 }
 
 impl<I: Input> Coder for Charged<'_, I> {
-    fn bit(&mut self, bit: bool, one: u32) -> Result<bool, DeltaError> {
-        let bit = self.decoder.bit(bit, one)?;
+    fn bit(&mut self, bit: bool, one: u32) -> bool {
+        let bit = self.decoder.bit(bit, one);
         let of = if bit { one } else { 65_536 - one };
         self.ledger.spend(16.0 - f64::from(of).log2());
-        Ok(bit)
+        bit
     }
 
     fn about(&mut self, subject: Subject) {

@@ -176,12 +176,12 @@ impl<'h, 'o> Reading<'h, 'o> {
     }
 
     fn map(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
-        let mut coder = Charged { decoder: Decoder::new(bytes.iter())?, ledger: &mut self.ledger };
-        let (old_length, sizes) = (self.header.old.length, &self.header.sizes);
-        self.unit.code(&mut coder, &Unit::default(), self.made, old_length, sizes)?;
+        let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
+        let old_length = self.header.old.length;
+        self.walker.map(&mut coder, &mut self.unit, &Unit::default(), self.made, old_length)?;
         let made_of = &mut self.made_of;
         made_of.steps += self.unit.steps.len() as u64;
-        for step in &self.unit.steps {
+        for step in self.unit.steps.iter() {
             made_of.inserted += step.insert;
             match step.action {
                 Action::Copy(_) => made_of.copied += step.length,
@@ -195,7 +195,7 @@ impl<'h, 'o> Reading<'h, 'o> {
 
     fn data(&mut self, bytes: &[u8], makes: u64, mut old: &[u8]) -> Result<(), DeltaError> {
         self.walker.begin(&self.unit, self.made, self.made + makes);
-        let mut coder = Charged { decoder: Decoder::new(bytes.iter())?, ledger: &mut self.ledger };
+        let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
         let (new, old_length) = (&mut self.new, self.header.old.length);
         let mut output = |bytes: &[u8]| {
             new.extend_from_slice(bytes);

@@ -5,7 +5,6 @@ use alloc::vec::Vec;
 
 use super::cell::{Cell, small, stretch};
 use super::mixer::{INPUTS, Mixer};
-use crate::delta::DeltaError;
 use crate::delta::coder::Coder;
 
 /// The most hashed contexts of a byte.
@@ -51,8 +50,11 @@ pub struct Bytes {
 const SETS: usize = KINDS * 8 * 4;
 
 impl Bytes {
-    /// Bytes that it takes besides its buckets.
-    pub const FIXED: usize = SETS * INPUTS * 4 + KINDS * EXPECTED * 16 * size_of::<Cell>();
+    /// Bytes that this takes besides itself.
+    pub const fn memory(bits: u8) -> usize {
+        let expected = KINDS * EXPECTED * 16 * size_of::<Cell>();
+        (size_of::<Bucket>() << bits) + SETS * INPUTS * size_of::<i32>() + expected
+    }
 
     /// With 2^`bits` buckets of 32 bytes.
     pub fn new(bits: u8) -> Self {
@@ -71,23 +73,14 @@ impl Bytes {
     }
 
     /// Codes a byte.
-    ///
-    /// # Errors
-    /// As [`Coder::bit`].
-    pub fn code<C: Coder>(&mut self, coder: &mut C, byte: u8, context: &Context) -> Result<u8, DeltaError> {
-        let high = self.nibble(coder, byte >> 4, 1, context)?;
-        let low = self.nibble(coder, byte & 15, 16 | high, context)?;
-        Ok(high << 4 | low)
+    pub fn code<C: Coder>(&mut self, coder: &mut C, byte: u8, context: &Context) -> u8 {
+        let high = self.nibble(coder, byte >> 4, 1, context);
+        let low = self.nibble(coder, byte & 15, 16 | high, context);
+        high << 4 | low
     }
 
     /// Codes four bits; `before` is 1, or 16 and the byte's first four bits.
-    fn nibble<C: Coder>(
-        &mut self,
-        coder: &mut C,
-        nibble: u8,
-        before: u8,
-        context: &Context,
-    ) -> Result<u8, DeltaError> {
+    fn nibble<C: Coder>(&mut self, coder: &mut C, nibble: u8, before: u8, context: &Context) -> u8 {
         let mut slots = [0_usize; CONTEXTS];
         let count = context.count.min(CONTEXTS);
         for (slot, hash) in slots.iter_mut().zip(&context.hashes[..count]) {
@@ -118,7 +111,7 @@ impl Bytes {
             }
             self.mixer.add(256);
             let one = self.mixer.mix((context.kind * 8 + left as usize) * 4 + agreed);
-            let bit = coder.bit(nibble >> i & 1 == 1, one)?;
+            let bit = coder.bit(nibble >> i & 1 == 1, one);
             self.mixer.learn(bit);
             for slot in &slots[..count] {
                 let cell = &mut self.buckets[*slot][node];
@@ -132,7 +125,7 @@ impl Bytes {
             }
             node = node << 1 | usize::from(bit);
         }
-        Ok(node as u8 & 15)
+        node as u8 & 15
     }
 
     /// The bucket of a context: the one that carries its check, or the less used of two, emptied.

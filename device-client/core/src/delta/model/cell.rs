@@ -1,6 +1,5 @@
 //! One adaptive probability, and the logistic scale on which they are mixed.
 
-use crate::delta::DeltaError;
 use crate::delta::coder::Coder;
 
 /// Probabilities of [`squash`] at every half of a natural logit from -12 to 12, of 65,536.
@@ -84,14 +83,11 @@ impl Cell {
     }
 
     /// Codes a decision by this cell alone.
-    ///
-    /// # Errors
-    /// As [`Coder::bit`].
     #[inline]
-    pub fn code<C: Coder>(&mut self, coder: &mut C, bit: bool) -> Result<bool, DeltaError> {
-        let bit = coder.bit(bit, self.one())?;
+    pub fn code<C: Coder>(&mut self, coder: &mut C, bit: bool) -> bool {
+        let bit = coder.bit(bit, self.one());
         self.learn(bit, 255);
-        Ok(bit)
+        bit
     }
 }
 

@@ -4,82 +4,134 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::cell::Cell;
-use crate::delta::DeltaError;
 use crate::delta::coder::Coder;
 
-/// Cells of the tree that tells the number of bits, 0 to 63.
-const TREE: usize = 64;
-/// Cells for the bits below the highest one: 7 for each number of bits up to [`WIDE`].
+/// Cells of the tree that tells the number of bits: 0 to 30 by itself, more by [`MANY`] and how many more.
+const TREE: usize = 32;
+const MANY: usize = TREE - 1;
+/// Cells for the bits below the highest one: 7 for each number of bits, the largest numbers together.
 const SHAPE: usize = 7;
 const WIDE: usize = 24;
 
-/// A kind of number, in several contexts. What is below the two or three highest bits is thought random.
+/// Numbers in several contexts. What is below the three highest bits is thought random.
 #[derive(Debug)]
-pub struct Number {
+pub struct Numbers {
     trees: Vec<[Cell; TREE]>,
-    shapes: Vec<[Cell; SHAPE]>,
+    shapes: Vec<[[Cell; SHAPE]; WIDE]>,
 }
 
-impl Number {
-    /// With `contexts` contexts, at least 1.
-    pub fn new(contexts: usize) -> Self {
-        Self { trees: vec![[Cell::NEW; TREE]; contexts], shapes: vec![[Cell::NEW; SHAPE]; WIDE] }
+/// What kind of number it is, and the context of its size. Out of bounds the last one counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct As {
+    /// Numbers of a kind share what their highest bits look like.
+    pub kind: usize,
+    /// Which tree of sizes.
+    pub context: usize,
+}
+
+impl Numbers {
+    /// With so many kinds and contexts, at least 1 of each.
+    pub fn new(kinds: usize, contexts: usize) -> Self {
+        Self { trees: vec![[Cell::NEW; TREE]; contexts], shapes: vec![[[Cell::NEW; SHAPE]; WIDE]; kinds] }
     }
 
-    /// Bytes that `contexts` contexts take.
-    pub const fn memory(contexts: usize) -> usize {
-        (contexts * TREE + WIDE * SHAPE) * size_of::<Cell>()
+    /// Bytes that this takes.
+    pub const fn memory(kinds: usize, contexts: usize) -> usize {
+        (contexts * TREE + kinds * WIDE * SHAPE) * size_of::<Cell>()
     }
 
     /// Forgets what was learned.
     pub fn reset(&mut self) {
         self.trees.fill([Cell::NEW; TREE]);
-        self.shapes.fill([Cell::NEW; SHAPE]);
+        self.shapes.fill([[Cell::NEW; SHAPE]; WIDE]);
     }
 
-    /// Codes a number below 2^62.
-    ///
-    /// # Errors
-    /// As [`Coder::bit`].
-    pub fn code<C: Coder>(&mut self, coder: &mut C, value: u64, context: usize) -> Result<u64, DeltaError> {
-        let above = value.saturating_add(1).min(1 << 62);
-        let bits = 63 - above.leading_zeros() as usize;
-        let last = self.trees.len() - 1;
-        let bits = tree(coder, &mut self.trees[context.min(last)], bits)?;
-        let shape = &mut self.shapes[bits.min(WIDE - 1)];
+    /// Codes a number.
+    pub fn code<C: Coder>(&mut self, coder: &mut C, value: u64, how: As) -> u64 {
+        // With one added there is a highest bit to begin with; 2^64 - 1 has 64 behind it.
+        let above = value.wrapping_add(1);
+        let bits = if above == 0 { 64 } else { 63 - above.leading_zeros() as usize };
+        let tree = how.context.min(self.trees.len() - 1);
+        let bits = match sized(coder, &mut self.trees[tree], bits.min(MANY)) {
+            MANY => (MANY + coder.plain(bits.saturating_sub(MANY) as u64, 6) as usize).min(64),
+            few => few,
+        };
+        let kind = how.kind.min(self.shapes.len() - 1);
+        let shape = &mut self.shapes[kind][bits.min(WIDE - 1)];
         let mut read = 1_u64;
         let mut node = 1;
-        for i in (0..bits).rev() {
+        for i in (0..bits & 63).rev() {
             let bit = above >> i & 1 == 1;
             let bit = if node <= SHAPE {
-                let bit = shape[node - 1].code(coder, bit)?;
+                let bit = shape[node - 1].code(coder, bit);
                 node = node << 1 | usize::from(bit);
                 bit
             } else {
-                coder.bit(bit, 1 << 15)?
+                coder.bit(bit, 1 << 15)
             };
             read = read << 1 | u64::from(bit);
         }
-        Ok(read - 1)
+        if bits == 64 { u64::MAX } else { read - 1 }
     }
 
     /// Codes a number of either sign, zero included, as a number with its sign in the lowest bit.
-    ///
-    /// # Errors
-    /// As [`Coder::bit`].
-    pub fn signed<C: Coder>(&mut self, coder: &mut C, value: i64, context: usize) -> Result<i64, DeltaError> {
-        let folded = (value << 1 ^ value >> 63) as u64;
-        let folded = self.code(coder, folded, context)?;
-        Ok((folded >> 1) as i64 ^ -((folded & 1) as i64))
+    pub fn signed<C: Coder>(&mut self, coder: &mut C, value: i64, how: As) -> i64 {
+        let folded = self.code(coder, (value << 1 ^ value >> 63) as u64, how);
+        (folded >> 1) as i64 ^ -((folded & 1) as i64)
     }
 }
 
-/// Codes 0 to 63 as six decisions, each in the context of those before.
-fn tree<C: Coder>(coder: &mut C, cells: &mut [Cell; TREE], value: usize) -> Result<usize, DeltaError> {
+/// Codes 0 to 31 as five decisions, each in the context of those before.
+fn sized<C: Coder>(coder: &mut C, cells: &mut [Cell; TREE], value: usize) -> usize {
     let mut node = 1;
-    for i in (0..6).rev() {
-        let bit = cells[node].code(coder, value >> i & 1 == 1)?;
+    for i in (0..5).rev() {
+        let bit = cells[node].code(coder, value >> i & 1 == 1);
         node = node << 1 | usize::from(bit);
     }
-    Ok(node - TREE)
+    node - TREE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keeps decisions, and gives them back.
+    #[derive(Default)]
+    struct Kept {
+        bits: alloc::collections::VecDeque<bool>,
+        reads: bool,
+    }
+
+    impl Coder for Kept {
+        fn bit(&mut self, bit: bool, one: u32) -> bool {
+            assert!((1..=65_535).contains(&one));
+            if self.reads {
+                return self.bits.pop_front().unwrap();
+            }
+            self.bits.push_back(bit);
+            bit
+        }
+    }
+
+    #[test]
+    fn every_number_comes_back() {
+        let edges = [0, 1, 2, 29, 30, 31, 32, 62, 63].map(|bits| 1_u64 << bits);
+        let values: Vec<u64> = edges
+            .iter()
+            .flat_map(|edge| [edge - 1, *edge, edge + 1])
+            .chain([u64::MAX, u64::MAX - 1])
+            .collect();
+        let mut coder = Kept::default();
+        for pass in 0..2 {
+            let mut numbers = Numbers::new(2, 3);
+            coder.reads = pass == 1;
+            for (i, value) in values.iter().enumerate() {
+                let how = As { kind: i % 3, context: i % 4 };
+                let told = if coder.reads { 0 } else { *value };
+                assert_eq!(numbers.code(&mut coder, told, how), *value);
+                assert_eq!(numbers.signed(&mut coder, told as i64, how), *value as i64);
+            }
+        }
+        assert!(coder.bits.is_empty());
+    }
 }
