@@ -28,7 +28,13 @@ pub enum Place {
 #[derive(Debug, Default)]
 pub struct Map {
     matches: Vec<Packed>,
+    /// How many matches begin before each multiple of 2^`shift`: a search of thousands becomes one of a few.
+    marks: Vec<u32>,
+    shift: u32,
 }
+
+/// Matches for each mark, at the most.
+const MARKED: usize = 4;
 
 const OLD: usize = 0;
 const NEW: usize = 1;
@@ -43,12 +49,14 @@ fn unpacked(packed: &Packed) -> Match {
 }
 
 impl Map {
-    /// Bytes that a match takes.
-    pub const EACH: usize = size_of::<Packed>();
-
     /// With room for `count` matches.
     pub fn with_room(count: usize) -> Self {
-        Self { matches: Vec::with_capacity(count) }
+        Self { matches: Vec::with_capacity(count), marks: Vec::with_capacity(marks(count)), shift: 0 }
+    }
+
+    /// Bytes that a map with room for `count` matches takes besides itself.
+    pub const fn memory(count: usize) -> usize {
+        count * size_of::<Packed>() + marks(count) * size_of::<u32>()
     }
 
     /// Takes the matches of another unit, in any order. Of two that overlap in the old image the longer one counts there.
@@ -58,6 +66,23 @@ impl Map {
         self.matches.extend(matches.filter(|m| m.length >= LEAST).map(packed).take(room));
         self.matches.sort_unstable_by_key(|m| (m.number(OLD), m.number(NEW)));
         self.trim();
+        self.mark();
+    }
+
+    fn mark(&mut self) {
+        self.marks.clear();
+        let end = self.matches.last().map_or(0, |m| m.number(OLD));
+        let room = self.marks.capacity() as u64;
+        if room == 0 {
+            return;
+        }
+        self.shift = (0..64).find(|shift| end >> shift < room).unwrap_or(63);
+        for (i, m) in self.matches.iter().enumerate() {
+            let mark = (m.number(OLD) >> self.shift) as usize;
+            while self.marks.len() <= mark {
+                self.marks.push(i as u32);
+            }
+        }
     }
 
     fn trim(&mut self) {
@@ -117,8 +142,18 @@ impl Map {
         if begins(near) <= old && old < begins(near + 1) {
             return near + 1;
         }
-        self.matches.partition_point(|m| m.number(OLD) <= old)
+        let mark = (old >> self.shift).min(self.marks.len() as u64) as usize;
+        let begin = |mark: usize| self.marks.get(mark).map_or(self.matches.len(), |i| *i as usize);
+        // Those that begin in the same stretch as `old`; without marks, all.
+        let (from, to) =
+            if self.marks.is_empty() { (0, self.matches.len()) } else { (begin(mark), begin(mark + 1)) };
+        from + self.matches[from..to].partition_point(|m| m.number(OLD) <= old)
     }
+}
+
+/// Marks for so many matches: none for few.
+const fn marks(count: usize) -> usize {
+    if count < 64 * MARKED { 0 } else { count / MARKED }
 }
 
 /// Shorter matches say little of where their surroundings went.

@@ -56,12 +56,14 @@ pub struct Space {
 /// Segments in the order of one of their positions.
 type Order = Vec<Entry>;
 
-/// One segment in an order.
+/// One segment in an order, with what a search asks for: it is on the way of every reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Entry {
-    number: u8,
+    start: u64,
+    length: u64,
     /// Where it and all before it end: nothing from there on is in any of them.
     reach: u64,
+    number: u8,
 }
 
 impl Space {
@@ -149,18 +151,18 @@ impl Space {
 
     /// The segment that an old address lies in, memory without content included, or ends.
     pub fn segment(&self, address: u64) -> Option<&Segment> {
-        self.last(&self.old_addresses, |s| (s.old_address, s.old_memory + 1), address)
+        self.last(&self.old_addresses, address, |_, entry| entry.length + 1)
     }
 
     /// The address of a byte of the old image.
     pub fn old_address(&self, offset: u64) -> Option<u64> {
-        let segment = self.last(&self.old_offsets, |s| (s.old, s.old_length), offset)?;
+        let segment = self.last(&self.old_offsets, offset, |_, entry| entry.length)?;
         Some(segment.old_address + (offset - segment.old))
     }
 
     /// The segment whose content in the old image is at an address.
     pub fn content(&self, address: u64) -> Option<&Segment> {
-        self.last(&self.old_addresses, |s| (s.old_address, s.old_length), address)
+        self.last(&self.old_addresses, address, |segment, _| segment.old_length)
     }
 
     /// The byte of the old image that stands at an address; `None` for memory without content.
@@ -171,26 +173,33 @@ impl Space {
 
     /// The address of a byte of the new image.
     pub fn new_address(&self, offset: u64) -> Option<u64> {
-        let segment = self.last(&self.new_offsets, |s| (s.new, s.new_length), offset)?;
+        let segment = self.last(&self.new_offsets, offset, |_, entry| entry.length)?;
         Some(segment.new_address + (offset - segment.new))
     }
 
     /// The byte of the new image that stands at an address; `None` for memory without content.
     pub fn new_offset(&self, address: u64) -> Option<u64> {
-        let segment = self.last(&self.new_addresses, |s| (s.new_address, s.new_length), address)?;
+        let segment = self.last(&self.new_addresses, address, |segment, _| segment.new_length)?;
         Some(segment.new + (address - segment.new_address))
     }
 
     /// The segment that holds `at`, of several the one that begins last: a table of symbols is a segment of its own in
-    /// the one that is loaded. `key` gives beginning and length.
+    /// the one that is loaded. `length` says how long a segment is.
     #[inline]
-    fn last(&self, order: &Order, key: impl Fn(&Segment) -> (u64, u64), at: u64) -> Option<&Segment> {
-        let after = order.partition_point(|entry| key(&self.segments[usize::from(entry.number)]).0 <= at);
-        let before = order.get(..after)?.iter().rev().take_while(|entry| at < entry.reach);
-        before.map(|entry| &self.segments[usize::from(entry.number)]).find(|segment| {
-            let (start, length) = key(segment);
-            at - start < length
-        })
+    fn last(&self, order: &Order, at: u64, length: impl Fn(&Segment, &Entry) -> u64) -> Option<&Segment> {
+        for entry in order.iter().rev() {
+            if entry.start > at {
+                continue;
+            }
+            if at >= entry.reach {
+                return None;
+            }
+            let segment = &self.segments[usize::from(entry.number)];
+            if at - entry.start < length(segment, entry) {
+                return Some(segment);
+            }
+        }
+        None
     }
 }
 
@@ -198,13 +207,15 @@ impl Space {
 fn order(order: &mut Order, segments: &[Segment], key: impl Fn(&Segment) -> (u64, u64)) {
     let filled = segments.iter().zip(0..).filter(|(segment, _)| key(segment).1 > 0);
     order.clear();
-    order.extend(filled.map(|(_, number)| Entry { number, reach: 0 }));
-    order.sort_unstable_by_key(|entry| (key(&segments[usize::from(entry.number)]).0, entry.number));
+    order.extend(filled.map(|(segment, number)| {
+        let (start, length) = key(segment);
+        Entry { start, length, reach: 0, number }
+    }));
+    order.sort_unstable_by_key(|entry| (entry.start, entry.number));
     let mut reach = 0;
     for entry in order {
-        let (start, length) = key(&segments[usize::from(entry.number)]);
         // One more, for those who take a segment's end for a part of it.
-        reach = reach.max(start + length + 1);
+        reach = reach.max(entry.start + entry.length + 1);
         entry.reach = reach;
     }
 }

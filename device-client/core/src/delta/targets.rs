@@ -62,6 +62,8 @@ const COARSE: usize = 3;
 const KIN: usize = 4;
 
 const FIELDS: usize = 32;
+/// How sure the map must be, of 65,536, to be asked first and alone.
+const SURE: u32 = 60_000;
 /// Distances that are kept to be used again.
 const RECENT: usize = 4;
 /// A target that is farther away than any address space is long is no target.
@@ -119,7 +121,8 @@ impl Targets {
 
     /// Bytes that this takes besides itself.
     pub(super) fn memory(sizes: &Sizes) -> usize {
-        SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>() + ((3 * Learned::EACH) << sizes.learned_bits)
+        SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>()
+            + ((3 * Learned::EACH) << sizes.learned_bits)
     }
 
     pub(super) fn reset(&mut self) {
@@ -150,11 +153,28 @@ impl Targets {
     ) -> Outcome {
         let number = usize::from(site.field.number()) % FIELDS;
         let mapped = self.mapped(site.unit, site.space, site.target, site.field);
-        let guesses = self.guesses(site, number, mapped);
+        let learned = self.learned.get(site.target);
         let width = site.field.width();
         coder.about(Subject::Flags(number as u8));
+        let mut guesses = Guesses { list: Default::default(), count: 0 };
+        self.add(&mut guesses, site, number, (MAP, mapped.1, mapped.0));
+        let map = guesses.list[0];
+        // What the map says is right nearly always: whatever else could be guessed isn't worked out then.
+        let first = learned.is_none() && self.sure[map.cell].one() >= SURE;
+        if first {
+            let hit = coder.bit(known == &map.bytes[..width], self.sure[map.cell].one());
+            self.sure[map.cell].learn(hit, 255);
+            self.went = usize::from(hit);
+            if hit {
+                return Outcome::Told(map.bytes);
+            }
+        }
+        self.others(&mut guesses, site, number, learned);
+        let sorted = usize::from(first)..guesses.count;
+        guesses.list[sorted.clone()]
+            .sort_unstable_by_key(|guess| (core::cmp::Reverse(self.sure[guess.cell].one()), guess.source));
         let mut right = None;
-        for (i, guess) in guesses.list[..guesses.count].iter().enumerate() {
+        for (i, guess) in guesses.list[..guesses.count].iter().enumerate().skip(sorted.start) {
             let same = known == &guess.bytes[..width];
             let hit = match i {
                 0 => coder.bit(same, self.sure[guess.cell].one()),
@@ -171,52 +191,60 @@ impl Targets {
             Some(i) => Outcome::Told(guesses.list[i].bytes),
             None => self.missed(coder, numbers, site, number, &best, known),
         };
-        if let Outcome::Told(bytes) = outcome {
-            for guess in &guesses.list[..guesses.count] {
-                self.sure[guess.cell].learn(guess.bytes == bytes, 255);
-            }
-            if let Some(target) =
-                site.field.read(&bytes[..width], site.place).filter(|_| site.field.is_whole())
-            {
-                self.learn(site.target, target, mapped.0, number);
-            }
-        } else {
-            for guess in &guesses.list[..guesses.count] {
-                self.sure[guess.cell].learn(false, 255);
-            }
+        let told = match outcome {
+            Outcome::Told(bytes) => Some(bytes),
+            Outcome::Unexplained(_) => None,
+        };
+        for guess in &guesses.list[sorted.start..guesses.count] {
+            self.sure[guess.cell].learn(told == Some(guess.bytes), 255);
+        }
+        if let Some(bytes) = told.filter(|_| site.field.is_whole())
+            && let Some(target) = site.field.read(&bytes[..width], site.place)
+        {
+            self.learn(site.target, target, mapped.0, number);
         }
         outcome
     }
 
-    fn guesses(&self, site: &Site<'_>, number: usize, (map, found): (u64, usize)) -> Guesses {
-        let mut guesses = Guesses { list: Default::default(), count: 0 };
+    /// Adds a guess, unless another one means the same bytes.
+    #[inline]
+    fn add(
+        &self,
+        guesses: &mut Guesses,
+        site: &Site<'_>,
+        number: usize,
+        (source, detail, target): (usize, usize, u64),
+    ) {
+        let others = &guesses.list[..guesses.count];
+        if others.iter().any(|guess| guess.target == target) {
+            return;
+        }
+        let mut bytes = site.old;
+        site.field.write(&mut bytes[..site.field.width()], site.place, target);
+        if others.iter().any(|guess| guess.bytes == bytes) {
+            return;
+        }
+        let detail = detail.min(self.details - 1);
+        let cell = (((source * FIELDS) + number) * self.details + detail) * 2 + self.went;
+        guesses.list[guesses.count] = Guess { source, target, bytes, cell };
+        guesses.count += 1;
+    }
+
+    /// Adds what else than the map tells where a target went.
+    fn others(&self, guesses: &mut Guesses, site: &Site<'_>, number: usize, learned: Option<(u64, usize)>) {
         let old = site.target;
-        let mut add = |source: usize, detail: usize, target: u64| {
-            let mut bytes = site.old;
-            site.field.write(&mut bytes[..site.field.width()], site.place, target);
-            if guesses.list[..guesses.count].iter().any(|guess| guess.bytes == bytes) {
-                return;
-            }
-            let detail = detail.min(self.details - 1);
-            let cell = (((source * FIELDS) + number) * self.details + detail) * 2 + self.went;
-            guesses.list[guesses.count] = Guess { source, target, bytes, cell };
-            guesses.count += 1;
-        };
-        add(MAP, found, map);
-        if let Some((target, trust)) = self.learned.get(old) {
-            add(LEARNED, trust - 1, target);
+        if let Some((target, trust)) = learned {
+            self.add(guesses, site, number, (LEARNED, trust - 1, target));
         }
         for (i, source) in [FINE, COARSE].into_iter().enumerate() {
             if let Some((shift, trust)) = self.pages[i].get(old >> PAGES[i]) {
-                add(source, trust, old.wrapping_add(shift));
+                self.add(guesses, site, number, (source, trust, old.wrapping_add(shift)));
             }
         }
         let [a, b] = self.kin[number];
         let nearer = if a.0.abs_diff(old) <= b.0.abs_diff(old) { a } else { b };
-        add(KIN, usize::from(nearer.0.abs_diff(old) < 64), old.wrapping_add(nearer.1));
-        let list = &mut guesses.list[..guesses.count];
-        list.sort_by_key(|guess| core::cmp::Reverse(self.sure[guess.cell].one()));
-        guesses
+        let near = usize::from(nearer.0.abs_diff(old) < 64);
+        self.add(guesses, site, number, (KIN, near, old.wrapping_add(nearer.1)));
     }
 
     fn learn(&mut self, old: u64, new: u64, mapped: u64, number: usize) {

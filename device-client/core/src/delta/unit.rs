@@ -56,7 +56,8 @@ impl Unit {
         size_of::<Self>()
             + usize::from(sizes.spaces) * Space::memory(usize::from(sizes.segments))
             + usize::from(sizes.sections) * size_of::<Section>()
-            + sizes.operations as usize * (Steps::EACH + Map::EACH)
+            + sizes.operations as usize * Steps::EACH
+            + Map::memory(sizes.operations as usize)
     }
 
     /// Every match, in the order of the new image.

@@ -7,7 +7,8 @@ use perennial_schemas::delta::Sizes;
 
 use super::coder::{Coder, Subject};
 use super::history::History;
-use super::model::bytes::{Bytes, CONTEXTS, Context, Expected, hashed};
+use super::model::bytes::{Bytes, Context, Expected, hashed};
+use super::model::cell::Cell;
 use super::model::number::{As, Numbers};
 use super::pieces::{Making, Piece, Pieces};
 use super::refs::Reference;
@@ -109,11 +110,17 @@ impl Walker {
         output: Output<'_>,
     ) -> Result<Option<u64>, DeltaError> {
         let Some(piece) = self.pieces.next(unit, old, old_length)? else { return Ok(None) };
+        let length = piece.length as u64;
         let made = &mut self.made[..piece.length];
         truth.bytes(piece.new, made);
         match piece.making {
             Making::Fill(byte) => made.fill(byte),
-            Making::Copy => made.copy_from_slice(piece.bytes),
+            Making::Copy => {
+                // As it was read.
+                self.models.follow(piece.bytes);
+                output(piece.bytes)?;
+                return Ok(Some(length));
+            }
             Making::Insert => self.models.insert(coder, &piece, made),
             Making::Patch => {
                 let space = piece.space.and_then(|i| unit.spaces.get(usize::from(i)));
@@ -122,7 +129,7 @@ impl Walker {
         }
         self.models.follow(made);
         output(made)?;
-        Ok(Some(piece.length as u64))
+        Ok(Some(length))
     }
 }
 
@@ -145,6 +152,14 @@ struct Models {
     last: u64,
     /// How well the old image told inserted bytes.
     along: u8,
+    /// Whether a byte that was expected for long comes.
+    again: [Cell; 32],
+}
+
+/// Which of the expected bytes is expected so surely that it is asked for at once.
+fn sure(expected: &[Option<Expected>; 2]) -> Option<(usize, Expected)> {
+    let sure = |which: usize, least: u8| Some((which, expected[which].filter(|e| e.trust >= least)?));
+    sure(0, 5).or_else(|| sure(1, 12))
 }
 
 /// Contexts of a run by the last one.
@@ -178,6 +193,7 @@ impl Models {
             change: 0,
             last: 0,
             along: 0,
+            again: [Cell::NEW; 32],
         }
     }
 
@@ -196,6 +212,7 @@ impl Models {
         self.numbers.reset();
         (self.run, self.runs_before) = (None, [0; 2]);
         (self.plain, self.change, self.last, self.along) = (0, 0, 0, 0);
+        self.again = [Cell::NEW; 32];
     }
 
     /// The new image has gone on by these bytes.
@@ -209,6 +226,23 @@ impl Models {
         let mut last = self.last;
         for (i, byte) in made.iter_mut().enumerate() {
             let old = piece.bytes.get(i).copied();
+            let mut expected =
+                [self.history.expected(), old.map(|byte| Expected { byte, trust: self.along })];
+            coder.about(Subject::Inserted);
+            // Most inserted bytes of large images were expected for long: one decision then, not eight that are mixed.
+            if let Some((which, e)) = sure(&expected) {
+                let hit = self.again[which * 16 + usize::from(e.trust)].code(coder, *byte == e.byte);
+                expected[which] = None;
+                if hit {
+                    *byte = e.byte;
+                    self.history.push(e.byte);
+                    if let Some(old) = old {
+                        self.along = if old == e.byte { (self.along + 1).min(15) } else { self.along / 4 };
+                    }
+                    last = last << 8 | u64::from(*byte);
+                    continue;
+                }
+            }
             let place = (piece.new + i as u64) & 3;
             let order = |bytes: u32| last & ((1 << (8 * bytes)) - 1);
             let hashes = [
@@ -220,9 +254,7 @@ impl Models {
                 hashed(6, order(6)),
                 hashed(7, u64::from(old.unwrap_or(0)) << 16 | order(1)),
             ];
-            let expected = [self.history.expected(), old.map(|byte| Expected { byte, trust: self.along })];
-            coder.about(Subject::Inserted);
-            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, count: CONTEXTS, expected });
+            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, expected });
             self.history.push(*byte);
             if let Some(old) = old {
                 self.along = if old == *byte { (self.along + 1).min(15) } else { self.along / 4 };
@@ -333,7 +365,7 @@ impl Models {
         ];
         let again = Expected { byte: old.wrapping_add(self.change), trust: joined as u8 };
         let expected = [Some(again), self.history.expected()];
-        let byte = self.bytes.code(coder, byte, &Context { kind: 1, hashes, count: CONTEXTS, expected });
+        let byte = self.bytes.code(coder, byte, &Context { kind: 1, hashes, expected });
         self.history.push(byte);
         byte
     }

@@ -4,10 +4,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::cell::{Cell, small, stretch};
-use super::mixer::{INPUTS, Mixer};
+use super::mixer::{LANES, Mixer};
 use crate::delta::coder::Coder;
 
-/// The most hashed contexts of a byte.
+/// Hashed contexts of a byte.
 pub const CONTEXTS: usize = 7;
 /// How many bytes may be expected at once.
 pub const EXPECTED: usize = 2;
@@ -28,16 +28,21 @@ pub struct Expected {
 pub struct Context {
     /// Which kind of byte it is, below [`KINDS`].
     pub kind: usize,
-    /// Hashes of contexts, the first `count` of them.
+    /// Hashes of contexts.
     pub hashes: [u32; CONTEXTS],
-    /// How many.
-    pub count: usize,
     /// Bytes that are expected.
     pub expected: [Option<Expected>; EXPECTED],
 }
 
-/// Sixteen cells: a check of the context, and the nodes of four bits.
-type Bucket = [u16; 16];
+/// Sixteen cells: a check of the context, and the nodes of four bits. Aligned, so that it and its neighbour, which a search
+/// looks at as well, share a line of a cache.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(32))]
+struct Bucket([u16; 16]);
+
+impl Bucket {
+    const NEW: Self = Self([small::NEW; 16]);
+}
 
 /// The model.
 #[derive(Debug)]
@@ -53,13 +58,13 @@ impl Bytes {
     /// Bytes that this takes besides itself.
     pub const fn memory(bits: u8) -> usize {
         let expected = KINDS * EXPECTED * 16 * size_of::<Cell>();
-        (size_of::<Bucket>() << bits) + SETS * INPUTS * size_of::<i32>() + expected
+        (size_of::<Bucket>() << bits) + Mixer::memory(SETS) + expected
     }
 
     /// With 2^`bits` buckets of 32 bytes.
     pub fn new(bits: u8) -> Self {
         Self {
-            buckets: vec![[small::NEW; 16]; 1 << bits],
+            buckets: vec![Bucket::NEW; 1 << bits],
             mixer: Mixer::new(SETS),
             expected: vec![Cell::NEW; KINDS * EXPECTED * 16],
         }
@@ -67,7 +72,7 @@ impl Bytes {
 
     /// Forgets what was learned.
     pub fn reset(&mut self) {
-        self.buckets.fill([small::NEW; 16]);
+        self.buckets.fill(Bucket::NEW);
         self.mixer.reset();
         self.expected.fill(Cell::NEW);
     }
@@ -81,40 +86,38 @@ impl Bytes {
 
     /// Codes four bits; `before` is 1, or 16 and the byte's first four bits.
     fn nibble<C: Coder>(&mut self, coder: &mut C, nibble: u8, before: u8, context: &Context) -> u8 {
-        let mut slots = [0_usize; CONTEXTS];
-        let count = context.count.min(CONTEXTS);
-        for (slot, hash) in slots.iter_mut().zip(&context.hashes[..count]) {
-            *slot = self.find(hash.wrapping_add(u32::from(before).wrapping_mul(0x9E37_79B1)));
+        let more = u32::from(before).wrapping_mul(0x9E37_79B1);
+        let mut slots = context.hashes.map(|hash| hash.wrapping_add(more) as usize);
+        for slot in &mut slots {
+            *slot = self.find(*slot as u32);
         }
+        let mut inputs = [0; LANES];
+        inputs[CONTEXTS + EXPECTED] = 256;
         let mut node = 1_usize;
+        // The byte up to here, with a leading one.
+        let mut so_far = u32::from(before);
         for i in (0..4).rev() {
-            for slot in &slots[..count] {
-                let cell = self.buckets[*slot][node];
-                self.mixer.add(if small::count(cell) == 0 { 0 } else { stretch(small::one(cell)) });
+            let left = if before == 1 { 4 + i } else { i };
+            for (input, slot) in inputs.iter_mut().zip(slots) {
+                *input = stretch(small::one(self.buckets[slot].0[node & 15])) as i16;
             }
-            // The byte up to here, with a leading one.
-            let (so_far, left) = match before {
-                1 => (node as u8, 4 + i),
-                _ => (before << (3 - i) | (node as u8 ^ 1 << (3 - i)), i),
-            };
-            let guesses = context.expected.map(|expected| expected.and_then(|e| guess(e, so_far, left)));
+            let guesses = context.expected.map(|expected| guess(expected, so_far, left));
             let mut agreed = 0;
             for (which, guess) in guesses.iter().enumerate() {
+                inputs[CONTEXTS + which] = 0;
                 if let Some((bit, trust)) = guess {
                     let at = (context.kind * EXPECTED + which) * 16 + usize::from(*trust);
-                    let logit = stretch(self.expected[at].one() >> 4);
-                    self.mixer.add(if *bit { logit } else { -logit });
+                    let logit = stretch(self.expected[at].one() >> 4) as i16;
+                    inputs[CONTEXTS + which] = if *bit { logit } else { -logit };
                     agreed |= 1 << which;
-                } else {
-                    self.mixer.add(0);
                 }
             }
-            self.mixer.add(256);
-            let one = self.mixer.mix((context.kind * 8 + left as usize) * 4 + agreed);
+            let set = ((context.kind % KINDS) * 8 + left) * 4 + agreed;
+            let one = self.mixer.mix(set, &inputs);
             let bit = coder.bit(nibble >> i & 1 == 1, one);
-            self.mixer.learn(bit);
-            for slot in &slots[..count] {
-                let cell = &mut self.buckets[*slot][node];
+            self.mixer.learn(set, &inputs, one, bit);
+            for slot in slots {
+                let cell = &mut self.buckets[slot].0[node & 15];
                 *cell = small::learn(*cell, bit);
             }
             for (which, guess) in guesses.iter().enumerate() {
@@ -124,35 +127,39 @@ impl Bytes {
                 }
             }
             node = node << 1 | usize::from(bit);
+            so_far = so_far << 1 | u32::from(bit);
         }
         node as u8 & 15
     }
 
     /// The bucket of a context: the one that carries its check, or the less used of two, emptied.
+    #[inline]
     fn find(&mut self, hash: u32) -> usize {
-        let hash = mixed(hash);
-        let check = (hash >> 16) as u16 | 1;
-        let mask = self.buckets.len() - 1;
-        let first = (hash as usize).wrapping_mul(0x2545_F491) >> 7 & mask;
+        let spread = u64::from(hash).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let check = (spread >> 32) as u16 | 1;
+        let first = (spread >> 48) as usize ^ (spread >> 24) as usize & 0xf_0000;
+        let first = first & (self.buckets.len() - 1);
         let second = first ^ 1;
-        if self.buckets[first][0] == check {
+        if self.buckets[first].0[0] == check {
             return first;
         }
-        if self.buckets[second][0] == check {
+        if self.buckets[second].0[0] == check {
             return second;
         }
-        let used = |at: usize| small::count(self.buckets[at][1]);
+        let used = |at: usize| small::count(self.buckets[at].0[1]);
         let slot = if used(first) <= used(second) { first } else { second };
-        self.buckets[slot] = [small::NEW; 16];
-        self.buckets[slot][0] = check;
+        self.buckets[slot] = Bucket::NEW;
+        self.buckets[slot].0[0] = check;
         slot
     }
 }
 
 /// The next bit of an expected byte, where its bits so far were right.
-fn guess(expected: Expected, so_far: u8, left: u32) -> Option<(bool, u8)> {
-    let whole = 0x100 | u16::from(expected.byte);
-    (whole >> (left + 1) == u16::from(so_far)).then_some((whole >> left & 1 == 1, expected.trust & 15))
+#[inline]
+fn guess(expected: Option<Expected>, so_far: u32, left: usize) -> Option<(bool, u8)> {
+    let Expected { byte, trust } = expected?;
+    let whole = 0x100 | u32::from(byte);
+    (whole >> (left + 1) == so_far).then_some((whole >> left & 1 == 1, trust & 15))
 }
 
 /// Spreads a hash's bits (the finisher of MurmurHash3).
