@@ -9,14 +9,14 @@
 //!            log2 of the contexts          u8      6 to 18: buckets of 32 bytes that the byte models share
 //!            log2 of the learned targets   u8      4 to 18: entries of 24 bytes
 //!            log2 of the history           u8      0 (none), or 8 to 22: bytes that were sent, to repeat from
-//!            spaces in the largest map     u16 LE  at most 4,096
+//!            reserved = 0                  2 bytes
 //!            length of the old image       u64 LE  0 to 2^38
 //!            length of the new image       u64 LE  1 to 2^38
 //!            SHA-256 of the old image      16 bytes, its first half
 //!            SHA-256 of the new image      16 bytes, its first half
 //!            operations in the largest map u32 LE  at most 131,072
 //!            sections in the largest map   u16 LE  at most 4,096
-//!            segments in the largest space u16 LE  at most 64
+//!            segments in the largest map   u16 LE  at most 4,096; a space without any counts as one
 //!            frames                        u32 LE  1 to 65,536
 //!            bytes of the directory        u32 LE  at most 2^20
 //! directory  for each frame: its bytes in the container, times two, plus one if it is a map   varint
@@ -35,10 +35,8 @@ use crate::limits::IMAGE_LENGTH;
 pub const HEADER_LENGTH: usize = 80;
 /// The most operations of one map.
 pub const OPERATIONS: u32 = 131_072;
-/// The most sections, and the most spaces, of one map.
+/// The most sections, and the most segments, of one map.
 pub const SECTIONS: u16 = 4_096;
-/// The most segments of one space.
-pub const SEGMENTS: u16 = 64;
 /// The most frames.
 pub const FRAMES: u32 = 65_536;
 /// The longest directory, in bytes.
@@ -85,9 +83,7 @@ pub struct Sizes {
     pub operations: u32,
     /// The most sections in one map.
     pub sections: u16,
-    /// The most spaces in one map.
-    pub spaces: u16,
-    /// The most segments in one space.
+    /// The most segments in one map.
     pub segments: u16,
 }
 
@@ -143,9 +139,9 @@ pub enum ContainerError {
     /// 5: an image's length out of bounds.
     #[error("a delta for images of impossible lengths (5)")]
     Lengths = 5,
-    /// 6: operations, sections, spaces or segments past their limits.
+    /// 6: operations, sections or segments past their limits.
     #[error(
-        "a delta with more than {OPERATIONS} operations, or {SECTIONS} sections or spaces, in a map, or more than {SEGMENTS} segments in a space (6)"
+        "a delta with more than {OPERATIONS} operations, or {SECTIONS} sections or segments, in a map (6)"
     )]
     Maps = 6,
     /// 7: no frame, too many, or a directory past its limit.
@@ -215,10 +211,12 @@ impl Header {
             history_bits: bytes[13],
             operations: u32_at(bytes, 64),
             sections: u16_at(bytes, 68),
-            spaces: u16_at(bytes, 14),
             segments: u16_at(bytes, 70),
         };
         sizes.check()?;
+        if bytes[14..16] != [0, 0] {
+            return Err(ContainerError::Sizes);
+        }
         let old = ImageId { length: u64_at(bytes, 16), digest: half_at(bytes, 32) };
         let new = ImageId { length: u64_at(bytes, 24), digest: half_at(bytes, 48) };
         if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
@@ -252,7 +250,7 @@ impl Header {
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
         bytes.extend([LAYOUT, self.profile as u8, block_bits, context_bits, learned_bits, history_bits]);
-        bytes.extend(self.sizes.spaces.to_le_bytes());
+        bytes.extend([0, 0]);
         bytes.extend(self.old.length.to_le_bytes());
         bytes.extend(self.new.length.to_le_bytes());
         bytes.extend(self.old.digest);
@@ -276,9 +274,7 @@ impl Sizes {
         if !tables {
             return Err(ContainerError::Sizes);
         }
-        let maps = self.operations <= OPERATIONS
-            && self.sections.max(self.spaces) <= SECTIONS
-            && self.segments <= SEGMENTS;
+        let maps = self.operations <= OPERATIONS && self.sections <= SECTIONS && self.segments <= SECTIONS;
         if maps { Ok(()) } else { Err(ContainerError::Maps) }
     }
 }

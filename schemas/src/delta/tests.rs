@@ -9,7 +9,6 @@ fn header() -> Header {
         history_bits: 0,
         operations: 7,
         sections: 3,
-        spaces: 1,
         segments: 2,
     };
     let frame = |kind, length| Frame { kind, length };
@@ -52,12 +51,12 @@ fn every_field_out_of_its_bounds_is_refused_with_its_number() {
         (11, 19, 4),
         (12, 19, 4),
         (13, 7, 4),
-        (15, 0x80, 6),
+        (14, 1, 4),
         (21, 0x80, 5),
         (29, 0x80, 5),
         (67, 1, 6),
         (69, 0x80, 6),
-        (70, 65, 6),
+        (71, 0x80, 6),
         (72, 0, 7),
         (79, 1, 7),
         (72, 2, 8),

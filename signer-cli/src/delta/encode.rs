@@ -102,7 +102,7 @@ struct Known<'i> {
 
 impl<'i> Known<'i> {
     fn new(unit: &'i Unit, old: &'i [u8], new: &'i [u8], sizes: &Sizes) -> Self {
-        let pieces = Pieces::new(sizes.block_bits);
+        let pieces = Pieces::new(sizes);
         Self { unit, old, new, pieces, walked: 0, differing: VecDeque::new() }
     }
 

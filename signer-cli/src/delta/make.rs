@@ -165,8 +165,7 @@ fn contexts(unit: &Unit) -> u8 {
 fn sizes(profile: Profile, unit: &Unit) -> Sizes {
     let operations = (unit.steps.len() as u32).min(OPERATIONS);
     let sections = unit.sections.len() as u16;
-    let segments = unit.spaces.iter().map(|space| space.segments().len()).max().unwrap_or(0) as u16;
-    let spaces = unit.spaces.len() as u16;
+    let segments = unit.spaces.room() as u16;
     let rest = Sizes {
         block_bits: 12,
         context_bits: contexts(unit),
@@ -174,11 +173,10 @@ fn sizes(profile: Profile, unit: &Unit) -> Sizes {
         history_bits: 20,
         operations,
         sections,
-        spaces,
         segments,
     };
     match profile {
         Profile::Linux => rest,
-        Profile::Mcu => Sizes { block_bits: 7, context_bits: 8, learned_bits: 6, history_bits: 0, ..rest },
+        Profile::Mcu => Sizes { block_bits: 6, context_bits: 8, learned_bits: 6, history_bits: 0, ..rest },
     }
 }

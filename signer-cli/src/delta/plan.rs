@@ -1,6 +1,6 @@
 //! From matches to a unit: which steps make the new image.
 
-use perennial_device_core::delta::space::{Section, Space};
+use perennial_device_core::delta::space::{Section, Space, Spaces};
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 
 use super::detect::Described;
@@ -34,13 +34,13 @@ pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> 
 }
 
 /// The spaces that these sections name, numbered anew.
-fn used(spaces: &[Space], sections: Vec<Section>) -> (Vec<Space>, Vec<Section>) {
+fn used(spaces: &[Space], sections: Vec<Section>) -> (Spaces, Vec<Section>) {
     let mut kept: Vec<u16> = sections.iter().map(|section| section.space).collect();
     kept.sort_unstable();
     kept.dedup();
     let number = |space: u16| kept.partition_point(|kept| *kept < space) as u16;
     let sections = sections.into_iter().map(|section| Section { space: number(section.space), ..section });
-    (kept.iter().filter_map(|space| spaces.get(usize::from(*space)).cloned()).collect(), sections.collect())
+    (kept.iter().filter_map(|space| spaces.get(usize::from(*space))).collect(), sections.collect())
 }
 
 /// The sections that a patch reads from; nothing is predicted in the others.

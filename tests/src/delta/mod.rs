@@ -157,8 +157,8 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
             3 => header.sizes.history_bits = [0, 8, 12, 16, 22][random.below(5)],
             4 => header.sizes.operations = wild(random) as u32 & 0x1ffff,
             5 => {
-                (header.sizes.sections, header.sizes.spaces, header.sizes.segments) =
-                    (wild(random) as u16 & 4095, wild(random) as u16 & 4095, wild(random) as u16 & 63)
+                (header.sizes.sections, header.sizes.segments) =
+                    (wild(random) as u16 & 4095, wild(random) as u16 & 4095)
             }
             6 => header.old.length = wild(random) & ((1 << 38) - 1),
             7 => header.frames[which].length = wild(random) & 0xf_ffff,

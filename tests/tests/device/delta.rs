@@ -268,17 +268,9 @@ fn an_unreachable_server_is_no_reason_to_give_a_delta_up() {
 /// A delta with a map and a frame for each 8 KiB, half of which is copied.
 fn in_units(old: &[u8], new: &[u8]) -> Vec<u8> {
     let (block_bits, context_bits, learned_bits, history_bits) = (7, 8, 6, 0);
-    let (operations, sections, spaces, segments) = (2, 0, 0, 0);
-    let sizes = Sizes {
-        block_bits,
-        context_bits,
-        learned_bits,
-        history_bits,
-        operations,
-        sections,
-        spaces,
-        segments,
-    };
+    let (operations, sections, segments) = (2, 0, 0);
+    let sizes =
+        Sizes { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments };
     let mut frames = Frames::default();
     for start in (0..new.len() as u64).step_by(8192) {
         let copied = Made { insert: 4096, action: Action::Copy(start / 2), length: 4096 };

@@ -6,7 +6,10 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use perennial_schemas::delta::Sizes;
+
 use super::refs::{LOOK_AHEAD, LOOK_BEHIND, Reference, Scanner, SectionKind};
+use super::space::Space;
 use super::unit::{Action, Unit};
 use super::{DeltaError, OldImage};
 
@@ -41,7 +44,7 @@ pub struct Piece<'p> {
     /// What reads these old bytes.
     pub kind: SectionKind,
     /// The space that their addresses belong to.
-    pub space: Option<u16>,
+    pub space: Option<&'p Space>,
 }
 
 /// Walks over a unit. See the module's text.
@@ -59,6 +62,9 @@ pub struct Pieces {
     /// Where the copy before the current step ended in the old image.
     along: u64,
     scanning: Option<Scanning>,
+    /// The space that was asked for last, in order to be searched, and its number.
+    space: Space,
+    loaded: Option<u16>,
 }
 
 #[derive(Debug)]
@@ -77,9 +83,9 @@ struct Stretch {
 }
 
 impl Pieces {
-    /// With blocks of 2^`bits` bytes.
-    pub fn new(bits: u8) -> Self {
-        let block = 1 << bits;
+    /// With blocks and room of these sizes.
+    pub fn new(sizes: &Sizes) -> Self {
+        let block = 1 << sizes.block_bits;
         Self {
             block,
             window: vec![0; LOOK_BEHIND + block + LOOK_AHEAD],
@@ -91,20 +97,23 @@ impl Pieces {
             step_start: 0,
             along: 0,
             scanning: None,
+            space: Space::with_room(segments(sizes)),
+            loaded: None,
         }
     }
 
     /// Bytes that this takes besides itself.
-    pub(super) fn memory(bits: u8) -> usize {
-        let block = 1 << bits;
-        LOOK_BEHIND + block + LOOK_AHEAD + (block / 2 + 1) * size_of::<Reference>()
+    pub(super) fn memory(sizes: &Sizes) -> usize {
+        let block = 1 << sizes.block_bits;
+        let references = (block / 2 + 1) * size_of::<Reference>();
+        LOOK_BEHIND + block + LOOK_AHEAD + references + Space::memory(segments(sizes))
     }
 
     /// Goes to `new`, an offset of the new image inside the unit, to end before `end`.
     pub fn seek(&mut self, unit: &Unit, new: u64, end: u64) {
         (self.new, self.end) = (new, end);
         (self.step, self.step_start, self.along) = (0, unit.start, unit.start);
-        self.scanning = None;
+        (self.scanning, self.loaded) = (None, None);
         while let Some(step) = unit.steps.get(self.step) {
             let step_end = self.step_start + step.insert + step.length;
             if new < step_end {
@@ -211,13 +220,14 @@ impl Pieces {
     ) -> Result<Piece<'_>, DeltaError> {
         let stretch = stretch(unit, from, whole);
         let block = stretch.length.min(self.block as u64);
-        let Some((section, space)) = stretch.section.and_then(|i| {
-            let section = unit.sections.get(i)?;
-            Some((i, unit.spaces.get(usize::from(section.space))?))
-        }) else {
+        let Some((section, at)) = stretch.section.and_then(|i| Some((i, unit.sections.get(i)?))) else {
             return self.plain(Making::Patch, from, block.min(left), old, old_length);
         };
-        let at = &unit.sections[section];
+        if self.loaded != Some(at.space) {
+            self.space.set(unit.spaces.get(usize::from(at.space)));
+            self.loaded = Some(at.space);
+        }
+        let space = &self.space;
         let behind = (from - at.start).min(LOOK_BEHIND as u64);
         let ahead = (at.start + at.length - (from + block)).min(LOOK_AHEAD as u64);
         let window = &mut self.window[..(behind + block + ahead) as usize];
@@ -260,9 +270,14 @@ impl Pieces {
             bytes: &self.window[behind as usize..][..length as usize],
             references: &self.found,
             kind: at.kind,
-            space: Some(at.space),
+            space: Some(&self.space),
         })
     }
+}
+
+/// Segments of the largest space, at most.
+fn segments(sizes: &Sizes) -> usize {
+    usize::from(sizes.segments).min(Space::MOST_SEGMENTS)
 }
 
 /// What reads the old bytes from `from` on, and how far, `most` at most.

@@ -100,20 +100,23 @@ impl Space {
         }
     }
 
-    /// Bytes that a space with room for so many segments takes.
+    /// Bytes that a space with room for so many segments takes besides itself.
     pub const fn memory(segments: usize) -> usize {
-        size_of::<Self>() + segments * (size_of::<Segment>() + 4 * size_of::<Entry>())
+        segments * (size_of::<Segment>() + 4 * size_of::<Entry>())
     }
 
-    /// Takes other segments, in the place of its own. `None` where [`Self::new`] says it.
-    pub(super) fn set(&mut self, segments: impl Iterator<Item = Segment>) -> Option<()> {
+    /// Takes other segments, in the place of its own; none where [`Self::new`] says `None`.
+    pub(super) fn set(&mut self, segments: &[Segment]) {
         self.segments.clear();
-        self.segments.extend(segments);
-        self.order().then_some(())
+        self.segments.extend_from_slice(segments);
+        if !self.order() {
+            self.segments.clear();
+            self.order();
+        }
     }
 
-    /// Puts the segments in order, if they may be such.
-    fn order(&mut self) -> bool {
+    /// Whether there can be a space of these segments, see [`Self::new`].
+    pub(super) fn may_have(segments: &[Segment]) -> bool {
         let ends = |start: u64, length: u64| start.checked_add(length).is_some_and(|end| end < u64::MAX);
         let sound = |s: &Segment| {
             s.old_length <= s.old_memory
@@ -123,8 +126,13 @@ impl Space {
                 && ends(s.old_address, s.old_memory)
                 && ends(s.new_address, s.new_memory)
         };
+        segments.len() <= Self::MOST_SEGMENTS && segments.iter().all(sound)
+    }
+
+    /// Puts the segments in order, if they may be such.
+    fn order(&mut self) -> bool {
         let segments = &self.segments;
-        if segments.len() > Self::MOST_SEGMENTS || !segments.iter().all(sound) {
+        if !Self::may_have(segments) {
             return false;
         }
         order(&mut self.old_addresses, segments, |s| (s.old_address, s.old_memory));
@@ -200,6 +208,76 @@ impl Space {
             }
         }
         None
+    }
+}
+
+/// The segments of several spaces, one space after another.
+#[derive(Clone, Debug, Default)]
+pub struct Spaces {
+    segments: Vec<Segment>,
+    /// Where each space's end.
+    ends: Vec<u16>,
+}
+
+impl Spaces {
+    /// With room for so many segments; a space without any counts as one.
+    pub fn with_room(segments: usize) -> Self {
+        Self { segments: Vec::with_capacity(segments), ends: Vec::with_capacity(segments) }
+    }
+
+    /// Bytes that this takes besides itself.
+    pub const fn memory(segments: usize) -> usize {
+        segments * (size_of::<Segment>() + size_of::<u16>())
+    }
+
+    /// How many spaces there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// How much room these need, see [`with_room`](Self::with_room).
+    pub fn room(&self) -> usize {
+        (0..self.len()).map(|space| self.get(space).len().max(1)).sum()
+    }
+
+    /// The segments of a space; none where there is no such space.
+    pub fn get(&self, space: usize) -> &[Segment] {
+        let end = |space: Option<usize>| {
+            space.and_then(|space| self.ends.get(space)).map_or(0, |end| usize::from(*end))
+        };
+        self.segments.get(end(space.checked_sub(1))..end(Some(space))).unwrap_or_default()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.segments.clear();
+        self.ends.clear();
+    }
+
+    /// One more segment of the space that [`end`](Self::end) will end.
+    pub(super) fn push(&mut self, segment: Segment) {
+        self.segments.push(segment);
+    }
+
+    /// Ends a space; whether there can be one like it.
+    pub(super) fn end(&mut self) -> bool {
+        self.ends.push(self.segments.len() as u16);
+        Space::may_have(self.get(self.len() - 1))
+    }
+}
+
+impl<'s> FromIterator<&'s Space> for Spaces {
+    fn from_iter<T: IntoIterator<Item = &'s Space>>(spaces: T) -> Self {
+        let mut all = Self::default();
+        for space in spaces {
+            all.segments.extend_from_slice(space.segments());
+            all.ends.push(all.segments.len() as u16);
+        }
+        all
     }
 }
 

@@ -76,21 +76,36 @@ const PAGES: [u32; 2] = [7, 12];
 pub(super) struct Targets {
     learned: Learned,
     pages: [Moved; 2],
-    /// The last two references of each kind of field: old target, distance to the new one.
-    kin: [[(u64, u64); 2]; FIELDS],
+    fields: Vec<OfField>,
     sure: Vec<Cell>,
     details: usize,
     later: [[Cell; SOURCES]; SOURCES],
-    whole: [Cell; FIELDS],
     recent: [Cell; RECENT],
     shifted: [u64; RECENT],
     low: [[Cell; 16]; 2 * GROUPS],
     /// The first context of distances among the numbers.
     high: usize,
-    /// Which match each kind of field was mapped by last.
-    near: [usize; FIELDS],
     /// Whether the last first guess was right.
     went: usize,
+}
+
+/// What is known of a kind of field.
+#[derive(Debug, Clone, Copy)]
+struct OfField {
+    /// The last two references: old target, distance to the new one.
+    kin: [(u64, u64); 2],
+    /// Which match was mapped by last.
+    near: usize,
+    whole: Cell,
+}
+
+impl OfField {
+    const NEW: Self = Self { kin: [(0, 0); 2], near: 0, whole: Cell::NEW };
+}
+
+/// Kinds of fields that are told apart: half of them are enough for the few that one machine has.
+fn fields(sizes: &Sizes) -> usize {
+    if sizes.context_bits < 10 { FIELDS / 2 } else { FIELDS }
 }
 
 /// How many contexts a guess has by how it is known.
@@ -101,46 +116,44 @@ fn details(sizes: &Sizes) -> usize {
 impl Targets {
     /// Contexts of distances are the [`GROUPS`] from `high` on.
     pub(super) fn new(sizes: &Sizes, high: usize) -> Self {
-        let details = details(sizes);
+        let (details, fields) = (details(sizes), fields(sizes));
         Self {
             learned: Learned::new(sizes.learned_bits),
             pages: [Moved::new(sizes.learned_bits), Moved::new(sizes.learned_bits)],
-            kin: [[(0, 0); 2]; FIELDS],
-            sure: alloc::vec![Cell::NEW; SOURCES * FIELDS * details * 2],
+            fields: alloc::vec![OfField::NEW; fields],
+            sure: alloc::vec![Cell::NEW; SOURCES * fields * details * 2],
             details,
             later: [[Cell::NEW; SOURCES]; SOURCES],
-            whole: [Cell::NEW; FIELDS],
             recent: [Cell::NEW; RECENT],
             shifted: [0; RECENT],
             low: [[Cell::NEW; 16]; 2 * GROUPS],
             high,
-            near: [0; FIELDS],
             went: 0,
         }
     }
 
     /// Bytes that this takes besides itself.
     pub(super) fn memory(sizes: &Sizes) -> usize {
-        SOURCES * FIELDS * details(sizes) * 2 * size_of::<Cell>()
-            + ((3 * Learned::EACH) << sizes.learned_bits)
+        let sure = SOURCES * details(sizes) * 2 * size_of::<Cell>();
+        fields(sizes) * (sure + size_of::<OfField>()) + ((3 * Learned::EACH) << sizes.learned_bits)
     }
 
     pub(super) fn reset(&mut self) {
         self.learned.reset();
         self.pages.iter_mut().for_each(Moved::reset);
-        self.kin = [[(0, 0); 2]; FIELDS];
+        self.fields.fill(OfField::NEW);
         self.sure.fill(Cell::NEW);
         self.later = [[Cell::NEW; SOURCES]; SOURCES];
-        (self.whole, self.recent) = ([Cell::NEW; FIELDS], [Cell::NEW; RECENT]);
+        self.recent = [Cell::NEW; RECENT];
         (self.shifted, self.went) = ([0; RECENT], 0);
         self.low = [[Cell::NEW; 16]; 2 * GROUPS];
-        self.near = [0; FIELDS];
     }
 
     /// Where the map says that an old address went which a field of this kind refers to, and how sure it is: 0 in a match, 1
     /// beside one, 2 by its segment.
     pub(super) fn mapped(&mut self, unit: &Unit, space: &Space, target: u64, field: Field) -> (u64, usize) {
-        mapped(unit, space, target, &mut self.near[usize::from(field.number()) % FIELDS])
+        let number = usize::from(field.number()) & (self.fields.len() - 1);
+        mapped(unit, space, target, &mut self.fields[number].near)
     }
 
     /// Codes a field, whose new bytes are `known`.
@@ -151,11 +164,11 @@ impl Targets {
         site: &Site<'_>,
         known: &[u8],
     ) -> Outcome {
-        let number = usize::from(site.field.number()) % FIELDS;
+        let number = usize::from(site.field.number()) & (self.fields.len() - 1);
         let mapped = self.mapped(site.unit, site.space, site.target, site.field);
         let learned = self.learned.get(site.target);
         let width = site.field.width();
-        coder.about(Subject::Flags(number as u8));
+        coder.about(Subject::Flags(site.field.number()));
         let mut guesses = Guesses { list: Default::default(), count: 0 };
         self.add(&mut guesses, site, number, (MAP, mapped.1, mapped.0));
         let map = guesses.list[0];
@@ -225,7 +238,7 @@ impl Targets {
             return;
         }
         let detail = detail.min(self.details - 1);
-        let cell = (((source * FIELDS) + number) * self.details + detail) * 2 + self.went;
+        let cell = (((source * self.fields.len()) + number) * self.details + detail) * 2 + self.went;
         guesses.list[guesses.count] = Guess { source, target, bytes, cell };
         guesses.count += 1;
     }
@@ -241,7 +254,7 @@ impl Targets {
                 self.add(guesses, site, number, (source, trust, old.wrapping_add(shift)));
             }
         }
-        let [a, b] = self.kin[number];
+        let [a, b] = self.fields[number].kin;
         let nearer = if a.0.abs_diff(old) <= b.0.abs_diff(old) { a } else { b };
         let near = usize::from(nearer.0.abs_diff(old) < 64);
         self.add(guesses, site, number, (KIN, near, old.wrapping_add(nearer.1)));
@@ -253,7 +266,7 @@ impl Targets {
         for (pages, bits) in self.pages.iter_mut().zip(PAGES) {
             pages.learn(old >> bits, shift);
         }
-        let [a, b] = &mut self.kin[number];
+        let [a, b] = &mut self.fields[number].kin;
         if a.0.abs_diff(old) > b.0.abs_diff(old) {
             core::mem::swap(a, b);
         }
@@ -283,12 +296,12 @@ impl Targets {
         let mut again = best.bytes;
         site.field.write(&mut again[..width], site.place, target);
         let sound = (shift as i64).unsigned_abs() < NEAR && &again[..width] == known;
-        coder.about(Subject::Targets(number as u8));
-        if !self.whole[number].code(coder, sound) {
+        coder.about(Subject::Targets(site.field.number()));
+        if !self.fields[number].whole.code(coder, sound) {
             return Outcome::Unexplained(best.bytes);
         }
         let aligned = usize::from(best.target & 15 == 0);
-        let shift = self.shift(coder, numbers, shift, group(number), aligned);
+        let shift = self.shift(coder, numbers, shift, group(site.field.number()), aligned);
         let mut bytes = best.bytes;
         site.field.write(&mut bytes[..width], site.place, best.target.wrapping_add(shift));
         Outcome::Told(bytes)
@@ -334,7 +347,7 @@ impl Targets {
 /// Contexts of a distance, by what kind of field it is.
 pub(super) const GROUPS: usize = 4;
 
-fn group(number: usize) -> usize {
+fn group(number: u8) -> usize {
     match number {
         0..=2 => 0,
         3..=7 => 1,

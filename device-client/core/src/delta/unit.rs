@@ -12,7 +12,7 @@ use super::coder::{Coder, Subject};
 use super::map::{Map, Match};
 use super::model::number::{As, Numbers};
 use super::refs::SectionKind;
-use super::space::{Section, Segment, Space};
+use super::space::{Section, Segment, Spaces};
 use super::steps::{self, Steps, within};
 pub use super::steps::{Action, Step};
 
@@ -23,8 +23,8 @@ pub struct Unit {
     pub start: u64,
     /// Its length in bytes.
     pub length: u64,
-    /// Address spaces; those that are left of an earlier unit may follow, which no section names.
-    pub spaces: Vec<Space>,
+    /// Address spaces.
+    pub spaces: Spaces,
     /// What reads which bytes of the old image: ascending, disjoint.
     pub sections: Vec<Section>,
     /// What it is made of.
@@ -41,9 +41,8 @@ const LAYOUT: usize = steps::CONTEXTS;
 impl Unit {
     /// With room for what a header declares.
     pub fn with_room(sizes: &Sizes) -> Self {
-        let space = || Space::with_room(usize::from(sizes.segments));
         Self {
-            spaces: (0..sizes.spaces).map(|_| space()).collect(),
+            spaces: Spaces::with_room(usize::from(sizes.segments)),
             sections: Vec::with_capacity(usize::from(sizes.sections)),
             steps: Steps::with_room(sizes.operations as usize),
             map: Map::with_room(sizes.operations as usize),
@@ -54,7 +53,7 @@ impl Unit {
     /// Bytes that this takes.
     pub(super) fn memory(sizes: &Sizes) -> usize {
         size_of::<Self>()
-            + usize::from(sizes.spaces) * Space::memory(usize::from(sizes.segments))
+            + Spaces::memory(usize::from(sizes.segments))
             + usize::from(sizes.sections) * size_of::<Section>()
             + sizes.operations as usize * Steps::EACH
             + Map::memory(sizes.operations as usize)
@@ -80,39 +79,39 @@ impl Unit {
         sizes: &Sizes,
     ) -> Result<(), DeltaError> {
         self.start = start;
-        let spaces = self.code_spaces(coder, numbers, known, sizes)?;
-        self.code_sections(coder, numbers, known, old_length, spaces, sizes)?;
+        self.code_spaces(coder, numbers, known, sizes)?;
+        self.code_sections(coder, numbers, known, old_length, sizes)?;
         let end = self.steps.code(coder, numbers, &known.steps, start, old_length, sizes.operations)?;
         self.length = end - start;
         self.map.set(matches(start, &self.steps));
         Ok(())
     }
 
-    /// How many spaces there are.
     fn code_spaces<C: Coder>(
         &mut self,
         coder: &mut C,
         numbers: &mut Numbers,
         known: &Unit,
         sizes: &Sizes,
-    ) -> Result<usize, DeltaError> {
+    ) -> Result<(), DeltaError> {
         coder.about(Subject::Layout);
+        self.spaces.clear();
         let count = number(coder, numbers, known.spaces.len() as u64, COUNT);
-        let spaces = self.spaces.get_mut(..count as usize).ok_or(DeltaError::Map)?;
-        for (i, space) in spaces.iter_mut().enumerate() {
-            let known = known.spaces.get(i).map_or(&[][..], Space::segments);
+        let mut room = u64::from(sizes.segments);
+        for i in 0..count {
+            let known = known.spaces.get(i as usize);
             let segments = number(coder, numbers, known.len() as u64, COUNT);
-            if segments > u64::from(sizes.segments) {
+            room = room.checked_sub(segments.max(1)).ok_or(DeltaError::Map)?;
+            let mut before = Segment::default();
+            for i in 0..segments as usize {
+                before = code_segment(coder, numbers, known.get(i).copied().unwrap_or_default(), &before);
+                self.spaces.push(before);
+            }
+            if !self.spaces.end() {
                 return Err(DeltaError::Map);
             }
-            let mut before = Segment::default();
-            let read = (0..segments as usize).map(|i| {
-                before = code_segment(coder, numbers, known.get(i).copied().unwrap_or_default(), &before);
-                before
-            });
-            space.set(read).ok_or(DeltaError::Map)?;
         }
-        Ok(count as usize)
+        Ok(())
     }
 
     fn code_sections<C: Coder>(
@@ -121,7 +120,6 @@ impl Unit {
         numbers: &mut Numbers,
         known: &Unit,
         old_length: u64,
-        spaces: usize,
         sizes: &Sizes,
     ) -> Result<(), DeltaError> {
         self.sections.clear();
@@ -140,7 +138,7 @@ impl Unit {
             let further = numbers.signed(coder, further, layout(SPACE));
             space = u16::try_from(i64::from(space).saturating_add(further))
                 .ok()
-                .filter(|space| usize::from(*space) < spaces)
+                .filter(|space| usize::from(*space) < self.spaces.len())
                 .ok_or(DeltaError::Map)?;
             let start = within(end, gap, old_length)?;
             end = within(start, length, old_length)?;

@@ -58,7 +58,7 @@ impl Walker {
     pub fn new(sizes: &Sizes) -> Self {
         Self {
             sizes: *sizes,
-            pieces: Pieces::new(sizes.block_bits),
+            pieces: Pieces::new(sizes),
             models: Models::new(sizes),
             made: alloc::vec![0; (1 << sizes.block_bits) + LONGEST],
         }
@@ -66,11 +66,7 @@ impl Walker {
 
     /// Bytes that this takes.
     pub(super) fn memory(sizes: &Sizes) -> usize {
-        size_of::<Self>()
-            + Pieces::memory(sizes.block_bits)
-            + Models::memory(sizes)
-            + (1 << sizes.block_bits)
-            + LONGEST
+        size_of::<Self>() + Pieces::memory(sizes) + Models::memory(sizes) + (1 << sizes.block_bits) + LONGEST
     }
 
     /// Codes a map frame, see [`Unit`]: `known` is the truth for an encoder, and an empty unit for a decoder; `unit` becomes
@@ -123,8 +119,7 @@ impl Walker {
             }
             Making::Insert => self.models.insert(coder, &piece, made),
             Making::Patch => {
-                let space = piece.space.and_then(|i| unit.spaces.get(usize::from(i)));
-                self.models.patch(coder, unit, space, &piece, made, truth)?;
+                self.models.patch(coder, unit, piece.space, &piece, made, truth)?;
             }
         }
         self.models.follow(made);
@@ -172,7 +167,14 @@ fn detail(sizes: &Sizes) -> usize {
 
 /// Contexts of runs, of distances of targets behind them; or what a map frame has.
 fn contexts(sizes: &Sizes) -> usize {
-    (RUNS * detail(sizes) + targets::GROUPS).max(unit::CONTEXTS)
+    let runs = RUNS * detail(sizes) + targets::GROUPS;
+    // The few numbers of a small map do as well in fewer: the last ones share one.
+    if sizes.context_bits < 10 { runs } else { runs.max(unit::CONTEXTS) }
+}
+
+/// Numbers of so many bits and more are rare: a decoder of few KiB takes them for one sort.
+fn wide(sizes: &Sizes) -> usize {
+    if sizes.context_bits < 10 { 16 } else { 32 }
 }
 
 /// Kinds of numbers: runs or steps, and distances or layouts.
@@ -185,7 +187,7 @@ impl Models {
             bytes: Bytes::new(sizes.context_bits),
             history: History::new(sizes.history_bits),
             targets: Targets::new(sizes, RUNS * detail),
-            numbers: Numbers::new(KINDS, contexts(sizes)),
+            numbers: Numbers::new(KINDS, contexts(sizes), wide(sizes)),
             detail,
             run: None,
             runs_before: [0; 2],
@@ -202,7 +204,7 @@ impl Models {
         Bytes::memory(sizes.context_bits)
             + History::memory(sizes.history_bits)
             + Targets::memory(sizes)
-            + Numbers::memory(KINDS, contexts(sizes))
+            + Numbers::memory(KINDS, contexts(sizes), wide(sizes))
     }
 
     fn reset(&mut self) {

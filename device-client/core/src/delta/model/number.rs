@@ -9,15 +9,15 @@ use crate::delta::coder::Coder;
 /// Cells of the tree that tells the number of bits: 0 to 30 by itself, more by [`MANY`] and how many more.
 const TREE: usize = 32;
 const MANY: usize = TREE - 1;
-/// Cells for the bits below the highest one: 7 for each number of bits, the largest numbers together.
+/// Cells for the bits below the highest one: 7 for each number of bits.
 const SHAPE: usize = 7;
-const WIDE: usize = 24;
 
 /// Numbers in several contexts. What is below the three highest bits is thought random.
 #[derive(Debug)]
 pub struct Numbers {
     trees: Vec<[Cell; TREE]>,
-    shapes: Vec<[[Cell; SHAPE]; WIDE]>,
+    shapes: Vec<[Cell; SHAPE]>,
+    wide: usize,
 }
 
 /// What kind of number it is, and the context of its size. Out of bounds the last one counts.
@@ -30,20 +30,21 @@ pub struct As {
 }
 
 impl Numbers {
-    /// With so many kinds and contexts, at least 1 of each.
-    pub fn new(kinds: usize, contexts: usize) -> Self {
-        Self { trees: vec![[Cell::NEW; TREE]; contexts], shapes: vec![[[Cell::NEW; SHAPE]; WIDE]; kinds] }
+    /// With so many kinds and contexts, at least 1 of each; those of `wide` bits and more are one sort of number.
+    pub fn new(kinds: usize, contexts: usize, wide: usize) -> Self {
+        let shapes = vec![[Cell::NEW; SHAPE]; kinds * wide];
+        Self { trees: vec![[Cell::NEW; TREE]; contexts], shapes, wide }
     }
 
-    /// Bytes that this takes.
-    pub const fn memory(kinds: usize, contexts: usize) -> usize {
-        (contexts * TREE + kinds * WIDE * SHAPE) * size_of::<Cell>()
+    /// Bytes that this takes besides itself.
+    pub const fn memory(kinds: usize, contexts: usize, wide: usize) -> usize {
+        (contexts * TREE + kinds * wide * SHAPE) * size_of::<Cell>()
     }
 
     /// Forgets what was learned.
     pub fn reset(&mut self) {
         self.trees.fill([Cell::NEW; TREE]);
-        self.shapes.fill([[Cell::NEW; SHAPE]; WIDE]);
+        self.shapes.fill([Cell::NEW; SHAPE]);
     }
 
     /// Codes a number.
@@ -56,8 +57,8 @@ impl Numbers {
             MANY => (MANY + coder.plain(bits.saturating_sub(MANY) as u64, 6) as usize).min(64),
             few => few,
         };
-        let kind = how.kind.min(self.shapes.len() - 1);
-        let shape = &mut self.shapes[kind][bits.min(WIDE - 1)];
+        let last = self.shapes.len() - 1;
+        let shape = &mut self.shapes[(how.kind * self.wide + bits.min(self.wide - 1)).min(last)];
         let mut read = 1_u64;
         let mut node = 1;
         for i in (0..bits & 63).rev() {
@@ -123,7 +124,7 @@ mod tests {
             .collect();
         let mut coder = Kept::default();
         for pass in 0..2 {
-            let mut numbers = Numbers::new(2, 3);
+            let mut numbers = Numbers::new(2, 3, 16);
             coder.reads = pass == 1;
             for (i, value) in values.iter().enumerate() {
                 let how = As { kind: i % 3, context: i % 4 };
