@@ -39,6 +39,12 @@ PAIRS = {
     "vmlinux": "vmlinux",
     "vmlinuz": "vmlinuz, compressed",
     "modules-tar": "kernel modules as tar",
+    "rootfs-tar": "root file system, tar",
+    "rootfs-ext4": "root file system, ext4",
+    "rootfs-sqnone": "root file system, squashfs, uncompressed",
+    "rootfs-erofs": "root file system, erofs, uncompressed",
+    "rootfs-sqzstd": "root file system, squashfs, zstd",
+    "rootfs-sqgzip": "root file system, squashfs, gzip",
 }
 CODE = ["mpy", "uboot-arm", "nginx", "libc", "libcrypto", "python", "libnode"]
 NOT_COUNTED = {"microbit"}  # text: the same firmware as mbit
@@ -134,6 +140,7 @@ class Ours(Tool):
             f"ours-{profile}", f"**ours, {profile}**", "sha256 " + digest_of(signer),
             [*base, "make", "OLD", "NEW", "PATCH", "--profile", profile],
             [*base, "apply", "OLD", "PATCH", "OUT"],
+            above=(16 << 20, "is meant for microcontrollers") if profile == "mcu" else None,
         )
         self.signer = signer
 
