@@ -12,6 +12,7 @@ use object::{LittleEndian, elf};
 use perennial_device_core::delta::refs::SectionKind;
 use perennial_device_core::delta::space::{Section, Segment, Space};
 
+use super::kallsyms::{self, Symbols};
 use super::{Described, MOST_SECTIONS, vote};
 
 /// Sections of a kernel that hold distances from their own places, by the beginnings of their names.
@@ -101,6 +102,9 @@ pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
     if let (Some(old), Some(new)) = (of_old.stubs, of_new.stubs) {
         segments.push(counted(old, new, Space::RELOCATIONS));
     }
+    if let (Some(old), Some(new)) = (symbols(&of_old, old), symbols(&of_new, new)) {
+        segments.push(counted(old.offsets, new.offsets, Space::SYMBOLS));
+    }
     if let (Some(old), Some(new)) = (types(&of_old, old), types(&of_new, new)) {
         segments.push(counted(old.strings, new.strings, Space::STRINGS));
         segments.push(Segment {
@@ -151,6 +155,12 @@ fn elsewhere(section: &Section) -> Segment {
         new_memory: 0,
         code: false,
     }
+}
+
+/// Where a kernel's symbols stand, if their order does as well.
+fn symbols(elf: &Elf, file: &[u8]) -> Option<Symbols> {
+    let data = elf.sections.iter().find(|section| section.name == ".rodata" && elf.is_kernel())?;
+    kallsyms::find(file, data.offset, data.length)
 }
 
 /// Where a kernel's BTF has its types and their names, by offsets and lengths.
@@ -354,9 +364,14 @@ fn sections(elf: &Elf, code: SectionKind, file: &[u8]) -> Vec<Section> {
         let first = sections.iter().map(|section| section.start).min().unwrap_or(0);
         sections.push(section(SectionKind::Pointers64, 24, first.saturating_sub(24).min(PROGRAM_HEADERS)));
     }
-    if kernel && let Some((start, length)) = elf.sections.iter().find_map(|header| symbols(file, header)) {
-        sections = around(sections, start, length);
-        sections.push(section(SectionKind::KernelSymbols, start, length));
+    if kernel && let Some(symbols) = symbols(elf, file) {
+        let order = symbols.order.map(|order| (SectionKind::SymbolOrder, order));
+        for (kind, (start, length)) in
+            [Some((SectionKind::KernelSymbols, symbols.offsets)), order].into_iter().flatten()
+        {
+            sections = kallsyms::around(sections, start, length);
+            sections.push(section(kind, start, length));
+        }
     }
     if let Some(Types { records, .. }) = types(elf, file) {
         sections.push(section(SectionKind::Types, records.0, records.1));
@@ -387,45 +402,6 @@ fn listed(bytes: &[u8]) -> u64 {
         zeros <= LISTS && (word[3] >> 4 == 8 || **word == [0; 4])
     });
     words.count() as u64 * 4
-}
-
-/// Entries that a kernel's list of symbols has at least: a small one has some ten thousand.
-const FEWEST_SYMBOLS: usize = 4096;
-
-/// Where a kernel's list of symbols stands in its read-only data: the longest run of negative numbers that never grow.
-fn symbols(file: &[u8], header: &Header) -> Option<(u64, u64)> {
-    let start = usize::try_from(header.offset).ok().filter(|_| header.name == ".rodata")?;
-    let end = start.checked_add(usize::try_from(header.length).ok()?)?;
-    let mut best = 0..0;
-    let (mut first, mut last) = (0, i32::MIN);
-    for (at, chunk) in file.get(start..end)?.chunks_exact(4).enumerate() {
-        let value = chunk.first_chunk().map_or(0, |chunk| i32::from_le_bytes(*chunk));
-        if value >= 0 || value > last {
-            first = at;
-        }
-        last = value;
-        if value < 0 && at + 1 - first > best.len() {
-            best = first..at + 1;
-        }
-    }
-    let found = best.len() >= FEWEST_SYMBOLS;
-    found.then_some(((start + best.start * 4) as u64, best.len() as u64 * 4))
-}
-
-/// The sections without the stretch that another one takes.
-fn around(sections: Vec<Section>, start: u64, length: u64) -> Vec<Section> {
-    let end = start + length;
-    let mut all = Vec::with_capacity(sections.len() + 2);
-    for section in sections {
-        let ends = section.start.saturating_add(section.length);
-        if section.start >= end || ends <= start {
-            all.push(section);
-            continue;
-        }
-        all.push(Section { length: start.saturating_sub(section.start), ..section });
-        all.push(Section { start: end, length: ends.saturating_sub(end), ..section });
-    }
-    all
 }
 
 /// Where the buckets of a GNU hash table stand: after four numbers and a filter, each is the number of a symbol.

@@ -42,8 +42,8 @@ pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fi
     for section in &described.sections {
         each(image, section, described, &mut |at, reference, _| {
             write(&mut masked, at, reference.field, 0);
-            // Records of types hold little else: what they refer to tells which of them are the same.
-            if section.kind != SectionKind::Types {
+            // These hold little else: what they refer to tells which of their entries are the same.
+            if !matches!(section.kind, SectionKind::Types | SectionKind::SymbolOrder) {
                 fields.add(at, reference.field.width());
             }
         });
@@ -69,7 +69,9 @@ fn of_space(
     marks: Marks,
 ) {
     let relocations = || sections.iter().filter(|section| section.kind == SectionKind::Rela64);
-    let passes = if relocations().next().is_some() { PASSES } else { 1 };
+    // The order of symbols leads to symbols, and these to functions.
+    let ordered = sections.iter().any(|section| section.kind == SectionKind::SymbolOrder);
+    let passes = if relocations().next().is_some() { PASSES } else { 1 + usize::from(ordered) };
     let mut before = Snapshot::new(space, image.len());
     for _ in 0..passes {
         before.take(masked);

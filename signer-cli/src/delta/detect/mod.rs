@@ -8,6 +8,7 @@ mod elf;
 mod ext4;
 mod files;
 mod header;
+mod kallsyms;
 mod many;
 pub mod marks;
 mod partners;

@@ -6,6 +6,8 @@ use crate::delta::space::Space;
 
 /// Bytes of an `Elf64_Sym`, and of an `Elf64_Rela`.
 const ENTRY: u64 = 24;
+/// Bytes of an entry of a kernel's `kallsyms_offsets`.
+const RANK: u64 = 4;
 
 /// How a reference's field holds its target. `place` is always the address of the field's first byte. The numbers of
 /// [`Field::number`] choose contexts of models, so they are part of the format: append only.
@@ -82,10 +84,12 @@ pub enum Field {
     Before32 { start: u64 },
     /// u32, a place in a table of strings, counted from [`Space::STRINGS`].
     String,
+    /// u24, the first byte the highest, the number of an entry of 4 bytes, counted from [`Space::SYMBOLS`].
+    Rank,
 }
 
 impl Field {
-    /// Its length in bytes: 1, 2, 4 or 8.
+    /// Its length in bytes: 1 to 4, or 8.
     pub fn width(&self) -> usize {
         match self {
             Field::Relative8 => 1,
@@ -95,6 +99,7 @@ impl Field {
             | Field::ThumbLiteral
             | Field::CompressedJump
             | Field::CompressedBranch => 2,
+            Field::Rank => 3,
             Field::Absolute64 => 8,
             _ => 4,
         }
@@ -133,7 +138,7 @@ impl Field {
             Field::RiscvLow { .. } => 27,
             Field::CompressedJump => 28,
             Field::CompressedBranch => 29,
-            Field::Entry { .. } => 30,
+            Field::Entry { .. } | Field::Rank => 30,
             Field::String => 31,
         }
     }
@@ -221,6 +226,7 @@ impl Field {
             Field::Absolute32 => u64::from(word),
             Field::Entry { table } => table.wrapping_add(u64::from(word) * ENTRY),
             Field::String => Space::STRINGS.wrapping_add(u64::from(word)),
+            Field::Rank => Space::SYMBOLS.wrapping_add(u64::from(word.swap_bytes() >> 8) * RANK),
             Field::Signed32 => extend(word, 32),
             Field::Absolute64 => long,
             Field::Relative31 => place.wrapping_add(extend(word, 31)),
@@ -244,6 +250,7 @@ impl Field {
             Field::Absolute32 | Field::Signed32 | Field::Absolute64 => target,
             Field::Entry { table } => target.wrapping_sub(table) / ENTRY,
             Field::String => target.wrapping_sub(Space::STRINGS),
+            Field::Rank => u64::from((target.wrapping_sub(Space::SYMBOLS) / RANK) as u32).swap_bytes() >> 40,
             Field::Relative31 => u64::from(word & 1 << 31 | target.wrapping_sub(place) as u32 & !(1 << 31)),
             _ => u64::from(self.bits(word, self.offset(place, target))),
         };
@@ -263,6 +270,7 @@ impl Field {
                 | Field::Signed32
                 | Field::Entry { .. }
                 | Field::String
+                | Field::Rank
         )
     }
 

@@ -92,11 +92,13 @@ pub enum SectionKind {
     KernelSymbols = 32,
     /// The types of BTF: places of names, counted from [`Space::STRINGS`], and numbers of types, from [`Space::TYPES`].
     Types = 33,
+    /// A kernel's `kallsyms_seqs_of_names`: numbers of symbols of 3 bytes each, in the order of the names.
+    SymbolOrder = 34,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Plain,
         Self::X86_64,
         Self::Thumb,
@@ -123,6 +125,7 @@ impl SectionKind {
         Self::KernelData64,
         Self::KernelSymbols,
         Self::Types,
+        Self::SymbolOrder,
     ];
 
     /// The kind with this number in the format; `None` for a number that isn't given out.

@@ -38,6 +38,7 @@ pub(super) fn scan(view: &mut View<'_>, kind: SectionKind, start: u64) {
         SectionKind::KernelData64 => each(view, start, 4, kernel_data),
         SectionKind::KernelSymbols => each(view, start, 4, kernel_symbol),
         SectionKind::Indices32 => each(view, start, 4, |view, at| numbered(view, at, SYMBOL)),
+        SectionKind::SymbolOrder => each(view, start, 3, |view, at| view.add_whole(at, Field::Rank)),
         SectionKind::SectionHeaders64 => each(view, start, 64, section_header),
         // Code has recognisers of its own.
         _ => {}

@@ -279,6 +279,21 @@ fn a_kernels_symbols_count_back_from_its_base() {
 }
 
 #[test]
+fn an_order_of_symbols_is_read_in_three_bytes() {
+    let counted =
+        |address, length| Segment { old_address: address, old_memory: length, ..Segment::default() };
+    let segments =
+        vec![Segment { old_length: 6, ..counted(0x1000, 6) }, counted(Space::SYMBOLS, 4 * 0x2_0000)];
+    let space = Space::new(segments).unwrap();
+    let mut bytes = [1, 2, 3, 0, 0, 9];
+    let found = found(SectionKind::SymbolOrder, &bytes, 0x1000, 4, &space);
+    let expected = [(0, 0x1_0203), (3, 9)];
+    assert_eq!(places(&found), expected.map(|(at, number)| (at, Field::Rank, Space::SYMBOLS + number * 4)));
+    Field::Rank.write(&mut bytes[..3], 0, Space::SYMBOLS + 0x30_2010 * 4);
+    assert_eq!(bytes, [0x30, 0x20, 0x10, 0, 0, 9]);
+}
+
+#[test]
 fn names_and_types_of_btf_are_found_wherever_a_stretch_begins() {
     // Name, what it is, size or type, then entries: an integer, a structure of two members, a pointer to it, a function.
     let words: [u32; 24] = [
