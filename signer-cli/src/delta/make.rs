@@ -98,11 +98,13 @@ pub fn make(
         };
         let mut watch = Watch::new(&mut told, stop);
         let pieces = matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?;
-        let unit = plan::unit(old, new, &pieces, &described);
-        let sizes = sizes(settings.profile, &unit);
+        let units = plan::units(old, new, &pieces, &described, OPERATIONS as usize);
+        let sizes = sizes(settings.profile, &units);
         let mut frames = Frames::default();
-        encode(&unit, old, new, &sizes, &mut frames, &mut |n| progress(Stage::Coding(n)))?
-            .ok_or(MakeError::Stopped)?;
+        for unit in &units {
+            encode(unit, old, new, &sizes, &mut frames, &mut |n| progress(Stage::Coding(n)))?
+                .ok_or(MakeError::Stopped)?;
+        }
         if best.as_ref().is_none_or(|(_, best)| frames.bytes.len() < best.bytes.len()) {
             best = Some((sizes, frames));
         }
@@ -161,14 +163,16 @@ fn contexts(unit: &Unit) -> u8 {
     }
 }
 
-/// Tables for a unit.
-fn sizes(profile: Profile, unit: &Unit) -> Sizes {
-    let operations = (unit.steps.len() as u32).min(OPERATIONS);
-    let sections = unit.sections.len() as u16;
-    let segments = unit.spaces.room() as u16;
+/// Tables for units.
+pub(super) fn sizes(profile: Profile, units: &[Unit]) -> Sizes {
+    let most = |of: fn(&Unit) -> usize| units.iter().map(of).max().unwrap_or(0);
+    let operations = most(|unit| unit.steps.len()).min(OPERATIONS as usize) as u32;
+    let sections = most(|unit| unit.sections.len()) as u16;
+    let segments = most(|unit| unit.spaces.room()) as u16;
+    let context_bits = most(|unit| usize::from(contexts(unit))) as u8;
     let rest = Sizes {
         block_bits: 12,
-        context_bits: contexts(unit),
+        context_bits,
         learned_bits: 14,
         history_bits: 20,
         operations,

@@ -1,4 +1,4 @@
-//! From matches to a unit: which steps make the new image.
+//! From matches to units: which steps make the new image, and how many of them one map tells.
 
 use perennial_device_core::delta::space::{Section, Space, Spaces};
 use perennial_device_core::delta::unit::{Action, Step, Unit};
@@ -9,8 +9,25 @@ use super::matching::Piece;
 /// An exact match of so many bytes or more is copied as it is: no prediction could better it.
 const EXACT: u64 = 1024;
 
-/// The unit that makes all of `new` of these pieces (ascending in the new image, disjoint, in bounds).
-pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> Unit {
+/// The units that make all of `new` of these pieces (ascending in the new image, disjoint, in bounds): one, as a rule; as
+/// few as do with `most` steps each, where there are more of them. What a unit refers to in another one is mapped by its own
+/// matches alone.
+pub fn units(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described, most: usize) -> Vec<Unit> {
+    let steps = steps(old, new, pieces);
+    let each = steps.len().div_ceil(steps.len().div_ceil(most.max(1)).max(1)).max(1);
+    let mut start = 0;
+    let unit = |steps: &[Step]| {
+        let length = steps.iter().map(|step| step.insert + step.length).sum();
+        let (spaces, sections) = used(&described.spaces, patched(steps, &described.sections));
+        let steps = steps.iter().copied().collect();
+        let unit = Unit { start, length, spaces, sections, steps, ..Unit::default() };
+        start += length;
+        unit
+    };
+    steps.chunks(each).map(unit).collect()
+}
+
+fn steps(old: &[u8], new: &[u8], pieces: &[Piece]) -> Vec<Step> {
     let mut steps = Vec::with_capacity(pieces.len() + 1);
     let mut at = 0;
     for piece in pieces {
@@ -29,8 +46,7 @@ pub fn unit(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described) -> 
     if at < length {
         steps.push(Step { insert: length - at, ..Step::default() });
     }
-    let (spaces, sections) = used(&described.spaces, patched(&steps, &described.sections));
-    Unit { start: 0, length, spaces, sections, steps: steps.into_iter().collect(), ..Unit::default() }
+    steps
 }
 
 /// The spaces that these sections name, numbered anew.
@@ -56,4 +72,43 @@ fn patched(steps: &[Step], sections: &[Section]) -> Vec<Section> {
         read[first..].iter_mut().zip(inside).for_each(|(read, _)| *read = true);
     }
     sections.iter().zip(read).filter_map(|(section, read)| read.then_some(*section)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_schemas::delta::{Header, Profile};
+
+    use super::super::apply::apply;
+    use super::super::encode::{Frames, encode};
+    use super::super::make::{identity, sizes};
+    use super::super::matching::Match;
+    use super::*;
+
+    /// Blocks in another order, with a byte between them: five steps, and an end.
+    #[test]
+    fn more_steps_than_a_map_holds_become_several_units() {
+        let old: Vec<u8> = (0..5000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let order = [3_usize, 0, 4, 1, 2];
+        let mut new: Vec<u8> = order.iter().flat_map(|n| [&[7], &old[n * 1000..][..1000]].concat()).collect();
+        new.push(9);
+        let at =
+            |(i, n): (usize, &usize)| Match { old: *n as u64 * 1000, new: i as u64 * 1001 + 1, length: 1000 };
+        let pieces: Vec<Piece> = order.iter().enumerate().map(at).map(Piece::Copy).collect();
+        for (most, expected) in [(100, 1), (6, 1), (5, 2), (2, 3), (1, 6)] {
+            let units = units(&old, &new, &pieces, &Described::default(), most);
+            assert_eq!(units.len(), expected, "{most}");
+            assert!(units.iter().all(|unit| unit.steps.len() <= most));
+            let sizes = sizes(Profile::Linux, &units);
+            let mut frames = Frames::default();
+            for unit in &units {
+                encode(unit, &old, &new, &sizes, &mut frames, &mut |_| true).unwrap().unwrap();
+            }
+            let (old_id, new_id) = (identity(&old), identity(&new));
+            let header =
+                Header { profile: Profile::Linux, sizes, old: old_id, new: new_id, frames: frames.frames };
+            let mut out = Vec::new();
+            apply(&old, &[header.encode(), frames.bytes].concat(), u64::MAX, &mut out).unwrap();
+            assert!(out == new, "{most}");
+        }
+    }
 }
