@@ -106,13 +106,17 @@ pub(super) fn around(sections: Vec<Section>, start: u64, length: u64) -> Vec<Sec
             continue;
         }
         all.push(Section { length: start.saturating_sub(section.start), ..section });
-        all.push(Section { start: end, length: ends.saturating_sub(end), ..section });
+        // Entries are counted from their section's start: what follows begins at a whole one.
+        let next = end.next_multiple_of(8);
+        all.push(Section { start: next, length: ends.saturating_sub(next), ..section });
     }
     all
 }
 
 #[cfg(test)]
 mod tests {
+    use perennial_device_core::delta::refs::SectionKind;
+
     use super::*;
 
     #[test]
@@ -136,6 +140,10 @@ mod tests {
         assert_eq!(found.offsets, (1 << 10, COUNT as u64 * 4));
         assert_eq!(found.order, Some((order as u64, COUNT as u64 * 3)));
         assert!(find(&data[..order], 0, order as u64).unwrap().order.is_none());
+        let whole =
+            Section { kind: SectionKind::KernelData64, start: 0, length: data.len() as u64, space: 0 };
+        let parts = around(vec![whole], order as u64, COUNT as u64 * 3 + 1);
+        assert!(parts.iter().all(|part| part.start % 8 == 0), "{parts:?}");
         assert!(find(&data[..1 << 12], 0, 1 << 12).is_none());
     }
 }
