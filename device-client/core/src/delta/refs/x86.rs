@@ -158,7 +158,7 @@ fn decode(bytes: &[u8]) -> Option<Instruction> {
         return None;
     }
     // MOV to and from control registers names registers alone, whatever its mode says.
-    let moves_control = matches!(bytes[..at], [.., 0x0f, 0x20..=0x23]);
+    let moves_control = matches!(bytes.get(..at)?, [.., 0x0f, 0x20..=0x23]);
     let mut instruction = Instruction { own: prefixes.own, ..Instruction::default() };
     let mut end = at;
     if follows & MODRM != 0 {

@@ -44,3 +44,15 @@ fn an_operand_says_how_far_it_is_from_the_end() {
     let instruction = decode(&[0x65, 0x48, 0x8b, 0x04, 0x25, 0x10, 0, 0, 0]).unwrap();
     assert_eq!((instruction.displacement, instruction.relative, instruction.own), (Some(5), false, true));
 }
+
+#[test]
+fn an_instruction_cut_short_anywhere_is_none() {
+    for whole in
+        [&[0x0f, 0x38, 0x00, 0xc0][..], &[0x8f, 0xe8, 0x78, 0xc0, 0xc0, 0], &[0xc4, 0xe2, 0x79, 0x18, 0xc0]]
+    {
+        assert_eq!(length(whole), Some(whole.len()));
+        for cut in 0..whole.len() {
+            assert_eq!(length(&whole[..cut]), None, "{whole:x?} {cut}");
+        }
+    }
+}
