@@ -19,14 +19,28 @@
 //!            segments in the largest map   u16 LE  at most 4,096; a space without any counts as one
 //!            frames                        u32 LE  1 to 65,536
 //!            bytes of the directory        u32 LE  at most 2^20
-//! directory  for each frame: its bytes in the container, times two, plus one if it is a map   varint
-//!                            for a data frame, the bytes of the new image that it makes       varint
+//! directory  for each frame: its bytes in the container, times four, plus its kind:            varint
+//!                            0 data, 1 map, 2 parts, 3 mark
+//!            data:           the bytes of the new image, unpacked, that it makes               varint
+//!            parts:          parts of the old image, and of the new one; both images' lengths
+//!                            with these unpacked; the longest part of the old image, packed,
+//!                            and unpacked; the longest of the new one that is held whole       7 varints
+//!                            1 if deflate is used, plus twice the highest level of zstd        varint
+//!                            where that is not 0: the version of zstd's library, as 10507      varint
+//!            mark:           bytes that each packing has written since the mark before, that
+//!                            of the image itself first                                         a varint each
 //! frames     back to back
 //! ```
+//! Frames of parts, at most two, stand before everything else. Each says which compressed parts of both images are taken
+//! apart: the first those of the images themselves, the second those of what came out (files in a file system whose blocks
+//! are packed). Operations, sections and data frames are about what came out last. A mark has no bytes: there no part is
+//! under way, so that an installation can go on behind it.
+//!
 //! A varint is little-endian base 128 (LEB128), at most 6 bytes here. A map frame says what the data frames behind it are
 //! made of; every frame is decoded by itself, so that an installation goes on at the frame that it had reached. What is
 //! declared here is what a decoder takes as memory, before anything is written, and all that it ever takes.
 
+use alloc::vec;
 use alloc::vec::Vec;
 
 use crate::limits::IMAGE_LENGTH;
@@ -43,6 +57,12 @@ pub const FRAMES: u32 = 65_536;
 pub const DIRECTORY_LENGTH: u32 = 1 << 20;
 /// The longest frame, in bytes of the container: what a reader without random access must hold.
 pub const FRAME_LENGTH: u64 = 1 << 20;
+/// The most times that packed parts are looked for in what other parts held.
+pub const LAYERS: usize = 2;
+/// The most parts of one image.
+pub const PARTS: u32 = 65_536;
+/// The longest part of an old image, packed or unpacked, and the longest of a new one that is held whole.
+pub const PART_LENGTH: u32 = 1 << 22;
 /// The most bytes of the new image that one frame makes: what is made again after a power cut, at most.
 pub const FRAME_OUTPUT: u64 = 1 << 26;
 
@@ -92,8 +112,38 @@ pub struct Sizes {
 pub enum FrameKind {
     /// Operations, spaces and sections of what follows.
     Map,
-    /// So many bytes of the new image.
+    /// So many bytes of the new image; of the unpacked one, where parts are taken apart.
     Data(u64),
+    /// Which parts of the images are taken apart: the first for the first of [`Header::layers`].
+    Parts,
+    /// No part is under way here: so many bytes were written since the last mark, of the new image itself and of what the
+    /// first packing makes it of. Without bytes in the container.
+    Mark([u64; LAYERS]),
+}
+
+/// What taking parts apart needs: the memory for it follows from these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// Parts of the old image.
+    pub old_parts: u32,
+    /// Parts of the new image.
+    pub new_parts: u32,
+    /// Bytes of the old image with them unpacked.
+    pub old: u64,
+    /// Bytes of the new image with them unpacked.
+    pub new: u64,
+    /// Bytes of the longest part of the old image, packed.
+    pub old_packed_most: u32,
+    /// Bytes of the longest part of the old image, unpacked.
+    pub old_most: u32,
+    /// Bytes of the longest part of the new image that is packed in one go.
+    pub new_most: u32,
+    /// Whether parts are packed with deflate.
+    pub deflate: bool,
+    /// The highest level of parts that are packed with zstd; 0 for none.
+    pub zstd_level: u8,
+    /// The version of zstd's library that packs like that, as 10507; 0 for none.
+    pub zstd_version: u32,
 }
 
 /// One frame, as the directory has it.
@@ -116,6 +166,8 @@ pub struct Header {
     pub old: ImageId,
     /// What it makes.
     pub new: ImageId,
+    /// How parts are taken apart: once, and again in what came out.
+    pub layers: Vec<Parts>,
     /// Every frame, in order.
     pub frames: Vec<Frame>,
 }
@@ -153,6 +205,11 @@ pub enum ContainerError {
     /// 9: a frame that is empty or past its limits, or data before the first map.
     #[error("a delta with a frame out of bounds (9)")]
     Frame = 9,
+    /// 10: packed parts past their limits, or told where they can't be.
+    #[error(
+        "a delta that takes apart more than {PARTS} parts of an image, or parts of more than {PART_LENGTH} bytes (10)"
+    )]
+    Parts = 10,
 }
 
 impl ContainerError {
@@ -168,6 +225,7 @@ impl ContainerError {
             Self::Frames => 7,
             Self::Directory => 8,
             Self::Frame => 9,
+            Self::Parts => 10,
         }
     }
 }
@@ -222,30 +280,47 @@ impl Header {
         if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
             return Err(ContainerError::Lengths);
         }
-        let frames = read_directory(directory, u32_at(bytes, 72), new.length)?;
-        Ok(Self { profile, sizes, old, new, frames })
+        let (layers, frames) = read_directory(directory, u32_at(bytes, 72), new.length)?;
+        Ok(Self { profile, sizes, old, new, layers, frames })
+    }
+
+    /// Bytes of the old image with every part unpacked: what operations and sections name.
+    pub fn old_length(&self) -> u64 {
+        self.layers.last().map_or(self.old.length, |parts| parts.old)
+    }
+
+    /// Bytes of the new image with every part unpacked: what the data frames make.
+    pub fn new_length(&self) -> u64 {
+        self.layers.last().map_or(self.new.length, |parts| parts.new)
     }
 
     /// The bytes of header and directory.
     pub fn encoded_length(&self) -> u64 {
-        let varint = |value: u64| u64::from((64 - (value | 1).leading_zeros()).div_ceil(7));
-        let entries = self.frames.iter().map(|frame| match frame.kind {
-            FrameKind::Map => varint(frame.length << 1 | 1),
-            FrameKind::Data(output) => varint(frame.length << 1) + varint(output),
-        });
-        HEADER_LENGTH as u64 + entries.sum::<u64>()
+        HEADER_LENGTH as u64 + self.directory().len() as u64
+    }
+
+    fn directory(&self) -> Vec<u8> {
+        let mut directory = Vec::new();
+        let mut layers = self.layers.iter();
+        for Frame { kind, length } in &self.frames {
+            let (code, mut values) = match *kind {
+                FrameKind::Data(makes) => (DATA, vec![makes]),
+                FrameKind::Map => (MAP, Vec::new()),
+                FrameKind::Parts => (PARTS_OF, layers.next().map(Parts::values).unwrap_or_default()),
+                FrameKind::Mark(written) => (MARK, written.to_vec()),
+            };
+            if code == MARK {
+                values.truncate(self.layers.len());
+            }
+            write_varint(&mut directory, length << 2 | code);
+            values.into_iter().for_each(|value| write_varint(&mut directory, value));
+        }
+        directory
     }
 
     /// Header and directory as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut directory = Vec::new();
-        for frame in &self.frames {
-            let map = u64::from(frame.kind == FrameKind::Map);
-            write_varint(&mut directory, frame.length << 1 | map);
-            if let FrameKind::Data(output) = frame.kind {
-                write_varint(&mut directory, output);
-            }
-        }
+        let directory = self.directory();
         let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
@@ -279,33 +354,118 @@ impl Sizes {
     }
 }
 
-fn read_directory(mut bytes: &[u8], frames: u32, length: u64) -> Result<Vec<Frame>, ContainerError> {
+impl Frame {
+    /// Reads one; `layers` are those of the frames of parts before it.
+    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>) -> Result<Self, ContainerError> {
+        let mut next = || read_varint(bytes).ok_or(ContainerError::Directory);
+        let word = next()?;
+        let length = word >> 2;
+        let kind = match word & 3 {
+            MAP => FrameKind::Map,
+            DATA => FrameKind::Data(next()?),
+            PARTS_OF => {
+                layers.push(Parts::read(&mut next)?);
+                FrameKind::Parts
+            }
+            _ => {
+                let mut written = [0; LAYERS];
+                for written in written.iter_mut().take(layers.len()) {
+                    *written = next()?;
+                }
+                FrameKind::Mark(written)
+            }
+        };
+        let bounded = match kind {
+            FrameKind::Map | FrameKind::Parts => true,
+            FrameKind::Data(makes) => (1..=FRAME_OUTPUT).contains(&makes),
+            FrameKind::Mark(_) => length == 0 && !layers.is_empty(),
+        };
+        if length <= FRAME_LENGTH && bounded { Ok(Self { kind, length }) } else { Err(ContainerError::Frame) }
+    }
+}
+
+const DATA: u64 = 0;
+const MAP: u64 = 1;
+const PARTS_OF: u64 = 2;
+const MARK: u64 = 3;
+
+impl Parts {
+    fn values(&self) -> Vec<u64> {
+        let mut values = Vec::with_capacity(9);
+        values.extend([self.old_parts, self.new_parts].map(u64::from));
+        values.extend([self.old, self.new]);
+        values.extend([self.old_packed_most, self.old_most, self.new_most].map(u64::from));
+        values.push(u64::from(self.zstd_level) << 1 | u64::from(self.deflate));
+        if self.zstd_level > 0 {
+            values.push(u64::from(self.zstd_version));
+        }
+        values
+    }
+
+    fn read(next: &mut dyn FnMut() -> Result<u64, ContainerError>) -> Result<Self, ContainerError> {
+        let mut small = |most: u32| match u32::try_from(next()?) {
+            Ok(value) if value <= most => Ok(value),
+            _ => Err(ContainerError::Parts),
+        };
+        let (old_parts, new_parts) = (small(PARTS)?, small(PARTS)?);
+        let (old, new) = (next()?, next()?);
+        let mut small = |most: u32| match u32::try_from(next()?) {
+            Ok(value) if value <= most => Ok(value),
+            _ => Err(ContainerError::Parts),
+        };
+        let (old_packed_most, old_most) = (small(PART_LENGTH)?, small(PART_LENGTH)?);
+        let new_most = small(PART_LENGTH)?;
+        let word = small(63)?;
+        let zstd_level = (word >> 1) as u8;
+        let zstd_version = if zstd_level > 0 { small(u32::MAX)? } else { 0 };
+        if old > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new) {
+            return Err(ContainerError::Lengths);
+        }
+        let deflate = word & 1 == 1;
+        Ok(Self {
+            old_parts,
+            new_parts,
+            old,
+            new,
+            old_packed_most,
+            old_most,
+            new_most,
+            deflate,
+            zstd_level,
+            zstd_version,
+        })
+    }
+}
+
+fn read_directory(
+    mut bytes: &[u8],
+    frames: u32,
+    length: u64,
+) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
     // A frame takes at least a byte, so that a short directory can't ask for much memory.
     if !(1..=FRAMES).contains(&frames) || frames as usize > bytes.len() {
         return Err(ContainerError::Frames);
     }
-    let mut read = Vec::with_capacity(frames as usize);
-    let mut made = 0_u64;
-    for _ in 0..frames {
-        let word = read_varint(&mut bytes).ok_or(ContainerError::Directory)?;
-        let kind = match word & 1 {
-            1 => FrameKind::Map,
-            _ => FrameKind::Data(read_varint(&mut bytes).ok_or(ContainerError::Directory)?),
-        };
-        let bounded = match kind {
-            FrameKind::Map => true,
-            FrameKind::Data(output) => (1..=FRAME_OUTPUT).contains(&output) && !read.is_empty(),
-        };
-        if word >> 1 > FRAME_LENGTH || !bounded {
-            return Err(ContainerError::Frame);
+    let mut read: Vec<Frame> = Vec::with_capacity(frames as usize);
+    let mut layers = Vec::new();
+    let (mut made, mut mapped) = (0_u64, false);
+    for number in 1..=frames as usize {
+        let frame = Frame::read(&mut bytes, &mut layers)?;
+        match &frame.kind {
+            FrameKind::Parts if layers.len() > LAYERS || layers.len() != number => {
+                return Err(ContainerError::Parts);
+            }
+            FrameKind::Parts => {}
+            FrameKind::Map => mapped = true,
+            FrameKind::Data(_) | FrameKind::Mark(_) if !mapped => return Err(ContainerError::Frame),
+            FrameKind::Data(makes) => made += makes,
+            FrameKind::Mark(_) => {}
         }
-        if let FrameKind::Data(output) = kind {
-            made += output;
-        }
-        read.push(Frame { kind, length: word >> 1 });
+        read.push(frame);
     }
-    let first = read.first().is_some_and(|frame| frame.kind == FrameKind::Map);
-    if bytes.is_empty() && made == length && first { Ok(read) } else { Err(ContainerError::Directory) }
+    let whole = layers.last().map_or(length, |parts| parts.new);
+    let adds_up = bytes.is_empty() && made == whole && mapped;
+    if adds_up { Ok((layers, read)) } else { Err(ContainerError::Directory) }
 }
 
 /// Takes a varint of at most 6 bytes (42 bits).

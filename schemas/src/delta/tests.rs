@@ -17,6 +17,7 @@ fn header() -> Header {
         sizes,
         old: ImageId { length: 4096, digest: [1; 16] },
         new: ImageId { length: 70_000, digest: [2; 16] },
+        layers: Vec::new(),
         frames: vec![
             frame(FrameKind::Map, 90),
             frame(FrameKind::Data(65_536), 300_000),
@@ -75,11 +76,54 @@ fn a_directory_keeps_to_its_bounds() {
         Header::parse(&Header { frames, ..header() }.encode()).map_err(|error| error.number())
     };
     let (map, all) = ((FrameKind::Map, 1), FrameKind::Data(70_000));
+    let mark = (FrameKind::Mark([1, 0]), 0);
     assert!(with(&[map, (all, 1)]).is_ok());
+    assert_eq!(with(&[map, (all, 1), mark]), Err(9), "a mark where nothing is taken apart");
     assert_eq!(with(&[(all, 1)]), Err(9), "data before a map");
     assert_eq!(with(&[map, (FrameKind::Data(0), 1)]), Err(9), "nothing made");
     assert_eq!(with(&[map, (all, FRAME_LENGTH + 1)]), Err(9), "a frame too long");
     assert_eq!(with(&[map, (FrameKind::Data(FRAME_OUTPUT + 1), 1)]), Err(9), "a frame that makes too much");
     assert_eq!(with(&[map, (all, 1), (FrameKind::Data(1), 1)]), Err(8), "more than the image");
     assert_eq!(with(&[map]), Err(8), "less than the image");
+}
+
+#[test]
+fn parts_are_read_back_and_keep_to_their_bounds() {
+    let parts = Parts {
+        old_parts: 300,
+        new_parts: 400,
+        old: 9_000,
+        new: 90_000,
+        old_packed_most: 3_000,
+        old_most: 8_000,
+        new_most: 131_072,
+        deflate: true,
+        zstd_level: 15,
+        zstd_version: 10_507,
+    };
+    let second = Parts { new: 95_000, zstd_level: 0, zstd_version: 0, ..parts };
+    let with = |layers: &[Parts], kinds: &[FrameKind]| {
+        let frames = kinds.iter().map(|kind| Frame { kind: *kind, length: 0 }).collect();
+        let header = Header { layers: layers.to_vec(), frames, ..header() };
+        let bytes = header.encode();
+        assert_eq!(header.encoded_length(), bytes.len() as u64);
+        Header::parse(&bytes).map(|read| assert_eq!(read, header)).map_err(|error| error.number())
+    };
+    use FrameKind::{Data, Map, Mark};
+    let both = [FrameKind::Parts, FrameKind::Parts, Map, Data(60_000), Mark([5, 6]), Data(35_000)];
+    assert_eq!(with(&[parts, second], &both), Ok(()));
+    let once = |parts: Parts| with(&[parts], &[FrameKind::Parts, Map, Mark([7, 0]), Data(90_000)]);
+    assert_eq!(once(parts), Ok(()));
+    assert_eq!(once(Parts { old_parts: PARTS + 1, ..parts }), Err(10));
+    assert_eq!(once(Parts { new_parts: PARTS + 1, ..parts }), Err(10));
+    assert_eq!(once(Parts { old_packed_most: PART_LENGTH + 1, ..parts }), Err(10));
+    assert_eq!(once(Parts { old_most: PART_LENGTH + 1, ..parts }), Err(10));
+    assert_eq!(once(Parts { new_most: PART_LENGTH + 1, ..parts }), Err(10));
+    assert_eq!(once(Parts { zstd_level: 32, ..parts }), Err(10));
+    assert_eq!(once(Parts { old: IMAGE_LENGTH + 1, ..parts }), Err(5));
+    assert_eq!(once(Parts { new: 90_001, ..parts }), Err(8), "less than the unpacked image");
+    let after = [Map, FrameKind::Parts, Data(90_000)];
+    assert_eq!(with(&[parts], &after), Err(10), "parts behind a map");
+    let thrice = [FrameKind::Parts, FrameKind::Parts, FrameKind::Parts, Map, Data(95_000)];
+    assert_eq!(with(&[parts, second, second], &thrice), Err(10));
 }

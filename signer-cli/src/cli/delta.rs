@@ -234,6 +234,9 @@ fn advice(error: &DeltaError) -> String {
         DeltaError::Container(ContainerError::Layout(_) | ContainerError::Profile(_)) => {
             "a later version made it: use that one".into()
         }
+        DeltaError::Method { .. } => {
+            "make it with a signer that links the same version, or with --without packing".into()
+        }
         DeltaError::Memory { .. } => {
             "allow more with --memory-limit, or make it anew with --profile mcu".into()
         }

@@ -8,9 +8,10 @@ use perennial_device_core::delta::pieces::{Making, Piece, Pieces};
 use perennial_device_core::delta::unit::Unit;
 use perennial_device_core::delta::walk::{Truth, Walker};
 use perennial_device_core::delta::{DeltaError, OldImage};
-use perennial_schemas::delta::{FRAME_OUTPUT, Frame, FrameKind, Sizes};
+use perennial_schemas::delta::{FRAME_OUTPUT, Frame, FrameKind, LAYERS, Sizes};
 
 use super::coder::Encoder;
+use super::packing::Apart;
 
 /// A frame ends once it has so many bytes; one more block fits below the format's limit.
 const FRAME_ENOUGH: u64 = 896 * 1024;
@@ -22,10 +23,13 @@ pub struct Frames {
     pub frames: Vec<Frame>,
     /// Their content.
     pub bytes: Vec<u8>,
+    /// What the last mark says was written, all together.
+    marked: [u64; LAYERS],
 }
 
 impl Frames {
-    fn push(&mut self, kind: FrameKind, bytes: &[u8]) {
+    /// Adds a frame.
+    pub fn push(&mut self, kind: FrameKind, bytes: &[u8]) {
         self.frames.push(Frame { kind, length: bytes.len() as u64 });
         self.bytes.extend_from_slice(bytes);
     }
@@ -33,14 +37,14 @@ impl Frames {
     /// Bytes of map frames, and of data frames.
     pub fn lengths(&self) -> (u64, u64) {
         self.frames.iter().fold((0, 0), |(maps, data), frame| match frame.kind {
-            FrameKind::Map => (maps + frame.length, data),
+            FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => (maps + frame.length, data),
             FrameKind::Data(_) => (maps, data + frame.length),
         })
     }
 }
 
-/// Adds the frames of `unit` to `frames`. `progress` is told the bytes of the new image that are done; where it says no,
-/// `None` comes back.
+/// Adds the frames of `unit` to `frames`. `apart` are the images' packed parts, where these were taken apart: a frame ends
+/// between them, if it can. `progress` is told the bytes of the new image that are done; where it says no, `None` comes back.
 ///
 /// # Errors
 /// [`DeltaError`] where the unit names bytes that no image has.
@@ -49,44 +53,85 @@ pub fn encode(
     old: &[u8],
     new: &[u8],
     sizes: &Sizes,
+    apart: Option<&Apart>,
     frames: &mut Frames,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<()>, DeltaError> {
-    let mut source = old;
     let mut encoder = Encoder::default();
     let mut coded = Unit::with_room(sizes);
     let mut walker = Walker::new(sizes);
     walker.map(&mut encoder, &mut coded, unit, unit.start, old.len() as u64)?;
     frames.push(FrameKind::Map, &encoder.finish());
-    let unit = coded;
-    let end = unit.start + unit.length;
-    let mut known = Known::new(&unit, old, new, sizes);
-    let mut at = unit.start;
+    let end = coded.start + coded.length;
+    let known = Known::new(&coded, old, new, sizes);
+    let mut stretches = Stretches { walker, known, old, new };
+    let mut at = coded.start;
     while at < end {
-        let stop = end.min(at + FRAME_OUTPUT);
-        walker.begin(&unit, at, stop);
-        known.begin(at, stop);
+        // Between parts at or before a place, if there is such a place.
+        let between = |place: u64| match apart.map(|apart| apart.mark(place).0) {
+            Some(earlier) if earlier > at => earlier,
+            _ => place,
+        };
+        let mut stop = end.min(at + FRAME_OUTPUT);
+        if stop < end {
+            stop = between(stop);
+        }
+        let Some((mut reached, mut bytes)) = stretches.encode(at, stop, progress)? else { return Ok(None) };
+        if reached < stop && between(reached) < reached {
+            let again = stretches.encode(at, between(reached), &mut |_| progress(0))?;
+            let Some(again) = again else { return Ok(None) };
+            (reached, bytes) = again;
+        }
+        frames.push(FrameKind::Data(reached - at), &bytes);
+        at = reached;
+        if let Some((place, written)) = apart.map(|apart| apart.mark(at))
+            && place == at
+        {
+            let more = std::array::from_fn(|i| written[i] - frames.marked[i]);
+            frames.push(FrameKind::Mark(more), &[]);
+            frames.marked = written;
+        }
+    }
+    Ok(Some(()))
+}
+
+/// Encodes stretches of a unit.
+struct Stretches<'i> {
+    walker: Walker,
+    known: Known<'i>,
+    old: &'i [u8],
+    new: &'i [u8],
+}
+
+impl Stretches<'_> {
+    /// A data frame from `from` on, to `stop` at most: where it ends, and its bytes.
+    fn encode(
+        &mut self,
+        from: u64,
+        stop: u64,
+        progress: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Option<(u64, Vec<u8>)>, DeltaError> {
+        let Self { walker, known, old, new } = self;
+        let mut source = *old;
+        walker.begin(known.unit, from, stop);
+        known.begin(from, stop);
         let mut encoder = Encoder::default();
-        let from = at;
+        let mut at = from;
         while encoder.length() < FRAME_ENOUGH {
-            let old_length = old.len() as u64;
             let mut check = |made: &[u8]| match new[at as usize..].starts_with(made) {
                 true => Ok(()),
                 false => Err(DeltaError::Length),
             };
-            let made = walker.piece(&mut encoder, &unit, &mut source, old_length, &mut known, &mut check)?;
+            let (unit, length) = (known.unit, old.len() as u64);
+            let made = walker.piece(&mut encoder, unit, &mut source, length, known, &mut check)?;
             let Some(made) = made else { break };
             at += made;
             if !progress(made) {
                 return Ok(None);
             }
         }
-        if at == from {
-            return Err(DeltaError::Length);
-        }
-        frames.push(FrameKind::Data(at - from), &encoder.finish());
+        if at == from { Err(DeltaError::Length) } else { Ok(Some((at, encoder.finish()))) }
     }
-    Ok(Some(()))
 }
 
 /// The new image, and where the next correction will be: found by walking ahead.

@@ -4,14 +4,18 @@ use std::ops::ControlFlow;
 use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::delta::DeltaError;
+use perennial_device_core::delta::memory;
+use perennial_device_core::delta::packing::layer::Layer;
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_schemas::crypto::Digest;
-use perennial_schemas::delta::{Header, ImageId, OPERATIONS, Profile, Sizes};
+use perennial_schemas::delta::{FRAME_LENGTH, FrameKind, Header, ImageId, OPERATIONS, Profile, Sizes};
 
+use super::coder::Encoder;
 use super::detect::marks::{Marks, marked};
 use super::detect::{self, Described, Hint};
 use super::encode::{Frames, encode};
 use super::matching::{self, Fields, Images, Masked, MatchError, Watch};
+use super::packing::{self, Apart};
 use super::plan;
 use crate::crypto::Ring;
 
@@ -26,6 +30,8 @@ pub struct Settings {
     pub references: bool,
     /// Whether images are also matched with their references masked out.
     pub masks: bool,
+    /// Whether packed parts are taken apart, for devices that have the memory to.
+    pub packing: bool,
     /// What matching goes by.
     pub matching: matching::Options,
 }
@@ -38,6 +44,7 @@ impl Default for Settings {
             code: Hint::Auto,
             references: true,
             masks: true,
+            packing: true,
             matching: matching::Options::default(),
         }
     }
@@ -86,6 +93,39 @@ pub fn make(
     if new.is_empty() {
         return Err(MakeError::Empty);
     }
+    let takes_apart = settings.packing && settings.profile == Profile::Linux;
+    let apart = if takes_apart { packing::take_apart(old, new, settings.matching.jobs) } else { None };
+    let mut best = match &apart {
+        Some(apart) => Some(made(&apart.old, &apart.new, Some(apart), settings, stop, progress)?),
+        None => None,
+    };
+    // Where it takes little time, it is seen whether that was worth it.
+    if apart.is_none() || new.len() <= APART {
+        let whole = made(old, new, None, settings, stop, progress)?;
+        if best.as_ref().is_none_or(|best| whole.1.bytes.len() < best.1.bytes.len()) {
+            best = Some(whole);
+        }
+    }
+    let (sizes, frames) = best.ok_or(MakeError::Empty)?;
+    let (old, new) = (identity(old), identity(new));
+    let packed = frames.frames.first().is_some_and(|frame| frame.kind == FrameKind::Parts);
+    let layers = apart.iter().filter(|_| packed).flat_map(|apart| &apart.layers);
+    let layers = layers.map(|made| made.parts).collect();
+    let header = Header { profile: settings.profile, sizes, old, new, layers, frames: frames.frames };
+    let mut bytes = header.encode();
+    bytes.extend(frames.bytes);
+    Ok(bytes)
+}
+
+/// The smallest of several ways from `old` to `new`, which are what `apart` holds, or the images themselves.
+fn made(
+    old: &[u8],
+    new: &[u8],
+    apart: Option<&Apart>,
+    settings: &Settings,
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) -> Result<(Sizes, Frames), MakeError> {
     let described =
         if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
     let mut best: Option<(Sizes, Frames)> = None;
@@ -98,24 +138,29 @@ pub fn make(
         };
         let mut watch = Watch::new(&mut told, stop);
         let pieces = matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?;
-        let units = plan::units(old, new, &pieces, &described, OPERATIONS as usize);
-        let sizes = sizes(settings.profile, &units);
+        // With fewer steps at a time there is memory for the parts.
+        let most = if apart.is_some() { OPERATIONS / 4 } else { OPERATIONS };
+        let units = plan::units(old, new, &pieces, &described, most as usize);
+        let sizes = within_memory(sizes(settings.profile, &units), apart);
         let mut frames = Frames::default();
+        for made in apart.iter().flat_map(|apart| &apart.layers) {
+            let mut encoder = Encoder::default();
+            Layer::default().code(&mut encoder, &made.layer, &made.parts, made.old_length)?;
+            frames.push(FrameKind::Parts, &encoder.finish());
+        }
         for unit in &units {
-            encode(unit, old, new, &sizes, &mut frames, &mut |n| progress(Stage::Coding(n)))?
+            encode(unit, old, new, &sizes, apart, &mut frames, &mut |n| progress(Stage::Coding(n)))?
                 .ok_or(MakeError::Stopped)?;
         }
         if best.as_ref().is_none_or(|(_, best)| frames.bytes.len() < best.bytes.len()) {
             best = Some((sizes, frames));
         }
     }
-    let (sizes, frames) = best.ok_or(MakeError::Empty)?;
-    let (old, new) = (identity(old), identity(new));
-    let header = Header { profile: settings.profile, sizes, old, new, frames: frames.frames };
-    let mut bytes = header.encode();
-    bytes.extend(frames.bytes);
-    Ok(bytes)
+    best.ok_or(MakeError::Empty)
 }
+
+/// Up to here it is tried both ways, with packed parts taken apart and without.
+const APART: usize = 8 << 20;
 
 /// What images are matched by: one way where that takes long, several where it costs little to see which is better.
 fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [Option<Marks>] {
@@ -162,6 +207,25 @@ fn contexts(unit: &Unit) -> u8 {
         sent => (sent + 3).clamp(12, 16) as u8,
     }
 }
+
+/// Smaller tables, where packed parts would take a device past what it gives.
+fn within_memory(mut sizes: Sizes, apart: Option<&Apart>) -> Sizes {
+    let Some(apart) = apart else { return sizes };
+    let id = ImageId { length: 1, digest: [0; 16] };
+    let layers = apart.layers.iter().map(|made| made.parts).collect();
+    let mut header = Header { profile: Profile::Linux, sizes, old: id, new: id, layers, frames: Vec::new() };
+    while memory(&header) > MEMORY && sizes.context_bits > 14 {
+        match sizes.history_bits > 18 {
+            true => sizes.history_bits -= 1,
+            false => sizes.context_bits -= 1,
+        }
+        header.sizes = sizes;
+    }
+    sizes
+}
+
+/// What a device gives by default, without the longest frame.
+const MEMORY: u64 = (16 << 20) - FRAME_LENGTH;
 
 /// Tables for units.
 pub(super) fn sizes(profile: Profile, units: &[Unit]) -> Sizes {

@@ -3,6 +3,7 @@
 //! | module | decides |
 //! | --- | --- |
 //! | [`detect`] | what code an image holds, and at which addresses |
+//! | [`packing`] | which compressed parts are taken apart |
 //! | [`matching`] | which bytes of the new image stand in the old one |
 //! | [`plan`] | which steps make the new image |
 //! | [`encode`], [`coder`] | where frames end |
@@ -19,4 +20,5 @@ pub mod encode;
 pub mod inspect;
 pub mod make;
 pub mod matching;
+pub mod packing;
 pub mod plan;

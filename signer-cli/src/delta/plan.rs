@@ -101,11 +101,17 @@ mod tests {
             let sizes = sizes(Profile::Linux, &units);
             let mut frames = Frames::default();
             for unit in &units {
-                encode(unit, &old, &new, &sizes, &mut frames, &mut |_| true).unwrap().unwrap();
+                encode(unit, &old, &new, &sizes, None, &mut frames, &mut |_| true).unwrap().unwrap();
             }
             let (old_id, new_id) = (identity(&old), identity(&new));
-            let header =
-                Header { profile: Profile::Linux, sizes, old: old_id, new: new_id, frames: frames.frames };
+            let header = Header {
+                profile: Profile::Linux,
+                sizes,
+                old: old_id,
+                new: new_id,
+                layers: Vec::new(),
+                frames: frames.frames,
+            };
             let mut out = Vec::new();
             apply(&old, &[header.encode(), frames.bytes].concat(), u64::MAX, &mut out).unwrap();
             assert!(out == new, "{most}");

@@ -53,7 +53,7 @@ pub struct Seed {
 /// How a delta is made in these tests.
 pub fn settings(profile: Profile, code: Hint) -> Settings {
     let matching = Options { jobs: 1, ..Options::default() };
-    Settings { profile, code, references: true, masks: true, matching }
+    Settings { profile, code, references: true, masks: true, packing: true, matching }
 }
 
 /// Every kind of code that a raw image may be said to hold, and none.
@@ -176,7 +176,7 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     // The directory adds up again.
     header.new.length = header.frames.iter().fold(0, |sum, frame| match frame.kind {
         FrameKind::Data(makes) => sum + makes,
-        FrameKind::Map => sum,
+        FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => sum,
     });
     Some([header.encode(), frames].concat())
 }

@@ -10,7 +10,7 @@ mod signers;
 mod unit;
 
 pub use device::{Device, MemoryStore, Verdict};
-pub use product::{PRODUCT, Product, delta, image, noise, support_until};
+pub use product::{PRODUCT, Product, delta, delta_for, image, noise, support_until};
 pub use repository::Repository;
 pub use signers::Signer;
 pub use unit::{Conduct, FromOpen, Unit};

@@ -176,13 +176,19 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-/// A delta from `old` to `new`.
+/// A delta from `old` to `new`, for a small device.
 pub fn delta(old: &[u8], new: &[u8]) -> Vec<u8> {
+    delta_for(Profile::Mcu, old, new)
+}
+
+/// A delta from `old` to `new`: one for Linux takes packed parts apart.
+pub fn delta_for(profile: Profile, old: &[u8], new: &[u8]) -> Vec<u8> {
     let settings = Settings {
-        profile: Profile::Mcu,
+        profile,
         code: Hint::None,
         references: false,
         masks: false,
+        packing: true,
         matching: Options::default(),
     };
     make(old, new, &settings, &AtomicBool::new(false), &mut |_| true).expect("a delta")

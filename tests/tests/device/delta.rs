@@ -11,7 +11,7 @@ use perennial_schemas::release::Encoding;
 use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_signer::delta::encode::{Frames, encode};
 use perennial_signer::delta::make::identity;
-use perennial_tests::simulator::{Conduct, Product, Unit, delta, noise};
+use perennial_tests::simulator::{Conduct, Product, Unit, delta, delta_for, noise};
 
 /// What 1.0.0 is in these tests, and 2.0.0, which shares most of it.
 fn images() -> (Vec<u8>, Vec<u8>) {
@@ -276,10 +276,10 @@ fn in_units(old: &[u8], new: &[u8]) -> Vec<u8> {
         let copied = Made { insert: 4096, action: Action::Copy(start / 2), length: 4096 };
         let steps = std::iter::once(copied).collect();
         let stretch = Stretch { start, length: 8192, steps, ..Stretch::default() };
-        encode(&stretch, old, new, &sizes, &mut frames, &mut |_| true).unwrap().unwrap();
+        encode(&stretch, old, new, &sizes, None, &mut frames, &mut |_| true).unwrap().unwrap();
     }
     let (old, new) = (identity(old), identity(new));
-    let header = Header { profile: Profile::Mcu, sizes, old, new, frames: frames.frames };
+    let header = Header { profile: Profile::Mcu, sizes, old, new, layers: Vec::new(), frames: frames.frames };
     [header.encode(), frames.bytes].concat()
 }
 
@@ -314,6 +314,38 @@ fn a_streamed_delta_goes_on_at_its_frame() {
     let all = offsets.len();
     offsets.dedup();
     assert_eq!(offsets.len(), all, "no chunk was written twice");
+}
+
+/// What is packed in both images is unpacked, corrected, and packed again on the device, which then has the image that was
+/// signed.
+#[test]
+fn a_delta_of_what_is_packed_is_taken() {
+    let image = |fixed: bool| {
+        let part = |from: u32| {
+            let line = |i: u32| format!("line {} is {i}\n", i.wrapping_mul(2_654_435_761)).into_bytes();
+            let mut content: Vec<u8> = (from..from + 500).flat_map(line).collect();
+            if fixed {
+                content.splice(500..510, *b"fixed");
+            }
+            zstd::bulk::compress(&content, 15).unwrap()
+        };
+        [noise(1, 10_000), part(0), noise(2, 3_000), part(1000), part(2000)].concat()
+    };
+    let (old, new) = (image(false), image(true));
+    let bytes = delta_for(Profile::Linux, &old, &new);
+    assert_eq!(Header::parse(&bytes).unwrap().layers.len(), 1);
+    let mut product = Product::new();
+    product.publish();
+    let mut unit = Unit::new(product.repository.first_root(), &old);
+    unit.settings.delta_memory = 16 << 20;
+    product.offer_payload("2.0.0", &new, &new, Encoding::Plain, |_| {});
+    product.add_delta("1.0.0", &old, &bytes, |_| {});
+    product.publish();
+    unit.fetch = product.serve();
+    unit.knows(&new, "2.0.0", Conduct::Healthy);
+    unit.live().unwrap();
+    assert_eq!((unit.runs(), history(&unit).as_slice()), ("2.0.0", &TAKEN[..]));
+    assert!(!asked(&unit, "image.zst"), "the full payload is never asked for");
 }
 
 /// It is all there, the network is gone, and then the slot that it starts from turns out to be another: the device waits for

@@ -63,13 +63,19 @@ pub(super) fn run<C: Digest>(
     writer: &mut Writer<'_, '_, C>,
 ) -> Result<(), PortError> {
     let (at, end) = (delta.resume(from), delta.header().frames.len());
+    let parts = delta.header().layers.len();
     let mut taker = Taker { delta, base, writer, frame: Vec::new() };
-    if at.map + 1 < at.data {
-        taker.take(payload, at.map..at.map + 1)?;
-        taker.take(payload, at.data..end)
-    } else {
-        taker.take(payload, at.map..end)
+    // What stands back to back is one request.
+    let mut now = 0..parts;
+    for next in [at.map..at.map + 1, at.data..end] {
+        if now.end < next.start {
+            taker.take(payload, now)?;
+            now = next;
+        } else {
+            now.end = next.end;
+        }
     }
+    taker.take(payload, now)
 }
 
 /// Gathers frames and decodes them.

@@ -12,6 +12,8 @@ pub enum Subject {
     /// Nothing that was told.
     #[default]
     Other,
+    /// Packed parts that are taken apart.
+    Parts,
     /// Address spaces and sections.
     Layout,
     /// A step of a unit.

@@ -8,6 +8,7 @@
 //! | [`refs`], [`space`] | references in machine code and its tables, and the addresses that they mean |
 //! | [`map`], [`learned`] | where an old place went, and what turned out otherwise |
 //! | `targets` | where a reference leads |
+//! | [`packing`] | compressed parts, taken apart and put together again |
 //! | [`coder`], [`model`], [`history`] | the entropy coder, and what it expects |
 //!
 //! Decides which bytes come out; never whether these are right: whoever takes them checks them against a signed index, or
@@ -20,6 +21,7 @@ pub mod learned;
 pub mod map;
 pub mod model;
 mod packed;
+pub mod packing;
 pub mod pieces;
 pub mod refs;
 pub mod space;
@@ -33,6 +35,7 @@ use core::ops::Range;
 use perennial_schemas::delta::{ContainerError, FrameKind, Header};
 
 use coder::{Decoder, Input};
+use packing::Packing;
 use unit::Unit;
 use walk::{Output, Unknown, Walker};
 
@@ -85,6 +88,20 @@ pub enum DeltaError {
         /// What is allowed.
         limit: u64,
     },
+    /// 26: parts that the header doesn't declare, or that no image has.
+    #[error("the delta takes apart what is not there, or what its header does not declare (26)")]
+    Parts,
+    /// 27: a part of the old image that isn't packed as it is described.
+    #[error("the delta takes apart what is not packed as it says (27)")]
+    Part,
+    /// 28: parts are packed by a version of a library that isn't linked here.
+    #[error("the delta packs with version {version} of zstd's library, this device has {own} (28)")]
+    Method {
+        /// The version that it was proved with.
+        version: u32,
+        /// The one that is there; 0 for none.
+        own: u32,
+    },
     /// The old image could not be read, or is not the one that was named.
     #[error("{0}")]
     Old(PortError),
@@ -99,6 +116,7 @@ pub struct Delta {
     header: Header,
     walker: Walker,
     unit: Unit,
+    packing: Packing,
     /// The map frame that `unit` is.
     loaded: Option<usize>,
 }
@@ -110,7 +128,7 @@ pub struct Resume {
     pub map: usize,
     /// The data frame to go on with; the number of frames where nothing is missing.
     pub data: usize,
-    /// Where that frame begins in the new image.
+    /// Where the new image goes on from there.
     pub output: u64,
 }
 
@@ -118,14 +136,16 @@ impl Delta {
     /// Takes the memory that the header declares.
     ///
     /// # Errors
-    /// [`DeltaError::Memory`] where that is more than `limit` bytes.
+    /// [`DeltaError::Memory`] where that is more than `limit` bytes, [`DeltaError::Method`] where parts are packed as nothing
+    /// here does.
     pub fn new(header: Header, limit: u64) -> Result<Self, DeltaError> {
         let needed = memory(&header);
         if needed > limit {
             return Err(DeltaError::Memory { needed, limit });
         }
         let (walker, unit) = (Walker::new(&header.sizes), Unit::with_room(&header.sizes));
-        Ok(Self { header, walker, unit, loaded: None })
+        let packing = Packing::new(&header)?;
+        Ok(Self { header, walker, unit, packing, loaded: None })
     }
 
     /// The header.
@@ -141,17 +161,31 @@ impl Delta {
         Some(start..start + length)
     }
 
-    /// The frames to go on with when the new image is there up to byte `done`.
+    /// The frames to go on with when the new image is there up to byte `done`: where no part is under way. Frames of parts are
+    /// needed before them.
     pub fn resume(&self, done: u64) -> Resume {
-        let mut at = Resume { map: 0, data: 0, output: 0 };
+        let mut found = Resume { map: 0, data: 0, output: 0 };
+        if done >= self.header.new.length {
+            let map = self.header.frames.iter().rposition(|frame| frame.kind == FrameKind::Map);
+            return Resume { map: map.unwrap_or(0), data: self.header.frames.len(), ..found };
+        }
+        let packed = !self.header.layers.is_empty();
+        let (mut map, mut output, mut clean) = (0, 0, true);
         for (i, frame) in self.header.frames.iter().enumerate() {
             match frame.kind {
-                FrameKind::Map => at.map = i,
-                FrameKind::Data(length) if at.output + length > done => return Resume { data: i, ..at },
-                FrameKind::Data(length) => at.output += length,
+                FrameKind::Map => map = i,
+                FrameKind::Parts => {}
+                FrameKind::Mark(written) => (output, clean) = (output + written[0], true),
+                FrameKind::Data(length) => {
+                    if clean && output <= done {
+                        found = Resume { map, data: i, output };
+                    }
+                    clean = !packed;
+                    output += if packed { 0 } else { length };
+                }
             }
         }
-        Resume { data: self.header.frames.len(), ..at }
+        found
     }
 
     /// Decodes a frame: a map, or a data frame of the map that was decoded last. A data frame's bytes go to `output` in
@@ -168,8 +202,13 @@ impl Delta {
     ) -> Result<(), DeltaError> {
         let kind = self.header.frames.get(frame).ok_or(DeltaError::Order(frame))?.kind;
         let mut decoder = Decoder::new(input);
-        let old_length = self.header.old.length;
+        let old_length = self.header.old_length();
         match kind {
+            FrameKind::Parts => {
+                self.packing.layer(&mut decoder, frame, &self.header)?;
+                decoder.finish()
+            }
+            FrameKind::Mark(_) => decoder.finish(),
             FrameKind::Map => {
                 self.loaded = None;
                 let (start, length) = self.stretch(frame);
@@ -186,15 +225,19 @@ impl Delta {
                 if self.loaded != Some(map) {
                     return Err(DeltaError::Order(frame));
                 }
+                self.packing.begin(frame, from, &self.header)?;
                 self.walker.begin(&self.unit, from, from + length);
                 let mut left = length;
+                let (mut old, mut output) = self.packing.between(old, output);
                 while left > 0 {
-                    let (unit, old) = (&self.unit, &mut *old);
+                    let (unit, old) = (&self.unit, &mut old);
                     let piece =
-                        self.walker.piece(&mut decoder, unit, old, old_length, &mut Unknown, &mut *output)?;
+                        self.walker.piece(&mut decoder, unit, old, old_length, &mut Unknown, &mut output)?;
                     left = piece.and_then(|made| left.checked_sub(made)).ok_or(DeltaError::Length)?;
                 }
-                decoder.finish()
+                drop((old, output));
+                decoder.finish()?;
+                self.packing.done(frame, &self.header)
             }
         }
     }
@@ -205,17 +248,19 @@ impl Delta {
         before.fold((0, 0), |(map, at), (i, frame)| match frame.kind {
             FrameKind::Map => (i, at),
             FrameKind::Data(length) => (map, at + length),
+            FrameKind::Parts | FrameKind::Mark(_) => (map, at),
         })
     }
 
     /// What the data frames behind a map make: where it begins, and how long it is.
     fn stretch(&self, map: usize) -> (u64, u64) {
         let data = |frame: &perennial_schemas::delta::Frame| match frame.kind {
-            FrameKind::Data(length) => Some(length),
-            FrameKind::Map => None,
+            FrameKind::Data(length) => length,
+            FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => 0,
         };
-        let start = self.header.frames[..map].iter().filter_map(data).sum();
-        (start, self.header.frames[map + 1..].iter().map_while(data).sum())
+        let start = self.header.frames[..map].iter().map(data).sum();
+        let behind = self.header.frames[map + 1..].iter().take_while(|frame| frame.kind != FrameKind::Map);
+        (start, behind.map(data).sum())
     }
 }
 
@@ -224,6 +269,7 @@ impl Delta {
 pub fn memory(header: &Header) -> u64 {
     let sizes = &header.sizes;
     let tables = Walker::memory(sizes) + Unit::memory(sizes);
-    let frames = size_of_val(&header.frames[..]);
+    let frames = size_of_val(&header.frames[..]) + size_of_val(&header.layers[..]);
     (size_of::<Delta>() - size_of::<Walker>() - size_of::<Unit>() + tables + frames) as u64
+        + Packing::memory(header)
 }

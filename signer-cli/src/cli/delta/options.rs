@@ -50,6 +50,8 @@ enum Transform {
     References,
     /// Matching with the references masked out.
     Masks,
+    /// Taking compressed parts apart: zlib, gzip, zstd.
+    Packing,
 }
 
 impl MakeOptions {
@@ -64,6 +66,7 @@ impl MakeOptions {
             code: self.code,
             references: with(Transform::References),
             masks: with(Transform::Masks),
+            packing: with(Transform::Packing),
             matching: matching::Options {
                 jobs: match self.jobs {
                     0 => thread::available_parallelism().map_or(1, NonZero::get),

@@ -11,10 +11,11 @@ mod report;
 use std::collections::BTreeMap;
 
 use perennial_device_core::delta::coder::{Decoder, Subject};
+use perennial_device_core::delta::packing::Packing;
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_device_core::delta::walk::{Unknown, Walker};
 use perennial_device_core::delta::{DeltaError, memory};
-use perennial_schemas::delta::{ContainerError, FrameKind, Header, ImageId, Profile};
+use perennial_schemas::delta::{ContainerError, FrameKind, Header, ImageId, Parts, Profile};
 use serde::Serialize;
 
 use ledger::{Charged, Ledger};
@@ -35,6 +36,10 @@ pub struct Inspection {
     pub old: Image,
     /// What it makes.
     pub new: Image,
+    /// Bytes of the new image with its packed parts unpacked: what all that follows is about.
+    pub unpacked: u64,
+    /// Packed parts that are taken apart, in turn.
+    pub packings: Vec<PartsRow>,
     /// What the new image is made of, in its bytes.
     pub made_of: MadeOf,
     /// Each frame, in order.
@@ -56,6 +61,19 @@ pub struct Image {
     pub sha256_begins: String,
 }
 
+/// Packed parts that are taken apart.
+#[derive(Debug, Clone, Serialize)]
+pub struct PartsRow {
+    /// Parts of the old image.
+    pub old_parts: u32,
+    /// Parts of the new image.
+    pub new_parts: u32,
+    /// The highest level of parts that are packed with zstd; 0 for none.
+    pub zstd_level: u8,
+    /// The version of zstd's library that packs them, as 10507; 0 for none.
+    pub zstd_version: u32,
+}
+
 /// Bytes of the new image by how they are made.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct MadeOf {
@@ -74,13 +92,13 @@ pub struct MadeOf {
 /// A frame of the container.
 #[derive(Debug, Clone, Serialize)]
 pub struct FrameRow {
-    /// `map` or `data`.
+    /// `parts`, `map`, `data`; `mark` where none of the parts is under way.
     pub kind: &'static str,
     /// Where it begins in the container.
     pub at: u64,
     /// Its bytes there.
     pub length: u64,
-    /// The bytes of the new image that it makes.
+    /// The bytes of the new image, unpacked, that it makes.
     pub makes: u64,
 }
 
@@ -115,7 +133,7 @@ pub struct SectionShare {
 /// [`DeltaError`]
 pub fn inspect(delta: &[u8], old: Option<&[u8]>) -> Result<Inspection, DeltaError> {
     let header = Header::parse(delta)?;
-    let mut reading = Reading::new(&header, old);
+    let mut reading = Reading::new(&header, old)?;
     for frame in &header.frames {
         reading.frame(delta, frame.kind, frame.length)?;
     }
@@ -128,6 +146,7 @@ struct Reading<'h, 'o> {
     old: Option<&'o [u8]>,
     unit: Unit,
     walker: Walker,
+    packing: Packing,
     ledger: Ledger,
     /// Where the next frame begins in the container, and what is made so far.
     at: u64,
@@ -140,12 +159,13 @@ struct Reading<'h, 'o> {
 }
 
 impl<'h, 'o> Reading<'h, 'o> {
-    fn new(header: &'h Header, old: Option<&'o [u8]>) -> Self {
-        Self {
+    fn new(header: &'h Header, old: Option<&'o [u8]>) -> Result<Self, DeltaError> {
+        Ok(Self {
             header,
             old,
             unit: Unit::with_room(&header.sizes),
             walker: Walker::new(&header.sizes),
+            packing: Packing::new(header)?,
             ledger: Ledger::default(),
             at: header.encoded_length(),
             made: 0,
@@ -153,7 +173,7 @@ impl<'h, 'o> Reading<'h, 'o> {
             frames: Vec::with_capacity(header.frames.len()),
             made_of: MadeOf::default(),
             pieces: Vec::new(),
-        }
+        })
     }
 
     fn frame(&mut self, delta: &[u8], kind: FrameKind, length: u64) -> Result<(), DeltaError> {
@@ -161,11 +181,18 @@ impl<'h, 'o> Reading<'h, 'o> {
         let inside = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
         let bytes = inside.and_then(|(from, to)| delta.get(from..to)).ok_or(ContainerError::Directory)?;
         let (name, makes) = match kind {
+            FrameKind::Parts => ("parts", 0),
             FrameKind::Map => ("map", 0),
             FrameKind::Data(makes) => ("data", makes),
+            FrameKind::Mark(_) => ("mark", 0),
         };
         self.frames.push(FrameRow { kind: name, at: self.at, length, makes });
         match (kind, self.old) {
+            (FrameKind::Parts, _) => {
+                let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
+                self.packing.layer(&mut coder, self.frames.len() - 1, self.header)?;
+            }
+            (FrameKind::Mark(_), _) => {}
             (FrameKind::Map, _) => self.map(bytes)?,
             (FrameKind::Data(makes), Some(old)) => self.data(bytes, makes, old)?,
             (FrameKind::Data(_), None) => {}
@@ -177,7 +204,7 @@ impl<'h, 'o> Reading<'h, 'o> {
 
     fn map(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
         let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
-        let old_length = self.header.old.length;
+        let old_length = self.header.old_length();
         self.walker.map(&mut coder, &mut self.unit, &Unit::default(), self.made, old_length)?;
         let made_of = &mut self.made_of;
         made_of.steps += self.unit.steps.len() as u64;
@@ -196,7 +223,9 @@ impl<'h, 'o> Reading<'h, 'o> {
     fn data(&mut self, bytes: &[u8], makes: u64, mut old: &[u8]) -> Result<(), DeltaError> {
         self.walker.begin(&self.unit, self.made, self.made + makes);
         let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
-        let (new, old_length) = (&mut self.new, self.header.old.length);
+        let (new, old_length) = (&mut self.new, self.header.old_length());
+        let mut nothing = |_: &[u8]| Ok(());
+        let (mut old, _) = self.packing.between(&mut old, &mut nothing);
         let mut output = |bytes: &[u8]| {
             new.extend_from_slice(bytes);
             Ok(())
@@ -228,6 +257,8 @@ impl<'h, 'o> Reading<'h, 'o> {
             memory: memory(header),
             old: image(&header.old),
             new: image(&header.new),
+            unpacked: header.new_length(),
+            packings: header.layers.iter().map(row).collect(),
             kinds: self.kinds(),
             sections: self.sections(),
             along: self.along(),
@@ -285,7 +316,7 @@ impl<'h, 'o> Reading<'h, 'o> {
             share.bytes = rounded(bits);
         }
         let named: u64 = shares.iter().map(|share| share.length).sum();
-        let length = self.header.new.length.saturating_sub(named);
+        let length = self.header.new_length().saturating_sub(named);
         shares.push(SectionShare {
             name: "(no section)".into(),
             start: 0,
@@ -300,7 +331,7 @@ impl<'h, 'o> Reading<'h, 'o> {
         if self.pieces.is_empty() {
             return Vec::new();
         }
-        let length = self.header.new.length;
+        let length = self.header.new_length();
         let count = SLICES.min(length);
         let mut bits = vec![0.0; count as usize];
         for (start, end, cost) in self.spans() {
@@ -320,6 +351,11 @@ impl<'h, 'o> Reading<'h, 'o> {
     }
 }
 
+fn row(parts: &Parts) -> PartsRow {
+    let Parts { old_parts, new_parts, zstd_level, zstd_version, .. } = *parts;
+    PartsRow { old_parts, new_parts, zstd_level, zstd_version }
+}
+
 fn rounded(bits: f64) -> u64 {
     (bits / 8.0).round() as u64
 }
@@ -327,6 +363,7 @@ fn rounded(bits: f64) -> u64 {
 fn name_of(subject: Subject) -> String {
     match subject {
         Subject::Other => "other".into(),
+        Subject::Parts => "packed parts".into(),
         Subject::Layout => "address spaces and sections".into(),
         Subject::Steps => "steps: what comes from where".into(),
         Subject::Inserted => "inserted bytes".into(),

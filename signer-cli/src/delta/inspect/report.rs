@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::picture::{Along, Bar, Group, Picture, percent};
-use super::{Image, Inspection, SectionShare, Share};
+use super::{Image, Inspection, PartsRow, SectionShare, Share};
 use crate::plain::grouped;
 
 /// Rows of frames, kinds or sections that people are shown; JSON has all.
@@ -11,7 +11,7 @@ const ROWS: usize = 16;
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let maps = self.frames.iter().filter(|frame| frame.kind == "map").count();
+        let count = |kind| self.frames.iter().filter(|frame| frame.kind == kind).count();
         writeln!(
             f,
             "Delta for {}: {} bytes, {} of the new image.",
@@ -22,10 +22,13 @@ impl fmt::Display for Inspection {
         writeln!(f, "  from    {}", self.old)?;
         writeln!(f, "  to      {}", self.new)?;
         writeln!(f, "  memory  {} bytes to apply it", grouped(self.memory))?;
-        writeln!(f, "  frames  {maps} of maps, {} of data", self.frames.len() - maps)?;
+        writeln!(f, "  frames  {} of maps, {} of data", count("map"), count("data"))?;
+        for row in &self.packings {
+            writeln!(f, "  {row}")?;
+        }
         writeln!(f, "The new image in {} steps:", grouped(self.made_of.steps))?;
         for (name, bytes) in self.made() {
-            writeln!(f, "  {:>13}  {:>7}  {name}", grouped(bytes), percent(bytes, self.new.length))?;
+            writeln!(f, "  {:>13}  {:>7}  {name}", grouped(bytes), percent(bytes, self.unpacked))?;
         }
         writeln!(f, "The delta's bytes by what they tell:")?;
         for Share { name, bytes, count } in self.kinds.iter().take(ROWS) {
@@ -56,6 +59,19 @@ impl fmt::Display for Image {
     }
 }
 
+impl fmt::Display for PartsRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { old_parts, new_parts, zstd_level, zstd_version } = *self;
+        let [old, new] = [old_parts, new_parts].map(|parts| grouped(u64::from(parts)));
+        write!(f, "unpacks {old} parts of the old image, packs {new} of the new one")?;
+        if zstd_level > 0 {
+            let [major, minor, patch] = [zstd_version / 10_000, zstd_version / 100 % 100, zstd_version % 100];
+            write!(f, ", with zstd {major}.{minor}.{patch}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Inspection {
     /// As a picture; `name` is what the delta is called.
     pub fn picture(&self, name: &str) -> Picture {
@@ -70,7 +86,7 @@ impl Inspection {
             note: format!("of {}", grouped(share.length)),
         });
         let made = self.made();
-        let made = made.map(|(name, bytes)| format!("{name} {}", percent(bytes, self.new.length)));
+        let made = made.map(|(name, bytes)| format!("{name} {}", percent(bytes, self.unpacked)));
         let mut groups = vec![Group { heading: "By what the bytes tell", bars: by_kind.collect() }];
         if !self.sections.is_empty() {
             groups.push(Group {
@@ -93,7 +109,7 @@ impl Inspection {
             whole: self.length,
             groups,
             along: (!self.along.is_empty())
-                .then(|| Along { length: self.new.length, slices: self.along.clone() }),
+                .then(|| Along { length: self.unpacked, slices: self.along.clone() }),
         }
     }
 

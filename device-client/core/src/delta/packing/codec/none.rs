@@ -1,0 +1,35 @@
+//! A build without zstd's library.
+
+/// None.
+pub const VERSION: u32 = 0;
+pub(super) const UNPACKING: u64 = 0;
+
+pub(super) fn packing(_: u64) -> u64 {
+    0
+}
+
+#[derive(Debug)]
+pub(super) struct Unpacker;
+
+impl Unpacker {
+    pub(super) fn new() -> Self {
+        Self
+    }
+
+    pub(super) fn unpack(&mut self, _: &[u8], _: &mut [u8]) -> bool {
+        false
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Packer;
+
+impl Packer {
+    pub(super) fn new(_: usize) -> Self {
+        Self
+    }
+
+    pub(super) fn pack(&mut self, _: u8, _: &[u8]) -> Option<&[u8]> {
+        None
+    }
+}

@@ -1,0 +1,210 @@
+//! A frame of parts: which parts of both images are taken apart, and how.
+//!
+//! Decides that they are in order, in bounds, and no more than the header declares. Written once, over [`Coder`], as a map
+//! is.
+
+use alloc::vec::Vec;
+
+use perennial_schemas::delta::Parts;
+
+use super::method::Method;
+use crate::delta::DeltaError;
+use crate::delta::coder::{Coder, Subject};
+use crate::delta::model::cell::Cell;
+use crate::delta::model::number::{As, Numbers};
+
+/// The most methods of a layer.
+pub const METHODS: usize = 16;
+
+/// A part of the old image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OldPart {
+    /// Where it begins in the packed image.
+    pub start: u64,
+    /// Where its content begins in the unpacked one.
+    pub content: u64,
+    /// Its bytes, packed.
+    pub packed: u32,
+    /// Its bytes, unpacked.
+    pub length: u32,
+    /// Which of the methods.
+    pub method: u8,
+}
+
+impl OldPart {
+    /// Where it ends in the packed image.
+    pub fn end(&self) -> u64 {
+        self.start + u64::from(self.packed)
+    }
+
+    /// Where its content ends in the unpacked one.
+    pub fn content_end(&self) -> u64 {
+        self.content + u64::from(self.length)
+    }
+}
+
+/// A part of the new image. How long it is packed turns out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct NewPart {
+    /// Where its content begins in the unpacked image.
+    pub content: u64,
+    /// Its bytes, unpacked.
+    pub length: u64,
+    /// Which of the methods.
+    pub method: u8,
+}
+
+/// Parts of both images, ascending and disjoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Layer {
+    /// How they are packed, at most [`METHODS`].
+    pub methods: Vec<Method>,
+    /// Those of the old image.
+    pub old: Vec<OldPart>,
+    /// Those of the new image.
+    pub new: Vec<NewPart>,
+}
+
+/// Numbers of so many bits and more look alike.
+const WIDE: usize = 24;
+
+const GAP: usize = 0;
+const PACKED: usize = 1;
+const LENGTH: usize = 2;
+const NEW_GAP: usize = 3;
+const NEW_LENGTH: usize = 4;
+
+impl Layer {
+    /// Codes a frame of parts: `known` is the truth for an encoder, and empty for a decoder; this layer becomes what was
+    /// coded. `old_length` is the length of the old image, packed.
+    ///
+    /// # Errors
+    /// [`DeltaError::Parts`] past what `parts` declares, or past the images' ends.
+    pub fn code<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        known: &Self,
+        parts: &Parts,
+        old_length: u64,
+    ) -> Result<(), DeltaError> {
+        coder.about(Subject::Parts);
+        let count = coder.plain(known.methods.len() as u64, 5) as usize;
+        if count > METHODS {
+            return Err(DeltaError::Parts);
+        }
+        self.methods = Vec::with_capacity(count);
+        for i in 0..count {
+            let method = Method::code(coder, known.methods.get(i).copied())?;
+            let declared = match method {
+                Method::Deflate(..) => parts.deflate,
+                Method::Zstd(level) => level <= parts.zstd_level,
+            };
+            if !declared {
+                return Err(DeltaError::Parts);
+            }
+            self.methods.push(method);
+        }
+        let mut numbers = Numbers::new(NEW_LENGTH + 1, NEW_LENGTH + 1, WIDE);
+        self.code_old(coder, &mut numbers, known, parts, old_length)?;
+        self.code_new(coder, &mut numbers, known, parts)
+    }
+
+    fn code_old<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        numbers: &mut Numbers,
+        known: &Self,
+        parts: &Parts,
+        old_length: u64,
+    ) -> Result<(), DeltaError> {
+        let mut kinds = Kinds::new(self.methods.len());
+        self.old = Vec::with_capacity(parts.old_parts as usize);
+        let mut last = OldPart::default();
+        for i in 0..parts.old_parts as usize {
+            let known = known.old.get(i).copied().unwrap_or_default();
+            let method = kinds.method(coder, known.method)?;
+            let gap = numbers.code(coder, known.start.wrapping_sub(last.end()), sort(GAP));
+            let packed = numbers.code(coder, u64::from(known.packed), sort(PACKED));
+            let length = kinds.length(coder, numbers, u64::from(known.length), LENGTH);
+            let start = last.end().checked_add(gap).filter(|start| *start <= old_length);
+            let start = start.ok_or(DeltaError::Parts)?;
+            let packed = small(packed, parts.old_packed_most)?;
+            let length = small(length, parts.old_most)?;
+            let content = last.content_end() + gap;
+            last = OldPart { start, content, packed, length, method };
+            if last.end() > old_length {
+                return Err(DeltaError::Parts);
+            }
+            self.old.push(last);
+        }
+        let rest = old_length - last.end();
+        if last.content_end() + rest == parts.old { Ok(()) } else { Err(DeltaError::Parts) }
+    }
+
+    fn code_new<C: Coder>(
+        &mut self,
+        coder: &mut C,
+        numbers: &mut Numbers,
+        known: &Self,
+        parts: &Parts,
+    ) -> Result<(), DeltaError> {
+        let mut kinds = Kinds::new(self.methods.len());
+        self.new = Vec::with_capacity(parts.new_parts as usize);
+        let mut end = 0_u64;
+        for i in 0..parts.new_parts as usize {
+            let known = known.new.get(i).copied().unwrap_or_default();
+            let method = kinds.method(coder, known.method)?;
+            let gap = numbers.code(coder, known.content.wrapping_sub(end), sort(NEW_GAP));
+            let length = kinds.length(coder, numbers, known.length, NEW_LENGTH);
+            let content = end.checked_add(gap).ok_or(DeltaError::Parts)?;
+            end = content.checked_add(length).filter(|end| *end <= parts.new).ok_or(DeltaError::Parts)?;
+            if self.methods[usize::from(method)].is_whole() {
+                small(length, parts.new_most)?;
+            }
+            self.new.push(NewPart { content, length, method });
+        }
+        Ok(())
+    }
+}
+
+fn sort(context: usize) -> As {
+    As { kind: context, context }
+}
+
+fn small(value: u64, most: u32) -> Result<u32, DeltaError> {
+    u32::try_from(value).ok().filter(|value| *value <= most).ok_or(DeltaError::Parts)
+}
+
+/// Methods and lengths of one image's parts: most are like the one before.
+struct Kinds {
+    count: usize,
+    method: u8,
+    same: Cell,
+    /// The length that the last part with each method had, where it was the same as another's before: a block's.
+    lengths: [u64; METHODS],
+    usual: Cell,
+}
+
+impl Kinds {
+    fn new(count: usize) -> Self {
+        Self { count, method: 0, same: Cell::NEW, lengths: [0; METHODS], usual: Cell::NEW }
+    }
+
+    fn method<C: Coder>(&mut self, coder: &mut C, known: u8) -> Result<u8, DeltaError> {
+        if !self.same.code(coder, known == self.method) {
+            self.method = coder.plain(u64::from(known), 4) as u8;
+        }
+        if usize::from(self.method) < self.count { Ok(self.method) } else { Err(DeltaError::Parts) }
+    }
+
+    /// The longest so far is the usual one.
+    fn length<C: Coder>(&mut self, coder: &mut C, numbers: &mut Numbers, known: u64, context: usize) -> u64 {
+        let usual = &mut self.lengths[usize::from(self.method)];
+        if self.usual.code(coder, known == *usual) {
+            return *usual;
+        }
+        let length = numbers.code(coder, known, sort(context));
+        *usual = length.max(*usual);
+        length
+    }
+}

@@ -1,0 +1,264 @@
+//! Takes packed parts of both images apart: which, how they are packed, and the images that come out.
+//!
+//! | module | decides |
+//! | --- | --- |
+//! | [`find`] | where something packed stands |
+//! | [`prove`] | how a part of the new image is packed, by packing it again with the device's code |
+//!
+//! A part that stands in the other image as it is stays as it is: nothing is shorter than a copy. One that doesn't come back
+//! byte for byte is left alone. Files in a file system whose blocks are packed may be packed themselves, so that what came
+//! out is searched once more.
+
+mod find;
+mod prove;
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::thread;
+
+use perennial_device_core::delta::packing::codec::ZSTD_VERSION;
+use perennial_device_core::delta::packing::layer::{Layer, METHODS, NewPart, OldPart};
+use perennial_device_core::delta::packing::method::Method;
+use perennial_schemas::delta::{LAYERS, PARTS, Parts};
+
+use find::Found;
+
+/// Images with their parts unpacked, and what leads back.
+#[derive(Debug, Default)]
+pub struct Apart {
+    /// The first of the images themselves, the next of what came out.
+    pub layers: Vec<Made>,
+    /// The old image, unpacked.
+    pub old: Vec<u8>,
+    /// The new image, unpacked.
+    pub new: Vec<u8>,
+}
+
+/// A layer, as a frame and the header tell it.
+#[derive(Debug)]
+pub struct Made {
+    /// The parts.
+    pub layer: Layer,
+    /// What they need.
+    pub parts: Parts,
+    /// Bytes of the old image before it.
+    pub old_length: u64,
+    /// Where the new image's parts stand, packed.
+    packed: Vec<Range<u64>>,
+}
+
+/// Takes both images apart, where something comes of it.
+pub fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
+    let (all_of_old, all_of_new) = (0..old.len(), 0..new.len());
+    let mut apart = layer(old, new, &[all_of_old], &[all_of_new], jobs)?;
+    while apart.layers.len() < LAYERS {
+        let Some(last) = apart.layers.last() else { break };
+        let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
+        let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
+        let Some(next) = layer(&apart.old, &apart.new, &of_old, &of_new, jobs) else { break };
+        apart.layers.extend(next.layers);
+        (apart.old, apart.new) = (next.old, next.new);
+    }
+    Some(apart)
+}
+
+/// Stretches of contents, those that follow each other as one.
+fn contents(parts: impl Iterator<Item = Range<u64>>) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    for part in parts {
+        let part = part.start as usize..part.end as usize;
+        match joined.last_mut() {
+            Some(last) if last.end == part.start => last.end = part.end,
+            _ => joined.push(part),
+        }
+    }
+    joined
+}
+
+fn layer(
+    old: &[u8],
+    new: &[u8],
+    of_old: &[Range<usize>],
+    of_new: &[Range<usize>],
+    jobs: usize,
+) -> Option<Apart> {
+    let (in_old, in_new) = if jobs > 1 {
+        thread::scope(|scope| {
+            let in_old = scope.spawn(|| find::find(old, of_old));
+            let in_new = find::find(new, of_new);
+            (in_old.join().unwrap_or_default(), in_new)
+        })
+    } else {
+        (find::find(old, of_old), find::find(new, of_new))
+    };
+    let (in_old, in_new) = without_twins(in_old, in_new);
+    if in_old.is_empty() || in_new.is_empty() {
+        return None;
+    }
+    let proved = prove::prove(new, in_new, jobs);
+    build(old, new, in_old, proved)
+}
+
+/// Parts that the other image doesn't have as they are; of the old one, those too that it has more often than the new one:
+/// a copy of it may have been changed.
+fn without_twins(old: Vec<Found>, new: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
+    let mut of_new: HashMap<u64, usize> = HashMap::new();
+    new.iter().for_each(|part| *of_new.entry(part.digest).or_default() += 1);
+    let of_old: HashSet<u64> = old.iter().map(|part| part.digest).collect();
+    let mut stays = |part: &Found| match of_new.get_mut(&part.digest) {
+        Some(left @ 1..) => {
+            *left -= 1;
+            true
+        }
+        _ => false,
+    };
+    let apart_of_old = old.into_iter().filter(|part| !stays(part)).collect();
+    let apart_of_new = new.into_iter().filter(|part| !of_old.contains(&part.digest)).collect();
+    (apart_of_old, apart_of_new)
+}
+
+/// A part of the new image, as it was proved.
+#[derive(Debug)]
+struct Proved {
+    start: usize,
+    packed: usize,
+    method: Method,
+    content: Vec<u8>,
+}
+
+fn build(old: &[u8], new: &[u8], in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
+    let mut layer = Layer::default();
+    proved.retain(|part| number(&mut layer.methods, part.method).is_some());
+    proved.truncate(PARTS as usize);
+    if proved.is_empty() {
+        return None;
+    }
+    let mut parts = Parts::default();
+    let unpacked_old = unpack_old(old, in_old, &mut layer, &mut parts);
+    let mut packed = Vec::with_capacity(proved.len());
+    let mut unpacked_new = Vec::with_capacity(new.len());
+    let mut at = 0;
+    for part in &proved {
+        unpacked_new.extend_from_slice(&new[at..part.start]);
+        let (content, length) = (unpacked_new.len() as u64, part.content.len() as u64);
+        let method = number(&mut layer.methods, part.method)?;
+        layer.new.push(NewPart { content, length, method });
+        unpacked_new.extend_from_slice(&part.content);
+        at = part.start + part.packed;
+        packed.push(part.start as u64..at as u64);
+        if part.method.is_whole() {
+            parts.new_most = parts.new_most.max(length as u32);
+        }
+    }
+    unpacked_new.extend_from_slice(&new[at..]);
+    for method in &layer.methods {
+        match method {
+            Method::Deflate(..) => parts.deflate = true,
+            Method::Zstd(level) => parts.zstd_level = parts.zstd_level.max(*level),
+        }
+    }
+    parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
+    (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
+    (parts.old, parts.new) = (unpacked_old.len() as u64, unpacked_new.len() as u64);
+    let made = Made { layer, parts, old_length: old.len() as u64, packed };
+    Some(Apart { layers: vec![made], old: unpacked_old, new: unpacked_new })
+}
+
+/// The old image with these parts unpacked; how exactly they were packed doesn't matter.
+fn unpack_old(old: &[u8], in_old: Vec<Found>, layer: &mut Layer, parts: &mut Parts) -> Vec<u8> {
+    let mut unpacked = Vec::with_capacity(old.len());
+    let mut opener = find::Opener::default();
+    let mut at = 0;
+    for part in in_old.into_iter().take(PARTS as usize) {
+        let Some(method) = number(&mut layer.methods, part.kind.any()) else { continue };
+        let packed = &old[part.start..part.start + part.packed];
+        let Some(content) = opener.content(part.kind, packed, part.length) else { continue };
+        unpacked.extend_from_slice(&old[at..part.start]);
+        layer.old.push(OldPart {
+            start: part.start as u64,
+            content: unpacked.len() as u64,
+            packed: part.packed as u32,
+            length: part.length as u32,
+            method,
+        });
+        unpacked.extend_from_slice(content);
+        at = part.start + part.packed;
+        parts.old_packed_most = parts.old_packed_most.max(part.packed as u32);
+        parts.old_most = parts.old_most.max(part.length as u32);
+    }
+    unpacked.extend_from_slice(&old[at..]);
+    unpacked
+}
+
+/// A method's number, if there is room for it: for unpacking, any with the same wrapping will do.
+fn number(methods: &mut Vec<Method>, method: Method) -> Option<u8> {
+    let at = methods.iter().position(|known| *known == method).or_else(|| {
+        (methods.len() < METHODS).then(|| {
+            methods.push(method);
+            methods.len() - 1
+        })
+    });
+    at.and_then(|at| u8::try_from(at).ok())
+}
+
+impl Made {
+    /// The last part that begins before `at` in the unpacked new image.
+    fn before(&self, at: u64) -> Option<(NewPart, &Range<u64>)> {
+        let after = self.layer.new.partition_point(|part| part.content < at);
+        let before = after.checked_sub(1)?;
+        Some((self.layer.new[before], &self.packed[before]))
+    }
+
+    /// The last place at or before `at` where no part is under way.
+    fn between(&self, at: u64) -> u64 {
+        match self.before(at) {
+            Some((part, _)) if at < part.content + part.length => part.content,
+            _ => at,
+        }
+    }
+
+    /// Where a place between parts stands in the packed image.
+    fn packed(&self, at: u64) -> u64 {
+        self.before(at).map_or(at, |(part, packed)| packed.end + (at - part.content - part.length))
+    }
+
+    /// The last place between parts that stands at or before `at` in the packed image.
+    fn unpacked(&self, at: u64) -> u64 {
+        let after = self.packed.partition_point(|packed| packed.start < at);
+        let Some(before) = after.checked_sub(1) else { return at };
+        let (part, packed) = (self.layer.new[before], &self.packed[before]);
+        match at.checked_sub(packed.end) {
+            Some(behind) => part.content + part.length + behind,
+            None => part.content,
+        }
+    }
+}
+
+impl Apart {
+    /// The last place at or before `at` of the unpacked new image where no part is under way, and where it stands in the image
+    /// itself and in what the first layer makes it of.
+    pub fn mark(&self, mut at: u64) -> (u64, [u64; LAYERS]) {
+        loop {
+            let mut places = [0; LAYERS];
+            let mut place = at;
+            let mut moved = None;
+            for (number, made) in self.layers.iter().enumerate().rev() {
+                let between = made.between(place);
+                if between != place {
+                    moved =
+                        Some(self.layers[number + 1..].iter().fold(between, |at, made| made.unpacked(at)));
+                    break;
+                }
+                place = made.packed(place);
+                places[number] = place;
+            }
+            match moved {
+                Some(earlier) => at = earlier,
+                None => return (at, places),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

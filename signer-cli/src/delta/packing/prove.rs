@@ -1,0 +1,128 @@
+//! How a part is packed, found out by packing it again with the code that devices run.
+//!
+//! Decides which methods are tried: those that were right of late first, and the others as long as they are right now and
+//! then.
+
+use std::thread;
+
+use perennial_device_core::delta::DeltaError;
+use perennial_device_core::delta::packing::codec::Packer;
+use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
+use perennial_device_core::delta::packing::method::{Method, Wrapping, ZSTD_LEVELS};
+use perennial_schemas::delta::Parts;
+
+use super::Proved;
+use super::find::{Found, Kind, Opener};
+
+/// So many parts in a row that come back with no method of a kind, and only those are tried that were right before.
+const PATIENCE: usize = 6;
+
+/// Those parts that come back byte for byte, ascending.
+pub(super) fn prove(image: &[u8], found: Vec<Found>, jobs: usize) -> Vec<Proved> {
+    let share = found.len().div_ceil(jobs.max(1)).max(1);
+    let each = |found: &[Found]| {
+        let mut prover = Prover::default();
+        found.iter().filter_map(|part| prover.prove(image, part)).collect::<Vec<Proved>>()
+    };
+    if jobs < 2 {
+        return each(&found);
+    }
+    thread::scope(|scope| {
+        let workers: Vec<_> = found.chunks(share).map(|found| scope.spawn(move || each(found))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect()
+    })
+}
+
+#[derive(Default)]
+struct Prover {
+    opener: Opener,
+    /// Those that were right, the latest first.
+    right: Vec<Method>,
+    /// Parts of each kind in a row for which none was.
+    wrong: [usize; 3],
+}
+
+impl Prover {
+    fn prove(&mut self, image: &[u8], part: &Found) -> Option<Proved> {
+        let packed = &image[part.start..part.start + part.packed];
+        let content = self.opener.content(part.kind, packed, part.length)?;
+        let kind = match part.kind {
+            Kind::Gzip { .. } => 0,
+            Kind::Zlib { .. } => 1,
+            Kind::Zstd => 2,
+        };
+        let all = methods(part.kind);
+        let known = self.right.iter().filter(|method| all.contains(method)).copied();
+        let known: Vec<Method> = known.collect();
+        let others = all.iter().filter(|method| !known.contains(method)).copied();
+        let patience = if self.wrong[kind] < PATIENCE { usize::MAX } else { 0 };
+        let mut tried = known.iter().copied().chain(others.take(patience));
+        let Some(method) = tried.find(|method| comes_back(method, content, packed)) else {
+            self.wrong[kind] += 1;
+            return None;
+        };
+        self.wrong[kind] = 0;
+        self.right.retain(|known| *known != method);
+        self.right.insert(0, method);
+        Some(Proved { start: part.start, packed: part.packed, method, content: content.to_vec() })
+    }
+}
+
+/// Methods that may have packed it, the likeliest first.
+fn methods(kind: Kind) -> Vec<Method> {
+    let deflate = |wrapping, flavour, window_bits, levels: &[u8], memory: &[u8]| {
+        let mut methods = Vec::new();
+        for memory_level in memory {
+            methods.extend(levels.iter().map(|level| {
+                let (level, memory_level) = (*level, *memory_level);
+                Method::Deflate(wrapping, Parameters { flavour, level, window_bits, memory_level })
+            }));
+        }
+        methods
+    };
+    match kind {
+        Kind::Gzip { hint } => {
+            let levels: &[u8] = match hint {
+                2 => &[9],
+                4 => &[1],
+                _ => &[6, 9, 8, 7, 5, 4, 3, 2, 1],
+            };
+            let mut methods = deflate(Wrapping::Gzip, Flavour::Gzip, 15, levels, &[8]);
+            methods.extend(deflate(Wrapping::Gzip, Flavour::Zlib, 15, levels, &[8, 9]));
+            methods
+        }
+        Kind::Zlib { window_bits, hint } => {
+            let levels: &[u8] = match hint {
+                0 => &[1],
+                1 => &[5, 4, 3, 2],
+                2 => &[6],
+                _ => &[9, 8, 7],
+            };
+            deflate(Wrapping::Zlib, Flavour::Zlib, window_bits, levels, &[8, 9])
+        }
+        Kind::Zstd => {
+            let likely = [15, 3, 19, 22, 12, 9];
+            let others = (1..=ZSTD_LEVELS).filter(|level| !likely.contains(level));
+            likely.iter().copied().chain(others).map(Method::Zstd).collect()
+        }
+    }
+}
+
+/// Whether packing the content gives these very bytes.
+fn comes_back(method: &Method, content: &[u8], packed: &[u8]) -> bool {
+    let most = if method.is_whole() { content.len() as u32 } else { 0 };
+    let zstd_level = if method.is_whole() { ZSTD_LEVELS } else { 0 };
+    let mut packer = Packer::new(&Parts { new_most: most, deflate: true, zstd_level, ..Parts::default() });
+    packer.prepare(&[*method]);
+    let mut rest = packed;
+    // The first byte that differs ends it.
+    let mut same = |bytes: &[u8]| {
+        rest = rest.strip_prefix(bytes).ok_or(DeltaError::Part)?;
+        Ok(())
+    };
+    let made = packer
+        .begin(method, &mut same)
+        .and_then(|()| packer.push(method, content, &mut same))
+        .and_then(|()| packer.finish(method, &mut same));
+    made.is_ok() && rest.is_empty()
+}

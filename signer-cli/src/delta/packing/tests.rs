@@ -1,0 +1,271 @@
+//! Images with packed parts: taken apart, and made again by the device's code, from every place where it may go on.
+
+use perennial_device_core::delta::coder::Decoder;
+use perennial_device_core::delta::packing::codec::{Packer, crc32};
+use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
+use perennial_device_core::delta::packing::method::Wrapping;
+use perennial_device_core::delta::unit::{Action, Step, Unit};
+use perennial_device_core::delta::{Delta, DeltaError, memory};
+use perennial_schemas::delta::{Frame, FrameKind, Header, Profile, Sizes};
+
+use super::*;
+use crate::delta::apply::apply;
+use crate::delta::coder::Encoder;
+use crate::delta::encode::{Frames, encode};
+use crate::delta::inspect::inspect;
+use crate::delta::make::{Settings, identity, make};
+use crate::delta::{detect::Hint, matching};
+
+/// A page of text that no other has.
+fn text(number: u32, length: usize) -> Vec<u8> {
+    let mut state = number.wrapping_mul(2_654_435_761) | 1;
+    let mut text = Vec::new();
+    while text.len() < length {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text.extend(format!("{} says {} to {}\n", state >> 20, state >> 9 & 1023, number).into_bytes());
+    }
+    text.truncate(length);
+    text
+}
+
+fn packed(method: Method, content: &[u8]) -> Vec<u8> {
+    let parts = Parts { new_most: content.len() as u32, deflate: true, zstd_level: 22, ..Parts::default() };
+    let mut packer = Packer::new(&parts);
+    packer.prepare(&[method]);
+    let mut packed = Vec::new();
+    let mut out = |bytes: &[u8]| {
+        packed.extend_from_slice(bytes);
+        Ok(())
+    };
+    packer.begin(&method, &mut out).unwrap();
+    packer.push(&method, content, &mut out).unwrap();
+    packer.finish(&method, &mut out).unwrap();
+    packed
+}
+
+fn deflate(wrapping: Wrapping, level: u8) -> Method {
+    let parameters = Parameters { flavour: Flavour::Zlib, level, window_bits: 15, memory_level: 8 };
+    Method::Deflate(wrapping, parameters)
+}
+
+/// A gzip file.
+fn gzip(content: &[u8]) -> Vec<u8> {
+    let header = [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 2, 3, b'n', b'a', b'm', b'e', 0];
+    [&header[..], &packed(deflate(Wrapping::Gzip, 9), content)].concat()
+}
+
+/// An image like a file system with packed blocks: some hold files that are packed themselves, some are as they are.
+fn image(changed: bool, block: Method) -> Vec<u8> {
+    let mut image = b"something of no format at all, which is long enough to be told from others".to_vec();
+    for number in 0..6 {
+        let mut content = text(number, 3_000);
+        if changed && number % 2 == 0 {
+            content.splice(700..710, *b"mended");
+        }
+        let file = gzip(&content);
+        let around = [text(number + 20, 4_000), file, text(number + 40, 2_000)].concat();
+        image.extend(packed(block, &around));
+        image.extend(text(number + 60, 500));
+    }
+    image
+}
+
+fn settings(packing: bool) -> Settings {
+    let matching = matching::Options { jobs: 2, ..matching::Options::default() };
+    Settings { code: Hint::None, packing, matching, ..Settings::default() }
+}
+
+fn delta(old: &[u8], new: &[u8], packing: bool) -> Vec<u8> {
+    make(old, new, &settings(packing), &Default::default(), &mut |_| true).unwrap()
+}
+
+#[test]
+fn packed_parts_cost_what_they_hold_and_come_back_byte_for_byte() {
+    for block in [Method::Zstd(15), Method::Zstd(3), deflate(Wrapping::Zlib, 9), deflate(Wrapping::Zlib, 4)] {
+        let (old, new) = (image(false, block), image(true, block));
+        let (apart, whole) = (delta(&old, &new, true), delta(&old, &new, false));
+        assert!(apart.len() * 5 < whole.len(), "{} against {} with {block:?}", apart.len(), whole.len());
+        let mut out = Vec::new();
+        let header = apply(&old, &apart, 16 << 20, &mut out).unwrap();
+        assert!(out == new);
+        assert_eq!(header.layers.len(), 2, "blocks, and the files in them");
+        assert_eq!(header.layers.iter().map(|parts| parts.new_parts).collect::<Vec<_>>(), [3, 3]);
+        let inspection = inspect(&apart, Some(&old)).unwrap();
+        assert_eq!(inspection.unpacked, header.new_length());
+        let told: u64 = inspection.kinds.iter().map(|kind| kind.bytes).sum();
+        assert!(told.abs_diff(apart.len() as u64) <= 16, "{told} of {} are accounted for", apart.len());
+    }
+}
+
+#[test]
+fn nothing_is_taken_apart_without_need() {
+    let (old, block) = (image(false, Method::Zstd(15)), Method::Zstd(15));
+    assert!(take_apart(&old, &old, 1).is_none(), "the same parts");
+    assert!(take_apart(&[], &old, 1).is_none(), "nothing to find in the old image");
+    let mut other = old.clone();
+    other.splice(80..90, []);
+    let broken = take_apart(&old, &other, 1).is_none_or(|apart| apart.new.len() >= other.len());
+    assert!(broken, "a damaged part is none");
+    let mcu = Settings { profile: Profile::Mcu, ..settings(true) };
+    let made = make(&old, &image(true, block), &mcu, &Default::default(), &mut |_| true).unwrap();
+    assert!(Header::parse(&made).unwrap().layers.is_empty(), "a small device takes nothing apart");
+}
+
+/// A container of several units, each a few parts, as a large image has several frames.
+fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
+    let apart = take_apart(old, new, 1).unwrap();
+    let length = apart.new.len() as u64;
+    let cuts: Vec<u64> = (1..8).map(|i| apart.mark(length * i / 8).0).chain([length]).collect();
+    let sizes = Sizes {
+        block_bits: 8,
+        context_bits: 10,
+        learned_bits: 4,
+        history_bits: 0,
+        operations: 1,
+        sections: 0,
+        segments: 0,
+    };
+    let mut frames = Frames::default();
+    for made in &apart.layers {
+        let mut encoder = Encoder::default();
+        Layer::default().code(&mut encoder, &made.layer, &made.parts, made.old_length).unwrap();
+        frames.push(FrameKind::Parts, &encoder.finish());
+    }
+    let mut start = 0;
+    for cut in cuts.into_iter().filter(|cut| *cut > 0) {
+        if cut == start {
+            continue;
+        }
+        let whole = cut - start;
+        // Corrected from the same place, as far as the old image goes.
+        let from = start.min(apart.old.len() as u64 - whole.min(apart.old.len() as u64));
+        let copied = whole.min(apart.old.len() as u64);
+        let step = Step { insert: whole - copied, action: Action::Patch(from), length: copied };
+        let unit = Unit { start, length: whole, steps: std::iter::once(step).collect(), ..Unit::default() };
+        encode(&unit, &apart.old, &apart.new, &sizes, Some(&apart), &mut frames, &mut |_| true)
+            .unwrap()
+            .unwrap();
+        start = cut;
+    }
+    let count = frames.frames.iter().filter(|frame| matches!(frame.kind, FrameKind::Data(_))).count();
+    let layers = apart.layers.iter().map(|made| made.parts).collect();
+    let (old, new) = (identity(old), identity(new));
+    let header = Header { profile: Profile::Linux, sizes, old, new, layers, frames: frames.frames };
+    ([header.encode(), frames.bytes].concat(), count)
+}
+
+#[test]
+fn after_a_power_cut_it_goes_on_where_no_part_is_under_way() {
+    let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
+    let (container, frames) = in_several_frames(&old, &new);
+    assert!(frames > 3, "{frames}");
+    let mut places = HashSet::new();
+    for done in (0..=new.len() as u64).step_by(97).chain([new.len() as u64]) {
+        let mut delta = Delta::new(Header::parse(&container).unwrap(), 16 << 20).unwrap();
+        let (at, count) = (delta.resume(done), delta.header().frames.len());
+        assert!(at.output <= done);
+        let parts = delta.header().layers.len();
+        let mut made = Vec::new();
+        for number in (0..parts).chain([at.map]).chain(at.data..count) {
+            let range = delta.range(number).unwrap();
+            let bytes = &container[range.start as usize..range.end as usize];
+            let mut out = |bytes: &[u8]| {
+                made.extend_from_slice(bytes);
+                Ok(())
+            };
+            delta.frame(number, bytes.iter(), &mut &old[..], &mut out).unwrap();
+        }
+        match at.data == count {
+            true => assert!(done == new.len() as u64 && made.is_empty()),
+            false => assert!(made == new[at.output as usize..], "from {done}"),
+        }
+        places.insert(at.output);
+    }
+    assert!(places.len() >= 4, "{places:?}");
+}
+
+#[test]
+fn a_data_frame_is_refused_where_a_part_is_under_way_or_none_was_told() {
+    let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
+    let (container, _) = in_several_frames(&old, &new);
+    let header = Header::parse(&container).unwrap();
+    let frame = |delta: &mut Delta, number: usize| {
+        let range = delta.range(number).unwrap();
+        let bytes = &container[range.start as usize..range.end as usize];
+        delta.frame(number, bytes.iter(), &mut &old[..], &mut |_| Ok(()))
+    };
+    let mut delta = Delta::new(header.clone(), 16 << 20).unwrap();
+    frame(&mut delta, 2).unwrap();
+    assert_eq!(frame(&mut delta, 3), Err(DeltaError::Order(3)), "no parts were told");
+    // Without its mark the second data frame is no place to begin at.
+    let mut unmarked = header.clone();
+    let mark = unmarked.frames.iter().position(|frame| matches!(frame.kind, FrameKind::Mark(_))).unwrap();
+    let removed = unmarked.frames.remove(mark);
+    assert!(matches!(removed, Frame { length: 0, .. }));
+    let mut delta = Delta::new(unmarked, 16 << 20).unwrap();
+    let bytes = |number: usize, delta: &Delta| {
+        let range = delta.range(number).unwrap();
+        let shift = header.encoded_length() - delta.header().encoded_length();
+        container[(range.start + shift) as usize..(range.end + shift) as usize].to_vec()
+    };
+    for number in [0, 1, 4] {
+        let bytes = bytes(number, &delta);
+        delta.frame(number, bytes.iter(), &mut &old[..], &mut |_| Ok(())).unwrap();
+    }
+    let fifth = bytes(5, &delta);
+    let refused = delta.frame(5, fifth.iter(), &mut &old[..], &mut |_| Ok(()));
+    assert_eq!(refused, Err(DeltaError::Order(5)));
+}
+
+#[test]
+fn parts_that_are_not_as_declared_are_refused() {
+    let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
+    let apart = take_apart(&old, &new, 1).unwrap();
+    let made = &apart.layers[0];
+    let told = |layer: &Layer, parts: &Parts| {
+        let mut encoder = Encoder::default();
+        // An encoder minds the same rules: it is told so much, and a decoder less.
+        let roomy = Parts { old: parts.old, new: parts.new, ..made.parts };
+        Layer::default().code(&mut encoder, layer, &roomy, made.old_length).unwrap();
+        let bytes = encoder.finish();
+        let mut decoder = Decoder::new(bytes.iter());
+        Layer::default().code(&mut decoder, &Layer::default(), parts, made.old_length).err()
+    };
+    let parts = made.parts;
+    assert_eq!(told(&made.layer, &parts), None);
+    for less in [
+        Parts { old_most: parts.old_most - 1, ..parts },
+        Parts { old_packed_most: parts.old_packed_most - 1, ..parts },
+        Parts { new_most: parts.new_most - 1, ..parts },
+        Parts { zstd_level: parts.zstd_level - 1, ..parts },
+        Parts { old_parts: parts.old_parts - 1, ..parts },
+    ] {
+        assert_eq!(told(&made.layer, &less), Some(DeltaError::Parts), "{less:?}");
+    }
+    // Another version of the library makes another image: that is refused before anything is done.
+    let header = Header::parse(&in_several_frames(&old, &new).0).unwrap();
+    let mut other = header.clone();
+    other.layers[0].zstd_version += 1;
+    let refused = Delta::new(other, u64::MAX).err();
+    assert!(matches!(refused, Some(DeltaError::Method { .. })), "{refused:?}");
+    let needed = memory(&header);
+    assert!(Delta::new(header.clone(), needed).is_ok());
+    assert_eq!(Delta::new(header, needed - 1).err(), Some(DeltaError::Memory { needed, limit: needed - 1 }));
+}
+
+#[test]
+fn an_old_part_that_is_packed_otherwise_is_an_error() {
+    let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
+    let made = delta(&old, &new, true);
+    let header = Header::parse(&made).unwrap();
+    let mut decoder = Delta::new(header, 16 << 20).unwrap();
+    let garbled: Vec<u8> = old.iter().map(|byte| byte ^ 0x55).collect();
+    let mut failed = None;
+    for number in 0..decoder.header().frames.len() {
+        let range = decoder.range(number).unwrap();
+        let bytes = &made[range.start as usize..range.end as usize];
+        failed = failed.or(decoder.frame(number, bytes.iter(), &mut &garbled[..], &mut |_| Ok(())).err());
+    }
+    assert_eq!(failed, Some(DeltaError::Part));
+    assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+}
