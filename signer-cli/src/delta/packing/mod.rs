@@ -2,8 +2,9 @@
 //!
 //! | module | decides |
 //! | --- | --- |
-//! | [`find`] | where something packed stands |
-//! | [`prove`] | how a part of the new image is packed, by packing it again with the device's code |
+//! | `find` | where something packed stands |
+//! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
+//! | `still_packed` | which of the old image's parts the new one has as they are, without knowing them for parts |
 //!
 //! A part that stands in the other image as it is stays as it is: nothing is shorter than a copy. One that doesn't come back
 //! byte for byte is left alone. Files in a file system whose blocks are packed may be packed themselves, so that what came
@@ -11,6 +12,7 @@
 
 mod find;
 mod prove;
+mod still_packed;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -96,25 +98,55 @@ fn layer(
         return None;
     }
     let proved = prove::prove(new, in_new, jobs);
+    let in_old = still_packed::without(old, new, in_old, &proved);
     build(old, new, in_old, proved)
 }
 
-/// Parts that the other image doesn't have as they are; of the old one, those too that it has more often than the new one:
+/// Parts that are unpacked beside one that changed.
+const BESIDE: usize = 16;
+
+/// Parts that the other image doesn't have as they are, and their neighbours; of the old one, those too that it has more often than the new one:
 /// a copy of it may have been changed.
 fn without_twins(old: Vec<Found>, new: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
     let mut of_new: HashMap<u64, usize> = HashMap::new();
     new.iter().for_each(|part| *of_new.entry(part.digest).or_default() += 1);
     let of_old: HashSet<u64> = old.iter().map(|part| part.digest).collect();
-    let mut stays = |part: &Found| match of_new.get_mut(&part.digest) {
-        Some(left @ 1..) => {
+    let changed = |part: &Found| !of_old.contains(&part.digest) || !of_new.contains_key(&part.digest);
+    let beside: HashSet<u64> = [&old, &new].into_iter().flat_map(|parts| beside(parts, changed)).collect();
+    let mut left = of_new.clone();
+    let mut stays = |part: &Found| match left.get_mut(&part.digest) {
+        Some(left @ 1..) if !beside.contains(&part.digest) => {
             *left -= 1;
             true
         }
         _ => false,
     };
     let apart_of_old = old.into_iter().filter(|part| !stays(part)).collect();
-    let apart_of_new = new.into_iter().filter(|part| !of_old.contains(&part.digest)).collect();
+    let is_apart = |part: &Found| !of_old.contains(&part.digest) || beside.contains(&part.digest);
+    let apart_of_new = new.into_iter().filter(is_apart).collect();
     (apart_of_old, apart_of_new)
+}
+
+/// The parts that stand back to back with one that changed, so many of them on either side: a program is recognised as a
+/// whole or not at all.
+fn beside(parts: &[Found], changed: impl Fn(&Found) -> bool) -> Vec<u64> {
+    let mut found = Vec::new();
+    for run in parts.chunk_by(|one, next| one.start + one.packed == next.start) {
+        let mut reach = 0;
+        let mut forward = vec![false; run.len()];
+        for (i, part) in run.iter().enumerate() {
+            reach = if changed(part) { BESIDE + 1 } else { reach.saturating_sub(1) };
+            forward[i] = reach > 0;
+        }
+        let mut reach = 0;
+        for (part, forward) in run.iter().zip(forward).rev() {
+            reach = if changed(part) { BESIDE + 1 } else { reach.saturating_sub(1) };
+            if reach > 0 || forward {
+                found.push(part.digest);
+            }
+        }
+    }
+    found
 }
 
 /// A part of the new image, as it was proved.

@@ -269,3 +269,20 @@ fn an_old_part_that_is_packed_otherwise_is_an_error() {
     assert_eq!(failed, Some(DeltaError::Part));
     assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
 }
+
+#[test]
+fn neighbours_of_a_changed_part_are_unpacked_with_it() {
+    let part = |number: usize, start| find::Found {
+        start,
+        packed: 10,
+        length: 30,
+        kind: find::Kind::Zstd,
+        digest: number as u64,
+    };
+    // Back to back, but for a gap behind the 45th.
+    let parts: Vec<_> = (0..60).map(|i| part(i, i * 10 + usize::from(i >= 45))).collect();
+    let mut found = beside(&parts, |part| part.digest == 40);
+    found.sort_unstable();
+    assert_eq!(found, (40 - BESIDE as u64..45).collect::<Vec<_>>());
+    assert!(beside(&parts, |_| false).is_empty());
+}
