@@ -42,16 +42,26 @@ impl FjallStore {
             let keyspace = database.keyspace(space.name(), KeyspaceCreateOptions::default);
             keyspace.map_err(|error| failed("open", error))
         };
-        let spaces = [open(Space::Meta)?, open(Space::Generations)?, open(Space::Audit)?];
+        let spaces = [
+            open(Space::Meta)?,
+            open(Space::Generations)?,
+            open(Space::Audit)?,
+            open(Space::Devices)?,
+            open(Space::Reports)?,
+            open(Space::Keys)?,
+        ];
         Ok(Self { database, spaces, committing: Mutex::new(()) })
     }
 
     fn space(&self, space: Space) -> &Keyspace {
-        let [meta, generations, audit] = &self.spaces;
+        let [meta, generations, audit, devices, reports, keys] = &self.spaces;
         match space {
             Space::Meta => meta,
             Space::Generations => generations,
             Space::Audit => audit,
+            Space::Devices => devices,
+            Space::Reports => reports,
+            Space::Keys => keys,
         }
     }
 }

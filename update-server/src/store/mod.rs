@@ -17,11 +17,18 @@ pub enum Space {
     Generations,
     /// Audit entries by sequence number (8 bytes, big-endian).
     Audit,
+    /// Devices by their id.
+    Devices,
+    /// What devices reported: id, a zero byte, epoch (4 bytes, big-endian), sequence (8 bytes, big-endian).
+    Reports,
+    /// Whose a device's public key is, by the SHA-256 of its SubjectPublicKeyInfo.
+    Keys,
 }
 
 impl Space {
     /// All spaces.
-    pub const ALL: [Self; 3] = [Self::Meta, Self::Generations, Self::Audit];
+    pub const ALL: [Self; 6] =
+        [Self::Meta, Self::Generations, Self::Audit, Self::Devices, Self::Reports, Self::Keys];
 
     /// The name on disk; never changed once released.
     pub const fn name(self) -> &'static str {
@@ -29,6 +36,9 @@ impl Space {
             Self::Meta => "meta",
             Self::Generations => "generations",
             Self::Audit => "audit",
+            Self::Devices => "devices",
+            Self::Reports => "reports",
+            Self::Keys => "keys",
         }
     }
 }
