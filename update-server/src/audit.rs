@@ -81,6 +81,36 @@ pub fn record(store: &dyn Store, batch: Batch, event: Event) -> Result<Batch, St
     Ok(batch.expect(Space::Audit, key, None).put(Space::Audit, key, value))
 }
 
+/// How often an entry is tried again that another one was faster than.
+const TRIES: usize = 64;
+
+/// Commits a batch with the record of what it does. Where another entry was faster, it is tried again behind that one;
+/// a condition of the batch itself that isn't met is the caller's to judge.
+///
+/// # Errors
+/// [`StoreError::Changed`] for a condition of `batch`, else as the store says. Nothing is changed then.
+pub fn commit(store: &dyn Store, batch: &Batch, event: &Event) -> Result<Head, StoreError> {
+    for _ in 1..TRIES {
+        let before = head(store)?;
+        match store.commit(record(store, batch.clone(), event.clone())?) {
+            Err(StoreError::Changed(_)) if head(store)? != before => {}
+            Err(error) => return Err(error),
+            Ok(()) => return at(store, before.sequence + 1),
+        }
+    }
+    Err(StoreError::Changed("audit".into()))
+}
+
+/// The chain's end as it was when entry `sequence` was the last one.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when that entry isn't there.
+pub fn at(store: &dyn Store, sequence: u64) -> Result<Head, StoreError> {
+    let missing = || StoreError::Corrupt(format!("audit/{sequence}: it isn't there"));
+    let value = store.get(Space::Audit, &sequence.to_be_bytes())?.ok_or_else(missing)?;
+    Ok(Head { sequence, digest: digest_of(&value) })
+}
+
 /// The end of the chain.
 ///
 /// # Errors
@@ -170,5 +200,22 @@ mod tests {
         let second = record(&store, Batch::new(), event("two")).unwrap();
         store.commit(first).unwrap();
         assert!(matches!(store.commit(second), Err(StoreError::Changed(_))));
+    }
+
+    #[test]
+    fn writers_at_once_all_get_their_entries_and_a_condition_stays_the_callers() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(folder.path()).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    (0..25).for_each(|_| assert!(commit(&store, &Batch::new(), &event("one")).is_ok()))
+                });
+            }
+        });
+        assert_eq!(verify(&store).unwrap().sequence, 100);
+        let refused = commit(&store, &Batch::new().expect(Space::Meta, *b"a", Some(vec![])), &event("two"));
+        assert!(matches!(refused, Err(StoreError::Changed(key)) if key == "meta/a"));
+        assert_eq!(at(&store, 100).unwrap(), head(&store).unwrap());
     }
 }

@@ -89,7 +89,7 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).refused.clone()
     }
 
-    /// Counts a refusal, and records it while its reason has entries left. Nobody else may write to the audit meanwhile.
+    /// Counts a refusal, and records it while its reason has entries left.
     pub(crate) fn note(
         &self,
         store: &dyn Store,
@@ -117,7 +117,7 @@ impl Refusals {
         refused.last = Some(last);
         let value = serde_json::to_vec(&refused).map_err(|error| StoreError::Corrupt(error.to_string()))?;
         let batch = Batch::new().put(Space::Meta, KEY, value);
-        store.commit(audit::record(store, batch, Event::new(now, actor, "bundle.refused", &detail))?)
+        audit::commit(store, &batch, &Event::new(now, actor, "bundle.refused", &detail)).map(drop)
     }
 }
 

@@ -15,9 +15,10 @@
 
 use crate::blobs::{Blobs, Staging};
 use crate::disk::{self, DiskError};
-use crate::store::{FjallStore, StoreError};
+use crate::store::{FjallStore, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A state folder's places.
@@ -44,13 +45,18 @@ pub enum StateError {
 }
 
 /// The state folder, held: nobody else has its store.
-#[derive(Debug)]
 pub struct Held {
     /// The places.
     pub state: State,
     /// The open store.
-    pub store: FjallStore,
+    pub store: Arc<dyn Store>,
     _lock: File,
+}
+
+impl std::fmt::Debug for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Held").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 impl State {
@@ -146,6 +152,6 @@ impl State {
             StoreError::Held => StateError::Held(self.root.clone()),
             other => StateError::Store(other),
         })?;
-        Ok(Held { state: self.clone(), store, _lock: lock })
+        Ok(Held { state: self.clone(), store: Arc::new(store), _lock: lock })
     }
 }

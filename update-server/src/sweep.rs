@@ -116,5 +116,5 @@ fn forget(store: &dyn Store, swept: &Swept, served: u64, now: Timestamp) -> Resu
         ("blobs", swept.blobs.to_string()),
         ("bytes", swept.bytes.to_string()),
     ];
-    store.commit(audit::record(store, batch, Event::new(now, "server", "content.swept", &detail))?)
+    audit::commit(store, &batch, &Event::new(now, "server", "content.swept", &detail)).map(drop)
 }

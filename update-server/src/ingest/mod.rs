@@ -145,8 +145,7 @@ impl Ingest<'_> {
             ("files", generation.files.len().to_string()),
         ];
         let event = Event::new(now, self.actor, "bundle.ingested", &detail);
-        let batch = audit::record(&self.held.store, batch, event)?;
-        crate::store::Store::commit(&self.held.store, batch)?;
+        audit::commit(&self.held.store, &batch, &event)?;
         Ok(Outcome::Published {
             generation: generation.number,
             snapshot: generation.snapshot.version,

@@ -1,9 +1,8 @@
 //! The embedded store on fjall: a write-ahead log with real fdatasync and batches that are atomic across keyspaces.
 //! It never answers a commit before it is on the disk.
 
-use super::{Batch, Pair, Space, Store, StoreError};
+use super::{Batch, Pair, Space, Store, StoreError, bounds, is_empty};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use std::ops::Bound;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -15,7 +14,8 @@ const CACHE_BYTES: u64 = 8 << 20;
 /// A store in a folder.
 pub struct FjallStore {
     database: Database,
-    spaces: [Keyspace; Space::ALL.len()],
+    /// In the order of [`Space::ALL`].
+    spaces: Vec<Keyspace>,
     /// One committer at a time, so that conditions and changes are one step.
     committing: Mutex<()>,
 }
@@ -42,27 +42,12 @@ impl FjallStore {
             let keyspace = database.keyspace(space.name(), KeyspaceCreateOptions::default);
             keyspace.map_err(|error| failed("open", error))
         };
-        let spaces = [
-            open(Space::Meta)?,
-            open(Space::Generations)?,
-            open(Space::Audit)?,
-            open(Space::Devices)?,
-            open(Space::Reports)?,
-            open(Space::Keys)?,
-        ];
+        let spaces = Space::ALL.into_iter().map(open).collect::<Result<_, _>>()?;
         Ok(Self { database, spaces, committing: Mutex::new(()) })
     }
 
     fn space(&self, space: Space) -> &Keyspace {
-        let [meta, generations, audit, devices, reports, keys] = &self.spaces;
-        match space {
-            Space::Meta => meta,
-            Space::Generations => generations,
-            Space::Audit => audit,
-            Space::Devices => devices,
-            Space::Reports => reports,
-            Space::Keys => keys,
-        }
+        &self.spaces[usize::from(space.code())]
     }
 }
 
@@ -72,10 +57,18 @@ impl Store for FjallStore {
         Ok(value.map(|value| value.to_vec()))
     }
 
-    fn scan(&self, space: Space, after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError> {
-        let start = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.to_vec()));
-        let range = self.space(space).range((start, Bound::<Vec<u8>>::Unbounded));
-        range.take(limit).map(pair).collect()
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let bounds = bounds(prefix, after);
+        if is_empty(&bounds) {
+            return Ok(Vec::new());
+        }
+        self.space(space).range(bounds).take(limit).map(pair).collect()
     }
 
     fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {

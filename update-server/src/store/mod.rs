@@ -8,6 +8,9 @@ mod tests;
 
 pub use self::fjall::FjallStore;
 
+use std::ops::Bound;
+use std::sync::Arc;
+
 /// A part of the store; keys of different spaces never meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Space {
@@ -41,10 +44,15 @@ impl Space {
             Self::Keys => "keys",
         }
     }
+
+    /// The number on disk and in tables, its place in [`Self::ALL`]; never changed once released.
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
 }
 
 /// Changes that happen together or not at all.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Batch {
     pub(crate) expected: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
     pub(crate) puts: Vec<(Space, Vec<u8>, Vec<u8>)>,
@@ -64,7 +72,7 @@ impl Batch {
         self
     }
 
-    /// Sets a key.
+    /// Sets a key; of two puts of one key in a batch, the later one counts. No batch puts and removes the same key.
     #[must_use]
     pub fn put(mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
         self.puts.push((space, key.into(), value.into()));
@@ -112,11 +120,33 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Engine`].
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Up to `limit` pairs whose keys come after `after`, in the order of the keys.
+    /// The values of many keys, in the order of `keys`.
     ///
     /// # Errors
     /// [`StoreError::Engine`].
-    fn scan(&self, space: Space, after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError>;
+    fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        keys.iter().map(|key| self.get(space, key)).collect()
+    }
+
+    /// Up to `limit` pairs whose keys come after `after`, in the order of the keys (of their bytes).
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn scan(&self, space: Space, after: Option<&[u8]>, limit: usize) -> Result<Vec<Pair>, StoreError> {
+        self.scan_prefix(space, b"", after, limit)
+    }
+
+    /// The same among the keys that begin with `prefix`; `after` is a whole key, and need not begin with it.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError>;
 
     /// The pair with the greatest key.
     ///
@@ -129,4 +159,59 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// [`StoreError::Changed`] when a condition isn't met, else [`StoreError::Engine`]; nothing is changed then.
     fn commit(&self, batch: Batch) -> Result<(), StoreError>;
+}
+
+/// A store that several parts of the server share.
+impl<S: Store + ?Sized> Store for Arc<S> {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        (**self).get(space, key)
+    }
+
+    fn get_many(&self, space: Space, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        (**self).get_many(space, keys)
+    }
+
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        (**self).scan_prefix(space, prefix, after, limit)
+    }
+
+    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
+        (**self).last(space)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        (**self).commit(batch)
+    }
+}
+
+/// The keys that begin with `prefix` and come after `after`, as bounds.
+fn bounds(prefix: &[u8], after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let start = match after {
+        Some(key) if key >= prefix => Bound::Excluded(key.to_vec()),
+        _ => Bound::Included(prefix.to_vec()),
+    };
+    // The first key past the prefix: its last byte that can be raised, raised.
+    let end = match prefix.iter().rposition(|byte| *byte != u8::MAX) {
+        Some(at) => {
+            let mut end = prefix[..=at].to_vec();
+            end[at] += 1;
+            Bound::Excluded(end)
+        }
+        None => Bound::Unbounded,
+    };
+    (start, end)
+}
+
+/// True where bounds hold no key at all; engines differ in what they make of such bounds.
+fn is_empty(bounds: &(Bound<Vec<u8>>, Bound<Vec<u8>>)) -> bool {
+    match bounds {
+        (Bound::Excluded(start) | Bound::Included(start), Bound::Excluded(end)) => start >= end,
+        _ => false,
+    }
 }
