@@ -6,6 +6,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::digest::{Sha256Digest, encode_hex};
 use crate::limits::{KEY_ID_LENGTH, ROLE_NAME_LENGTH, TARGET_PATH_LENGTH};
 
 /// The text is no valid name of its kind; the message says what one looks like.
@@ -137,6 +138,34 @@ name!(
 );
 
 name!(
+    /// An early group that a device belongs to, such as `ring=canary`: bound in its certificate.
+    Label,
+    "label",
+    "1 to 64 lower-case letters, digits, and . _ = -, beginning with a letter",
+    "^[a-z][a-z0-9._=-]{0,63}$",
+    |text| is_lower(text, b"._=-") && text.as_bytes()[0].is_ascii_lowercase()
+);
+
+name!(
+    /// What a product tells of itself beside its versions, such as `battery.cycles`.
+    AttributeName,
+    "attribute name",
+    "1 to 64 lower-case letters, digits, and . _ -",
+    "^[a-z0-9._-]{1,64}$",
+    |text| is_lower(text, b"._-")
+);
+
+name!(
+    /// What the server hands out at a check-in, and wants to see at the next one: an identity that was copied to a second
+    /// place can't show it from both. 16 random bytes.
+    Ticket,
+    "ticket",
+    "32 lower-case hexadecimal digits",
+    "^[0-9a-f]{32}$",
+    is_hex_of_16_bytes
+);
+
+name!(
     /// A key id: for keys that we make the SHA-256 of the key's canonical form, otherwise opaque (TUF 4.2.1).
     KeyId,
     "key id",
@@ -170,11 +199,44 @@ name!(
     }
 );
 
+/// 1 to 64 lower-case letters, digits and `others`.
+fn is_lower(text: &str, others: &[u8]) -> bool {
+    (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || others.contains(&byte))
+}
+
+fn is_hex_of_16_bytes(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f'))
+}
+
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
         && !text.starts_with('-')
         && !text.ends_with('-')
+}
+
+impl DeviceId {
+    /// The id of a device with an identity: the first 16 bytes of `spki`, the SHA-256 of its factory key as a DER
+    /// SubjectPublicKeyInfo, in 32 hexadecimal digits. So ids are neither shared nor counted nor made from serial numbers,
+    /// and whoever sees the key can check it. It stays when the fleet key changes.
+    pub fn of_key(spki: &Sha256Digest) -> Self {
+        Self(encode_hex(&spki.as_bytes()[..16]))
+    }
+
+    /// Whether it has the form of [`DeviceId::of_key`]; other ids exist in lab mode and on devices without an identity.
+    pub fn has_form_of_key(&self) -> bool {
+        is_hex_of_16_bytes(&self.0)
+    }
+}
+
+impl Ticket {
+    /// Of 16 random bytes.
+    pub fn of_bytes(bytes: &[u8; 16]) -> Self {
+        Self(encode_hex(bytes))
+    }
 }
 
 impl ProductName {
@@ -260,6 +322,32 @@ mod tests {
         {
             assert!(bad.parse::<ProductName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn labels_attributes_and_tickets() {
+        for good in ["ring=canary", "a", "staff.uk_1-x"] {
+            assert!(good.parse::<Label>().is_ok(), "{good}");
+        }
+        for bad in ["", "1a", "=a", "A", "a/b", "a b", "a:b", &"a".repeat(65)] {
+            assert!(bad.parse::<Label>().is_err(), "{bad}");
+        }
+        assert!("0.wear-level_2".parse::<AttributeName>().is_ok());
+        assert!("a=b".parse::<AttributeName>().is_err());
+        assert_eq!(
+            Ticket::of_bytes(&[0xab; 16]).as_str().parse::<Ticket>().unwrap().as_str(),
+            "ab".repeat(16)
+        );
+        assert!("AB".repeat(16).parse::<Ticket>().is_err());
+        assert!("ab".repeat(15).parse::<Ticket>().is_err());
+    }
+
+    #[test]
+    fn an_id_of_a_key_is_the_beginning_of_its_digest() {
+        let id = DeviceId::of_key(&Sha256Digest(core::array::from_fn(|i| i as u8)));
+        assert_eq!(id.as_str(), "000102030405060708090a0b0c0d0e0f");
+        assert!(id.has_form_of_key());
+        assert!(!"device-0017".parse::<DeviceId>().unwrap().has_form_of_key());
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! | [`delta`] | the delta container's header and directory |
 //! | [`support`] | until when security updates are promised |
 //! | [`bundle`] | a signed generation on its way to a server |
+//! | [`fleet`] | who a device is, and what it and a server say to each other |
 //! | [`report`] | what a device tells, with append-only failure codes |
 //! | [`size`] | sizes as people read them |
 #![no_std]
@@ -28,6 +29,7 @@ pub mod crypto;
 pub mod delta;
 pub mod digest;
 pub mod document;
+pub mod fleet;
 pub mod ident;
 pub mod index;
 pub mod json;

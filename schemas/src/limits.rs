@@ -140,3 +140,50 @@ pub const BUNDLE_FILES: usize = 65_000;
 pub const IMAGE_LENGTH: u64 = 1 << 38;
 /// Chunks in one image index: 2,048 pages of 128. The root of the index is then 64 KiB + 32 bytes.
 pub const INDEX_CHUNKS: u64 = 262_144;
+
+/// Labels of a device, all in its certificate: 16 at 80 bytes keep a certificate under 3 KiB.
+pub const LABELS: usize = 16;
+/// Attributes that a device tells of itself. Stops a product (or a stolen key) from making a database of the fleet plane.
+pub const ATTRIBUTES: usize = 32;
+/// The value of an attribute, in bytes of UTF-8.
+pub const ATTRIBUTE_LENGTH: usize = 256;
+/// The name and version of an agent, in bytes.
+pub const AGENT_LENGTH: usize = 64;
+/// A certificate request in PEM: a P-256 or ed25519 key, no names, under 600 bytes. Stops a large RSA key, whose check costs
+/// the server more than it costs the sender.
+pub const CERTIFICATE_REQUEST_LENGTH: usize = 4 * 1024;
+/// One certificate, in DER: ours have at most 3 KiB, with 16 labels.
+pub const CERTIFICATE_LENGTH: usize = 4 * 1024;
+/// Certificates of a chain that are looked at, the leaf first: leaf, enrolment CA, device CA, and one to spare. Stops path
+/// building without end.
+pub const CHAIN_CERTIFICATES: usize = 4;
+/// A chain in PEM: [`CHAIN_CERTIFICATES`] at [`CERTIFICATE_LENGTH`], 4 bytes for 3.
+pub const CHAIN_LENGTH: usize = 24 * 1024;
+/// A request for enrolment.
+pub const ENROLMENT_LENGTH: u64 = 8 * 1024;
+/// What enrolment answers: a chain, in which each line break is two bytes.
+pub const ENROLLED_LENGTH: u64 = 32 * 1024;
+/// A check-in: 32 attributes at 64 + 256 bytes, of which each may be escaped to two, are 20 KB.
+pub const CHECK_IN_LENGTH: u64 = 32 * 1024;
+/// An answer of the fleet plane that says little: of a check-in, a receipt, a refusal.
+pub const FLEET_ANSWER_LENGTH: u64 = 16 * 1024;
+/// Reports in one queue: as many as a device's journal holds.
+pub const QUEUE_REPORTS: usize = 128;
+/// One device's queue: 128 reports at 4 KiB. An agent's own come to 2 KiB, with 240 bytes of detail, each escaped to six.
+pub const QUEUE_LENGTH: u64 = 512 * 1024;
+/// The answer to a queue: 128 flags at 60 bytes.
+pub const ACKNOWLEDGED_LENGTH: u64 = 32 * 1024;
+/// Queues that a gateway sends together. At one or two signatures each, checked at 10,000 a second, the server answers after
+/// a tenth of a second.
+pub const BATCH_QUEUES: usize = 512;
+/// A gateway's batch: 512 queues at 16 KiB (their certificates and some twenty reports). Stops a gateway from holding a
+/// server's memory; a longer one is sent in parts.
+pub const BATCH_LENGTH: u64 = 8 * 1024 * 1024;
+/// The answer to a batch: 512 at 2 KiB.
+pub const BATCH_ANSWER_LENGTH: u64 = 1024 * 1024;
+/// What the server holds on one device, as its owner may ask for it.
+pub const DEVICE_DATA_LENGTH: u64 = 8 * 1024 * 1024;
+/// Lines of a receipt that say what is kept.
+pub const KEPT: usize = 16;
+/// A line that the fleet plane says to people: an error, a hint, what is kept. In bytes of UTF-8.
+pub const LINE_LENGTH: usize = 1024;

@@ -207,6 +207,23 @@ impl Document for Report {
     }
 }
 
+impl Report {
+    /// The checks of [`Document::parse`] for one that stands inside another document.
+    ///
+    /// # Errors
+    /// [`FormatError`]: another format, a requirement unknown here, or a rule of [`Document::validate`].
+    pub(crate) fn validate_within(&self) -> Result<(), FormatError> {
+        ensure(self.format == Self::FORMAT, Self::WHAT, || {
+            alloc::format!("its format is not {:?}", Self::FORMAT)
+        })?;
+        if let Some(feature) = self.requires.iter().find(|feature| !Self::KNOWN.contains(&feature.as_str())) {
+            let feature = crate::document::abridged(feature.clone());
+            return Err(FormatError::Requires { what: Self::WHAT, feature });
+        }
+        self.validate()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 
 use perennial_schemas::bundle::{BundleHeader, PREFIX_LENGTH};
 use perennial_schemas::channel::Channel;
+use perennial_schemas::fleet::*;
 use perennial_schemas::index::Index;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::{Release, SecretsLetThrough};
@@ -45,6 +46,27 @@ fn documents_are_read_and_written_as_ever() {
     vector("report-1", "good-delta-failed.json", samples::report_of_a_delta());
     document("key-1", samples::key_file());
     assert!(samples::key_file().id_fits(&Ring));
+}
+
+#[test]
+fn the_fleet_plane_is_read_and_written_as_ever() {
+    document("enrolment-1", samples::enrolment());
+    document("enrolled-1", samples::enrolled());
+    document("check-in-1", samples::check_in());
+    vector("check-in-1", "good-first.json", samples::first_check_in());
+    document("checked-in-1", samples::checked_in());
+    document("reports-1", samples::queue());
+    document("acknowledged-1", samples::acknowledged());
+    document("report-batch-1", samples::batch());
+    document("batch-answer-1", samples::batch_answer());
+    document("erasure-1", samples::erasure());
+    let text =
+        fixture("vectors/fleet-refusal-1/good.json", false, || to_text(&samples::fleet_refusal()).unwrap());
+    assert_eq!(Refusal::parse(&text).unwrap(), samples::fleet_refusal());
+    assert_eq!(to_text(&samples::fleet_refusal()).unwrap(), text);
+    // What a device signs, a gateway carries to the letter.
+    let queue = &samples::batch().queues[0].reports;
+    assert_eq!(ReportQueue::parse(queue.as_bytes()).unwrap(), samples::queue());
 }
 
 fn role<T>(name: &str, value: T, seeds: &[u8], threshold: u32)
@@ -162,6 +184,16 @@ fn refusal(format: &str, text: &[u8]) -> String {
         "support-summary-1" => of(Summary::parse(text)),
         "device-support-1" => of(OnDevice::parse(text)),
         "report-1" => of(Report::parse(text)),
+        "enrolment-1" => of(Enrolment::parse(text)),
+        "enrolled-1" => of(Enrolled::parse(text)),
+        "check-in-1" => of(CheckIn::parse(text)),
+        "checked-in-1" => of(CheckedIn::parse(text)),
+        "reports-1" => of(ReportQueue::parse(text)),
+        "acknowledged-1" => of(Acknowledged::parse(text)),
+        "report-batch-1" => of(ReportBatch::parse(text)),
+        "batch-answer-1" => of(BatchAnswer::parse(text)),
+        "erasure-1" => of(Erasure::parse(text)),
+        "fleet-refusal-1" => of(Refusal::parse(text)),
         "key-1" => of(KeyFile::parse(text)),
         "tuf-root-1" => of(Signed::<Root>::parse(text)),
         "tuf-timestamp-1" => of(Signed::<TimestampRole>::parse(text)),

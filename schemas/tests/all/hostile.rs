@@ -3,6 +3,7 @@
 use perennial_schemas::bundle::{BundleHeader, PREFIX_LENGTH};
 use perennial_schemas::channel::Channel;
 use perennial_schemas::crypto::Digest;
+use perennial_schemas::fleet::*;
 use perennial_schemas::index::{HEADER_LENGTH, Index, Shape};
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
@@ -100,6 +101,33 @@ proptest! {
         let _ = Signed::<Snapshot>::parse(&apply(&samples::sign(samples::snapshot(), &[4]), &changes));
         let _ = Signed::<Targets>::parse(&apply(&samples::sign(samples::targets(), &[3]), &changes));
         let _ = Signed::<Targets>::parse(&apply(&samples::sign(samples::succinct_targets(), &[3]), &changes));
+    }
+
+    #[test]
+    fn changed_documents_of_the_fleet_plane_never_panic(changes in changes()) {
+        fn changed<T: serde::Serialize>(value: T, changes: &[Change]) -> Vec<u8> {
+            apply(&serde_json::to_vec(&value).unwrap(), changes)
+        }
+        let _ = Enrolment::parse(&changed(samples::enrolment(), &changes));
+        let _ = Enrolled::parse(&changed(samples::enrolled(), &changes));
+        let _ = CheckIn::parse(&changed(samples::check_in(), &changes));
+        let _ = CheckedIn::parse(&changed(samples::checked_in(), &changes));
+        let _ = ReportQueue::parse(&changed(samples::queue(), &changes));
+        let _ = Acknowledged::parse(&changed(samples::acknowledged(), &changes));
+        let _ = ReportBatch::parse(&changed(samples::batch(), &changes));
+        let _ = BatchAnswer::parse(&changed(samples::batch_answer(), &changes));
+        let _ = Erasure::parse(&changed(samples::erasure(), &changes));
+        let _ = Refusal::parse(&changed(samples::fleet_refusal(), &changes));
+    }
+
+    /// What is read of any URIs is written as it was read.
+    #[test]
+    fn names_of_any_words_are_read_as_they_are_written(
+        uris in prop::collection::vec("(perennial:(device|product|hardware|label|kind)/)?(fleet|[0-9a-f]{32}|[a-z]{1,3}|\\PC{0,6})", 0..8)
+    ) {
+        if let Ok(name) = Name::from_uris(uris.iter().map(String::as_str)) {
+            prop_assert_eq!(name.to_uris(), uris);
+        }
     }
 
     #[test]

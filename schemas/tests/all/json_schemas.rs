@@ -3,6 +3,7 @@
 use perennial_schemas::Document;
 use perennial_schemas::bundle::BundleHeader;
 use perennial_schemas::channel::Channel;
+use perennial_schemas::fleet::*;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
@@ -23,6 +24,16 @@ fn all() -> Vec<(&'static str, Value)> {
         ("support-summary-1", document::<Summary>()),
         ("device-support-1", document::<OnDevice>()),
         ("report-1", document::<Report>()),
+        ("enrolment-1", document::<Enrolment>()),
+        ("enrolled-1", document::<Enrolled>()),
+        ("check-in-1", document::<CheckIn>()),
+        ("checked-in-1", document::<CheckedIn>()),
+        ("reports-1", document::<ReportQueue>()),
+        ("acknowledged-1", document::<Acknowledged>()),
+        ("report-batch-1", document::<ReportBatch>()),
+        ("batch-answer-1", document::<BatchAnswer>()),
+        ("erasure-1", document::<Erasure>()),
+        ("fleet-refusal-1", schema::<Refusal>(Refusal::WHAT)),
         ("key-1", document::<KeyFile>()),
         ("bundle-1", document::<BundleHeader>()),
         ("tuf-root-1", role::<Root>()),

@@ -6,6 +6,7 @@ use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::channel::{Channel, Offered, Withdrawn};
 use perennial_schemas::crypto::{Digest, RunningDigest, SignatureError, VerifySignature};
 use perennial_schemas::digest::{decode_hex, encode_hex};
+use perennial_schemas::fleet::*;
 use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::*;
@@ -399,6 +400,106 @@ pub(crate) fn report_of_a_delta() -> Report {
         detail: "chunk 0 of slot A is not what the signed index says".into(),
         ..report()
     }
+}
+
+fn device() -> DeviceId {
+    DeviceId::of_key(&Sha256Digest([7; 32]))
+}
+
+fn at() -> perennial_schemas::Timestamp {
+    "2026-11-21T12:34:56Z".parse().unwrap()
+}
+
+pub(crate) fn enrolment() -> Enrolment {
+    let begin = "-----BEGIN CERTIFICATE REQUEST-----\n";
+    Enrolment::new(format!("{begin}AAAA\n-----END CERTIFICATE REQUEST-----\n"))
+}
+
+pub(crate) fn enrolled() -> Enrolled {
+    let one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    Enrolled {
+        format: Enrolled::FORMAT.into(),
+        requires: vec![],
+        device: device(),
+        chain: one.repeat(2),
+        renew_after: "2027-01-20T12:34:56Z".parse().unwrap(),
+        epoch: 1,
+        ticket: Ticket::of_bytes(&[1; 16]),
+    }
+}
+
+pub(crate) fn check_in() -> CheckIn {
+    let attributes = [("battery.cycles", "17"), ("uptime", "412 h")];
+    CheckIn {
+        format: CheckIn::FORMAT.into(),
+        requires: vec![],
+        at: at(),
+        product: "thermostat".parse().unwrap(),
+        hardware: "revC".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        version: "2.0.0".parse().unwrap(),
+        security_version: 3,
+        manifest: Some(Sha256Digest([1; 32])),
+        agent: "perennial-device 0.1.0".into(),
+        attributes: attributes
+            .into_iter()
+            .map(|(name, value)| (name.parse().unwrap(), value.into()))
+            .collect(),
+        ticket: Some(Ticket::of_bytes(&[1; 16])),
+    }
+}
+
+/// From the factory, and without consent.
+pub(crate) fn first_check_in() -> CheckIn {
+    CheckIn { manifest: None, attributes: BTreeMap::new(), ticket: None, ..check_in() }
+}
+
+pub(crate) fn checked_in() -> CheckedIn {
+    CheckedIn::new(Ticket::of_bytes(&[2; 16]), 12, 86_400)
+}
+
+pub(crate) fn queue() -> ReportQueue {
+    let report = |sequence, report: Report| Report { device: device(), sequence, ..report };
+    ReportQueue::new(device(), vec![report(12, report_of_a_delta()), report(14, self::report())])
+}
+
+pub(crate) fn acknowledged() -> Acknowledged {
+    Acknowledged::new(14, vec![Flagged { sequence: 12, flag: Flag::ClockAhead }])
+}
+
+pub(crate) fn batch() -> ReportBatch {
+    let text = String::from_utf8(perennial_schemas::signed::to_text(&queue()).unwrap()).unwrap();
+    let signed = SignedQueue {
+        chain: vec!["AAAA".into(), "AAA=".into()],
+        reports: text.clone(),
+        signature: Some("AA==".into()),
+    };
+    let unsigned = SignedQueue { chain: vec![], reports: text, signature: None };
+    ReportBatch { format: ReportBatch::FORMAT.into(), requires: vec![], queues: vec![signed, unsigned] }
+}
+
+pub(crate) fn batch_answer() -> BatchAnswer {
+    let acknowledged = QueueAnswer::Acknowledged { device: device(), acknowledged: 14, flagged: vec![] };
+    let error = "queue 2 bears no signature of its device".into();
+    let refused = QueueAnswer::Refused { error, code: RefusalCode::NotSigned };
+    BatchAnswer { format: BatchAnswer::FORMAT.into(), requires: vec![], answers: vec![acknowledged, refused] }
+}
+
+pub(crate) fn erasure() -> Erasure {
+    Erasure {
+        format: Erasure::FORMAT.into(),
+        requires: vec![],
+        device: device(),
+        at: at(),
+        erased: Erased { reports: 14, check_ins: 1, attributes: 2, keys: 2 },
+        kept: vec!["That a device was erased, and when: the audit log is never shortened.".into()],
+        audit: AuditMark { sequence: 99, digest: Sha256Digest([9; 32]) },
+    }
+}
+
+pub(crate) fn fleet_refusal() -> Refusal {
+    let hint = "wait as long as Retry-After says";
+    Refusal::new(RefusalCode::Rate, "this device asks more than once a second", hint)
 }
 
 pub(crate) fn key_file() -> KeyFile {
