@@ -169,7 +169,7 @@ fn number(key: &[u8]) -> Result<u64, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FjallStore;
+    use crate::store::{FjallStore, Settings};
 
     fn event(action: &'static str) -> Event {
         Event::new(Timestamp::EPOCH, "command", action, &[("a", "b".into())])
@@ -178,7 +178,7 @@ mod tests {
     #[test]
     fn a_changed_entry_or_a_missing_one_breaks_the_chain() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FjallStore::open(folder.path()).unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
         assert_eq!(verify(&store).unwrap().sequence, 0);
         for action in ["one", "two", "three"] {
             store.commit(record(&store, Batch::new(), event(action)).unwrap()).unwrap();
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn two_records_at_once_never_share_a_number() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FjallStore::open(folder.path()).unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
         let first = record(&store, Batch::new(), event("one")).unwrap();
         let second = record(&store, Batch::new(), event("two")).unwrap();
         store.commit(first).unwrap();
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn writers_at_once_all_get_their_entries_and_a_condition_stays_the_callers() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FjallStore::open(folder.path()).unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {

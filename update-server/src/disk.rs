@@ -220,6 +220,15 @@ pub fn length(path: &Path) -> Result<Option<u64>> {
     }
 }
 
+/// Bytes that are free, for whom this process runs as, on the filesystem of a folder.
+///
+/// # Errors
+/// When the system can't tell.
+pub fn free(path: &Path) -> Result<u64> {
+    let found = at("look at", path, rustix::fs::statvfs(path).map_err(io::Error::from))?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// True when something bears that name.
 pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()

@@ -164,12 +164,12 @@ fn fit(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FjallStore;
+    use crate::store::{FjallStore, Settings};
 
     #[test]
     fn a_flood_of_refusals_fills_no_disk_and_hides_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let store = FjallStore::open(folder.path()).unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
         let metrics = Metrics::new().unwrap();
         let refusals = Refusals::load(&store, &metrics).unwrap();
         let now = Timestamp::from_unix(1_800_000_000);

@@ -60,12 +60,10 @@ impl StartError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::State(StateError::NotThere(path)) => {
-                format!("make it first: perennial-server init --state {}", path.display())
-            }
             Self::State(StateError::Held(_)) => {
                 "stop the server that uses it; one state folder serves one process".into()
             }
+            Self::State(error) => error.hint(),
             Self::Key(KeyError::Exposed { path, .. }) => {
                 format!("make it its owner's alone: chmod 600 {}", path.display())
             }
@@ -104,7 +102,7 @@ pub struct Running {
 /// # Errors
 /// A [`StartError`]; nothing runs then.
 pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
-    let state = State::at(&config.state);
+    let state = State::of(config);
     let held = state.hold()?;
     let key = FileKey::load(&state.keys().join("timestamp.key"))?;
     let tokens = Arc::new(Tokens::load(&state.tokens_file())?);

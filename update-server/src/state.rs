@@ -8,23 +8,39 @@
 //! STATE/admin.token          the admin token, for its holder; may be moved away
 //! STATE/tokens.json          digests of the tokens that are accepted
 //! STATE/admin.sock           for commands, while the server runs (0600)
-//! STATE/store/               generations, audit chain (fjall)
+//! STATE/store.json           which engine holds the records; fjall where it isn't there
+//! STATE/store/               generations, devices, audit chain (fjall; store.sled/ for sled)
 //! STATE/blobs/               content by SHA-256
 //! STATE/incoming/            content that is being received
 //! ```
 
 use crate::blobs::{Blobs, Staging};
+use crate::config::Config;
 use crate::disk::{self, DiskError};
-use crate::store::{FjallStore, Store, StoreError};
+use crate::store::{Engine, Settings, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+/// `store.json` has one line.
+const RECORD_LIMIT: u64 = 64 << 10;
+
 /// A state folder's places.
 #[derive(Debug, Clone)]
 pub struct State {
     root: PathBuf,
+    /// The engine that a configuration names.
+    wanted: Option<Engine>,
+    settings: Settings,
+}
+
+/// `store.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    engine: Engine,
 }
 
 /// Why the state can't be used.
@@ -39,15 +55,56 @@ pub enum StateError {
     /// Another process holds it.
     #[error("{0} is in use by another process")]
     Held(PathBuf),
+    /// The records are elsewhere than the configuration says.
+    #[error("the records of {path} are in {there}, and store.engine says {wanted}", path = .path.display())]
+    OtherEngine {
+        /// The state folder.
+        path: PathBuf,
+        /// What holds them.
+        there: Engine,
+        /// What the configuration names.
+        wanted: Engine,
+    },
+    /// `store.json` isn't what this program writes.
+    #[error("{path} can't be understood: {reason}", path = .path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl StateError {
+    /// What to do about it, for the second line of an error.
+    pub fn hint(&self) -> String {
+        let other = "mend what the system says, then try again";
+        match self {
+            Self::NotThere(path) => {
+                format!("make it first: perennial-server init --state {}", path.display())
+            }
+            Self::Held(_) => "another command is at work there; try again when it has ended".into(),
+            Self::Disk(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
+                "run the command as the state folder's owner".into()
+            }
+            Self::OtherEngine { there, wanted, .. } => format!(
+                "move them first: perennial-server store migrate --to {wanted}; or set store.engine = \"{there}\""
+            ),
+            Self::Store(error) => error.hint().unwrap_or(other).into(),
+            _ => other.into(),
+        }
+    }
 }
 
 /// The state folder, held: nobody else has its store.
 pub struct Held {
     /// The places.
     pub state: State,
+    /// What holds the records.
+    pub engine: Engine,
     /// The open store.
     pub store: Arc<dyn Store>,
     _lock: File,
@@ -62,7 +119,57 @@ impl std::fmt::Debug for Held {
 impl State {
     /// The state folder at `root`; nothing is looked at yet.
     pub fn at(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), wanted: None, settings: Settings::default() }
+    }
+
+    /// The state folder that a configuration names, with the store as it asks for it.
+    pub fn of(config: &Config) -> Self {
+        let (wanted, settings) = (config.store.engine, config.store.settings());
+        Self { root: config.state.clone(), wanted, settings }
+    }
+
+    /// Which engine holds the records: what `store.json` says, else fjall if it has any, else what is wanted.
+    ///
+    /// # Errors
+    /// [`StateError::OtherEngine`] where another one is wanted.
+    pub fn engine(&self) -> Result<Engine, StateError> {
+        let path = self.store_file();
+        let there = if disk::exists(&path) {
+            let malformed = |error: serde_json::Error| StateError::Malformed {
+                path: path.clone(),
+                reason: error.to_string(),
+            };
+            let record: Record =
+                serde_json::from_slice(&disk::read(&path, RECORD_LIMIT)?).map_err(malformed)?;
+            record.engine
+        } else if disk::count_entries(&self.store_folder(Engine::Fjall))? > 0 {
+            Engine::Fjall
+        } else {
+            self.wanted.unwrap_or(Engine::Fjall)
+        };
+        match self.wanted.filter(|wanted| *wanted != there) {
+            Some(wanted) => Err(StateError::OtherEngine { path: self.root.clone(), there, wanted }),
+            None => Ok(there),
+        }
+    }
+
+    /// Writes down which engine holds the records: from now on, that one does.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn set_engine(&self, engine: Engine) -> Result<(), DiskError> {
+        let mut text = serde_json::to_vec(&Record { engine }).unwrap_or_default();
+        text.push(b'\n');
+        disk::replace(&self.store_file(), &text, 0o600)
+    }
+
+    /// The folder of an engine.
+    pub fn store_folder(&self, engine: Engine) -> PathBuf {
+        self.root.join(engine.folder())
+    }
+
+    fn store_file(&self) -> PathBuf {
+        self.root.join("store.json")
     }
 
     /// The folder itself.
@@ -148,10 +255,20 @@ impl State {
             Err(TryLockError::WouldBlock) => return Err(StateError::Held(self.root.clone())),
             Err(TryLockError::Error(error)) => disk::at("lock", &path, Err(error))?,
         }
-        let store = FjallStore::open(&self.root.join("store")).map_err(|error| match error {
+        let engine = self.engine()?;
+        let store = self.open(engine)?;
+        if engine != Engine::Fjall && !disk::exists(&self.store_file()) {
+            self.set_engine(engine)?;
+        }
+        Ok(Held { state: self.clone(), engine, store, _lock: lock })
+    }
+
+    /// Opens the store of an engine, which may hold the records or not.
+    pub(crate) fn open(&self, engine: Engine) -> Result<Arc<dyn Store>, StateError> {
+        let opened = engine.open(&self.store_folder(engine), self.settings);
+        opened.map_err(|error| match error {
             StoreError::Held => StateError::Held(self.root.clone()),
             other => StateError::Store(other),
-        })?;
-        Ok(Held { state: self.clone(), store: Arc::new(store), _lock: lock })
+        })
     }
 }

@@ -231,11 +231,11 @@ fn expiries(status: &Status, alarms: &mut Vec<Alarm>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::FjallStore;
+    use crate::store::{FjallStore, Settings};
 
     fn status(change: impl FnOnce(&mut Status)) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
-        let store = FjallStore::open(folder.path()).unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
         let now = Timestamp::from_unix(1_800_000_000);
         let running = Running {
             started: now,

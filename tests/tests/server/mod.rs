@@ -12,4 +12,5 @@ mod process;
 mod product;
 mod promises;
 mod roots;
+mod stores;
 mod sweep;

@@ -76,7 +76,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
 /// What the pages of this server would lack. A state that can't be read now, as another command is at work there, says
 /// nothing of them.
 fn doubts(config: &Config, io: &Io<'_>) -> Vec<[String; 2]> {
-    match current(&State::at(&config.state)) {
+    match current(&State::of(config)) {
         Ok(current) => {
             let generation = current.as_ref().map(|(generation, _)| generation);
             contacts::doubts(generation, &config.serve.public, (io.now)())
@@ -87,7 +87,7 @@ fn doubts(config: &Config, io: &Io<'_>) -> Vec<[String; 2]> {
 
 /// The files that the configuration names: state folder, key, certificate.
 fn check_files(config: &Config) -> Result<Option<perennial_schemas::Timestamp>, Failure> {
-    let state = State::at(&config.state);
+    let state = State::of(config);
     if !crate::disk::exists(&state.tokens_file()) {
         let what = format!("{} is not a state folder of perennial-server", config.state.display());
         return Err(Failure::new(

@@ -32,7 +32,7 @@ struct Exported {
 
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
-    let state = State::at(&config.state);
+    let state = State::of(&config);
     let (generation, timestamp) = current(&state)?;
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");

@@ -31,7 +31,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
-    let state = State::at(&config.state);
+    let state = State::of(&config);
     match state.hold() {
         Ok(held) => {
             let outcome = straight(&config, held, &arguments.bundle, io)?;

@@ -52,17 +52,7 @@ fn config_of(place: &Where) -> Result<Config, Failure> {
 
 /// What to do when a state folder can't be held.
 fn state_failure(error: &StateError) -> Failure {
-    let hint = match error {
-        StateError::NotThere(path) => {
-            format!("make it first: perennial-server init --state {}", path.display())
-        }
-        StateError::Held(_) => "another command is at work there; try again when it has ended".into(),
-        StateError::Disk(error) if error.source.kind() == std::io::ErrorKind::PermissionDenied => {
-            "run the command as the state folder's owner".into()
-        }
-        _ => "mend what the system says, then try again".into(),
-    };
-    Failure::of(error, hint)
+    Failure::of(error, error.hint())
 }
 
 /// The generation that is served with its timestamp, from the running server or from the state that it left.

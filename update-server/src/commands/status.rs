@@ -30,7 +30,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
-    let state = State::at(&config.state);
+    let state = State::of(&config);
     let status = match state.hold() {
         Ok(held) => left_behind(&held, (io.now)())
             .map_err(|error| Failure::of(&error, "restore the state folder from your backup"))?,

@@ -64,6 +64,17 @@ pub const KEYS: &[Key] = &[
         "10",
         "Published states that are kept, the served one among them; 0 keeps all, else at least 2. Content that none of them names is removed, but never a file inside the time for which a release promised it.",
     ),
+    key(
+        "store.engine",
+        "\"fjall\"",
+        "What holds the records: \"fjall\" or \"sled\", both in the state folder. Unless given, what the state was made with; `perennial-server store migrate` changes it.",
+    ),
+    key("store.cache", "\"32MiB\"", "Memory that the engine may use to keep records at hand."),
+    key(
+        "store.reserve",
+        "\"64MiB\"",
+        "Room that stays free on the store's disk: with less, nothing more is recorded (507) until there is room again, and nothing that was acknowledged is lost.",
+    ),
     key("cache.fresh", "\"1m\"", "How long a cache may keep what changes: timestamp.json and the pages."),
     key(
         "cache.missing",

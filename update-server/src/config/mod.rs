@@ -3,11 +3,13 @@
 
 mod keys;
 mod spell;
+mod store;
 #[cfg(test)]
 mod tests;
 mod units;
 
 pub use keys::{KEYS, Key, reference};
+pub use store::Store;
 use units::addresses;
 pub use units::{Size, Span};
 
@@ -36,6 +38,9 @@ pub struct Config {
     /// What stays on the disk.
     #[serde(default)]
     pub keep: Keep,
+    /// Where the records are.
+    #[serde(default)]
+    pub store: Store,
     /// What caches may keep.
     #[serde(default)]
     pub cache: Cache,
@@ -241,6 +246,7 @@ impl Config {
             admin: Admin::default(),
             timestamp: Timestamp::default(),
             keep: Keep::default(),
+            store: Store::default(),
             cache: Cache::default(),
             limits: Limits::default(),
             log: Log::default(),
@@ -295,6 +301,7 @@ impl Config {
                 "serve.public is an address such as https://updates.maker.example, without a path".into()
             );
         }
+        self.store.check()?;
         self.limits.check()
     }
 }

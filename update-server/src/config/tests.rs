@@ -1,4 +1,5 @@
 use super::*;
+use crate::store::Engine;
 
 #[test]
 fn the_reference_is_the_default_configuration_and_names_every_key() {
@@ -16,6 +17,7 @@ fn the_reference_is_the_default_configuration_and_names_every_key() {
     }
     let written = Config::parse("reference", &all).unwrap();
     let mut defaults = Config::with_defaults("/var/lib/perennial".into());
+    defaults.store.engine = Some(Engine::Fjall);
     defaults.timestamp.renew_after = Some(Span::seconds(12 * 3600));
     assert_eq!(format!("{written:?}"), format!("{defaults:?}"));
 }
@@ -23,7 +25,7 @@ fn the_reference_is_the_default_configuration_and_names_every_key() {
 #[test]
 fn every_field_has_a_documented_key() {
     // serde lists the fields that it knows when it meets one that it doesn't.
-    for table in ["", "serve", "tls", "admin", "timestamp", "keep", "cache", "limits", "log"] {
+    for table in ["", "serve", "tls", "admin", "timestamp", "keep", "store", "cache", "limits", "log"] {
         let text = if table.is_empty() {
             "zzz = 1\nstate = \"s\"".to_owned()
         } else {
@@ -59,6 +61,8 @@ fn what_cannot_stand_together_is_refused() {
         ("[timestamp]\nrenew_after = \"2d\"", "less than"),
         ("[keep]\ngenerations = 1", "at least 2"),
         ("[limits]\nhead_bytes = \"1KiB\"", "between 8KiB"),
+        ("[store]\ncache = \"1KiB\"", "store.cache"),
+        ("[store]\nengine = \"sqlite\"", "unknown variant"),
         ("[limits]\nidle = \"1ms\"", "limits.idle"),
         ("[serve]\nplain = [\"localhost:28481\"]", "`localhost:28481` isn't an address: write IP:port"),
         ("[serve]\nplain = \"127.0.0.1:1\"", "in brackets: [\"127.0.0.1:1\"]"),

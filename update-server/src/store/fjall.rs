@@ -1,15 +1,19 @@
 //! The embedded store on fjall: a write-ahead log with real fdatasync and batches that are atomic across keyspaces.
 //! It never answers a commit before it is on the disk.
 
-use super::{Batch, Pair, Space, Store, StoreError, bounds, is_empty};
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use std::path::Path;
+use super::witness::Witness;
+use super::{
+    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, conditions, fits, is_empty, room,
+};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 /// 64 MiB of journal (the default is 512): a restart reads the journal back, and must be quick.
 const JOURNAL_BYTES: u64 = 64 << 20;
-/// 8 MiB of cache: a few records are hot, and the process also serves.
-const CACHE_BYTES: u64 = 8 << 20;
+
+/// The one key of the count.
+const COUNT: &[u8] = b"n";
 
 /// A store in a folder.
 pub struct FjallStore {
@@ -17,7 +21,11 @@ pub struct FjallStore {
     /// In the order of [`Space::ALL`].
     spaces: Vec<Keyspace>,
     /// One committer at a time, so that conditions and changes are one step.
-    committing: Mutex<()>,
+    committing: Mutex<Witness>,
+    /// Holds how many commits there were.
+    count: Keyspace,
+    folder: PathBuf,
+    reserve: u64,
 }
 
 impl std::fmt::Debug for FjallStore {
@@ -31,9 +39,9 @@ impl FjallStore {
     ///
     /// # Errors
     /// [`StoreError::Held`] when another process has it, else [`StoreError::Engine`].
-    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+    pub fn open(folder: &Path, settings: Settings) -> Result<Self, StoreError> {
         let database = Database::builder(folder)
-            .cache_size(CACHE_BYTES)
+            .cache_size(settings.cache)
             .max_journaling_size(JOURNAL_BYTES)
             .worker_threads(1)
             .open()
@@ -43,7 +51,18 @@ impl FjallStore {
             keyspace.map_err(|error| failed("open", error))
         };
         let spaces = Space::ALL.into_iter().map(open).collect::<Result<_, _>>()?;
-        Ok(Self { database, spaces, committing: Mutex::new(()) })
+        let count = database.keyspace("count", KeyspaceCreateOptions::default);
+        let count = count.map_err(|error| failed("open", error))?;
+        let inside = count.get(COUNT).map_err(|error| failed("open", error))?;
+        let witness = Witness::open(folder, inside.as_deref())?;
+        Ok(Self {
+            database,
+            spaces,
+            committing: Mutex::new(witness),
+            count,
+            folder: folder.into(),
+            reserve: settings.reserve,
+        })
     }
 
     fn space(&self, space: Space) -> &Keyspace {
@@ -75,13 +94,24 @@ impl Store for FjallStore {
         self.space(space).last_key_value().map(pair).transpose()
     }
 
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        let _one = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        for (space, key, value) in &batch.expected {
-            if self.get(*space, key)? != *value {
-                return Err(StoreError::Changed(format!("{}/{}", space.name(), key.escape_ascii())));
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let moment = self.database.snapshot();
+        for space in Space::ALL {
+            for record in moment.iter(self.space(space)) {
+                let (key, value) = record.into_inner().map_err(|error| failed("read", error))?;
+                if !visit(space, &key, &value) {
+                    return Ok(());
+                }
             }
         }
+        Ok(())
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        fits(&batch)?;
+        let mut witness = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        conditions(self, &batch)?;
+        room(&self.folder, &batch, self.reserve)?;
         let mut changes = self.database.batch().durability(Some(PersistMode::SyncData));
         for (space, key, value) in batch.puts {
             changes.insert(self.space(space), key, value);
@@ -89,7 +119,10 @@ impl Store for FjallStore {
         for (space, key) in batch.removes {
             changes.remove(self.space(space), key);
         }
-        changes.commit().map_err(|error| failed("commit", error))
+        changes.insert(&self.count, COUNT, witness.next());
+        changes.commit().map_err(|error| failed("commit", error))?;
+        witness.acknowledge();
+        Ok(())
     }
 }
 

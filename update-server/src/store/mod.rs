@@ -2,17 +2,29 @@
 //! atomic, durable batches that can be made conditional. It knows nothing of generations or audits, and it never
 //! holds content: that lies in the blobs folder, and the store holds digests.
 
+mod engine;
 mod fjall;
+mod sled;
 #[cfg(test)]
 mod tests;
+mod witness;
 
+pub use self::engine::{Engine, Settings};
 pub use self::fjall::FjallStore;
+pub use self::sled::SledStore;
 
+use crate::disk;
 use std::ops::Bound;
+use std::path::Path;
 use std::sync::Arc;
 
+/// Bytes of a key, of which it has at least one. PostgreSQL's index takes 2,700; ours are shorter than 100.
+pub const KEY_LENGTH: usize = 1 << 10;
+/// Bytes of a value: a generation of 65,536 files has about 12 MiB.
+pub const VALUE_LENGTH: usize = 64 << 20;
+
 /// A part of the store; keys of different spaces never meet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Space {
     /// Single records: which generation is served, the last timestamp.
     Meta,
@@ -104,10 +116,54 @@ pub enum StoreError {
         /// What the engine said.
         reason: String,
     },
+    /// Too little room is left on the disk; nothing was changed, and reading goes on.
+    #[error("the store's disk is full: {free} bytes are free, and {reserve} are kept (store.reserve)")]
+    Full {
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that are kept free.
+        reserve: u64,
+    },
+    /// A copy into this store began and never ended.
+    #[error("the store holds a part of what was to be copied into it")]
+    Unfinished,
+    /// The store's files are damaged: it knows of fewer commits than it acknowledged.
+    #[error("the store has lost commits: it acknowledged {acknowledged}, and {left} are left")]
+    Forgot {
+        /// Commits that it acknowledged.
+        acknowledged: u64,
+        /// Commits that it knows of.
+        left: u64,
+    },
+    /// A batch that no engine takes.
+    #[error("a {what} in the store has at most {limit} bytes")]
+    TooLong {
+        /// Which part.
+        what: &'static str,
+        /// The limit in bytes; keys have at least one.
+        limit: usize,
+    },
     /// A record that can't be read: a fault of the disk, or a file of a later version.
     #[error("the store's record {0} can't be read")]
     Corrupt(String),
 }
+
+impl StoreError {
+    /// What to do about it, where more can be said than the error says.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Full { .. } => Some("make room on that disk; nothing that was acknowledged is lost"),
+            Self::Unfinished => Some("run the import or the migration again: it begins anew"),
+            Self::Forgot { .. } | Self::Corrupt(_) => Some(
+                "the disk or its files are damaged: put the store's folder aside and bring back an export (perennial-server store import)",
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What looks at records: space, key, value; false ends the walk.
+pub type Visit<'a> = dyn FnMut(Space, &[u8], &[u8]) -> bool + 'a;
 
 /// A key and its value.
 pub type Pair = (Vec<u8>, Vec<u8>);
@@ -154,10 +210,18 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Engine`].
     fn last(&self, space: Space) -> Result<Option<Pair>, StoreError>;
 
+    /// Shows `visit` every record of every space as of one moment, in the order of [`Space::ALL`] and of the keys, until
+    /// it answers false. Writers may have to wait meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError>;
+
     /// Commits a batch: whole, and on the disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when a condition isn't met, else [`StoreError::Engine`]; nothing is changed then.
+    /// [`StoreError::Changed`] when a condition isn't met, [`StoreError::Full`] when the disk is full, else
+    /// [`StoreError::Engine`]; nothing is changed then.
     fn commit(&self, batch: Batch) -> Result<(), StoreError>;
 }
 
@@ -185,9 +249,53 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).last(space)
     }
 
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        (**self).walk(visit)
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         (**self).commit(batch)
     }
+}
+
+/// Refuses what not every engine takes. Each engine does so before anything else.
+fn fits(batch: &Batch) -> Result<(), StoreError> {
+    let keys = batch.puts.iter().map(|(_, key, _)| key).chain(batch.removes.iter().map(|(_, key)| key));
+    if keys
+        .chain(batch.expected.iter().map(|(_, key, _)| key))
+        .any(|key| !(1..=KEY_LENGTH).contains(&key.len()))
+    {
+        return Err(StoreError::TooLong { what: "key", limit: KEY_LENGTH });
+    }
+    if batch.puts.iter().any(|(_, _, value)| value.len() > VALUE_LENGTH) {
+        return Err(StoreError::TooLong { what: "value", limit: VALUE_LENGTH });
+    }
+    Ok(())
+}
+
+/// Refuses a batch that puts something while less than `reserve` bytes are free, before an engine is torn in the middle of
+/// a write.
+fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
+    if batch.puts.is_empty() {
+        return Ok(());
+    }
+    let free = disk::free(folder)
+        .map_err(|error| StoreError::Engine { operation: "commit", reason: error.to_string() })?;
+    if free < reserve { Err(StoreError::Full { free, reserve }) } else { Ok(()) }
+}
+
+/// The first condition of a batch that isn't met is an error.
+fn conditions(store: &dyn Store, batch: &Batch) -> Result<(), StoreError> {
+    for (space, key, value) in &batch.expected {
+        if store.get(*space, key)? != *value {
+            return Err(changed(*space, key));
+        }
+    }
+    Ok(())
+}
+
+fn changed(space: Space, key: &[u8]) -> StoreError {
+    StoreError::Changed(format!("{}/{}", space.name(), key.escape_ascii()))
 }
 
 /// The keys that begin with `prefix` and come after `after`, as bounds.

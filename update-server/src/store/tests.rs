@@ -1,8 +1,27 @@
-//! The conformance suite: what every back end must pass.
+//! The conformance suite: what every back end must pass, and how the embedded ones fail.
 use super::*;
+use std::path::PathBuf;
 
-fn conforms(open: impl Fn() -> Box<dyn Store>) {
-    let store = open();
+type Opened = Result<Arc<dyn Store>, StoreError>;
+
+/// Everything that a back end must do, over a store that is empty at first; `open` opens it again.
+pub(super) fn conforms(open: &dyn Fn() -> Opened) {
+    let store = open().unwrap();
+    basics(&*store);
+    prefixes(&*store);
+    conditions_count_among_writers(&*store);
+    big_batches(&*store);
+    let before = everything(&*store);
+    the_walk_is_in_order(&*store, &before);
+    drop(store);
+    // What was committed is there after opening it again, byte for byte, and nothing else.
+    let store = open().unwrap();
+    assert!(everything(&*store) == before);
+    store.commit(Batch::new().put(Space::Meta, *b"after", *b"1")).unwrap();
+    assert_eq!(store.get(Space::Meta, b"after").unwrap().as_deref(), Some(&b"1"[..]));
+}
+
+fn basics(store: &dyn Store) {
     assert_eq!(store.get(Space::Meta, b"a").unwrap(), None);
     assert!(store.last(Space::Audit).unwrap().is_none());
     store
@@ -26,8 +45,10 @@ fn conforms(open: impl Fn() -> Box<dyn Store>) {
             *b"w",
         ),
     );
-    assert!(matches!(refused, Err(StoreError::Changed(_))));
+    assert!(matches!(refused, Err(StoreError::Changed(key)) if key == "meta/a"));
     assert_eq!(store.get(Space::Meta, b"b").unwrap(), None);
+    let there = Batch::new().expect(Space::Meta, *b"a", None).remove(Space::Meta, *b"a");
+    assert!(matches!(store.commit(there), Err(StoreError::Changed(_))));
 
     // Order is the order of the keys.
     let all = store.scan(Space::Audit, None, 10).unwrap();
@@ -36,21 +57,42 @@ fn conforms(open: impl Fn() -> Box<dyn Store>) {
     assert_eq!(later[0].1, b"y");
     assert_eq!(store.last(Space::Audit).unwrap().unwrap().1, b"z");
 
-    // Many at once come in the order asked for.
-    let keys = [2_u64, 7, 1].map(|number| number.to_be_bytes().to_vec());
+    // Many at once come in the order asked for, and as often.
+    let keys = [2_u64, 7, 1, 2].map(|number| number.to_be_bytes().to_vec());
     let many = store.get_many(Space::Audit, &keys).unwrap();
-    assert_eq!(many, [Some(b"y".to_vec()), None, Some(b"x".to_vec())]);
-    prefixes(&*store);
+    assert_eq!(many, [Some(b"y".to_vec()), None, Some(b"x".to_vec()), Some(b"y".to_vec())]);
+    assert!(store.get_many(Space::Audit, &[]).unwrap().is_empty());
 
-    // What is removed is gone, and only that.
+    // What is removed is gone, and only that; what stood there before is replaced; nothing is no change.
     let gone = Batch::new().remove(Space::Audit, 256_u64.to_be_bytes()).remove(Space::Meta, *b"none");
     store.commit(gone).unwrap();
+    store.commit(Batch::new().put(Space::Meta, *b"a", *b"2").put(Space::Meta, *b"a", *b"3")).unwrap();
+    store.commit(Batch::new()).unwrap();
     assert_eq!(store.last(Space::Audit).unwrap().unwrap().1, b"y");
     assert_eq!(store.scan(Space::Audit, None, 10).unwrap().len(), 2);
+    assert_eq!(store.get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"3"[..]));
 
-    // What was committed is there after opening it again.
-    drop(store);
-    assert_eq!(open().get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    // Keys and values are any bytes, and a value may be none; what is too long is refused.
+    store
+        .commit(Batch::new().put(Space::Keys, vec![0, 255, 0], vec![]).put(
+            Space::Keys,
+            vec![0; 1024],
+            vec![0],
+        ))
+        .unwrap();
+    assert_eq!(store.get(Space::Keys, &[0, 255, 0]).unwrap(), Some(vec![]));
+    assert_eq!(store.get(Space::Keys, &[0; 1024]).unwrap(), Some(vec![0]));
+    store
+        .commit(Batch::new().remove(Space::Keys, vec![0, 255, 0]).remove(Space::Keys, vec![0; 1024]))
+        .unwrap();
+    for batch in [
+        Batch::new().put(Space::Keys, vec![], *b"a"),
+        Batch::new().put(Space::Keys, vec![0; 1025], *b"a"),
+        Batch::new().put(Space::Keys, *b"a", vec![0; VALUE_LENGTH + 1]),
+    ] {
+        assert!(matches!(store.commit(batch), Err(StoreError::TooLong { .. })));
+    }
+    assert_eq!(store.get(Space::Keys, b"a").unwrap(), None);
 }
 
 fn prefixes(store: &dyn Store) {
@@ -73,17 +115,223 @@ fn prefixes(store: &dyn Store) {
     assert!(scan(b"", None, 0).is_empty());
     // Spaces don't meet.
     assert!(store.scan(Space::Keys, None, 10).unwrap().is_empty());
+    assert!(store.last(Space::Devices).unwrap().is_none());
+}
+
+/// Four writers raise one number under the condition that nobody else did: none of their steps gets lost.
+fn conditions_count_among_writers(store: &dyn Store) {
+    let read = || store.get(Space::Meta, b"n").unwrap();
+    let number = |value: &Option<Vec<u8>>| {
+        value.as_ref().map_or(0, |value| u64::from_be_bytes(value.as_slice().try_into().unwrap()))
+    };
+    std::thread::scope(|scope| {
+        for writer in 0..4_u8 {
+            scope.spawn(move || {
+                let mut steps = 0_u8;
+                while steps < 25 {
+                    let seen = read();
+                    let next = (number(&seen) + 1).to_be_bytes();
+                    let batch = Batch::new().expect(Space::Meta, *b"n", seen).put(Space::Meta, *b"n", next);
+                    match store.commit(batch.put(Space::Devices, vec![b'w', writer, steps], next)) {
+                        Ok(()) => steps += 1,
+                        Err(StoreError::Changed(key)) => assert_eq!(key, "meta/n"),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(number(&read()), 100);
+    let mut seen: Vec<_> = store.scan_prefix(Space::Devices, b"w", None, 200).unwrap();
+    seen.sort_by(|a, b| a.1.cmp(&b.1));
+    let numbers: Vec<u64> = seen.into_iter().map(|(_, value)| number(&Some(value))).collect();
+    assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
+}
+
+/// 5,000 records and one of 3 MiB at once; again with other values and every other one removed.
+fn big_batches(store: &dyn Store) {
+    let key = |number: u32| [b"big".as_slice(), &number.to_be_bytes()].concat();
+    let value = |number: u32, round: u8| vec![number as u8 ^ round; 100 + (number % 200) as usize];
+    for round in 0..2 {
+        let large = vec![7 + round; 3 << 20];
+        let mut batch = Batch::new().put(Space::Generations, 9_u64.to_be_bytes(), large.clone());
+        for number in 0..5_000 {
+            batch = if round == 1 && number % 2 == 1 {
+                batch.remove(Space::Reports, key(number))
+            } else {
+                batch.put(Space::Reports, key(number), value(number, round))
+            };
+        }
+        store.commit(batch).unwrap();
+        assert!(store.get(Space::Generations, &9_u64.to_be_bytes()).unwrap() == Some(large));
+        let found = store.scan_prefix(Space::Reports, b"big", None, 6_000).unwrap();
+        let step = 1 + usize::from(round);
+        assert_eq!(found.len(), 5_000 / step);
+        for (number, (found, content)) in (0..5_000).step_by(step).zip(&found) {
+            assert!(*found == key(number) && *content == value(number, round), "{number} in round {round}");
+        }
+    }
+}
+
+fn the_walk_is_in_order(store: &dyn Store, records: &[(Space, Pair)]) {
+    for space in Space::ALL {
+        let scanned = store.scan(space, None, usize::MAX >> 1).unwrap();
+        let walked = records.iter().filter(|(of, _)| *of == space).map(|(_, pair)| pair);
+        assert!(walked.eq(scanned.iter()), "{space:?}");
+    }
+    assert!(records.is_sorted_by_key(|(space, (key, _))| (space.code(), key.clone())));
+    let mut left = 10;
+    let mut visit = |_: Space, _: &[u8], _: &[u8]| {
+        left -= 1;
+        left > 0
+    };
+    store.walk(&mut visit).unwrap();
+    assert_eq!(left, 0);
+}
+
+fn everything(store: &dyn Store) -> Vec<(Space, Pair)> {
+    read(store).unwrap()
+}
+
+fn read(store: &dyn Store) -> Result<Vec<(Space, Pair)>, StoreError> {
+    let mut records = Vec::new();
+    let mut visit = |space: Space, key: &[u8], value: &[u8]| {
+        records.push((space, (key.to_vec(), value.to_vec())));
+        true
+    };
+    store.walk(&mut visit)?;
+    Ok(records)
+}
+
+fn embedded() -> impl Iterator<Item = Engine> {
+    Engine::ALL.into_iter()
 }
 
 #[test]
-fn fjall_conforms() {
-    let folder = tempfile::tempdir().unwrap();
-    conforms(|| Box::new(FjallStore::open(folder.path()).unwrap()));
+fn embedded_engines_conform() {
+    for engine in embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        conforms(&|| engine.open(folder.path(), Settings::default()));
+    }
 }
 
 #[test]
 fn a_store_has_one_holder() {
+    for engine in embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = engine.open(folder.path(), Settings::default()).unwrap();
+        let second = engine.open(folder.path(), Settings::default()).map(drop);
+        assert!(matches!(second, Err(StoreError::Held)), "{engine}: {second:?}");
+        drop(held);
+        assert!(engine.open(folder.path(), Settings::default()).is_ok(), "{engine}");
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_what_is_put_and_loses_nothing() {
+    for engine in embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |reserve| engine.open(folder.path(), Settings { reserve, ..Settings::default() }).unwrap();
+        open(0).commit(Batch::new().put(Space::Meta, *b"a", *b"1").put(Space::Meta, *b"b", *b"1")).unwrap();
+        let full = open(u64::MAX);
+        let refused = full.commit(Batch::new().put(Space::Meta, *b"a", *b"2"));
+        assert!(matches!(refused, Err(StoreError::Full { .. })), "{engine}");
+        assert_eq!(full.get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+        // Room can be made.
+        full.commit(Batch::new().remove(Space::Meta, *b"b")).unwrap();
+        drop(full);
+        open(0).commit(Batch::new().put(Space::Meta, *b"a", *b"2")).unwrap();
+    }
+}
+
+/// One snapshot of sled that a kill left half-written would make every later open fail.
+#[test]
+fn a_half_written_snapshot_is_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let _held = FjallStore::open(folder.path()).unwrap();
-    assert!(matches!(FjallStore::open(folder.path()), Err(StoreError::Held)));
+    let open = || SledStore::open(folder.path(), Settings::default()).unwrap();
+    open().commit(Batch::new().put(Space::Meta, *b"a", *b"1")).unwrap();
+    let snapshot = folder.path().join("snap.00000000000000FF.generating");
+    std::fs::write(&snapshot, b"half").unwrap();
+    assert!(::sled::open(folder.path()).is_err(), "the reason for the rule is gone");
+    std::fs::write(&snapshot, b"half").unwrap();
+    assert_eq!(open().get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    assert!(!snapshot.exists());
+}
+
+/// Whatever file is damaged: an error, or every record as it was.
+#[test]
+fn damaged_files_are_errors_and_nothing_is_forgotten_in_silence() {
+    for engine in embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = engine.open(folder.path(), Settings::default()).unwrap();
+        for round in 0..30_u8 {
+            let batch = (0..200_u16).fold(Batch::new(), |batch, number| {
+                let key = [&number.to_be_bytes()[..], &[round]].concat();
+                batch.put(Space::Reports, key, vec![round ^ number as u8; 1_000])
+            });
+            store.commit(batch).unwrap();
+        }
+        let before = everything(&*store);
+        drop(store);
+        let mut files = files(folder.path());
+        files.sort_by_key(|file| {
+            std::cmp::Reverse(std::fs::metadata(folder.path().join(file)).unwrap().len())
+        });
+        let mut refused = 0;
+        for file in files.iter().take(5) {
+            for damage in [noise, truncation] {
+                let copy = tempfile::tempdir().unwrap();
+                copy_folder(folder.path(), copy.path());
+                damage(&copy.path().join(file));
+                let found = engine.open(copy.path(), Settings::default()).and_then(|store| read(&*store));
+                match found {
+                    Err(_) => refused += 1,
+                    Ok(found) => assert!(found == before, "{engine}, {}", file.display()),
+                }
+            }
+        }
+        assert!(refused >= 2, "{engine}: {refused} of the damages were seen");
+    }
+}
+
+/// Overwrites the middle third of what a file holds.
+fn noise(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    // Logs are longer than what stands in them.
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0);
+    bytes[used / 3..=used * 2 / 3].fill(0xa5);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn truncation(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) / 2);
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            found.extend(files(&path).into_iter().map(|inner| name.join(inner)));
+        } else if std::fs::metadata(&path).unwrap().len() > 0 {
+            found.push(name);
+        }
+    }
+    found
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy_folder(&path, &target)
+        } else {
+            assert!(std::fs::copy(&path, &target).is_ok())
+        }
+    }
 }
