@@ -251,6 +251,21 @@ pub fn create_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     sync_folder(folder_of(path))
 }
 
+/// Adds `bytes` to a file after its first `length` bytes, durably; what stands there beyond is what an earlier command was
+/// cut short in, and goes.
+///
+/// # Errors
+/// [`FileError`]
+pub fn append_after(path: &Path, length: u64, bytes: &[u8]) -> Result<(), FileError> {
+    let error = || FileError::io("write", path);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let mut file = file.map_err(error())?;
+    file.set_len(length).map_err(error())?;
+    io::Seek::seek(&mut file, io::SeekFrom::End(0)).map_err(error())?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(error())?;
+    sync_folder(folder_of(path))
+}
+
 /// Whether there is something at `path`.
 pub fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()

@@ -10,6 +10,7 @@
 //! | [`bundle`] | what is published, as one file for a server |
 //! | [`check`] | whether a device, and tough, would accept what is about to be published |
 //! | [`delta`] | what changed between two images, made and proved |
+//! | [`device_ca`] | who a device is: the maker's CA, certificates in batches, revocation |
 //! | [`image`] | an image measured, indexed and compressed in one pass |
 //! | [`ceremony`] | what each ceremony proposes: first root, products, other keys |
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
@@ -36,6 +37,7 @@ pub mod check;
 pub mod cli;
 pub mod crypto;
 pub mod delta;
+pub mod device_ca;
 pub mod files;
 #[cfg(test)]
 mod fixture;

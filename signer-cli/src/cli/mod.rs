@@ -7,6 +7,7 @@ mod channel;
 mod check;
 mod common;
 mod delta;
+mod device_ca;
 mod error;
 mod inspect;
 mod io;
@@ -62,6 +63,9 @@ enum Command {
     /// Make, apply and look into deltas between any two files.
     #[command(subcommand)]
     Delta(delta::DeltaCommand),
+    /// Say who devices are: the maker's device CA, factory certificates in batches, revocation.
+    #[command(subcommand)]
+    DeviceCa(device_ca::DeviceCaCommand),
     /// Show any file of ours, or a published target, in plain words.
     Inspect(inspect::InspectArgs),
     /// Check what is published with the device's own core and with tough.
@@ -127,6 +131,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
         Command::Delta(command) => delta::run(command, io),
+        Command::DeviceCa(command) => device_ca::run(command, io),
         Command::Inspect(args) => inspect::run(&args, &cli.repo, io),
         Command::Check(args) => check::run(&args, &cli.repo, io),
         Command::Key(command) => key::run(command, io),

@@ -29,7 +29,20 @@ impl Progress {
         Self { bar }
     }
 
-    /// Says how many bytes are done.
+    /// A counter of things, which are `length` in all (0 where that isn't known).
+    pub(super) fn counting(io: &Io<'_>, what: &str, length: u64) -> Self {
+        let progress = Self::new(io, what, length);
+        let template = match length {
+            0 => "{prefix:.bold} {human_pos} {per_sec}",
+            _ => "{prefix:.bold} {wide_bar} {human_pos}/{human_len} {eta}",
+        };
+        progress.bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        progress
+    }
+
+    /// Says how many bytes (or things) are done.
     pub(super) fn at(&self, done: u64) {
         self.bar.set_position(done);
     }

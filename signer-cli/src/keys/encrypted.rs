@@ -44,6 +44,17 @@ pub fn open(
     path: &Path,
     passphrase: impl FnOnce(&Path) -> Result<Passphrase, KeyError>,
 ) -> Result<SecretKey, KeyError> {
+    from_der(open_der(path, passphrase)?.as_bytes(), path)
+}
+
+/// As [`open`], for a key of any algorithm: the PKCS#8 structure in DER.
+///
+/// # Errors
+/// [`KeyError`]
+pub(crate) fn open_der(
+    path: &Path,
+    passphrase: impl FnOnce(&Path) -> Result<Passphrase, KeyError>,
+) -> Result<SecretDocument, KeyError> {
     let bytes = Zeroizing::new(files::read(path, LIMIT)?);
     if bytes.trim_ascii_start().starts_with(b"{") && super::read_public(path).is_ok() {
         return Err(KeyError::PublicHalf(path.into()));
@@ -64,22 +75,28 @@ pub fn open(
         Ok(encrypted) => {
             let passphrase = passphrase(path)?;
             let opened = encrypted.decrypt(passphrase.as_bytes());
-            let opened = opened.map_err(|_| KeyError::WrongPassphrase(path.into()))?;
-            from_der(opened.as_bytes(), path)
+            opened.map_err(|_| KeyError::WrongPassphrase(path.into()))
         }
-        Err(_) => from_der(document.as_bytes(), path),
+        Err(_) => Ok(document),
     }
 }
 
 fn encrypt(key: &SecretKey, passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
+    encrypt_der(&Zeroizing::new([PREFIX.as_slice(), key.seed()].concat()), passphrase)
+}
+
+/// A PKCS#8 structure of any algorithm as PEM, under a passphrase.
+///
+/// # Errors
+/// [`KeyError::Failed`]
+pub(crate) fn encrypt_der(der: &[u8], passphrase: &Passphrase) -> Result<Zeroizing<String>, KeyError> {
     let failed = |e: &dyn std::fmt::Display| KeyError::Failed(e.to_string());
     let (mut salt, mut iv) = ([0; 16], [0; 16]);
     random(&mut salt)?;
     random(&mut iv)?;
     let scrypt = Params::new(LOG_N, 8, 1).map_err(|e| failed(&e))?;
     let parameters = Parameters::generate_scrypt_aes256cbc(scrypt, &salt, iv).map_err(|e| failed(&e))?;
-    let der = Zeroizing::new([PREFIX.as_slice(), key.seed()].concat());
-    let plain = PrivateKeyInfoRef::try_from(der.as_slice()).map_err(|e| failed(&e))?;
+    let plain = PrivateKeyInfoRef::try_from(der).map_err(|e| failed(&e))?;
     let encrypted = plain.encrypt_with_params(parameters, passphrase.as_bytes()).map_err(|e| failed(&e))?;
     encrypted.to_pem("ENCRYPTED PRIVATE KEY", LineEnding::LF).map_err(|e| failed(&e))
 }

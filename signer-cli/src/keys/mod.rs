@@ -9,9 +9,11 @@ mod public;
 mod secret;
 
 pub use encrypted::{create, open};
+pub(crate) use encrypted::{encrypt_der, open_der};
 pub use passphrase::{Passphrase, PassphraseSource};
 pub use public::{Labels, public_path, read_public, shortened, write_public};
 pub use secret::SecretKey;
+pub(crate) use secret::random;
 
 use std::path::PathBuf;
 

@@ -54,7 +54,7 @@ impl SecretKey {
 }
 
 /// Fills `bytes` with randomness of the system.
-pub(super) fn random(bytes: &mut [u8]) -> Result<(), KeyError> {
+pub(crate) fn random(bytes: &mut [u8]) -> Result<(), KeyError> {
     let failed = |_| KeyError::Failed("the system gives no randomness".into());
     ring::rand::SystemRandom::new().fill(bytes).map_err(failed)
 }

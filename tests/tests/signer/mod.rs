@@ -3,6 +3,7 @@
 mod bins;
 mod ceremonies;
 pub(crate) mod desk;
+mod device_ca;
 mod import;
 mod leftovers;
 mod promises;
