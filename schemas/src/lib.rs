@@ -16,6 +16,7 @@
 //! | [`bundle`] | a signed generation on its way to a server |
 //! | [`fleet`] | who a device is, and what it and a server say to each other |
 //! | [`report`] | what a device tells, with append-only failure codes |
+//! | [`rollout`] | who may have a release from when on: plan, status, and `admit` |
 //! | [`size`] | sizes as people read them |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -37,6 +38,7 @@ pub mod key_file;
 pub mod limits;
 pub mod release;
 pub mod report;
+pub mod rollout;
 pub mod signed;
 pub mod size;
 pub mod support;

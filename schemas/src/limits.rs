@@ -187,3 +187,13 @@ pub const DEVICE_DATA_LENGTH: u64 = 8 * 1024 * 1024;
 pub const KEPT: usize = 16;
 /// A line that the fleet plane says to people: an error, a hint, what is kept. In bytes of UTF-8.
 pub const LINE_LENGTH: usize = 1024;
+
+/// Phases of a rollout plan: one a day for two months. A device walks them at each decision.
+pub const ROLLOUT_PHASES: usize = 64;
+/// Early groups of a rollout plan, each with up to [`LABELS`] labels.
+pub const EARLY_GROUPS: usize = 16;
+/// Days of a rollout from its first phase to its last, and days for which a device may be held past its time: a year. Stops a
+/// plan that never opens.
+pub const ROLLOUT_DAYS: u64 = 366;
+/// A rollout status: two texts, names, one signature. Stops endless data.
+pub const ROLLOUT_STATUS_LENGTH: u64 = 32 * 1024;

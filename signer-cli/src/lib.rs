@@ -16,6 +16,7 @@
 //! | [`keys`] | private keys under a passphrase, public halves to hand around |
 //! | [`release`] | releases and channels of one product, as proposals |
 //! | [`reproduce`] | images made from their payloads, as a device makes them |
+//! | [`rollout`] | rollout plans: read, looked over, tried on a simulated fleet |
 //! | [`repository`] | the folder with what is published, and its configuration |
 //! | [`proposal`] | what is to be published next: build, review, sign, rebase, publish |
 //! | [`inspect`] | any file of ours in plain words |
@@ -49,6 +50,7 @@ pub mod proposal;
 pub mod release;
 pub mod repository;
 pub mod reproduce;
+pub mod rollout;
 pub mod scan;
 pub mod scratch;
 pub mod support;

@@ -86,7 +86,7 @@ impl Common {
         Self { kind: kind.into(), spec_version: SPEC_VERSION.into(), version, expires, signed_at }
     }
 
-    fn validate(&self, kind: &str, what: &'static str) -> Result<(), FormatError> {
+    pub(crate) fn validate(&self, kind: &str, what: &'static str) -> Result<(), FormatError> {
         ensure(self.kind == kind, what, || format!("its _type is {:?}, expected {kind:?}", self.kind))?;
         ensure(self.version >= 1, what, || "its version is 0".into())?;
         let mut parts = self.spec_version.split('.');

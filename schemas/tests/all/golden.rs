@@ -7,6 +7,7 @@ use perennial_schemas::index::Index;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::{Release, SecretsLetThrough};
 use perennial_schemas::report::Report;
+use perennial_schemas::rollout::{RolloutStatus, bucket, catch_up_part};
 use perennial_schemas::signed::to_text;
 use perennial_schemas::support::{OnDevice, Summary, Support};
 use perennial_schemas::tuf::{Authority, Role, Root, Snapshot, Targets, TimestampRole, TopRole};
@@ -89,6 +90,21 @@ fn roles_are_read_and_verify_as_ever() {
     role("tuf-snapshot-1", samples::snapshot(), &[4], 1);
     role("tuf-targets-1", samples::targets(), &[3], 1);
     role("tuf-targets-succinct-1", samples::succinct_targets(), &[3], 1);
+    role("rollout-status-1", samples::rollout_status(), &[8], 1);
+}
+
+/// Salt, device, bucket and part of `catch_up`, as another program's SHA-256 gives them (how: vectors/README.md).
+#[test]
+fn buckets_are_as_ever() {
+    let table = std::fs::read_to_string(here("vectors/buckets.txt")).unwrap();
+    let lines: Vec<&str> = table.lines().filter(|line| !line.starts_with('#')).collect();
+    assert!(lines.len() >= 8);
+    for line in lines {
+        let [salt, device, at, part] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let (salt, device) = (salt.parse().unwrap(), device.parse().unwrap());
+        assert_eq!(bucket(&salt, &device, &Ring).to_string(), at, "{line}");
+        assert_eq!(catch_up_part(&salt, &device, &Ring).to_string(), part, "{line}");
+    }
 }
 
 #[test]
@@ -195,6 +211,7 @@ fn refusal(format: &str, text: &[u8]) -> String {
         "erasure-1" => of(Erasure::parse(text)),
         "fleet-refusal-1" => of(Refusal::parse(text)),
         "key-1" => of(KeyFile::parse(text)),
+        "rollout-status-1" => of(Signed::<RolloutStatus>::parse(text)),
         "tuf-root-1" => of(Signed::<Root>::parse(text)),
         "tuf-timestamp-1" => of(Signed::<TimestampRole>::parse(text)),
         "tuf-snapshot-1" => of(Signed::<Snapshot>::parse(text)),

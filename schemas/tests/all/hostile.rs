@@ -7,6 +7,7 @@ use perennial_schemas::fleet::*;
 use perennial_schemas::index::{HEADER_LENGTH, Index, Shape};
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
+use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::support::Support;
 use perennial_schemas::tuf::{Root, Snapshot, Targets, TimestampRole, TopRole, matches_pattern};
 use perennial_schemas::{Document, Json, Signed, canonical::to_canonical};
@@ -98,6 +99,7 @@ proptest! {
         let _ = Support::parse(&apply(&json(serde_json::to_vec(&samples::support()).unwrap()), &changes));
         let _ = Report::parse(&apply(&json(serde_json::to_vec(&samples::report()).unwrap()), &changes));
         let _ = Signed::<TimestampRole>::parse(&apply(&samples::sign(samples::timestamp(), &[5]), &changes));
+        let _ = Signed::<RolloutStatus>::parse(&apply(&samples::sign(samples::rollout_status(), &[8]), &changes));
         let _ = Signed::<Snapshot>::parse(&apply(&samples::sign(samples::snapshot(), &[4]), &changes));
         let _ = Signed::<Targets>::parse(&apply(&samples::sign(samples::targets(), &[3]), &changes));
         let _ = Signed::<Targets>::parse(&apply(&samples::sign(samples::succinct_targets(), &[3]), &changes));

@@ -7,6 +7,7 @@ use perennial_schemas::fleet::*;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::Report;
+use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::signed::Envelope;
 use perennial_schemas::support::{OnDevice, Summary, Support};
 use perennial_schemas::tuf::{Role, Root, Snapshot, Targets, TimestampRole};
@@ -36,6 +37,7 @@ fn all() -> Vec<(&'static str, Value)> {
         ("fleet-refusal-1", schema::<Refusal>(Refusal::WHAT)),
         ("key-1", document::<KeyFile>()),
         ("bundle-1", document::<BundleHeader>()),
+        ("rollout-status-1", role::<RolloutStatus>()),
         ("tuf-root-1", role::<Root>()),
         ("tuf-timestamp-1", role::<TimestampRole>()),
         ("tuf-snapshot-1", role::<Snapshot>()),

@@ -11,10 +11,11 @@ use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::*;
 use perennial_schemas::report::{FailureCode, Outcome, Report};
+use perennial_schemas::rollout::{RolloutState, RolloutStatus};
 use perennial_schemas::signed::{Envelope, Signature};
 use perennial_schemas::support::*;
 use perennial_schemas::tuf::*;
-use perennial_schemas::{Document, Json, Sha256Digest};
+use perennial_schemas::{Document, Json, Sha256Digest, Timestamp};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 
 /// ed25519 and SHA-256 by ring: this crate has no cryptography of its own.
@@ -112,6 +113,22 @@ pub(crate) fn timestamp() -> TimestampRole {
     let mut common = common("timestamp", 1_795_262_400);
     common.signed_at = None;
     TimestampRole { common, meta: BTreeMap::from([("snapshot.json".into(), meta(7))]), extra: Extra::new() }
+}
+
+pub(crate) fn rollout_status() -> RolloutStatus {
+    let issued = Timestamp::from_unix(1_795_176_000);
+    RolloutStatus {
+        common: Common::new(RolloutStatus::TYPE, 12, issued.plus_days(1), None),
+        product: "thermostat".parse().unwrap(),
+        manifest: Sha256Digest([7; 32]),
+        key: key(8).id(&Ring).unwrap(),
+        issued,
+        open: 50_000,
+        state: RolloutState::Halted,
+        since: issued.plus_seconds(-3600),
+        reason: "12 of 97 devices went back".into(),
+        audit: "".into(),
+    }
 }
 
 pub(crate) fn snapshot() -> Snapshot {

@@ -19,6 +19,7 @@ mod proposal;
 mod release;
 mod renew;
 mod repository;
+mod rollout;
 mod root;
 mod support;
 mod usage;
@@ -60,6 +61,9 @@ enum Command {
     Archive(renew::ArchiveArgs),
     /// Write what is published into one file for a server.
     Bundle(bundle::BundleArgs),
+    /// Plan how a release is rolled out in stages, and try the plan on a simulated fleet.
+    #[command(subcommand)]
+    Rollout(rollout::RolloutCommand),
     /// Make, apply and look into deltas between any two files.
     #[command(subcommand)]
     Delta(delta::DeltaCommand),
@@ -130,6 +134,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Snapshot(args) => renew::snapshot(&args, &cli.repo, io),
         Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
+        Command::Rollout(command) => rollout::run(command, io),
         Command::Delta(command) => delta::run(command, io),
         Command::DeviceCa(command) => device_ca::run(command, io),
         Command::Inspect(args) => inspect::run(&args, &cli.repo, io),

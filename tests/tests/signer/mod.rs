@@ -8,6 +8,7 @@ mod import;
 mod leftovers;
 mod promises;
 mod proposals;
+mod rollouts;
 mod rules;
 mod support;
 mod tampering;

@@ -5,7 +5,9 @@ use super::desk::{CONTACT, Desk, established};
 #[test]
 fn a_group_without_a_command_is_no_command() {
     let desk = Desk::new();
-    for group in ["", "release", "channel", "device-ca", "key", "repository", "root", "product", "support"] {
+    for group in
+        ["", "release", "channel", "device-ca", "key", "repository", "root", "product", "rollout", "support"]
+    {
         let refused = desk.refused(group);
         assert!(refused.starts_with("error: no command was given\n"), "{group}: {refused}");
         let command = format!("perennial-signer {group}");

@@ -9,9 +9,13 @@ use super::cargo;
 const ARROWS: &[(&str, &[&str])] = &[
     ("perennial-schemas", &[]),
     ("perennial-label", &["perennial-schemas"]),
+    ("perennial-gate", &["perennial-schemas"]),
     ("perennial-device-core", &["perennial-schemas"]),
     ("perennial-device", &["perennial-device-core", "perennial-schemas"]),
-    ("perennial-signer", &["perennial-device-core", "perennial-label", "perennial-schemas"]),
+    (
+        "perennial-signer",
+        &["perennial-device-core", "perennial-gate", "perennial-label", "perennial-schemas"],
+    ),
     ("perennial-server", &["perennial-device-core", "perennial-label", "perennial-schemas"]),
     (
         "perennial-examples",

@@ -1,0 +1,274 @@
+//! The verdict over a rollout's present phase.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use perennial_schemas::rollout::{Gate, WHOLE};
+use perennial_schemas::{HardwareName, Timestamp};
+
+use crate::evidence::{against, in_favour};
+
+/// How the devices fared that the plan had admitted: one vote each, the worst outcome wins.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// It runs, and was healthy.
+    pub confirmed: u64,
+    /// It could not be installed.
+    pub failed: u64,
+    /// It ran, and the device went back.
+    pub rolled_back: u64,
+    /// They began, and have not been heard of for longer than usual.
+    pub missing: u64,
+}
+
+/// Devices of the same fleet that were not offered the release: how many of them are silent tells what silence is worth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Watched {
+    /// Not heard of for as long as one that counts as missing.
+    pub silent: u64,
+    /// In all.
+    pub all: u64,
+}
+
+/// What is known of a rollout.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// Of all devices.
+    pub all: Counts,
+    /// By hardware revision.
+    pub strata: Strata,
+    /// Those not offered it.
+    pub others: Watched,
+    /// When the present phase was opened.
+    pub phase_since: Option<Timestamp>,
+}
+
+/// Counts by hardware revision.
+pub type Strata = BTreeMap<HardwareName, Counts>;
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Stop: the failures are more than the ceiling allows.
+    Halt {
+        /// The one revision that fails, or all.
+        hardware: Option<HardwareName>,
+        /// Its counts.
+        counts: Counts,
+    },
+    /// The next phase may be opened.
+    GoOn,
+    /// Neither, for these reasons.
+    Wait(Vec<WaitFor>),
+}
+
+/// What a phase waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WaitFor {
+    /// The phase has not been watched for long enough.
+    Soak {
+        /// Until when.
+        until: Timestamp,
+    },
+    /// Too few devices have told how it went.
+    Sample {
+        /// Told.
+        told: u64,
+        /// Needed.
+        least: u64,
+    },
+    /// The counts don't show yet that failures are rarer than the ceiling.
+    Proof {
+        /// Failed, rolled back, or missing beyond what is usual.
+        bad: u64,
+        /// Of.
+        told: u64,
+    },
+    /// More devices fell silent than among those that were not offered it, and without them it would go on.
+    Missing {
+        /// They.
+        missing: u64,
+        /// As many as would be usual.
+        usual: u64,
+    },
+}
+
+impl Counts {
+    /// Those that say the release is bad.
+    pub fn bad(&self) -> u64 {
+        self.failed + self.rolled_back
+    }
+
+    /// Those that have told how it went.
+    pub fn told(&self) -> u64 {
+        self.confirmed + self.bad()
+    }
+}
+
+/// Judges. Silence alone never halts: it stops the advance.
+///
+/// Half of the gate's `alpha` is for the fleet, half for its hardware revisions together, so that a rare one can halt itself
+/// alone and the chance of any false halt stays below `alpha`. Where there is one revision, it is the fleet's.
+pub fn judge(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Verdict {
+    let (ceiling, alpha) = (share(gate.ceiling_ppm), share(gate.alpha_ppm));
+    let strata = evidence.strata.len();
+    let shared = if strata > 1 { alpha / 2.0 } else { alpha };
+    let is_bad = |counts: &Counts, alpha: f64| against(ceiling, counts.bad(), counts.told()) >= 1.0 / alpha;
+    if is_bad(&evidence.all, shared) {
+        return Verdict::Halt { hardware: None, counts: evidence.all };
+    }
+    if strata > 1 {
+        let each = shared / strata as f64;
+        if let Some((hardware, counts)) = evidence.strata.iter().find(|(_, counts)| is_bad(counts, each)) {
+            return Verdict::Halt { hardware: Some(hardware.clone()), counts: *counts };
+        }
+    }
+    let waits = waits(gate, evidence, now);
+    if waits.is_empty() { Verdict::GoOn } else { Verdict::Wait(waits) }
+}
+
+fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
+    let mut waits = Vec::new();
+    let soaked = evidence.phase_since.map(|since| since.plus_seconds(gate.least_soak_seconds as i64));
+    match soaked {
+        Some(until) if now >= until => {}
+        Some(until) => waits.push(WaitFor::Soak { until }),
+        None => waits.push(WaitFor::Soak { until: now.plus_seconds(gate.least_soak_seconds as i64) }),
+    }
+    let (told, least) = (evidence.all.told(), u64::from(gate.least_sample));
+    if told < least {
+        waits.push(WaitFor::Sample { told, least });
+    }
+    let (ceiling, enough) = (share(gate.ceiling_ppm), 1.0 / share(gate.beta_ppm));
+    let bad = evidence.all.bad();
+    if in_favour(ceiling, bad, told) < enough {
+        waits.push(WaitFor::Proof { bad, told });
+        return waits;
+    }
+    let usual = usual_silence(evidence);
+    let unusual = evidence.all.missing.saturating_sub(usual);
+    if in_favour(ceiling, bad + unusual, told + unusual) < enough {
+        waits.push(WaitFor::Missing { missing: evidence.all.missing, usual });
+    }
+    waits
+}
+
+/// As many of those offered the release as would be silent anyhow, by those who were not, rounded up; with so few of them that
+/// they say little, none.
+fn usual_silence(evidence: &Evidence) -> u64 {
+    let Watched { silent, all } = evidence.others;
+    let offered = evidence.all.told() + evidence.all.missing;
+    if all == 0 {
+        0
+    } else {
+        (u128::from(silent.min(all)) * u128::from(offered)).div_ceil(u128::from(all)) as u64
+    }
+}
+
+fn share(ppm: u32) -> f64 {
+    f64::from(ppm) / f64::from(WHOLE)
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Halt { hardware: None, counts } => write!(f, "halt: {counts}"),
+            Self::Halt { hardware: Some(hardware), counts } => write!(f, "halt for {hardware}: {counts}"),
+            Self::GoOn => write!(f, "go on"),
+            Self::Wait(waits) => {
+                write!(f, "wait for ")?;
+                waits.iter().enumerate().try_for_each(|(i, wait)| {
+                    if i > 0 {
+                        write!(f, ", ")?;
+                    }
+                    write!(f, "{wait}")
+                })
+            }
+        }
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { confirmed, failed, rolled_back, missing } = self;
+        write!(f, "{confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {missing} missing")
+    }
+}
+
+impl fmt::Display for WaitFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Soak { until } => write!(f, "the time that this phase is watched, until {until}"),
+            Self::Sample { told, least } => {
+                write!(f, "{least} devices that told how it went ({told} so far)")
+            }
+            Self::Proof { bad, told } => {
+                write!(f, "proof that failures are rarer than the ceiling ({bad} of {told} so far)")
+            }
+            Self::Missing { missing, usual } => {
+                write!(f, "{missing} devices that began and fell silent (about {usual} would be usual)")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GATE: Gate = Gate {
+        ceiling_ppm: 20_000,
+        alpha_ppm: 50_000,
+        beta_ppm: 50_000,
+        least_sample: 50,
+        least_soak_seconds: 3600,
+    };
+
+    fn evidence(all: Counts) -> Evidence {
+        Evidence { all, phase_since: Some(Timestamp::EPOCH), ..Evidence::default() }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix(seconds)
+    }
+
+    #[test]
+    fn a_phase_goes_on_when_it_is_proved_watched_and_nobody_fell_silent() {
+        let good = Counts { confirmed: 400, failed: 1, ..Counts::default() };
+        assert_eq!(judge(&GATE, &evidence(good), at(3600)), Verdict::GoOn);
+        let early = judge(&GATE, &evidence(good), at(3599));
+        assert_eq!(early, Verdict::Wait(vec![WaitFor::Soak { until: at(3600) }]));
+        let few = judge(&GATE, &evidence(Counts { confirmed: 20, ..Counts::default() }), at(3600));
+        let proof = WaitFor::Proof { bad: 0, told: 20 };
+        assert_eq!(few, Verdict::Wait(vec![WaitFor::Sample { told: 20, least: 50 }, proof]));
+        assert_eq!(
+            few.to_string(),
+            "wait for 50 devices that told how it went (20 so far), \
+             proof that failures are rarer than the ceiling (0 of 20 so far)"
+        );
+    }
+
+    #[test]
+    fn silence_stops_the_advance_and_never_halts_alone() {
+        let counts = Counts { confirmed: 400, missing: 40, ..Counts::default() };
+        let mut seen = evidence(counts);
+        seen.others = Watched { silent: 10, all: 1000 };
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 40, usual: 5 }]));
+        seen.others = Watched { silent: 90, all: 1000 };
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as silent as the others are");
+        seen.all = Counts { missing: 1_000_000, ..Counts::default() };
+        assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn a_rare_hardware_revision_halts_itself_alone() {
+        let common = Counts { confirmed: 5000, ..Counts::default() };
+        let rare = Counts { confirmed: 8, rolled_back: 12, ..Counts::default() };
+        let all = Counts { confirmed: 5008, rolled_back: 12, ..Counts::default() };
+        let strata = Strata::from([("revC".parse().unwrap(), common), ("revD".parse().unwrap(), rare)]);
+        let seen = Evidence { strata, ..evidence(all) };
+        let Verdict::Halt { hardware: Some(hardware), .. } = judge(&GATE, &seen, at(3600)) else { panic!() };
+        assert_eq!(hardware.as_str(), "revD");
+    }
+}

@@ -1,0 +1,235 @@
+//! A plan's odds: rollouts of a made-up fleet, judged as the server judges.
+//!
+//! Devices ask evenly over time, and tell how it went soon after. Seeded: the same question has the same answer.
+
+use perennial_schemas::Timestamp;
+use perennial_schemas::rollout::{Plan, WHOLE};
+
+use crate::judge::{Counts, Evidence, Verdict, judge};
+
+/// Steps of simulated time in a day.
+const STEPS: i64 = 24;
+const STEP: i64 = 86_400 / STEPS;
+/// Days past the plan's last phase and its longest hold after which a simulation ends.
+const PATIENCE: i64 = 30;
+
+/// The fleet and the release of a simulation.
+#[derive(Debug, Clone, Copy)]
+pub struct Fleet {
+    /// Devices.
+    pub devices: u64,
+    /// The share of devices that the release fails on, from 0 to 1.
+    pub failing: f64,
+    /// The share of admitted devices that ask, install and tell within one hour, from 0 (excluded) to 1: half of them after
+    /// four hours is 0.16.
+    pub hourly: f64,
+}
+
+/// How one simulated rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// Evidence halted it.
+    pub halted: bool,
+    /// Every device has told how it went.
+    pub finished: bool,
+    /// When it ended: halted, or the last device done.
+    pub at: Timestamp,
+    /// The counts then.
+    pub counts: Counts,
+}
+
+/// The odds over many simulated rollouts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Odds {
+    /// The share that was halted, from 0 to 1.
+    pub halted: f64,
+    /// Devices that told how it went before the halt: the median, and the 95th percentile, of those halted.
+    pub told: Option<(u64, u64)>,
+    /// Devices on which it failed before the halt or the end: the median.
+    pub failed: u64,
+    /// The share that came to its end, from 0 to 1; the others waited in a phase for proof that never came.
+    pub finished: f64,
+    /// Days to the end: the median of those.
+    pub days: Option<f64>,
+}
+
+/// One rollout.
+pub fn run(plan: &Plan, fleet: &Fleet, random: &mut fastrand::Rng) -> Ending {
+    traced(plan, fleet, random, &mut |_, _| {})
+}
+
+/// The same; `hour` is told the open share, in parts per million, hour by hour.
+pub fn traced(
+    plan: &Plan,
+    fleet: &Fleet,
+    random: &mut fastrand::Rng,
+    hour: &mut dyn FnMut(Timestamp, u32),
+) -> Ending {
+    let first = plan.phases.first().map_or(Timestamp::EPOCH, |phase| phase.not_before);
+    let last = plan.phases.last().map_or(first, |phase| phase.not_before);
+    let end = last.plus_seconds(plan.max_hold_seconds as i64).plus_days(PATIENCE);
+    let mut state = Running { phase: 0, opened: first, counts: Counts::default(), waiting: 0, admitted: 0 };
+    let mut now = first;
+    loop {
+        hour(now, state.share(plan, now));
+        if state.step(plan, fleet, now, random) {
+            return Ending { halted: true, finished: false, at: now, counts: state.counts };
+        }
+        let finished = state.counts.told() >= fleet.devices;
+        if finished || now >= end {
+            return Ending { halted: false, finished, at: now, counts: state.counts };
+        }
+        now = now.plus_seconds(STEP);
+    }
+}
+
+/// The odds of a plan over `runs` rollouts, at least one.
+pub fn odds(plan: &Plan, fleet: &Fleet, runs: u32, seed: u64) -> Odds {
+    let mut random = fastrand::Rng::with_seed(seed);
+    let endings: Vec<Ending> = (0..runs.max(1)).map(|_| run(plan, fleet, &mut random)).collect();
+    let first = plan.phases.first().map_or(0, |phase| phase.not_before.unix());
+    let told = sorted(endings.iter().filter(|ending| ending.halted).map(|ending| ending.counts.told()));
+    let failed = sorted(endings.iter().map(|ending| ending.counts.bad()));
+    let finished = endings.iter().filter(|ending| ending.finished);
+    let seconds = sorted(finished.map(|ending| ending.at.unix() - first));
+    let share = |part: usize| part as f64 / endings.len() as f64;
+    Odds {
+        halted: share(told.len()),
+        finished: share(seconds.len()),
+        told: percentile(&told, 50).zip(percentile(&told, 95)),
+        failed: percentile(&failed, 50).unwrap_or(0),
+        days: percentile(&seconds, 50).map(|seconds| seconds as f64 / 86_400.0),
+    }
+}
+
+struct Running {
+    /// The phase that is open.
+    phase: usize,
+    opened: Timestamp,
+    counts: Counts,
+    /// Admitted, and not heard of yet.
+    waiting: u64,
+    admitted: u64,
+}
+
+impl Running {
+    /// One hour; true where it was halted in it.
+    fn step(&mut self, plan: &Plan, fleet: &Fleet, now: Timestamp, random: &mut fastrand::Rng) -> bool {
+        let open = self.share(plan, now);
+        let open = (u128::from(fleet.devices) * u128::from(open) / u128::from(WHOLE)) as u64;
+        self.waiting += open.saturating_sub(self.admitted);
+        self.admitted = self.admitted.max(open);
+        let mut coming = (self.waiting as f64 * fleet.hourly + random.f64()) as u64;
+        self.waiting -= coming;
+        // Only a failure can bring a halt, so the devices between two of them are counted at once.
+        while coming > 0 {
+            let well = well_before_a_failure(fleet.failing, random).min(coming);
+            self.counts.confirmed += well;
+            coming -= well;
+            if coming > 0 {
+                self.counts.rolled_back += 1;
+                coming -= 1;
+                if self.verdict(plan, now) == Some(false) {
+                    return true;
+                }
+            }
+        }
+        let next = plan.phases.get(self.phase + 1);
+        if next.is_some_and(|next| now >= next.not_before) && self.verdict(plan, now) == Some(true) {
+            self.phase += 1;
+            self.opened = now;
+        }
+        false
+    }
+
+    /// The open share: the plan's, but not past the phase that evidence has let it into.
+    fn share(&self, plan: &Plan, now: Timestamp) -> u32 {
+        plan.share_at(now).min(plan.phases[self.phase].share)
+    }
+
+    /// Go on, halt, or neither.
+    fn verdict(&self, plan: &Plan, now: Timestamp) -> Option<bool> {
+        let evidence = Evidence { all: self.counts, phase_since: Some(self.opened), ..Evidence::default() };
+        match judge(&plan.gate, &evidence, now) {
+            Verdict::Halt { .. } => Some(false),
+            Verdict::GoOn => Some(true),
+            Verdict::Wait(_) => None,
+        }
+    }
+}
+
+/// How many devices are well before one fails.
+fn well_before_a_failure(failing: f64, random: &mut fastrand::Rng) -> u64 {
+    if failing <= 0.0 {
+        return u64::MAX;
+    }
+    if failing >= 1.0 {
+        return 0;
+    }
+    // The geometric distribution by its inverse; 1 - f64() lies above 0.
+    ((1.0 - random.f64()).ln() / (1.0 - failing).ln()) as u64
+}
+
+fn sorted<T: Ord>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    values
+}
+
+fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
+    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perennial_schemas::rollout::{Gate, OnDeadline, Phase, Salt, Spread};
+    use perennial_schemas::tuf::Key;
+
+    fn plan() -> Plan {
+        let start = Timestamp::from_unix(1_800_000_000);
+        let phase = |share, day, spread| Phase { share, not_before: start.plus_days(day), spread };
+        Plan {
+            salt: Salt::new(vec![1; 16]).unwrap(),
+            key: Key::ed25519(&[1; 32]),
+            phases: vec![
+                phase(50_000, 0, Spread::AtOnce),
+                phase(200_000, 2, Spread::Linear),
+                phase(WHOLE, 4, Spread::Linear),
+                phase(WHOLE, 8, Spread::AtOnce),
+            ],
+            early: vec![],
+            hardware: None,
+            gate: Gate {
+                ceiling_ppm: 20_000,
+                alpha_ppm: 50_000,
+                beta_ppm: 50_000,
+                least_sample: 50,
+                least_soak_seconds: 86_400,
+            },
+            max_hold_seconds: 14 * 86_400,
+            on_deadline: OnDeadline::Consent,
+            catch_up_seconds: 86_400,
+            status_max_age_seconds: 86_400,
+        }
+    }
+
+    /// Ceiling 2 %, alpha 5 %, arrival spread evenly: a healthy build is not halted, one that fails on every fifth device after
+    /// at most 45 reports, one that fails on every twentieth after at most 700.
+    #[test]
+    fn a_healthy_build_passes_and_bad_ones_are_caught_early() {
+        let of = |failing| odds(&plan(), &Fleet { devices: 20_000, failing, hourly: 0.16 }, 1000, 344);
+        let healthy = of(0.005);
+        assert!(healthy.halted <= 0.05 && healthy.finished > 0.95, "{healthy:?}");
+        assert!(healthy.days.is_some_and(|days| (8.0..12.0).contains(&days)), "{healthy:?}");
+        let (bad, worse) = (of(0.05), of(0.2));
+        assert!(
+            bad.halted > 0.95 && bad.told.is_some_and(|(median, most)| median <= 260 && most <= 700),
+            "{bad:?}"
+        );
+        assert!(
+            worse.halted == 1.0 && worse.told.is_some_and(|(median, most)| median <= 16 && most <= 45),
+            "{worse:?}"
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! The rollout status: how far a rollout is open now, signed by the server's rollout key. It can only lower what the plan
+//! allows.
+
+use alloc::format;
+use alloc::string::String;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Plan, WHOLE};
+use crate::crypto::Crypto;
+use crate::digest::Sha256Digest;
+use crate::document::{FormatError, ensure};
+use crate::ident::{KeyId, ProductName};
+use crate::limits::{ROLLOUT_STATUS_LENGTH, TEXT_LENGTH};
+use crate::signed::{Signed, ThresholdError, Verified};
+use crate::time::Timestamp;
+use crate::tuf::{Authority, Common, KeyMap, Role};
+
+/// How far a release's rollout is open.
+///
+/// Its type is its own, so that no status passes for TUF metadata, nor the other way about. `version` in [`Common`] is the
+/// status' sequence number: it rises with each one of a manifest and a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+pub struct RolloutStatus {
+    /// Type, sequence number, expiry.
+    #[serde(flatten)]
+    pub common: Common,
+    /// The product.
+    pub product: ProductName,
+    /// SHA-256 of the release's manifest.
+    pub manifest: Sha256Digest,
+    /// The rollout key, as the plan names it.
+    pub key: KeyId,
+    /// When it was signed.
+    pub issued: Timestamp,
+    /// The open share, in parts per million: the lower one of this and the plan's counts. Early groups are open while it
+    /// runs.
+    pub open: u32,
+    /// Running or not.
+    pub state: RolloutState,
+    /// Since when it is in this state.
+    pub since: Timestamp,
+    /// Why, in plain words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// The server's audit log as of this status: `SEQUENCE:SHA-256`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub audit: String,
+}
+
+/// Whether a rollout goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum RolloutState {
+    /// It goes on.
+    Running,
+    /// A person has stopped it for now.
+    Paused,
+    /// Evidence, or a person, has stopped it.
+    Halted,
+    /// One that this version does not know: nobody is admitted by it.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a status doesn't count. A rollout without one is held.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StatusRefused {
+    /// The rollout key hasn't signed it.
+    #[error("the rollout key of the plan hasn't signed it: {0}")]
+    Signature(#[from] ThresholdError),
+    /// It is about another release.
+    #[error("it is the status of another release")]
+    OtherRelease,
+    /// It is past its expiry.
+    #[error("it expired at {0}")]
+    Expired(Timestamp),
+    /// It claims to be valid for longer than the plan allows.
+    #[error("it claims to be valid for longer than its plan allows")]
+    TooLong,
+    /// It claims to be of the future.
+    #[error("it is dated {0}, which is in the future")]
+    Future(Timestamp),
+    /// A later one was seen.
+    #[error("number {seen} was seen, and this is number {number}")]
+    Older {
+        /// Its sequence number.
+        number: u64,
+        /// The greatest seen.
+        seen: u64,
+    },
+    /// The key's id can't be made.
+    #[error(transparent)]
+    Key(#[from] FormatError),
+}
+
+impl RolloutStatus {
+    /// The proof that the plan's rollout key has signed a status of this release.
+    ///
+    /// # Errors
+    /// [`StatusRefused`]; whether it is current is asked apart, by [`Self::check_current`].
+    pub fn verify(
+        signed: Signed<Self>,
+        plan: &Plan,
+        product: &ProductName,
+        manifest: &Sha256Digest,
+        crypto: &impl Crypto,
+    ) -> Result<Verified<Self>, StatusRefused> {
+        let id = plan.key.id(crypto)?;
+        let keys = KeyMap::from([(id.clone(), plan.key.clone())]);
+        let ids = [id];
+        let status = signed.verify(&Authority::new("rollout", &keys, &ids, 1), crypto)?;
+        let fits = status.product == *product && status.manifest == *manifest && status.key == ids[0];
+        if fits { Ok(status) } else { Err(StatusRefused::OtherRelease) }
+    }
+
+    /// Whether it counts at `now`, where `seen` is the greatest sequence number seen of this manifest and key.
+    ///
+    /// # Errors
+    /// [`StatusRefused`].
+    pub fn check_current(&self, plan: &Plan, seen: u64, now: Timestamp) -> Result<(), StatusRefused> {
+        let age = plan.status_max_age_seconds as i64;
+        if self.version() < seen {
+            return Err(StatusRefused::Older { number: self.version(), seen });
+        }
+        if self.expires() > self.issued.plus_seconds(age) {
+            return Err(StatusRefused::TooLong);
+        }
+        // A device's clock may be slow by as much as a status may be old.
+        if self.issued > now.plus_seconds(age) {
+            return Err(StatusRefused::Future(self.issued));
+        }
+        if self.is_current(now) { Ok(()) } else { Err(StatusRefused::Expired(self.expires())) }
+    }
+}
+
+impl Role for RolloutStatus {
+    const TYPE: &'static str = "perennial-rollout-status";
+    const WHAT: &'static str = "rollout status";
+    const MAX_LENGTH: u64 = ROLLOUT_STATUS_LENGTH;
+
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn validate(&self) -> Result<(), FormatError> {
+        self.common.validate(Self::TYPE, Self::WHAT)?;
+        ensure(self.open <= WHOLE, Self::WHAT, || format!("it opens for more than {WHOLE} in a million"))?;
+        ensure(self.expires() > self.issued, Self::WHAT, || "it expires before it is issued".into())?;
+        let texts = [&self.reason, &self.audit];
+        ensure(texts.iter().all(|text| text.len() <= TEXT_LENGTH), Self::WHAT, || {
+            format!("a text is longer than {TEXT_LENGTH} bytes")
+        })
+    }
+}

@@ -1,0 +1,132 @@
+//! What is unwise about a plan. A plan that can't be is refused when it is read; these are things that a maker may have good
+//! reasons for.
+
+use std::fmt;
+
+use perennial_gate::evidence::least_without_failure;
+use perennial_schemas::Timestamp;
+use perennial_schemas::rollout::{OnDeadline, Plan, Spread, WHOLE};
+use serde::Serialize;
+
+use super::file::Share;
+
+/// The largest first phase, and the largest step at once, that still leave something to learn.
+const FIRST: u32 = WHOLE / 5;
+const STEP: u32 = WHOLE / 2;
+
+/// Something unwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Remark {
+    /// Its own name.
+    pub rule: &'static str,
+    /// What it is.
+    pub what: String,
+    /// What to do.
+    pub todo: &'static str,
+}
+
+/// Looks a plan over, for a fleet of so many devices where that is known.
+pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    let mut say = |rule, what: String, todo| remarks.push(Remark { rule, what, todo });
+    let first = &plan.phases[0];
+    if plan.on_deadline == OnDeadline::Silence {
+        say(
+            "silence",
+            "time alone ends a hold: a release that was halted is installed all the same, if nobody withdraws it".into(),
+            "use on_deadline = \"consent\", unless the release's absence is worse than its failure",
+        );
+    }
+    if first.not_before < now {
+        say(
+            "past",
+            format!("its first phase began at {}, which is past", first.not_before),
+            "set start to the time at which the release is published",
+        );
+    }
+    if first.share > FIRST {
+        say(
+            "first-phase",
+            format!(
+                "its first phase opens for {} of all devices before anything is learnt",
+                Share(first.share)
+            ),
+            "begin with a few percent, or with an early group",
+        );
+    }
+    for (before, phase) in plan.phases.iter().zip(&plan.phases[1..]) {
+        if phase.spread == Spread::AtOnce && phase.share - before.share > STEP {
+            say(
+                "step",
+                format!(
+                    "{} of all devices come at one moment, at {}",
+                    Share(phase.share - before.share),
+                    phase.not_before
+                ),
+                "spread that phase: spread = \"linear\", with a phase of the same share at its end",
+            );
+        }
+    }
+    if let Some(short) = shorter_than_the_soak(plan) {
+        say(
+            "soak",
+            format!(
+                "the phase that begins at {} is over before it has been watched for {} s, so the next one comes late",
+                plan.phases[short].not_before, plan.gate.least_soak_seconds
+            ),
+            "let each phase last longer than gate.least_soak",
+        );
+    }
+    if let Some(small) = devices.and_then(|devices| too_small_for_proof(plan, devices)) {
+        let (phase, has, needs) = small;
+        say(
+            "proof",
+            format!(
+                "{has} devices are open in the phase that begins at {}, and even without any failure it takes {needs} to show that \
+                 failures are rarer than the ceiling: from there on nobody comes but by consent, after hold.longest",
+                plan.phases[phase].not_before
+            ),
+            "give that phase a larger share, or raise gate.ceiling or gate.beta",
+        );
+    }
+    if plan.max_hold_seconds < 2 * plan.status_max_age_seconds {
+        say(
+            "hold",
+            "a server that is down for a day or two is as good as a rollout without a server".into(),
+            "let hold.longest be several times hold.status_max_age",
+        );
+    }
+    if plan.catch_up_seconds < 3600 {
+        say(
+            "stampede",
+            "devices that were held come back within less than an hour".into(),
+            "let hold.catch_up be as long as a phase",
+        );
+    }
+    remarks
+}
+
+fn shorter_than_the_soak(plan: &Plan) -> Option<usize> {
+    let lasts =
+        |pair: &[perennial_schemas::rollout::Phase]| pair[1].not_before.unix() - pair[0].not_before.unix();
+    // A last phase of the same share only ends a linear one.
+    plan.phases
+        .windows(2)
+        .position(|pair| (lasts(pair) as u64) < plan.gate.least_soak_seconds && pair[0].share < WHOLE)
+}
+
+/// The first phase that can't be passed by evidence: which, how many devices are open in it, and how many it takes.
+fn too_small_for_proof(plan: &Plan, devices: u64) -> Option<(usize, u64, u64)> {
+    let ppm = |value: u32| f64::from(value) / f64::from(WHOLE);
+    let proof = least_without_failure(ppm(plan.gate.ceiling_ppm), ppm(plan.gate.beta_ppm));
+    let needs = proof.max(plan.gate.least_sample.into());
+    let open = |share: u32| (u128::from(devices) * u128::from(share) / u128::from(WHOLE)) as u64;
+    let goes_on = plan.phases.windows(2).enumerate().filter(|(_, pair)| pair[0].share < pair[1].share);
+    goes_on.map(|(i, pair)| (i, open(pair[0].share), needs)).find(|(_, has, needs)| has < needs)
+}
+
+impl fmt::Display for Remark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}\n  -> {}", self.rule, self.what, self.todo)
+    }
+}
