@@ -13,6 +13,7 @@
 //! | [`delta`] | which bytes a delta makes of the old image |
 //! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
 //! | [`recover`] | what counts after records were lost |
+//! | [`fleet`] | when the device enrols, checks in and reports, beside all updates |
 //! | [`journal`], [`plan`], [`report`], [`support`] | what is remembered |
 //! | [`port`] | nothing: what the core asks of a device, as small traits |
 //! | [`vouch`], [`slots`] | which bytes are vouched for, and whether a slot holds the signed image |
@@ -28,6 +29,7 @@ pub mod crypto;
 pub mod decide;
 pub mod delta;
 pub mod download;
+pub mod fleet;
 pub mod journal;
 pub mod lookup;
 pub mod machine;

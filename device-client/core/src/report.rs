@@ -71,6 +71,16 @@ impl Reports {
         self.acknowledged = self.acknowledged.max(sequence.min(self.last));
     }
 
+    /// The sequence number of the last one; 0 before the first.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Everything up to this number is acknowledged.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
     /// What happened, oldest first.
     pub fn history(&self) -> &[Entry] {
         &self.entries

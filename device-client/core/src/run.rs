@@ -152,6 +152,18 @@ impl<'r, C: Crypto> Runner<'r, C> {
         &self.client
     }
 
+    /// Reports up to `sequence` are durable at a server: the journal notes it.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`]; they are told again then.
+    pub fn acknowledge(&mut self, sequence: u64, now: Timestamp) -> Result<(), RunError> {
+        if sequence <= self.client.journal().reports.acknowledged() {
+            return Ok(());
+        }
+        self.client.acknowledge(sequence);
+        save(&mut self.client, self.ports.store, now).map_err(RunError::Journal)
+    }
+
     /// What the device trusts.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 //! | [`Store`] | durable records |
 //! | [`Counter`] | the anti-rollback number |
 //! | [`Health`], [`Hooks`], [`Reboot`] | the product's own scripts |
+//! | [`FleetLink`], [`Vault`] | the fleet plane: the way to it, and the device's keys for it |
 //! | [`Clock`], [`Describe`] | what time it is, and who this device is |
 //!
 //! The doubles are compiled with the feature `testing`. They share a [`power::Power`] supply that a test cuts at any
@@ -26,12 +27,14 @@ mod fetch;
 mod health;
 mod hooks;
 mod identity;
+mod link;
 #[cfg(any(test, feature = "testing"))]
 pub mod power;
 mod reboot;
 mod slots;
 mod staging;
 mod store;
+mod vault;
 
 pub use boot::{BootControl, BootFlag, BootStatus};
 pub use clock::Clock;
@@ -41,10 +44,12 @@ pub use fetch::{Fetch, FetchError, Sink, Stop};
 pub use health::{Health, Verdict};
 pub use hooks::{HookEvent, Hooks};
 pub use identity::{Describe, Identity, RunningImage};
+pub use link::{Call, FleetLink, LinkError, Reply, Who};
 pub use reboot::Reboot;
 pub use slots::{Slot, Slots};
 pub use staging::{IndexOf, Staging};
 pub use store::{Loaded, Record, Store};
+pub use vault::{NextKey, Vault};
 
 /// The in-memory doubles of all ports.
 #[cfg(any(test, feature = "testing"))]
@@ -56,10 +61,12 @@ pub mod memory {
     pub use super::fetch::{Fault, MemoryFetch};
     pub use super::health::ScriptedHealth;
     pub use super::hooks::MemoryHooks;
+    pub use super::link::{LinkFault, MemoryLink};
     pub use super::reboot::MemoryReboot;
     pub use super::slots::MemorySlots;
     pub use super::staging::MemoryStaging;
     pub use super::store::MemoryStore;
+    pub use super::vault::MemoryVault;
 }
 
 use alloc::string::String;
