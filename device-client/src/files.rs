@@ -102,6 +102,37 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     sync_folder(path)
 }
 
+/// As [`write_durably`], for what nobody but this user may read (mode 0600).
+///
+/// # Errors
+/// [`FileError`].
+pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+    let temporary = beside(path);
+    // One that is left over may have another mode.
+    let _ = std::fs::remove_file(&temporary);
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+    let written = file
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(source) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(FileError::Io { path: path.to_owned(), source });
+    }
+    sync_folder(path)
+}
+
+/// Removes a file durably, if it is there.
+///
+/// # Errors
+/// [`FileError`].
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(FileError::Io { path: path.to_owned(), source }),
+        Ok(()) => sync_folder(path),
+    }
+}
+
 /// A path that doesn't depend on the working directory.
 ///
 /// # Errors

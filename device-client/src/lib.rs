@@ -6,6 +6,7 @@
 //! | [`agent`] | the adapters assembled around the core, driven and told of |
 //! | [`cli`], [`config`] | the commands and the configuration |
 //! | [`http`] | `GET` with ranges, TLS, proxies, limits |
+//! | [`fleet`] | identity, enrolment and reports: files, mutual TLS, and a thread beside the updates |
 //! | [`fetch`] | servers, folders and bundles as sources |
 //! | [`store`], [`files`] | durable records and files, and the lock between two agents |
 //! | [`slots`], [`staging`] | slots as files or block devices, room for a payload |
@@ -34,6 +35,7 @@ pub mod differences;
 pub mod error;
 pub mod fetch;
 pub mod files;
+pub mod fleet;
 pub mod hooks;
 pub mod http;
 pub mod log;

@@ -29,6 +29,7 @@ use crate::counter::FileCounter;
 use crate::decompress::Zstd;
 use crate::fetch::Place;
 use crate::files::{FileError, read_limited};
+use crate::fleet::{FleetAgent, FleetProblem};
 use crate::hooks::ExecHooks;
 use crate::http::{HttpClient, HttpError, HttpOptions, Interrupt, NotAUrl, Proxies};
 use crate::slots::FileSlots;
@@ -53,6 +54,8 @@ pub struct Adapters {
     /// The root that it was born with.
     pub root: Vec<u8>,
     client: HttpClient,
+    /// The fleet plane, where one is configured and can be spoken to: no update hangs on it.
+    fleet: Option<FleetAgent>,
     _lock: Lock,
 }
 
@@ -89,6 +92,8 @@ impl Adapters {
     /// [`OpenError`].
     pub fn open(config: &Config, proxies: Proxies, interrupt: Interrupt) -> Result<Self, OpenError> {
         let lock = Lock::take(&config.state)?;
+        let who = identity(config)?;
+        let fleet = fleet(config, &who, &proxies, &interrupt);
         let client = HttpClient::new(HttpOptions {
             roots: config.roots(),
             proxies,
@@ -108,9 +113,10 @@ impl Adapters {
             hooks,
             zstd: Zstd::default(),
             staging: config.staging.then(|| FileStaging::new(&config.state.join("staging"))),
-            identity: identity(config)?,
+            identity: who,
             root: factory_root(config)?,
             client,
+            fleet,
             _lock: lock,
         })
     }
@@ -149,9 +155,30 @@ impl Adapters {
         recover(&mut self.store, &mut self.slots, remains, now, &Ring)
     }
 
+    /// The fleet plane, for whoever tells it; once.
+    pub fn take_fleet(&mut self) -> Option<FleetAgent> {
+        self.fleet.take()
+    }
+
     /// Who waits, and is woken by the interrupt.
     pub fn client(&self) -> HttpClient {
         self.client.clone()
+    }
+}
+
+fn fleet(
+    config: &Config,
+    identity: &Identity,
+    proxies: &Proxies,
+    interrupt: &Interrupt,
+) -> Option<FleetAgent> {
+    match FleetAgent::new(config, identity.clone(), proxies.clone(), interrupt.clone()) {
+        Ok(fleet) => Some(fleet),
+        Err(FleetProblem::NotConfigured) => None,
+        Err(problem) => {
+            tracing::warn!(%problem, "the fleet plane can't be spoken to");
+            None
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::Adapters;
 use super::screen::Screen;
 use super::tell::Teller;
 use crate::config::Config;
+use crate::fleet::Beside;
 use crate::http::{Interrupt, jittered};
 
 /// Restarts that are simulated in one go: an installation needs two, and falling back one more.
@@ -21,6 +22,9 @@ const RESTARTS: u32 = 16;
 const NAP: Duration = Duration::from_secs(600);
 /// Before the next attempt when the journal can't be saved.
 const JOURNAL_PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a command that ends waits for the fleet plane.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the owner wants before the first step.
 pub type Wish<'w> = Box<dyn FnOnce(&mut Runner<'_, Ring>, Timestamp) -> Result<(), RunError> + 'w>;
@@ -74,6 +78,7 @@ pub fn work(
 ) -> Result<Outcome, RunError> {
     let Job { config, now, interrupt, for_ever, mut wish } = job;
     let client = adapters.client();
+    let mut beside = adapters.take_fleet().and_then(Beside::start);
     let mut seen = None;
     let mut restarts = 0;
     let mut screen = Screen::new(config);
@@ -90,12 +95,17 @@ pub fn work(
             if interrupt.is_on() {
                 break End::Interrupted;
             }
+            if let Some(beside) = &mut beside {
+                beside.turn(&mut runner, now());
+            }
             match runner.step(now()) {
                 Ok(Step::Worked) => {}
                 Ok(Step::Restarting) => break End::Restarting,
                 Ok(Step::Waiting(Some((until, why)))) if for_ever || why == Why::Health => {
                     screen.refresh(now());
                     let seconds = until.unix().saturating_sub(now().unix()).max(1);
+                    let told = beside.as_ref().map_or(seconds, |beside| beside.seconds_left(now()));
+                    let seconds = seconds.min(told);
                     client.sleep(Duration::from_secs(seconds.unsigned_abs()).min(NAP));
                 }
                 Ok(Step::Waiting(why)) => break End::Waiting(why),
@@ -110,6 +120,9 @@ pub fn work(
         screen.refresh(now());
         if end == End::Restarting && config.boot.simulate && (for_ever || restarts < RESTARTS) {
             continue; // the simulator has chosen a slot: as if the device had started
+        }
+        if let Some(beside) = beside.as_mut().filter(|_| !for_ever && end != End::Interrupted) {
+            beside.finish(&mut runner, now(), PATIENCE);
         }
         return Ok(outcome(&runner, end, seen));
     }

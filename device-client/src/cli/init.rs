@@ -1,6 +1,7 @@
 //! `init`: sets a device up. It writes the configuration, keeps the factory root beside it, and makes the files of the
 //! boot control and the counter. It never overwrites a configuration, and never touches a state that is there.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use perennial_device_core::crypto::Ring;
@@ -11,7 +12,7 @@ use perennial_schemas::{HardwareName, ProductName};
 
 use super::{CliError, DEFAULT_CONFIG, Io};
 use crate::boot::FileBoot;
-use crate::config::{Boot, Config, HookPrograms, SlotPaths, template};
+use crate::config::{Boot, Config, FleetConfig, HookPrograms, SlotPaths, template};
 use crate::counter::FileCounter;
 use crate::error::chain;
 use crate::fetch::Place;
@@ -43,6 +44,9 @@ pub(super) struct Arguments {
     /// A PEM file with the certificates that TLS believes, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// Where this device reports to, such as https://fleet.example:8444; without it nothing is told.
+    #[arg(long, value_name = "URL")]
+    fleet: Option<String>,
     /// Slot A: a block device or a file; without it a file in the state folder.
     #[arg(long, value_name = "PATH", requires = "slot_b")]
     slot_a: Option<PathBuf>,
@@ -206,6 +210,14 @@ fn configure(
         slots,
         boot,
         hooks,
+        fleet: arguments.fleet.map(|server| FleetConfig {
+            server,
+            ca: None,
+            factory: None,
+            optional: false,
+            attributes: BTreeMap::new(),
+            attributes_file: None,
+        }),
     };
     let wrong = |error| CliError::with_hint(&error, "change what that value comes from");
     Config::parse(&template(&config)).map_err(wrong)

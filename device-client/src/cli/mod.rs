@@ -5,6 +5,8 @@
 mod check;
 mod common;
 mod error;
+mod fleet;
+mod identity;
 mod init;
 mod io;
 mod postpone;
@@ -74,6 +76,19 @@ enum Command {
     Postpone(postpone::Arguments),
     /// Show what happened to releases on this device.
     History(status::Arguments),
+    /// Who this device is: its factory key, the request for its certificate, its certificates.
+    #[command(subcommand)]
+    Identity(identity::Command),
+    /// Enrol this device at its fleet server, with its factory certificate.
+    Enrol(fleet::Arguments),
+    /// Check in and send what was not acknowledged yet, now.
+    Report(fleet::Arguments),
+    /// Show everything that the fleet server holds on this device.
+    Data,
+    /// Have everything erased that the fleet server holds on this device, and tell it nothing more.
+    Erase(fleet::EraseArguments),
+    /// Agree that optional things are told (give), or don't any longer (withdraw).
+    Consent(fleet::ConsentArguments),
     /// Begin again what was lost of the state, without going below anything known here.
     Recover(recover::Arguments),
     /// Play the boot loader: choose the slot that the next start of the agent runs from.
@@ -125,6 +140,12 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Revert(arguments) => update::revert(&arguments, &load()?, io),
         Command::Postpone(arguments) => postpone::run(&arguments, &load()?, io),
         Command::History(arguments) => status::history(&arguments, &load()?, io),
+        Command::Identity(command) => identity::run(command, &load()?, io),
+        Command::Enrol(arguments) => fleet::enrol(&arguments, &load()?, io),
+        Command::Report(arguments) => fleet::report(&arguments, &load()?, io),
+        Command::Data => fleet::data(&load()?, io),
+        Command::Erase(arguments) => fleet::erase(&arguments, &load()?, io),
+        Command::Consent(arguments) => fleet::consent(&arguments, &load()?, io),
         Command::Recover(arguments) => recover::run(&arguments, &load()?, io),
         Command::SimulateBoot(arguments) => simulate::run(&arguments, &load()?, io),
         Command::Completions { shell } => completions(shell, io).map(|()| 0),

@@ -5,17 +5,20 @@
 
 mod template;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perennial_schemas::fleet::AttributeName;
 use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
+use perennial_schemas::limits::{ATTRIBUTE_LENGTH, ATTRIBUTES};
 use perennial_schemas::{HardwareName, ProductName};
 use serde::Deserialize;
 
 use crate::boot::Booted;
 use crate::fetch::Place;
 use crate::hooks::Program;
-use crate::http::Roots;
+use crate::http::{Roots, Scheme, Url};
 pub use template::template;
 
 /// Bytes of a configuration.
@@ -74,6 +77,32 @@ pub struct Config {
     /// The product's programs.
     #[serde(default)]
     pub hooks: HookPrograms,
+    /// Where this device reports to, if it does.
+    #[serde(default)]
+    pub fleet: Option<FleetConfig>,
+}
+
+/// The fleet plane.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FleetConfig {
+    /// Its address.
+    pub server: String,
+    /// A PEM file with the certificates that TLS believes there; those of `ca` without it.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+    /// The folder of the factory's key and certificate; `STATE/identity` without it.
+    #[serde(default)]
+    pub factory: Option<PathBuf>,
+    /// Whether the owner consents to attributes, as long as the owner hasn't said.
+    #[serde(default)]
+    pub optional: bool,
+    /// What else is told of this device, with consent.
+    #[serde(default)]
+    pub attributes: BTreeMap<AttributeName, String>,
+    /// A JSON file with more of them, which the product writes.
+    #[serde(default)]
+    pub attributes_file: Option<PathBuf>,
 }
 
 /// Where the slots are: regular files or block devices.
@@ -167,6 +196,14 @@ impl Config {
         value(config.slots.a != config.slots.b, "slots.b", "must be another one than `slots.a`")?;
         let simulated = !config.boot.simulate || config.boot.booted != Path::new("cmdline");
         value(simulated, "boot.booted", "must be a file where the boot loader is simulated")?;
+        if let Some(fleet) = &config.fleet {
+            let https = fleet.server.parse::<Url>().is_ok_and(|url| url.scheme() == Scheme::Https);
+            value(https, "fleet.server", "must be https://…")?;
+            value(fleet.attributes.len() <= ATTRIBUTES, "fleet.attributes", "must be at most 32")?;
+            let odd = |text: &String| text.len() > ATTRIBUTE_LENGTH || text.chars().any(char::is_control);
+            let good = !fleet.attributes.values().any(odd);
+            value(good, "fleet.attributes", "must be of at most 256 bytes each, without control characters")?;
+        }
         Ok(config)
     }
 
@@ -279,6 +316,15 @@ boot = { control = "/boot/control", booted = "cmdline", counter = "/var/lib/pere
             ("id = \"d1\"", "id = \"d1\"\ndelta_memory_mib = 1025"),
             ("booted = \"cmdline\"", "simulate = true, booted = \"cmdline\""),
             ("booted = \"cmdline\"", "tries = 0, booted = \"cmdline\""),
+            ("slots =", "fleet = { server = \"http://fleet.example\" }\nslots ="),
+            (
+                "slots =",
+                "fleet = { server = \"https://fleet.example\", attributes = { A = \"x\" } }\nslots =",
+            ),
+            (
+                "slots =",
+                "fleet = { server = \"https://fleet.example\", attributes = { a = \"\\n\" } }\nslots =",
+            ),
         ] {
             let text = LEAST.replace(from, to);
             assert_ne!(text, LEAST);

@@ -1,8 +1,8 @@
 //! The configuration that `init` writes: every key, with what it means.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::Config;
+use super::{Config, FleetConfig};
 
 /// The text of `device.toml` for these values, with an explanation of every key.
 pub fn template(config: &Config) -> String {
@@ -31,6 +31,7 @@ pub fn template(config: &Config) -> String {
     };
     let (pre_install, post_install) = (list(&hooks.pre_install), list(&hooks.post_install));
     let (health, reboot, limit) = (list(&hooks.health), list(&hooks.reboot), hooks.limit_seconds);
+    let fleet = fleet(config.fleet.as_ref());
     format!(
         r#"# The configuration of perennial-device. Unknown keys are refused.
 
@@ -104,7 +105,43 @@ health = {health}
 reboot = {reboot}
 # How long each may take, in seconds (1 to 86,400).
 limit_seconds = {limit}
-"#
+
+# Where this device tells what it runs and what became of updates, by certificates of its own. Without it nothing is told, and
+# updates work as well.
+{fleet}"#
+    )
+}
+
+fn fleet(config: Option<&FleetConfig>) -> String {
+    let off = if config.is_some() { "" } else { "#" };
+    let server = config.map_or("https://fleet.example:8444", |fleet| fleet.server.as_str());
+    let path = |key: &str, value: Option<&PathBuf>, example: &str| match value {
+        Some(value) => format!("{key} = {}", quoted(&value.display().to_string())),
+        None => format!("#{key} = \"{example}\""),
+    };
+    let ca = path("ca", config.and_then(|fleet| fleet.ca.as_ref()), "/etc/perennial/fleet-ca.pem");
+    let factory = path("factory", config.and_then(|fleet| fleet.factory.as_ref()), "/factory/identity");
+    let file = config.and_then(|fleet| fleet.attributes_file.as_ref());
+    let file = path("attributes_file", file, "/run/perennial/attributes.json");
+    let optional = config.is_some_and(|fleet| fleet.optional);
+    let pairs = config.map(|fleet| fleet.attributes.iter().collect::<Vec<_>>()).unwrap_or_default();
+    let pairs: Vec<_> = pairs.iter().map(|(name, value)| format!("\"{name}\" = {}", quoted(value))).collect();
+    format!(
+        r#"{off}[fleet]
+{off}server = {server}
+# A PEM file with the certificates that TLS believes there, in place of those of `ca`.
+{ca}
+# Where the factory's key and certificate lie (factory.key, factory.pem), in place of the state's folder `identity`: on a
+# partition that a factory reset leaves alone.
+{factory}
+# Whether what is optional is told as long as the owner hasn't said (perennial-device consent): the attributes below, and
+# those that the product writes into a JSON file of names and texts.
+{off}optional = {optional}
+{off}attributes = {{ {pairs} }}
+{file}
+"#,
+        server = quoted(server),
+        pairs = pairs.join(", ")
     )
 }
 
@@ -145,10 +182,23 @@ mod tests {
                 simulate: false,
             },
             hooks: HookPrograms { health: vec!["/bin/x".into(), odd.into()], ..HookPrograms::default() },
+            fleet: None,
         };
         assert_eq!(Config::parse(&template(&config)).unwrap(), config);
         (config.ca, config.image_info) = (None, Some("/i".into()));
         (config.cohort, config.support_file) = ("made-2026".parse().ok(), Some(odd.into()));
+        let fleet = |file: Option<&str>| FleetConfig {
+            server: "https://fleet.example:8444/".into(),
+            ca: file.map(Into::into),
+            factory: file.map(Into::into),
+            optional: file.is_some(),
+            attributes: file.map(|_| ("a.b".parse().unwrap(), "\"ü\"".into())).into_iter().collect(),
+            attributes_file: file.map(Into::into),
+        };
+        for fleet in [fleet(None), fleet(Some(odd))] {
+            config.fleet = Some(fleet);
+            assert_eq!(Config::parse(&template(&config)).unwrap(), config);
+        }
         assert_eq!(Config::parse(&template(&config)).unwrap(), config);
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
@@ -26,7 +26,7 @@ impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 type AnyStream = Pin<Box<dyn Stream>>;
 
 /// The sending half of a connection.
-pub(super) type Sender = SendRequest<Empty<Bytes>>;
+pub(super) type Sender = SendRequest<Full<Bytes>>;
 
 /// Which server a connection leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -13,6 +13,9 @@ pub enum HttpError {
     /// The certificates to trust can't be read or used.
     #[error("the certificates to trust can't be used: {0}")]
     Roots(String),
+    /// The device's own certificate can't be used.
+    #[error("the device's certificate can't be used: {0}")]
+    Identity(String),
     /// The proxy that the environment names can't be used.
     #[error("the proxy in {variable} can't be used: {why}")]
     Proxy {

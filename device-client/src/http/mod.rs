@@ -1,4 +1,4 @@
-//! The HTTP adapter: `GET` with ranges over plain TCP or TLS, from a synchronous caller.
+//! The HTTP adapter: `GET` with ranges over plain TCP or TLS, and requests with a body, from a synchronous caller.
 //!
 //! It decides how long an answer may be, how slowly it may come, and which redirects are followed. It never decides
 //! what to believe: whatever it brings is verified by others, so plain HTTP is as safe as TLS here, only less private.
@@ -10,6 +10,7 @@ mod error;
 mod interrupt;
 mod proxy;
 mod request;
+mod send;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -25,7 +26,9 @@ use connect::{Origin, Sender};
 pub use error::HttpError;
 pub use interrupt::Interrupt;
 pub use proxy::Proxies;
-pub use tls::Roots;
+pub(crate) use proxy::base64;
+pub use send::{Exchange, Sent};
+pub use tls::{ClientIdentity, Roots};
 pub use url::{NotAUrl, Scheme, Url};
 
 /// Bytes that the header of an answer may have, and that are read ahead of a body: stops headers without end.
@@ -80,6 +83,8 @@ pub struct HttpOptions {
     pub limits: HttpLimits,
     /// Ends every wait.
     pub interrupt: Interrupt,
+    /// Who it is to servers that ask.
+    pub identity: Option<Arc<ClientIdentity>>,
 }
 
 /// What part of a file is wanted.
@@ -132,6 +137,7 @@ struct Inner {
     proxies: Proxies,
     limits: HttpLimits,
     interrupt: Interrupt,
+    identity: Option<Arc<ClientIdentity>>,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
     idle: Mutex<Vec<(Origin, Sender)>>,
 }
@@ -144,10 +150,11 @@ impl HttpClient {
     pub fn new(options: HttpOptions) -> Result<Self, HttpError> {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(HttpError::Runtime)?;
-        let HttpOptions { roots, proxies, limits, interrupt } = options;
+        let HttpOptions { roots, proxies, limits, interrupt, identity } = options;
         let idle = Mutex::new(Vec::new());
-        let inner = Inner { runtime, roots, proxies, limits, interrupt, tls: OnceLock::new(), idle };
-        if matches!(inner.roots, Roots::File(_)) {
+        let inner =
+            Inner { runtime, roots, proxies, limits, interrupt, identity, tls: OnceLock::new(), idle };
+        if matches!(inner.roots, Roots::File(_)) || inner.identity.is_some() {
             inner.tls()?;
         }
         Ok(Self { inner: Arc::new(inner) })
@@ -173,6 +180,16 @@ impl HttpClient {
             Answer::NotFound | Answer::Unchanged => Ok(None),
             Answer::Body(body) => body.collect().map(Some),
         })
+    }
+
+    /// Sends a request with a body, once, and gives back whatever is answered.
+    ///
+    /// # Errors
+    /// [`HttpError`] where nothing whole is answered.
+    pub fn send(&self, send: Exchange<'_>) -> Result<Sent, HttpError> {
+        let begun = self.inner.runtime.block_on(send::send(&self.inner, &send))?;
+        let (status, retry_after) = (begun.status.as_u16(), begun.retry_after);
+        Ok(Sent { status, retry_after, body: begun.body.collect()? })
     }
 
     /// Sleeps, but no longer than until the interrupt is on.
@@ -209,7 +226,7 @@ impl Inner {
         match self.tls.get() {
             Some(config) => Ok(Arc::clone(config)),
             None => {
-                let config = tls::config(&self.roots)?;
+                let config = tls::config(&self.roots, self.identity.as_deref())?;
                 Ok(Arc::clone(self.tls.get_or_init(|| config)))
             }
         }
@@ -234,10 +251,12 @@ impl Inner {
 
 /// Between half of `time` and all of it, so that a fleet that lost its server together does not come back together.
 pub(crate) fn jittered(time: Duration) -> Duration {
+    time / 2 + time / 2 * chance() / 1_000_000
+}
+
+/// Chance in parts per million. Without randomness all of them: whoever waits so waits longest, which is never wrong.
+pub(crate) fn chance() -> u32 {
     let mut random = [0; 4];
-    // Without randomness the whole time is waited: later, never wrong.
     let filled = ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random);
-    let share =
-        if filled.is_ok() { f64::from(u32::from_le_bytes(random)) / f64::from(u32::MAX) } else { 1.0 };
-    time.mul_f64(0.5 + share / 2.0)
+    if filled.is_ok() { u32::from_le_bytes(random) % 1_000_001 } else { 1_000_000 }
 }

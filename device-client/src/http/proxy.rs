@@ -92,8 +92,8 @@ fn parse(text: &str) -> Result<Proxy, String> {
     Ok(Proxy { host, port, authorization })
 }
 
-/// RFC 4648 §4, for `Proxy-Authorization` alone.
-fn base64(bytes: &[u8]) -> String {
+/// RFC 4648 §4: for `Proxy-Authorization`, and in PEM.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut out = String::new();
     for group in bytes.chunks(3) {

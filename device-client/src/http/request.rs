@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName};
 use hyper::{Request, Response, StatusCode};
@@ -11,16 +11,34 @@ use hyper::{Request, Response, StatusCode};
 use super::body::{Body, Head};
 use super::connect::{Origin, Sender, connect};
 use super::error::HttpError;
+use super::send::Exchange;
 use super::url::{Scheme, Url};
 use super::{Answer, Get, Inner, REDIRECTS, Span};
 
 const AGENT: &str = concat!("perennial-device/", env!("CARGO_PKG_VERSION"));
 
+/// What is sent.
+pub(super) enum Ask<'a> {
+    /// A file, or a part of it, from this address.
+    Get(&'a Url, &'a Get<'a>),
+    /// Something with a body.
+    Exchange(&'a Exchange<'a>),
+}
+
+impl Ask<'_> {
+    fn url(&self) -> &Url {
+        match self {
+            Ask::Get(url, _) => url,
+            Ask::Exchange(send) => send.url,
+        }
+    }
+}
+
 /// Asks once, with redirects.
 pub(super) async fn ask(inner: &Arc<Inner>, get: &Get<'_>) -> Result<Answer, HttpError> {
     let mut url = get.url.clone();
     for _ in 0..=REDIRECTS {
-        let (response, sender) = exchange(inner, &url, get).await?;
+        let (response, sender) = exchange(inner, &Ask::Get(&url, get)).await?;
         match response.status() {
             StatusCode::OK | StatusCode::PARTIAL_CONTENT => {
                 let head = head(&url, get, &response)?;
@@ -44,15 +62,15 @@ pub(super) async fn ask(inner: &Arc<Inner>, get: &Get<'_>) -> Result<Answer, Htt
 }
 
 /// Sends the request on a kept connection or a new one, and waits for the answer's header.
-async fn exchange(
+pub(super) async fn exchange(
     inner: &Inner,
-    url: &Url,
-    get: &Get<'_>,
+    ask: &Ask<'_>,
 ) -> Result<(Response<Incoming>, Sender), HttpError> {
+    let url = ask.url();
     if let Some(mut sender) = inner.kept(&Origin::of(url)) {
         let ready = tokio::time::timeout(std::time::Duration::from_millis(50), sender.ready()).await;
         if matches!(ready, Ok(Ok(()))) {
-            match send(inner, url, get, &mut sender).await {
+            match send(inner, ask, &mut sender).await {
                 Ok(response) => return Ok((response, sender)),
                 // The server has most likely closed it while nobody looked: ask on a new one.
                 Err(HttpError::Broken { .. }) => {}
@@ -68,18 +86,14 @@ async fn exchange(
         },
         () = inner.interrupt.wait() => return Err(HttpError::Interrupted),
     };
-    let response = send(inner, url, get, &mut sender).await?;
+    let response = send(inner, ask, &mut sender).await?;
     Ok((response, sender))
 }
 
-async fn send(
-    inner: &Inner,
-    url: &Url,
-    get: &Get<'_>,
-    sender: &mut Sender,
-) -> Result<Response<Incoming>, HttpError> {
+async fn send(inner: &Inner, ask: &Ask<'_>, sender: &mut Sender) -> Result<Response<Incoming>, HttpError> {
     let limit = inner.limits.header;
-    let request = build(inner, url, get)?;
+    let url = ask.url();
+    let request = build(inner, ask)?;
     tokio::select! {
         answer = tokio::time::timeout(limit, sender.send_request(request)) => match answer {
             Ok(response) => response.map_err(|source| HttpError::Broken { url: url.clone(), source }),
@@ -89,25 +103,42 @@ async fn send(
     }
 }
 
-fn build(inner: &Inner, url: &Url, get: &Get<'_>) -> Result<Request<Empty<Bytes>>, HttpError> {
+fn build(inner: &Inner, ask: &Ask<'_>) -> Result<Request<Full<Bytes>>, HttpError> {
+    let url = ask.url();
     let proxy = inner.proxies.of(url).filter(|_| url.scheme() == Scheme::Http);
     // RFC 9112 §3.2: the absolute form to a proxy, the path alone to a server.
     let target = if proxy.is_some() { url.to_string() } else { url.path().to_owned() };
-    let mut request = Request::get(target)
+    let method = match ask {
+        Ask::Get(..) => "GET",
+        Ask::Exchange(send) => send.method,
+    };
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
         .header(header::HOST, url.authority())
         .header(header::USER_AGENT, AGENT)
         .header(header::ACCEPT_ENCODING, "identity");
     if let Some(authorization) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
         request = request.header(header::PROXY_AUTHORIZATION, authorization);
     }
-    if let Span::Range { from, to } = get.span {
-        request = request.header(header::RANGE, format!("bytes={from}-{}", to.saturating_sub(1)));
-    }
-    if let Some(etag) = get.unless {
-        request = request.header(header::IF_NONE_MATCH, etag);
+    let mut body = Bytes::new();
+    match ask {
+        Ask::Get(_, get) => {
+            if let Span::Range { from, to } = get.span {
+                request = request.header(header::RANGE, format!("bytes={from}-{}", to.saturating_sub(1)));
+            }
+            if let Some(etag) = get.unless {
+                request = request.header(header::IF_NONE_MATCH, etag);
+            }
+        }
+        Ask::Exchange(send) if !send.body.is_empty() => {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+            body = Bytes::copy_from_slice(send.body);
+        }
+        Ask::Exchange(_) => {}
     }
     // Every part was checked when the address was read; what remains is a bug of ours, said as a refusal.
-    request.body(Empty::new()).map_err(|error| HttpError::Redirect {
+    request.body(Full::new(body)).map_err(|error| HttpError::Redirect {
         url: url.clone(),
         why: format!("to where no request fits: {error}"),
     })

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::error::HttpError;
 
@@ -22,14 +22,42 @@ pub enum Roots {
     File(PathBuf),
 }
 
-/// TLS 1.3 and 1.2 by ring, HTTP/1.1.
-pub(super) fn config(roots: &Roots) -> Result<Arc<rustls::ClientConfig>, HttpError> {
+/// Who this device says it is to a server that asks.
+pub struct ClientIdentity {
+    /// Its chain, the leaf first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// The leaf's private key.
+    pub key: PrivatePkcs8KeyDer<'static>,
+}
+
+impl std::fmt::Debug for ClientIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientIdentity").finish_non_exhaustive()
+    }
+}
+
+/// TLS 1.3 and 1.2 by ring, HTTP/1.1. Who shows a certificate does so in TLS 1.3 alone, where nobody on the way sees it.
+pub(super) fn config(
+    roots: &Roots,
+    identity: Option<&ClientIdentity>,
+) -> Result<Arc<rustls::ClientConfig>, HttpError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+    let versions: &[_] = match identity {
+        Some(_) => &[&rustls::version::TLS13],
+        None => &[&rustls::version::TLS13, &rustls::version::TLS12],
+    };
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
         .map_err(|error| HttpError::Roots(error.to_string()))?
-        .with_root_certificates(store(roots)?)
-        .with_no_client_auth();
+        .with_root_certificates(store(roots)?);
+    let mut config = match identity {
+        Some(identity) => {
+            let key = PrivateKeyDer::Pkcs8(identity.key.clone_key());
+            let config = builder.with_client_auth_cert(identity.chain.clone(), key);
+            config.map_err(|error| HttpError::Identity(error.to_string()))?
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -32,6 +32,7 @@ use perennial_schemas::{Document, FormatError, ReleaseVersion, Sha256Digest, Tim
 
 pub use record::{FleetRecord, Mark, Membership, Stopped};
 
+use crate::journal::Content;
 use crate::port::{Call, FleetLink, Identity, LinkError, PortError, Reply, Vault, Who};
 use crate::report::Entry;
 
@@ -78,6 +79,16 @@ pub struct Running {
     pub security_version: u32,
     /// SHA-256 of its manifest, where it is known.
     pub manifest: Option<Sha256Digest>,
+}
+
+impl From<&Content> for Running {
+    fn from(content: &Content) -> Self {
+        Self {
+            version: content.version.clone(),
+            security_version: content.security_version,
+            manifest: content.manifest,
+        }
+    }
 }
 
 /// What came of telling.

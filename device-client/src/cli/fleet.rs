@@ -1,0 +1,239 @@
+//! `enrol`, `report`, `data`, `erase` and `consent`: the owner's and the factory's words to the fleet plane. All but
+//! `report` also work while an agent runs.
+
+use std::fmt;
+
+use perennial_device_core::fleet::{FleetError, Told};
+use perennial_device_core::port::PortError;
+use perennial_schemas::Timestamp;
+use perennial_schemas::fleet::{DeviceId, Erasure, RefusalCode};
+use serde::Serialize;
+
+use super::{CliError, Io, common};
+use crate::agent::{advice, identity};
+use crate::config::Config;
+use crate::fleet::{FleetAgent, FleetProblem, Snapshot};
+use crate::http::Proxies;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct EraseArguments {
+    /// Yes, erase it.
+    #[arg(long)]
+    yes: bool,
+    /// Print the receipt as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ConsentArguments {
+    /// give or withdraw.
+    #[arg(value_enum)]
+    consent: Consent,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Consent {
+    /// What is optional may be told.
+    Give,
+    /// It is told no longer, and what the server has of it goes with the next check-in.
+    Withdraw,
+}
+
+#[derive(Debug, Serialize)]
+struct Enrolled {
+    device: DeviceId,
+    epoch: u32,
+    renew_after: Timestamp,
+}
+
+#[derive(Debug, Serialize)]
+struct Reported {
+    sent: usize,
+    acknowledged: u64,
+    checked_in: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    enrolled: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Timestamp>,
+}
+
+#[derive(Debug, Serialize)]
+struct Consented {
+    consent: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Receipt(Erasure);
+
+pub(super) fn enrol(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let now = io.now();
+    let enrolled = agent(config, io)?.with(|fleet| fleet.enrol(now)).map_err(|error| problem(&error))?;
+    let member = enrolled.map_err(|error| failed(&error))?;
+    let report = Enrolled { device: member.device, epoch: member.epoch, renew_after: member.renew_after };
+    io.report(arguments.json, &report).map(|()| 0)
+}
+
+pub(super) fn report(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let mut agent = agent(config, io)?;
+    let now = io.now();
+    let mut adapters = common::open(config, io)?;
+    let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
+    let settings = perennial_device_core::machine::Settings::default();
+    let mut runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
+    let mut snapshot = Snapshot::of(&runner);
+    if snapshot.running.is_none() {
+        // The slot is known once the machine has looked around; here the journal is only read.
+        let booted = config.booted().slot().map_err(|error| common::port(&error))?;
+        snapshot.running = runner.client().journal().content(booted).map(Into::into);
+    }
+    let told = agent.tell(&snapshot, now, true).map_err(|error| problem(&error))?;
+    runner.acknowledge(told.acknowledged, now).map_err(|error| common::run_error(&error))?;
+    if let Some(trouble) = &told.trouble {
+        return Err(failed(trouble));
+    }
+    let Told { acknowledged, sent, checked_in, enrolled, next, .. } = told;
+    io.report(arguments.json, &Reported { sent, acknowledged, checked_in, enrolled, next }).map(|()| 0)
+}
+
+pub(super) fn data(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    let now = io.now();
+    let held = agent(config, io)?.with(|fleet| fleet.data(now)).map_err(|error| problem(&error))?;
+    let held = held.map_err(|error| failed(&error))?;
+    let odd = || CliError::new("the fleet server answers with no JSON", "tell whoever runs the server");
+    let json: serde_json::Value = serde_json::from_slice(&held).map_err(|_| odd())?;
+    let text = serde_json::to_string_pretty(&json).map_err(|_| odd())?;
+    io.print(&(text + "\n")).map(|()| 0)
+}
+
+pub(super) fn erase(arguments: &EraseArguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+    if !arguments.yes {
+        let what = "nothing was erased: this can't be undone, and the device tells nothing more afterwards";
+        return Err(CliError::new(what, "say it with --yes; perennial-device data shows what would go"));
+    }
+    let now = io.now();
+    let receipt = agent(config, io)?.with(|fleet| fleet.erase(now)).map_err(|error| problem(&error))?;
+    let receipt = receipt.map_err(|error| failed(&error))?;
+    io.report(arguments.json, &Receipt(receipt)).map(|()| 0)
+}
+
+pub(super) fn consent(
+    arguments: &ConsentArguments,
+    config: &Config,
+    io: &mut Io<'_>,
+) -> Result<u8, CliError> {
+    let consent = arguments.consent == Consent::Give;
+    let noted = agent(config, io)?.with(|fleet| fleet.consent(consent)).map_err(|error| problem(&error))?;
+    noted.map_err(|error| common::port(&error))?;
+    io.report(arguments.json, &Consented { consent }).map(|()| 0)
+}
+
+/// The fleet plane of this device.
+fn agent(config: &Config, io: &Io<'_>) -> Result<FleetAgent, CliError> {
+    let proxies = Proxies::from_variables(|name| (io.variable)(name)).map_err(|error| {
+        CliError::with_hint(&error, "set the variable to http://host:port, or leave it out")
+    })?;
+    let who = identity(config)
+        .map_err(|error| CliError::with_hint(&error, "mend the file that `image_info` names"))?;
+    FleetAgent::new(config, who, proxies, io.interrupt.clone()).map_err(|error| problem(&error))
+}
+
+fn problem(error: &FleetProblem) -> CliError {
+    let hint = match error {
+        FleetProblem::NotConfigured => "write [fleet] and server = \"https://…\" into the configuration",
+        FleetProblem::Server(_) => "mend `fleet.server` in the configuration",
+        FleetProblem::Lock(_) => "the agent talks to it just now: try again in a minute",
+        FleetProblem::File(_) => "run it as the user that owns the state",
+        FleetProblem::Port(inner) => return port(inner),
+    };
+    CliError::with_hint(error, hint)
+}
+
+fn port(error: &PortError) -> CliError {
+    CliError::with_hint(error, advice(error.code))
+}
+
+/// What to do about a failure of the fleet plane.
+fn failed(error: &FleetError) -> CliError {
+    let hint = match error {
+        FleetError::NoIdentity => {
+            "at the factory: perennial-device identity new, request, and install what the device CA issues"
+        }
+        FleetError::NotEnrolled => "perennial-device enrol",
+        FleetError::Silent => "perennial-device enrol makes it known again",
+        FleetError::Link(_) => {
+            "check the network, `fleet.server` and `fleet.ca`; it is tried again by itself"
+        }
+        FleetError::Refused { refusal, .. } if refusal.code == RefusalCode::Revoked => {
+            "ask the maker: this device's certificate was taken back"
+        }
+        FleetError::Refused { refusal, .. } => &refusal.hint,
+        FleetError::Answer { .. } | FleetError::Format(_) => "tell whoever runs the fleet server",
+        FleetError::Port(inner) => return port(inner),
+        FleetError::JournalLost => "try again: the device enrols anew",
+    };
+    CliError::with_hint(error, hint)
+}
+
+impl fmt::Display for Enrolled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "Enrolled as {} (for the {}. time).", self.device, self.epoch)?;
+        writeln!(f, "The certificate is renewed by itself, from {} on.", self.renew_after.date().in_words())
+    }
+}
+
+impl fmt::Display for Reported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(epoch) = self.enrolled {
+            writeln!(f, "Enrolled:     for the {epoch}. time")?;
+        }
+        writeln!(
+            f,
+            "Checked in:   {}",
+            if self.checked_in { "yes" } else { "no: no release is known to run here" }
+        )?;
+        writeln!(f, "Reports:      {} sent, acknowledged up to {}", self.sent, self.acknowledged)?;
+        match self.next {
+            Some(next) => writeln!(f, "Next:         {next}, or when something happens"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Consented {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.consent {
+            writeln!(f, "What is optional is told with the next check-in.")
+        } else {
+            writeln!(f, "What is optional is told no longer; the server forgets it with the next check-in.")
+        }
+    }
+}
+
+impl fmt::Display for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Erasure { device, at, erased, kept, audit, .. } = &self.0;
+        writeln!(f, "Erased at {at}: everything on {device}")?;
+        writeln!(
+            f,
+            "  {} reports, {} check-ins, {} attributes, {} keys",
+            erased.reports, erased.check_ins, erased.attributes, erased.keys
+        )?;
+        for line in kept {
+            writeln!(f, "  kept: {}", line.chars().filter(|c| !c.is_control()).collect::<String>())?;
+        }
+        writeln!(f, "  receipt: entry {} of the server's audit log, {}", audit.sequence, audit.digest)?;
+        writeln!(f, "This device tells nothing more. perennial-device enrol makes it known again.")
+    }
+}
