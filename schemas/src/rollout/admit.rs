@@ -16,9 +16,9 @@ use crate::time::Timestamp;
 /// Where a device stands in a rollout.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'p> {
-    /// [`super::bucket`].
+    /// [`super::bucket()`].
     pub bucket: u32,
-    /// [`super::catch_up_part`].
+    /// [`super::catch_up_part()`].
     pub catch_up_part: u32,
     /// Its hardware revision.
     pub hardware: &'p HardwareName,
