@@ -4,6 +4,7 @@
 use crate::audit;
 use crate::config::Config;
 use crate::disk::DiskError;
+use crate::fleet::status::Summary;
 use crate::freshness::{self, FreshnessError};
 use crate::generation::{self, Served};
 use crate::ingest::accept::Judge;
@@ -221,6 +222,7 @@ impl Keeper {
         &self,
         started: Timestamp,
         certificate_expires: Option<Timestamp>,
+        fleet: Option<Summary>,
     ) -> Result<Status, StoreError> {
         let served = self.served();
         let classes = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(str::to_owned);
@@ -240,6 +242,7 @@ impl Keeper {
             refused: self.refusals.all(),
             audit: self.broken.clone(),
             running: Some((running, self.ready.check())),
+            fleet,
             now: (self.now)(),
         };
         facts.status()

@@ -18,6 +18,7 @@ pub mod config;
 pub mod disk;
 pub mod export;
 pub mod failure;
+pub mod fleet;
 pub mod freshness;
 pub mod generation;
 pub mod ingest;

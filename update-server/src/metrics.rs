@@ -1,12 +1,14 @@
 //! The figures that the server shows to prometheus. Counters are resolved once, so that counting a request is a few
 //! additions; no label ever holds what a client sent.
 
+use crate::fleet::figures::Figures;
 use crate::ingest::Reason;
 use perennial_schemas::Timestamp;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
     Opts, Registry, TextEncoder,
 };
+use std::sync::Arc;
 
 /// Why a connection was ended by this side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +76,8 @@ pub struct Metrics {
     pub blob_bytes: IntGauge,
     /// Bytes of blobs that sweeps have removed.
     pub swept: IntCounter,
+    /// Those of the fleet plane.
+    pub fleet: Arc<Figures>,
 }
 
 impl Metrics {
@@ -160,6 +164,7 @@ impl Metrics {
             ingested: counter("perennial_bundles_ingested_total", "Bundles taken in")?,
             blob_bytes: gauge("perennial_blob_bytes", "Content on the disk, as of the last sweep")?,
             swept: counter("perennial_swept_bytes_total", "Content that no kept generation names, removed")?,
+            fleet: Arc::new(Figures::new(&registry)?),
             refused,
             last_refused,
             registry,

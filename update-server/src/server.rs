@@ -4,6 +4,9 @@
 use crate::admin::{self, Access, Desk, Doors, Upload, bind_socket};
 use crate::config::Config;
 use crate::disk::DiskError;
+use crate::fleet;
+use crate::fleet::authority::AuthorityError;
+use crate::fleet::trust::TrustError;
 use crate::ingest::accept::CoreJudge;
 use crate::io::Now;
 use crate::keeper::{Keeper, KeeperError, Rules};
@@ -40,6 +43,12 @@ pub enum StartError {
     /// TLS can't be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The device CA's files can't be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// Fleet certificates can't be signed.
+    #[error(transparent)]
+    Enrolment(#[from] AuthorityError),
     /// What is to be served can't be read.
     #[error(transparent)]
     Keeper(#[from] KeeperError),
@@ -67,6 +76,15 @@ impl StartError {
             Self::Key(KeyError::Exposed { path, .. }) => {
                 format!("make it its owner's alone: chmod 600 {}", path.display())
             }
+            Self::Trust(_) => {
+                "fleet.ca and fleet.revocations must name what perennial-signer device-ca wrote".into()
+            }
+            Self::Enrolment(AuthorityError::Exposed { path, .. }) => {
+                format!("make it its owner's alone: chmod 600 {}", path.display())
+            }
+            Self::Enrolment(_) => {
+                "fleet.enrolment_certificate must name what perennial-signer device-ca enrolment made of STATE/keys/enrolment.csr.pem; perennial-server init makes that".into()
+            }
             Self::Tls(_) => "tls.certificate and tls.key must name PEM files that fit together".into(),
             Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::AddrInUse => {
                 "another program listens there: stop it, or configure another port".into()
@@ -74,7 +92,7 @@ impl StartError {
             Self::Listen { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
                 "ports below 1024 need a privilege: use the systemd unit, or a port above".into()
             }
-            Self::Listen { .. } => "check the addresses under [serve] and [admin]".into(),
+            Self::Listen { .. } => "check the addresses under [serve], [fleet] and [admin]".into(),
             _ => "mend what the system says, then start again".into(),
         }
     }
@@ -87,6 +105,10 @@ pub struct Running {
     pub plain: Vec<SocketAddr>,
     /// Where TLS is answered.
     pub tls: Vec<SocketAddr>,
+    /// Where devices with a certificate are heard.
+    pub fleet_tls: Vec<SocketAddr>,
+    /// Where proxies, or a laboratory, hand devices' requests on.
+    pub fleet_plain: Vec<SocketAddr>,
     /// Where the admin listener is.
     pub admin: Option<SocketAddr>,
     ready: Arc<Readiness>,
@@ -117,6 +139,8 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     };
     let listeners = Listeners::open(config, certificates.as_ref(), cores)?;
     let admin = open_admin(config, certificates.as_ref(), tokens)?;
+    let doors = fleet::Doors::open(config, certificates.as_ref(), cores, &now)?;
+    let store = Arc::clone(&held.store);
     let socket = bind_socket(&state.socket())?;
 
     let keeper = Keeper::new(
@@ -143,6 +167,19 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     let (stop, stopped) = watch::channel(false);
     let address = admin.as_ref().map(|(listener, ..)| listener.local_addr()).transpose().map_err(setup)?;
     let mut threads = plane::start(&shared, listeners.cores, &stopped).map_err(setup)?;
+    let (fleet_tls, fleet_plain) =
+        doors.as_ref().map_or((Vec::new(), Vec::new()), |doors| (doors.tls.clone(), doors.plain.clone()));
+    let fleet = match doors {
+        Some(doors) => {
+            let site = Arc::clone(&keeper.site);
+            let parts =
+                fleet::Parts { config, state: &state, store, site, metrics: &metrics, now: now.clone() };
+            let (plane, started) = fleet::start(doors, parts, &stopped)?;
+            threads.extend(started);
+            Some(plane)
+        }
+        None => None,
+    };
     let ready = Arc::clone(&keeper.ready);
     let control = Control {
         desk: Desk {
@@ -152,6 +189,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
             upload: Upload::new(&config.limits),
             started: now(),
             certificates: certificates.clone(),
+            fleet,
         },
         doors: Doors { address: admin, socket },
         certificates: certificates.clone(),
@@ -164,6 +202,8 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     Ok(Running {
         plain: listeners.plain,
         tls: listeners.tls,
+        fleet_tls,
+        fleet_plain,
         admin: address,
         ready,
         metrics,

@@ -2,6 +2,7 @@
 //! It gathers and judges; it changes nothing.
 
 use crate::audit;
+use crate::fleet::status::{ENROLMENT_DAYS, Summary};
 use crate::freshness;
 use crate::generation::Served;
 use crate::ingest::Reason;
@@ -54,6 +55,9 @@ pub struct Status {
     pub last_refused: Option<Last>,
     /// The end of the audit's chain.
     pub audit: Option<audit::Head>,
+    /// The fleet plane; `None` where it isn't served and never was.
+    #[serde(default)]
+    pub fleet: Option<Summary>,
 }
 
 /// What only a running server knows. Counts are since its start.
@@ -89,7 +93,7 @@ pub struct Ingesting {
 /// Something that somebody must look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`.
+    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`.
     pub code: String,
     /// What is the matter.
     pub what: String,
@@ -112,6 +116,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) audit: Option<String>,
     /// `None` while no server runs; else what it knows, and whether it is ready.
     pub(crate) running: Option<(Running, Result<(), String>)>,
+    /// The fleet plane.
+    pub(crate) fleet: Option<Summary>,
     pub(crate) now: Timestamp,
 }
 
@@ -142,6 +148,7 @@ impl Facts<'_> {
             refused: self.refused.reasons,
             last_refused: self.refused.last,
             audit: Some(audit::head(self.store)?),
+            fleet: self.fleet,
         };
         status.alarms = alarms(&status, &self.refused.lasts, self.audit);
         Ok(status)
@@ -166,7 +173,37 @@ fn alarms(status: &Status, lasts: &BTreeMap<String, Last>, audit: Option<String>
     }
     refusals(status, lasts, &mut alarms);
     expiries(status, &mut alarms);
+    if let Some(fleet) = &status.fleet {
+        fleet_alarms(fleet, status.now, &mut alarms);
+    }
     alarms
+}
+
+fn fleet_alarms(fleet: &Summary, now: Timestamp, alarms: &mut Vec<Alarm>) {
+    if fleet.lab {
+        let what = "LAB MODE: whoever reaches fleet.without_tls reports as any device without an identity";
+        alarms.push(Alarm::new("lab", what, "set fleet.lab = false wherever devices of customers report"));
+    }
+    if let Some(until) = fleet.revocations_until.filter(|until| *until < now) {
+        let what = format!("the device CA's revocation list should have been renewed at {until}");
+        let hint = "perennial-signer device-ca revoke writes a new one; what it holds goes on counting";
+        alarms.push(Alarm::new("revocations", what, hint));
+    }
+    if let Some(expires) = fleet.enrolment_expires {
+        let left = expires.unix() - now.unix();
+        let hint = "have STATE/keys/enrolment.csr.pem signed again: perennial-signer device-ca enrolment";
+        if left <= 0 {
+            let what =
+                format!("the enrolment certificate expired at {expires}: no device can enrol or renew");
+            alarms.push(Alarm::new("expired", what, hint));
+        } else if left < ENROLMENT_DAYS * 86_400 {
+            alarms.push(Alarm::new(
+                "expires_soon",
+                format!("the enrolment certificate expires at {expires}"),
+                hint,
+            ));
+        }
+    }
 }
 
 /// Attempts at what must never be published, for as long as somebody may not have seen them.
@@ -253,6 +290,7 @@ mod tests {
             refused: Refused::default(),
             audit: None,
             running: Some((running, Ok(()))),
+            fleet: None,
             now,
         };
         let mut status = facts.status().unwrap();

@@ -4,6 +4,7 @@ mod admin;
 mod alarms;
 mod commands;
 mod feeds;
+mod fleet;
 mod ingest;
 mod kill;
 mod kit;

@@ -11,6 +11,8 @@ pub(crate) use listen::{Doors, bind_socket, run, socket_fits};
 pub(crate) use routes::Whole;
 
 use crate::config::Limits;
+use crate::fleet::Plane;
+use crate::fleet::status::Summary;
 use crate::keeper::Keeper;
 use crate::readiness::Readiness;
 use crate::tls::Certificates;
@@ -43,10 +45,16 @@ pub(crate) struct Desk {
     /// When the server was started.
     pub(crate) started: Timestamp,
     pub(crate) certificates: Option<Arc<Certificates>>,
+    /// The fleet plane, where it is served.
+    pub(crate) fleet: Option<Arc<Plane>>,
 }
 
 impl Desk {
     /// When the certificate in use expires.
+    fn fleet(&self) -> Option<Summary> {
+        self.fleet.as_ref().map(|plane| plane.summary())
+    }
+
     fn certificate(&self) -> Option<Timestamp> {
         self.certificates.as_ref()?.expires().map(Timestamp::from_unix)
     }

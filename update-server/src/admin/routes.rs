@@ -92,7 +92,7 @@ async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respons
 
 async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let status = blocking(move || desk.keeper.status(desk.started, desk.certificate())).await?;
+    let status = blocking(move || desk.keeper.status(desk.started, desk.certificate(), desk.fleet())).await?;
     Ok(fresh(status))
 }
 

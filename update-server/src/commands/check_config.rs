@@ -2,10 +2,13 @@
 
 use super::{current_if_any as current, load_config, report};
 use crate::admin::socket_fits;
-use crate::config::{Config, KEYS, reference};
+use crate::config::{Config, Fleet, KEYS, reference};
 use crate::failure::Failure;
+use crate::fleet::authority::Authority;
+use crate::fleet::trust::{Files, Trust};
 use crate::io::Io;
 use crate::keys::FileKey;
+use crate::server::StartError;
 use crate::state::State;
 use crate::support::feeds::contacts;
 use crate::tls::Certificates;
@@ -61,8 +64,11 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let config = load_config(path)?;
     let certificate_expires = check_files(&config)?;
     let mut text = String::new();
-    let warnings: Vec<Warning> =
-        doubts(&config, io).into_iter().map(|[what, hint]| Warning { what, hint }).collect();
+    let warnings: Vec<Warning> = doubts(&config, io)
+        .into_iter()
+        .chain(config.fleet.doubts())
+        .map(|[what, hint]| Warning { what, hint })
+        .collect();
     for Warning { what, hint } in &warnings {
         text += &format!("Warning: {what}\n         {hint}\n");
     }
@@ -100,9 +106,23 @@ fn check_files(config: &Config) -> Result<Option<perennial_schemas::Timestamp>, 
     })?;
     let key = state.keys().join("timestamp.key");
     FileKey::load(&key).map_err(|error| Failure::of(&error, format!("chmod 600 {}", key.display())))?;
+    check_fleet(&config.fleet, &state)?;
     let (Some(certificate), Some(key)) = (&config.tls.certificate, &config.tls.key) else { return Ok(None) };
     let loaded = Certificates::load(certificate, key).map_err(|error| {
         Failure::of(&error, "tls.certificate and tls.key must name PEM files that fit together")
     })?;
     Ok(loaded.expires().map(perennial_schemas::Timestamp::from_unix))
+}
+
+/// The device CA's files, and the enrolment certificate with its key.
+fn check_fleet(config: &Fleet, state: &State) -> Result<(), Failure> {
+    let Some(ca) = &config.ca else { return Ok(()) };
+    let failed = |error: StartError| Failure::of(&error, error.hint());
+    let files = Files { ca: ca.clone(), revocations: config.revocations.clone() };
+    let trust = Trust::load(files).map_err(|error| failed(error.into()))?;
+    if let Some(certificate) = &config.enrolment_certificate {
+        let key = state.keys().join("enrolment.key");
+        Authority::load(&key, certificate, &trust).map_err(|error| failed(error.into()))?;
+    }
+    Ok(())
 }

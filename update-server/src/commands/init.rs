@@ -7,6 +7,7 @@ use crate::blobs::digest_of;
 use crate::config::reference;
 use crate::disk;
 use crate::failure::Failure;
+use crate::fleet::authority;
 use crate::io::Io;
 use crate::keys::{FileKey, KeyError, OnlineKey, create_token};
 use crate::state::State;
@@ -40,6 +41,7 @@ struct Made {
     timestamp_public: PathBuf,
     rollout_keyid: KeyId,
     rollout_public: PathBuf,
+    enrolment_request: PathBuf,
     token_file: Option<PathBuf>,
     trusted_root: Option<u64>,
     config: Option<PathBuf>,
@@ -52,6 +54,9 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     state.create().map_err(|error| Failure::of(&error, disk_hint))?;
     let timestamp = key(&state, "timestamp", "server timestamp")?;
     let rollout = key(&state, "rollout", "server rollout")?;
+    let enrolment_request = authority::create(&state.keys()).map_err(|error| {
+        Failure::of(&error, "mend what the system says; a key that is there is never replaced")
+    })?;
     let trusted_root = match &arguments.root {
         Some(path) => Some(trust(&state, path)?),
         None => trusted(&state)?,
@@ -68,6 +73,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
         state: arguments.state.clone(),
         timestamp_keyid: timestamp,
         rollout_keyid: rollout,
+        enrolment_request,
         token_file,
         trusted_root,
         config,
@@ -151,6 +157,7 @@ fn words(made: &Made) -> String {
         format!("    its public half, for the root: {}", made.timestamp_public.display()),
         format!("  rollout key   {}", made.rollout_keyid),
         format!("    its public half, for rollout plans: {}", made.rollout_public.display()),
+        format!("  enrolment key: its request, for the device CA: {}", made.enrolment_request.display()),
     ];
     if let Some(path) = &made.token_file {
         lines.push(format!(

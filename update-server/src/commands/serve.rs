@@ -29,16 +29,24 @@ pub(crate) struct Arguments {
 struct Addresses {
     plain: Vec<SocketAddr>,
     tls: Vec<SocketAddr>,
+    fleet_tls: Vec<SocketAddr>,
+    fleet_plain: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
 }
 
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = load_config(&arguments.config)?;
     log(&config.log)?;
-    raise_descriptor_limit(config.limits.connections);
+    let planes = 1 + usize::from(config.fleet.is_served());
+    raise_descriptor_limit(config.limits.connections * planes);
     let running = start(&config, io.now.clone()).map_err(|error| Failure::of(&error, error.hint()))?;
-    let addresses =
-        Addresses { plain: running.plain.clone(), tls: running.tls.clone(), admin: running.admin };
+    let addresses = Addresses {
+        plain: running.plain.clone(),
+        tls: running.tls.clone(),
+        fleet_tls: running.fleet_tls.clone(),
+        fleet_plain: running.fleet_plain.clone(),
+        admin: running.admin,
+    };
     report(io, arguments.json, &addresses, &words(&addresses))?;
     if let Err(reasons) = running.ready() {
         tracing::warn!(reasons, "not ready yet");
@@ -122,6 +130,13 @@ fn words(addresses: &Addresses) -> String {
     for (what, scheme, list) in [("plain", "http", &addresses.plain), ("TLS", "https", &addresses.tls)] {
         lines.extend(list.iter().map(|address| format!("Serving over {what} at {scheme}://{address}/")));
     }
+    lines.extend(addresses.fleet_tls.iter().map(|address| format!("Hearing devices at https://{address}/")));
+    lines.extend(
+        addresses
+            .fleet_plain
+            .iter()
+            .map(|address| format!("Hearing devices, without TLS, at http://{address}/")),
+    );
     lines.extend(addresses.admin.map(|address| format!("Admin listener at {address}")));
     lines.join("\n")
 }

@@ -6,6 +6,8 @@ use crate::audit;
 use crate::cli::Where;
 use crate::disk;
 use crate::failure::Failure;
+use crate::fleet::row::Standing;
+use crate::fleet::status::Summary;
 use crate::generation::served;
 use crate::io::Io;
 use crate::refusals::refused;
@@ -49,7 +51,8 @@ fn left_behind(held: &Held, now: Timestamp) -> Result<Status, StoreError> {
     let served = served(&held.store)?;
     let broken = audit::verify(&held.store).err().map(|error| error.to_string());
     let (store, refused) = (&held.store, refused(&held.store)?);
-    Facts { store, served: served.as_ref(), refused, audit: broken, running: None, now }.status()
+    let fleet = Summary::left_behind(store, now)?;
+    Facts { store, served: served.as_ref(), refused, audit: broken, running: None, fleet, now }.status()
 }
 
 fn words(status: &Status) -> String {
@@ -82,6 +85,9 @@ fn words(status: &Status) -> String {
     }
     if let Some(running) = &status.running {
         traffic(running, &mut out);
+    }
+    if let Some(summary) = &status.fleet {
+        fleet(summary, status.running.is_some(), &mut out);
     }
     let refused: u64 = status.refused.values().map(|tally| tally.count).sum();
     let _ = match &status.last_refused {
@@ -139,6 +145,26 @@ fn traffic(running: &Running, out: &mut String) {
     if let Some(ingesting) = &running.ingesting {
         let _ =
             writeln!(out, "A bundle from {} is being taken in since {}.", ingesting.actor, ingesting.since);
+    }
+}
+
+fn fleet(fleet: &Summary, running: bool, out: &mut String) {
+    let count = |standing| fleet.count(standing);
+    let _ = writeln!(
+        out,
+        "Devices: {} enrolled, {} quarantined, {} revoked, {} of a laboratory{}.",
+        count(Standing::Enrolled),
+        count(Standing::Quarantined),
+        count(Standing::Revoked),
+        count(Standing::Lab),
+        fleet.counted_at.map_or(" (not counted yet)".into(), |at| format!(", as of {at}"))
+    );
+    if running {
+        let _ = writeln!(
+            out,
+            "Since its start: {} reports and {} check-ins are durable, {} certificates given; {} reports wait to be written.",
+            fleet.reports, fleet.check_ins, fleet.enrolments, fleet.waiting
+        );
     }
 }
 

@@ -125,7 +125,63 @@ pub const KEYS: &[Key] = &[
         "\"1MiB\"",
         "See limits.upload; the default asks for about 17 KB a second. Time that the server itself takes doesn't count.",
     ),
+    key(
+        "limits.body",
+        "\"10s\"",
+        "The sender of a device's request must send at least limits.body_bytes of its body in each such span.",
+    ),
+    key("limits.body_bytes", "\"8KiB\"", "See limits.body; a shorter body must be there whole."),
     key("limits.drain", "\"20s\"", "Time that open answers get to finish at shutdown."),
+    key(
+        "fleet.tls",
+        "[]",
+        "Addresses where devices with a certificate enrol, check in and report, such as [\"[::]:8444\"]; needs tls.certificate, tls.key and fleet.ca.",
+    ),
+    key(
+        "fleet.without_tls",
+        "[]",
+        "Addresses where proxies that end TLS hand devices' requests on; needs fleet.proxies, or fleet.lab.",
+    ),
+    key(
+        "fleet.proxies",
+        "[]",
+        "Networks whose word is taken for the certificate that a device showed (Client-Cert, RFC 9440), such as [\"10.0.0.0/8\"]. The path is verified again.",
+    ),
+    key(
+        "fleet.lab",
+        "false",
+        "Take reports on fleet.without_tls of whoever says to be a device. For laboratories only: none of it is evidence.",
+    ),
+    key(
+        "fleet.ca",
+        "",
+        "PEM file with the maker's device CA certificate, or several: whose devices these are.",
+    ),
+    key(
+        "fleet.enrolment_certificate",
+        "",
+        "PEM file with the certificate that the device CA gave this server's enrolment key; without it no device can enrol here.",
+    ),
+    key(
+        "fleet.revocations",
+        "",
+        "PEM file with the device CA's revocation list, looked at as often as tls.reload says.",
+    ),
+    key("fleet.certificate_days", "90", "Life of a fleet certificate; devices renew after two thirds of it."),
+    key("fleet.check_in", "\"1d\"", "When devices are asked to check in again."),
+    key("fleet.rate", "1", "Requests of one device per second, on average; more are answered 429."),
+    key("fleet.burst", "30", "Requests of one device at once, after a rest."),
+    key(
+        "fleet.queue",
+        "20000",
+        "Reports that may wait to be written down, about a KiB each; past it the answer is 503 with Retry-After.",
+    ),
+    key("fleet.keep.reports", "\"365d\"", "How long reports are kept; at least 1d."),
+    key(
+        "fleet.keep.devices",
+        "\"1095d\"",
+        "Devices that nothing was heard of for so long are erased; revocations stay.",
+    ),
     key("log.format", "\"text\"", "\"text\" for people, \"json\" for collectors."),
     key(
         "log.level",
@@ -142,7 +198,7 @@ pub fn reference(state: &str) -> String {
         String::from("# perennial-server: every key, with its default. Remove a `#` to change one.\n");
     let mut table = "";
     for key in KEYS {
-        let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        let (section, name) = key.path.rsplit_once('.').unwrap_or(("", key.path));
         if section != table {
             out.push_str(&format!("\n[{section}]\n"));
             table = section;

@@ -1,6 +1,7 @@
 //! The configuration file: what it may say, its defaults, and what can't stand together. It reads no file itself,
 //! and it never lets a key that it doesn't know pass.
 
+pub mod fleet;
 mod keys;
 mod spell;
 mod store;
@@ -8,6 +9,7 @@ mod store;
 mod tests;
 mod units;
 
+pub use fleet::Fleet;
 pub use keys::{KEYS, Key, reference};
 pub use store::Store;
 use units::addresses;
@@ -47,6 +49,9 @@ pub struct Config {
     /// Limits against hostile or broken clients.
     #[serde(default)]
     pub limits: Limits,
+    /// Devices with an identity.
+    #[serde(default)]
+    pub fleet: Fleet,
     /// Logging.
     #[serde(default)]
     pub log: Log,
@@ -148,6 +153,10 @@ pub struct Limits {
     pub upload: Span,
     /// See `upload`.
     pub upload_bytes: Size,
+    /// The span in which the sender of a device's request must send `body_bytes`.
+    pub body: Span,
+    /// See `body`.
+    pub body_bytes: Size,
     /// Time to finish at shutdown.
     pub drain: Span,
 }
@@ -249,6 +258,7 @@ impl Config {
             store: Store::default(),
             cache: Cache::default(),
             limits: Limits::default(),
+            fleet: Fleet::default(),
             log: Log::default(),
         }
     }
@@ -302,6 +312,7 @@ impl Config {
             );
         }
         self.store.check()?;
+        self.fleet.check(self)?;
         self.limits.check()
     }
 }
@@ -328,6 +339,7 @@ impl Limits {
             ("idle", self.idle),
             ("stall", self.stall),
             ("upload", self.upload),
+            ("body", self.body),
         ] {
             if span.0.as_millis() < 100 {
                 return Err(format!("limits.{name} is at least 100ms"));
@@ -393,6 +405,8 @@ impl Default for Limits {
             bundle: Size(16 << 30),
             upload: Span::seconds(60),
             upload_bytes: Size(1 << 20),
+            body: Span::seconds(10),
+            body_bytes: Size(8 << 10),
             drain: Span::seconds(20),
         }
     }

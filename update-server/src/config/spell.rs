@@ -25,7 +25,7 @@ fn walk(file: &str, text: &str, prefix: &str, table: &DeTable<'_>) -> Result<(),
             format!("{prefix}.{}", name.get_ref())
         };
         let is_table =
-            KEYS.iter().any(|key| key.path.split_once('.').is_some_and(|(table, _)| table == path));
+            KEYS.iter().any(|key| key.path.strip_prefix(&path).is_some_and(|rest| rest.starts_with('.')));
         match value.get_ref() {
             DeValue::Table(inner) if is_table => walk(file, text, &path, inner)?,
             _ if KEYS.iter().any(|key| key.path == path) => {}
@@ -46,7 +46,7 @@ fn walk(file: &str, text: &str, prefix: &str, table: &DeTable<'_>) -> Result<(),
 fn nearest(path: &str) -> Option<&'static str> {
     let leaf = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
     let keys = KEYS.iter().map(|key| key.path);
-    let tables = keys.clone().filter_map(|key| Some(key.split_once('.')?.0));
+    let tables = keys.clone().filter_map(|key| Some(key.rsplit_once('.')?.0));
     keys.chain(tables)
         .map(|key| {
             // A right name in the wrong table is a likelier mistake than another name in the right one.

@@ -46,6 +46,11 @@ struct Over {
 }
 
 impl AnswerBody {
+    /// The same answer, with another payload.
+    pub(crate) fn with(self, payload: Payload) -> Self {
+        Self { payload, ..self }
+    }
+
     pub(crate) fn new(payload: Payload, watch: Rc<Watch>, began: Instant) -> Self {
         Self { payload, _over: Over { watch, began } }
     }

@@ -5,7 +5,8 @@ use super::Counted;
 use super::answer::{Source, answer};
 use super::body::AnswerBody;
 use super::core::Core;
-use super::guard::{Ending, Watch, Watched};
+use super::drive::{Here, linger, run, unless_ended};
+use super::guard::{Watch, Watched};
 use super::poll::{self, After};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
@@ -13,11 +14,10 @@ use hyper::service::{HttpService, service_fn};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn, ready};
-use std::pin::{Pin, pin};
+use std::future::ready;
+use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
@@ -27,14 +27,11 @@ use tokio_rustls::TlsAcceptor;
 /// a system call for each 32 KiB.
 const TLS_BUFFER: usize = 64 << 10;
 
-/// Reads of 8 KiB after a refusal: 256 KiB at most.
-const LINGER: usize = 32;
-
 /// Serves a connection until its end. What a resting device doesn't need (HTTP/2, hyper's reader, the other kind of
 /// stream) is boxed when it is reached: most connections rest most of the time, and each holds its whole future.
 pub(super) async fn serve(core: Rc<Core>, socket: TcpStream, tls: Option<TlsAcceptor>, counted: Counted) {
     let watch = Watch::new(Rc::clone(&core.tally), tls.is_some());
-    let _registered = core.register(&watch);
+    let _registered = core.gate.register(&watch);
     let _counted = counted;
     let Some(acceptor) = tls else {
         let mut start = [0; 4];
@@ -127,80 +124,4 @@ fn respond(core: &Core, watch: &Rc<Watch>, mut request: Request<Incoming>) -> Re
         tracing::info!(method = %request.method(), path = request.uri().path(), status = response.status().as_u16(), "answered");
     }
     response
-}
-
-/// Drives a connection to its end, ending it early when its watch says so. True when the client was at fault.
-async fn run<C, E>(watch: &Watch, mut connection: Pin<&mut C>, finish: impl Fn(Pin<&mut C>)) -> bool
-where
-    C: Future<Output = Result<(), E>>,
-    E: std::fmt::Display,
-{
-    let mut finishing = false;
-    let result = poll_fn(|cx: &mut Context<'_>| {
-        match watch.ending(cx) {
-            Ending::Now => return Poll::Ready(None),
-            Ending::Soon if !finishing => {
-                finishing = true;
-                finish(connection.as_mut());
-            }
-            Ending::Soon | Ending::No => {}
-        }
-        connection.as_mut().poll(cx).map(Some)
-    })
-    .await;
-    match result {
-        Some(Err(error)) => {
-            tracing::debug!(%error, "a connection failed");
-            true
-        }
-        _ => false,
-    }
-}
-
-/// Closing a socket with unread bytes resets it, and the client may then never read why it was refused. So a little
-/// more is read and thrown away, as far as the watch allows.
-async fn linger<S: AsyncRead + AsyncWrite + Unpin>(watch: &Watch, mut stream: S) {
-    let drain = async {
-        stream.shutdown().await?;
-        let mut waste = vec![0; 8 << 10];
-        for _ in 0..LINGER {
-            if stream.read(&mut waste).await? == 0 {
-                break;
-            }
-        }
-        Ok::<_, std::io::Error>(())
-    };
-    let _ = unless_ended(watch, drain).await;
-}
-
-/// The future's result, or `None` when the connection is to end before there is one.
-pub(super) async fn unless_ended<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match watch.ending(cx) {
-        Ending::No => future.as_mut().poll(cx).map(Some),
-        Ending::Soon | Ending::Now => Poll::Ready(None),
-    })
-    .await
-}
-
-/// The same for an answer under way, which is finished unless the connection is to end at once.
-pub(super) async fn unless_ended_now<F: Future>(watch: &Watch, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    poll_fn(|cx| match watch.ending(cx) {
-        Ending::No | Ending::Soon => future.as_mut().poll(cx).map(Some),
-        Ending::Now => Poll::Ready(None),
-    })
-    .await
-}
-
-/// Runs HTTP/2's own tasks on this core.
-#[derive(Clone, Copy)]
-struct Here;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for Here {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async {
-            future.await;
-        });
-    }
 }

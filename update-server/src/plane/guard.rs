@@ -20,6 +20,8 @@ pub(crate) struct Watch {
     heads: Cell<bool>,
     handshaking: Cell<bool>,
     in_flight: Cell<u32>,
+    /// Requests whose bodies are being received, each within a limit of its own.
+    receiving: Cell<u32>,
     /// The first byte of a head that isn't complete.
     head_since: Cell<Option<Tick>>,
     /// When the connection was opened, or last ended an answer.
@@ -52,6 +54,7 @@ impl Watch {
             heads: Cell::new(true),
             handshaking: Cell::new(handshaking),
             in_flight: Cell::new(0),
+            receiving: Cell::new(0),
             head_since: Cell::new(None),
             idle_since: Cell::new(now),
             blocked: Cell::new(false),
@@ -76,6 +79,12 @@ impl Watch {
         if self.in_flight.replace(self.in_flight.get() + 1) == 0 {
             self.pace.set((self.written.get(), self.tally.now()));
         }
+    }
+
+    /// The head of a request that has a body is complete; what is returned is dropped when the body is there.
+    pub(crate) fn receiving(self: &Rc<Self>) -> Receiving {
+        self.receiving.set(self.receiving.get() + 1);
+        Receiving(Rc::clone(self))
     }
 
     /// An answer was handed to the socket, or given up.
@@ -124,6 +133,9 @@ impl Watch {
         if self.handshaking.get() {
             return past(self.idle_since.get(), limits.handshake).then_some(Closed::Handshake);
         }
+        if self.receiving.get() > 0 {
+            return None;
+        }
         if self.in_flight.get() > 0 || self.blocked.get() {
             let (written, since) = self.pace.get();
             if self.written.get().saturating_sub(written) >= limits.stall_bytes {
@@ -159,6 +171,19 @@ impl Watch {
                 }
             }
         }
+    }
+}
+
+/// A body under way.
+#[derive(Debug)]
+pub(crate) struct Receiving(Rc<Watch>);
+
+impl Drop for Receiving {
+    fn drop(&mut self) {
+        let watch = &self.0;
+        watch.receiving.set(watch.receiving.get() - 1);
+        // The answer's time begins now.
+        watch.pace.set((watch.written.get(), watch.tally.now()));
     }
 }
 
@@ -255,10 +280,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 mod tests {
     use super::*;
     use crate::metrics::Metrics;
+    use crate::plane::tally::Plane;
     use std::sync::Arc;
 
     fn watch() -> (Rc<Tally>, Rc<Watch>, Ticks) {
-        let clock = Rc::new(Tally::new(Arc::new(Metrics::new().unwrap())));
+        let clock = Rc::new(Tally::new(Arc::new(Metrics::new().unwrap()), Plane::Static));
         let watch = Watch::new(Rc::clone(&clock), false);
         (clock, watch, Ticks::new(&Limits::default()))
     }

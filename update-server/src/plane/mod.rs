@@ -2,16 +2,18 @@
 //! It reads and decides nothing about devices, and it never writes.
 
 mod answer;
-mod body;
+pub(crate) mod body;
 mod conditional;
 mod connection;
 mod core;
-mod guard;
+pub(crate) mod drive;
+pub(crate) mod gate;
+pub(crate) mod guard;
 mod listener;
 mod maps;
 mod poll;
 mod rewind;
-mod tally;
+pub(crate) mod tally;
 
 pub(crate) use listener::open as open_listeners;
 

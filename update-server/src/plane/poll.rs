@@ -35,7 +35,7 @@ where
     let mut buffer = [0; HEAD];
     let mut answer = Vec::with_capacity(256);
     loop {
-        let read = match super::connection::unless_ended(watch, stream.read(&mut buffer)).await {
+        let read = match super::drive::unless_ended(watch, stream.read(&mut buffer)).await {
             Some(Ok(read)) if read > 0 => read,
             // The client is done, has failed, or is to be let go while it rests.
             _ => return After::Over,
@@ -64,7 +64,7 @@ async fn write<S: AsyncWrite + Unpin>(
         stream.write_all(answer).await?;
         stream.flush().await
     };
-    super::connection::unless_ended_now(watch, written).await
+    super::drive::unless_ended_now(watch, written).await
 }
 
 /// Writes the 304 for a head, if that is what its answer is.

@@ -10,10 +10,20 @@ use std::time::Duration;
 /// Milliseconds since the core began, as of its last sweep.
 pub(crate) type Tick = u64;
 
+/// Whose figures are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plane {
+    /// Everybody's.
+    Static,
+    /// That of devices with an identity.
+    Fleet,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Tally {
     shared: Arc<Metrics>,
+    plane: Plane,
     tick: Cell<Tick>,
     answers: [Cell<u64>; 6],
     not_modified: Cell<u64>,
@@ -23,10 +33,14 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    pub(crate) fn new(shared: Arc<Metrics>) -> Self {
-        let seconds = shared.seconds.local();
+    pub(crate) fn new(shared: Arc<Metrics>, plane: Plane) -> Self {
+        let seconds = match plane {
+            Plane::Static => shared.seconds.local(),
+            Plane::Fleet => shared.fleet.seconds.local(),
+        };
         Self {
             shared,
+            plane,
             seconds,
             tick: Cell::default(),
             answers: Default::default(),
@@ -68,7 +82,10 @@ impl Tally {
     /// Adds everything to the shared figures.
     pub(crate) fn flush(&self) {
         for (class, count) in self.answers.iter().enumerate() {
-            self.shared.answered_class(class, count.take());
+            match self.plane {
+                Plane::Static => self.shared.answered_class(class, count.take()),
+                Plane::Fleet => self.shared.fleet.answered_class(class, count.take()),
+            }
         }
         self.shared.not_modified.inc_by(self.not_modified.take());
         self.shared.sent.inc_by(self.sent.take());

@@ -91,6 +91,11 @@ impl Batch {
         self
     }
 
+    /// Nothing would change.
+    pub fn is_empty(&self) -> bool {
+        self.puts.is_empty() && self.removes.is_empty()
+    }
+
     /// Removes a key; one that isn't there is no error.
     #[must_use]
     pub fn remove(mut self, space: Space, key: impl Into<Vec<u8>>) -> Self {

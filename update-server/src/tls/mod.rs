@@ -6,7 +6,8 @@ mod expiry;
 use crate::disk::{self, DiskError};
 use arc_swap::ArcSwap;
 use rustls::crypto::{CryptoProvider, ring};
-use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, ServerConfig, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -104,6 +105,19 @@ impl Certificates {
         allow_tls12: bool,
         protocols: &[&[u8]],
     ) -> Result<Arc<ServerConfig>, TlsError> {
+        self.config_with_clients(allow_tls12, protocols, WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// The same, where `clients` says which certificates of clients are taken.
+    ///
+    /// # Errors
+    /// [`TlsError::Setup`], never with this provider.
+    pub fn config_with_clients(
+        self: &Arc<Self>,
+        allow_tls12: bool,
+        protocols: &[&[u8]],
+        clients: Arc<dyn ClientCertVerifier>,
+    ) -> Result<Arc<ServerConfig>, TlsError> {
         let versions: &[_] = if allow_tls12 {
             &[&rustls::version::TLS13, &rustls::version::TLS12]
         } else {
@@ -113,7 +127,7 @@ impl Certificates {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(versions)
             .map_err(setup)?
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_cert_resolver(Arc::clone(self) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
         // Stateless tickets: resumption works on every core, and remembers nobody.

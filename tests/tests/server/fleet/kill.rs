@@ -1,0 +1,100 @@
+//! kill -9 while devices report: nothing that was acknowledged is lost, and nothing is counted twice.
+
+use super::kit::queue;
+use super::limits::process;
+use crate::server::kit::{Kit, Wire};
+use perennial_schemas::fleet::DeviceId;
+use perennial_tests::simulator::day;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+const DEVICES: usize = 4;
+const KILLS: u64 = 6;
+
+#[test]
+fn no_acknowledged_report_is_lost_and_none_counted_twice() {
+    let kit = Kit::live();
+    let config = kit.path("server.toml");
+    let text = format!(
+        "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
+         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\n",
+        kit.state().to_str().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let acknowledged: [AtomicU64; DEVICES] = Default::default();
+    let mut sent = 0;
+    for kill in 0..KILLS {
+        let (mut server, addresses) = process(&config);
+        let address: SocketAddr = addresses["fleet_plain"][0].as_str().unwrap().parse().unwrap();
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for (number, acknowledged) in acknowledged.iter().enumerate() {
+                let over = &over;
+                scope.spawn(move || report(address, number, acknowledged, over));
+            }
+            std::thread::sleep(Duration::from_millis(150 + 70 * kill));
+            server.kill().unwrap();
+            over.store(true, Ordering::SeqCst);
+        });
+        server.wait().unwrap();
+        let now: u64 = acknowledged.iter().map(|one| one.load(Ordering::SeqCst)).sum();
+        assert!(now >= sent);
+        sent = now;
+    }
+    assert!(sent > 0);
+    let (mut server, addresses) = process(&config);
+    let address: SocketAddr = addresses["fleet_plain"][0].as_str().unwrap().parse().unwrap();
+    for (number, acknowledged) in acknowledged.iter().enumerate() {
+        let named = device(number).to_string();
+        let held = Wire::to(address)
+            .ask_with("GET", "/v1/devices/self", &[("Perennial-Device", &named)], b"")
+            .json();
+        let acknowledged = acknowledged.load(Ordering::SeqCst);
+        let last = held["last_sequence"].as_u64().unwrap();
+        assert!(last >= acknowledged, "{last} < {acknowledged}");
+        // As many as there are numbers: none is missing, and what was sent again counts once.
+        assert_eq!(
+            (held["reports"].as_u64(), held["gaps"].as_u64()),
+            (Some(last), Some(0)),
+            "device {number}"
+        );
+        assert!(held["flags"].get("sequence-forked").is_none(), "{}", held["flags"]);
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+fn device(number: usize) -> DeviceId {
+    format!("d-{number}").parse().unwrap()
+}
+
+/// One device: sends its next three reports until they are acknowledged, as a journal does, until the server is gone.
+fn report(address: SocketAddr, number: usize, acknowledged: &AtomicU64, over: &AtomicBool) {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(address) else { return };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    while !over.load(Ordering::SeqCst) {
+        let next = acknowledged.load(Ordering::SeqCst) + 1;
+        let body = queue(&device(number), &[next, next + 1, next + 2], day(1)).to_string();
+        let head =
+            format!("POST /v1/reports HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+        if stream.write_all((head + &body).as_bytes()).is_err() {
+            return;
+        }
+        let mut answer = Vec::new();
+        let mut piece = [0; 4096];
+        while !answer.ends_with(b"}") {
+            match stream.read(&mut piece) {
+                Ok(0) | Err(_) => return,
+                Ok(read) => answer.extend_from_slice(&piece[..read]),
+            }
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"acknowledged\":{}", next + 2)),
+            "{answer}"
+        );
+        acknowledged.store(next + 2, Ordering::SeqCst);
+    }
+}

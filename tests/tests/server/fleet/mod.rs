@@ -1,0 +1,8 @@
+//! The fleet plane over its sockets: devices with real certificates, against the whole server.
+
+mod input;
+mod kill;
+mod kit;
+mod limits;
+mod proxy;
+mod story;

@@ -1,0 +1,162 @@
+//! A device's life on the fleet plane: enrolment, check-in, reports, renewal, the right to see and to be forgotten.
+
+use super::kit::{Fleet, batch, check_in, signed};
+use crate::server::kit::eventually;
+use base64ct::{Base64, Encoding};
+use perennial_schemas::Document;
+use perennial_schemas::fleet::{Acknowledged, CheckedIn, Erasure};
+use perennial_tests::simulator::day;
+use rcgen::{
+    CertificateRevocationListParams, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
+use serde_json::json;
+
+#[test]
+fn a_device_enrols_checks_in_reports_sees_what_is_held_and_is_erased() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("", "");
+    let factory = fleet.factory();
+    // Its factory certificate opens enrolment, and nothing else.
+    assert_eq!(fleet.report(&server, &factory, &[1]).code(), (403, "not-enrolled".into()));
+    let unit = fleet.enrol(&server, &factory).unwrap();
+    assert_eq!(unit.device, factory.device);
+    assert_eq!(fleet.report(&server, &factory, &[1]).code(), (403, "factory-certificate".into()));
+
+    let mut wire = fleet.connect(&server, &unit);
+    let answer = wire.ask_with("PUT", "/v1/devices/self", &[], &check_in(day(1), Some(&unit.ticket)));
+    let checked = CheckedIn::parse(&answer.body).unwrap();
+    assert_eq!((checked.acknowledged, checked.next_check_in), (0, 86_400));
+    let queue = fleet.queue(&unit.device, &[1, 2, 3]).to_string();
+    let answer = wire.ask_with("POST", "/v1/reports", &[], queue.as_bytes());
+    assert_eq!(Acknowledged::parse(&answer.body).unwrap().acknowledged, 3);
+    let answer = wire.ask_with("POST", "/v1/reports", &[], queue.as_bytes());
+    assert_eq!(answer.json()["flagged"][0]["flag"], "replayed");
+    drop(wire);
+    server.stop();
+
+    // It is there after a restart, and the device may see all of it.
+    let server = fleet.serve("", "");
+    let mut wire = fleet.connect(&server, &unit);
+    let ticket = checked.ticket.as_str();
+    let answer = wire.ask_with("PUT", "/v1/devices/self", &[], &check_in(day(1), Some(ticket)));
+    assert_eq!(answer.json()["acknowledged"], 3);
+    let held = wire.ask_with("GET", "/v1/devices/self", &[], b"").json();
+    assert_eq!(held["standing"], "enrolled", "{held}");
+    assert_eq!((held["reports"].as_u64(), held["events"].as_array().unwrap().len()), (Some(3), 3));
+    assert_eq!(held["check_in"]["attributes"], json!({ "region": "north" }));
+    assert_eq!(held["labels"], json!(["ring=canary"]));
+    assert!(!held.to_string().contains("127.0.0.1"), "no address is kept: {held}");
+
+    let answer = wire.ask_with("DELETE", "/v1/devices/self", &[], b"");
+    let receipt = Erasure::parse(&answer.body).unwrap();
+    assert_eq!((receipt.erased.reports, receipt.erased.check_ins, receipt.erased.keys), (3, 1, 2));
+    let answer = wire.ask_with("GET", "/v1/devices/self", &[], b"");
+    assert_eq!(answer.code(), (403, "not-enrolled".into()));
+    assert_eq!(fleet.report(&server, &unit, &[4]).code(), (403, "not-enrolled".into()));
+    // With its factory certificate it may come back, as a new device.
+    let back = fleet.enrol(&server, &factory).unwrap();
+    assert_eq!(fleet.report(&server, &back, &[4]).json()["acknowledged"], 4);
+}
+
+#[test]
+fn an_expired_certificate_opens_its_renewal_and_a_replaced_one_nothing() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("certificate_days = 10", "");
+    let unit = fleet.enrolled(&server);
+    fleet.kit.clock.set(day(1).plus_days(11));
+    assert_eq!(fleet.report(&server, &unit, &[1]).code(), (403, "certificate-expired".into()));
+    let renewed = fleet.enrol(&server, &unit).unwrap();
+    assert_eq!(fleet.report(&server, &renewed, &[1]).json()["acknowledged"], 1);
+    assert_eq!(fleet.report(&server, &unit, &[2]).code(), (403, "certificate-superseded".into()));
+    let refused = fleet.enrol(&server, &unit).err().unwrap();
+    assert_eq!(refused["code"], "certificate-superseded");
+}
+
+#[test]
+fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
+    let fleet = Fleet::new();
+    let list = |serials: &[[u8; 16]]| {
+        let revoked = |serial: &[u8; 16]| RevokedCertParams {
+            serial_number: SerialNumber::from_slice(serial),
+            revocation_time: date_time_ymd(2026, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            next_update: date_time_ymd(2060, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        std::fs::write(fleet.kit.path("crl.pem"), list.signed_by(&fleet.ca).unwrap().pem().unwrap()).unwrap();
+    };
+    list(&[]);
+    let server = fleet.serve(&format!("revocations = {:?}", fleet.kit.path("crl.pem").to_str().unwrap()), "");
+    let factory = fleet.made(|params| params.serial_number = Some(SerialNumber::from_slice(&[7; 16])));
+    let (unit, other) = (fleet.enrol(&server, &factory).unwrap(), fleet.enrolled(&server));
+    assert_eq!(fleet.report(&server, &unit, &[1]).status, 200);
+    list(&[[7; 16]]);
+    let mut sequence = 1;
+    eventually("the list is read again", || {
+        sequence += 1;
+        fleet.report(&server, &unit, &[sequence]).status == 403
+    });
+    assert_eq!(fleet.report(&server, &unit, &[99]).code(), (403, "revoked".into()));
+    assert_eq!(fleet.enrol(&server, &factory).err().unwrap()["code"], "revoked");
+    assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
+}
+
+#[test]
+fn a_gateways_batch_counts_by_its_devices_signatures() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("", "");
+    let (gateway, one, two) = (fleet.enrolled(&server), fleet.enrolled(&server), fleet.enrolled(&server));
+    let text = |unit: &super::kit::Unit, sequence| fleet.queue(&unit.device, &[sequence]).to_string();
+    let mut forged = signed(&one, &text(&one, 5));
+    forged["reports"] = text(&one, 6).into();
+    let bare = json!({ "reports": text(&two, 9) });
+    let borrowed = signed(&two, &text(&one, 7));
+    let stranger = signed(&fleet.factory(), &text(&one, 8));
+    let queues =
+        [signed(&one, &text(&one, 1)), forged, bare, borrowed, signed(&two, &text(&two, 1)), stranger];
+    let mut wire = fleet.connect(&server, &gateway);
+    let answer = wire.ask_with("POST", "/v1/reports/batch", &[], &batch(&queues)).json();
+    let answers = answer["answers"].as_array().unwrap();
+    let said: Vec<_> = answers
+        .iter()
+        .map(|one| {
+            one["code"].as_str().map_or_else(|| format!("up to {}", one["acknowledged"]), str::to_owned)
+        })
+        .collect();
+    let expected = ["up to 1", "not-signed", "not-signed", "other-device", "up to 1", "other-device"];
+    assert_eq!(said, expected, "{answer}");
+    // Nothing of what was refused was kept.
+    let held = fleet.connect(&server, &one).ask_with("GET", "/v1/devices/self", &[], b"").json();
+    assert_eq!((held["reports"].as_u64(), held["last_sequence"].as_u64()), (Some(1), Some(1)));
+}
+
+#[test]
+fn weak_shared_and_foreign_keys_are_refused_at_enrolment() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("", "");
+    let (one, two) = (fleet.factory(), fleet.factory());
+    let request = |key: &KeyPair| {
+        let request = rcgen::CertificateParams::default().serialize_request(key).unwrap().pem().unwrap();
+        serde_json::to_vec(&perennial_schemas::fleet::Enrolment::new(request)).unwrap()
+    };
+    let key = KeyPair::generate().unwrap();
+    let enrol = |unit, body: &[u8]| fleet.connect(&server, unit).ask_with("POST", "/v1/enrol", &[], body);
+    assert_eq!(enrol(&one, &request(&key)).status, 200);
+    assert_eq!(enrol(&two, &request(&key)).code(), (403, "key-shared".into()));
+    assert_eq!(enrol(&two, &request(&one.key)).code(), (403, "key-shared".into()));
+    assert_eq!(enrol(&two, &request(&two.key)).code(), (403, "key-shared".into()));
+    // A request that its key didn't sign.
+    let mut text = rcgen::CertificateParams::default().serialize_request(&key).unwrap().der().to_vec();
+    *text.last_mut().unwrap() ^= 1;
+    let lines = Base64::encode_string(&text);
+    let pem = format!("-----BEGIN CERTIFICATE REQUEST-----\n{lines}\n-----END CERTIFICATE REQUEST-----\n");
+    let body = serde_json::to_vec(&perennial_schemas::fleet::Enrolment::new(pem)).unwrap();
+    assert_eq!(enrol(&two, &body).code(), (422, "unacceptable".into()));
+}

@@ -1,0 +1,64 @@
+//! A check-in into a row: the last one is all that is kept. Its ticket shows whether the identity is in one place.
+
+use super::reports::CLOCK_SECONDS;
+use super::{Done, Effects, Facts, odd};
+use crate::fleet::releases::Possible;
+use crate::fleet::row::{LastCheckIn, Row};
+use perennial_schemas::fleet::{CheckIn, Flag, Ticket};
+
+pub(super) fn take(
+    row: &mut Row,
+    said: &CheckIn,
+    next: &Ticket,
+    facts: &Facts<'_>,
+    effects: &mut Effects,
+) -> Done {
+    let same = said.product == row.product && said.hardware == row.hardware;
+    if row.lab {
+        (row.product, row.hardware) = (said.product.clone(), said.hardware.clone());
+    }
+    let possible =
+        said.manifest.as_ref().map(|it| facts.releases.possible(it, &said.product, &said.hardware));
+    if !(same || row.lab) || possible == Some(Possible::No) {
+        odd(row, Flag::ImpossibleVersion, facts, effects);
+    }
+    if said.at > facts.now.plus_seconds(CLOCK_SECONDS) {
+        odd(row, Flag::ClockAhead, facts, effects);
+    }
+    if said.at < facts.now.plus_seconds(-CLOCK_SECONDS) {
+        odd(row, Flag::ClockBehind, facts, effects);
+    }
+    turn_ticket(row, said.ticket.as_ref(), next, facts, effects);
+    row.check_in = Some(LastCheckIn {
+        received: facts.now,
+        at: said.at,
+        channel: said.channel.clone(),
+        version: said.version.clone(),
+        security_version: said.security_version,
+        manifest: said.manifest,
+        agent: said.agent.clone(),
+        attributes: said.attributes.clone(),
+    });
+    Done::CheckedIn { acknowledged: row.last_sequence }
+}
+
+/// The newest ticket makes way for the next. The one before it says that the answer with the newest was lost. Any other, or
+/// none where one was given, says that the identity is in two places.
+fn turn_ticket(
+    row: &mut Row,
+    shown: Option<&Ticket>,
+    next: &Ticket,
+    facts: &Facts<'_>,
+    effects: &mut Effects,
+) {
+    let kept = match row.tickets.iter().position(|ticket| Some(ticket) == shown) {
+        Some(at) => Some(row.tickets.swap_remove(at)),
+        None => {
+            if !row.tickets.is_empty() {
+                odd(row, Flag::TicketForked, facts, effects);
+            }
+            row.tickets.first().cloned()
+        }
+    };
+    row.tickets = std::iter::once(next.clone()).chain(kept).collect();
+}

@@ -1,0 +1,115 @@
+//! Enrolment into a row: a factory certificate begins a new epoch, a fleet certificate renews itself. The caller has made
+//! the new certificate already; here is decided whether it counts.
+
+use super::{Beside, Done, Effects, Facts, Owner, Verdict, current, forget, is_revoked};
+use crate::fleet::identity::Identity;
+use crate::fleet::row::{Credential, Row};
+use crate::store::StoreError;
+use perennial_schemas::fleet::{Kind, RefusalCode, Ticket};
+
+/// What an enrolment brings.
+#[derive(Debug, Clone)]
+pub(crate) struct Enrol {
+    /// The new fleet certificate.
+    pub(crate) credential: Credential,
+    /// For the next check-in.
+    pub(crate) ticket: Ticket,
+}
+
+pub(super) fn enrol(
+    row: &mut Option<Row>,
+    identity: &Identity,
+    enrol: &Enrol,
+    facts: &Facts<'_>,
+    beside: &mut dyn Beside,
+    effects: &mut Effects,
+) -> Result<Verdict, StoreError> {
+    if row.as_ref().is_some_and(|row| is_revoked(row, facts)) {
+        return Ok(Err(RefusalCode::Revoked));
+    }
+    if is_taken(identity, enrol, beside)? {
+        return Ok(Err(RefusalCode::KeyShared));
+    }
+    Ok(match identity.name.kind {
+        Kind::Factory => begin(row, identity, enrol, facts, effects),
+        Kind::Fleet => match row.as_mut().filter(|row| !row.lab) {
+            Some(row) => renew(row, identity, enrol, facts, effects),
+            None => Err(RefusalCode::NotEnrolled),
+        },
+    })
+}
+
+/// A new key that another device has, or that is a factory key, even the device's own: that one stays unused until the
+/// next epoch. And a factory key that another device enrolled with.
+fn is_taken(identity: &Identity, enrol: &Enrol, beside: &mut dyn Beside) -> Result<bool, StoreError> {
+    let device = &identity.name.device;
+    let fresh = beside.owner(&enrol.credential.key)?;
+    let factory = identity.name.kind == Kind::Factory;
+    let own = if factory { beside.owner(&identity.key)? } else { None };
+    Ok(fresh.is_some_and(|owner| owner.device != *device || owner.kind == Kind::Factory)
+        || factory && enrol.credential.key == identity.key
+        || own.is_some_and(|owner| owner.device != *device || owner.kind == Kind::Fleet))
+}
+
+/// A new epoch: whatever the device had before is superseded.
+fn begin(
+    row: &mut Option<Row>,
+    identity: &Identity,
+    enrol: &Enrol,
+    facts: &Facts<'_>,
+    effects: &mut Effects,
+) -> Verdict {
+    let name = &identity.name;
+    // What was told in lab mode under this id was told by anybody.
+    let before = row.take().filter(|row| !row.lab);
+    let new = || Row::new(name.product.clone(), name.hardware.clone(), false, facts.now);
+    let row = row.insert(before.unwrap_or_else(new));
+    let Some(epoch) = row.epoch.checked_add(1) else { return Err(RefusalCode::Internal) };
+    row.epoch = epoch;
+    (row.product, row.hardware) = (name.product.clone(), name.hardware.clone());
+    row.labels = name.labels.clone();
+    (row.last_sequence, row.gaps) = (0, 0);
+    row.tickets = vec![enrol.ticket.clone()];
+    let gone = [row.fleet.replace(enrol.credential.clone()), row.earlier.take()];
+    row.factory = Some(Credential {
+        serial: identity.serial.clone(),
+        key: identity.key,
+        not_before: identity.not_before,
+        not_after: identity.not_after,
+    });
+    row.seen(facts.now);
+    for credential in gone.into_iter().flatten() {
+        forget(row, &credential.key, effects);
+    }
+    let owner = |kind| Some(Owner { device: name.device.clone(), kind });
+    effects.keys.push((identity.key, owner(Kind::Factory)));
+    effects.keys.push((enrol.credential.key, owner(Kind::Fleet)));
+    Ok(Done::Enrolled { epoch })
+}
+
+/// The same epoch goes on. The certificate that asked stays good until the new one is first used.
+fn renew(
+    row: &mut Row,
+    identity: &Identity,
+    enrol: &Enrol,
+    facts: &Facts<'_>,
+    effects: &mut Effects,
+) -> Verdict {
+    current(row, identity, facts, effects)?;
+    let newest = row.fleet.replace(enrol.credential.clone());
+    let asked = |credential: &Credential| credential.serial == identity.serial;
+    let gone = match newest {
+        Some(newest) if asked(&newest) => row.earlier.replace(newest),
+        // The answer with the newest was lost.
+        newest => newest,
+    };
+    let before = row.tickets.first().cloned();
+    row.tickets = std::iter::once(enrol.ticket.clone()).chain(before).collect();
+    row.seen(facts.now);
+    if let Some(gone) = gone {
+        forget(row, &gone.key, effects);
+    }
+    let owner = Owner { device: identity.name.device.clone(), kind: Kind::Fleet };
+    effects.keys.push((enrol.credential.key, Some(owner)));
+    Ok(Done::Enrolled { epoch: row.epoch })
+}

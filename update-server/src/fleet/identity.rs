@@ -1,0 +1,184 @@
+//! Who a certificate says that a device is: the profile that a device's certificate must have, and the name in it. It
+//! checks no signature; `trust` does.
+
+use perennial_schemas::fleet::{DeviceId, Kind, Name, NameError};
+use perennial_schemas::{Sha256Digest, Timestamp};
+use rustls_pki_types::CertificateDer;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
+
+/// id-ecPublicKey, and the curve prime256v1 (RFC 5480 §2.1.1).
+const EC: &str = "1.2.840.10045.2.1";
+const P256: &str = "1.2.840.10045.3.1.7";
+/// id-Ed25519 (RFC 8410 §3).
+const ED25519: &str = "1.3.101.112";
+
+/// A device, as its verified certificate names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Who.
+    pub name: Name,
+    /// The certificate's serial number, big-endian, without leading zeros.
+    pub serial: Vec<u8>,
+    /// SHA-256 of its SubjectPublicKeyInfo.
+    pub key: Sha256Digest,
+    /// The public key: an uncompressed P-256 point, or 32 bytes of ed25519.
+    pub(crate) public: PublicKey,
+    /// From when the certificate is valid.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
+    /// Serial numbers of the CAs between it and the device CA.
+    pub(crate) issuers: Vec<Vec<u8>>,
+}
+
+/// A public key of a kind that devices have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum PublicKey {
+    /// ECDSA on P-256: the uncompressed point, 65 bytes.
+    P256(Vec<u8>),
+    /// ed25519: 32 bytes.
+    Ed25519(Vec<u8>),
+}
+
+/// Why a certificate is none of a device.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdentityError {
+    /// Not X.509, or broken.
+    #[error("the certificate can't be read")]
+    Unreadable,
+    /// Not made as a device's is.
+    #[error("the certificate isn't made as a device's is: {0}")]
+    Profile(&'static str),
+    /// The names in it are odd.
+    #[error("the certificate's names are odd: {0}")]
+    Name(#[from] NameError),
+    /// The device isn't named after the factory certificate's key.
+    #[error("the device's id isn't made from its factory key")]
+    IdNotFromKey,
+    /// It doesn't lead to the device CA.
+    #[error("the certificate doesn't lead to this server's device CA: {0}")]
+    Path(String),
+    /// It is valid in the future only.
+    #[error("the certificate isn't valid before {0}")]
+    NotYet(Timestamp),
+    /// It, or a CA above it, is revoked.
+    #[error("the certificate, or one above it, is revoked")]
+    Revoked,
+}
+
+impl Identity {
+    /// Reads a leaf; `issuers` are left empty.
+    ///
+    /// # Errors
+    /// [`IdentityError`]; nothing is said about its signature.
+    pub(crate) fn read(leaf: &CertificateDer<'_>) -> Result<Self, IdentityError> {
+        let (rest, certificate) = X509Certificate::from_der(leaf).map_err(|_| IdentityError::Unreadable)?;
+        if !rest.is_empty() {
+            return Err(IdentityError::Unreadable);
+        }
+        profile(&certificate)?;
+        let name = Name::from_uris(uris(&certificate)?)?;
+        if common_name(&certificate) != Some(name.device.as_str()) {
+            return Err(IdentityError::Profile("its subject is not the device's id alone"));
+        }
+        let key = digest_of(certificate.public_key().raw);
+        if name.kind == Kind::Factory && DeviceId::of_key(&key) != name.device {
+            return Err(IdentityError::IdNotFromKey);
+        }
+        let validity = certificate.validity();
+        Ok(Self {
+            name,
+            serial: without_zeros(certificate.raw_serial()).to_vec(),
+            key,
+            public: PublicKey::read(certificate.public_key())
+                .ok_or(IdentityError::Profile("its key is neither P-256 nor ed25519"))?,
+            not_before: Timestamp::from_unix(validity.not_before.timestamp()),
+            not_after: Timestamp::from_unix(validity.not_after.timestamp()),
+            issuers: Vec::new(),
+        })
+    }
+
+    /// Whether its time is over at `now`.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        now > self.not_after
+    }
+}
+
+impl PublicKey {
+    /// Of a SubjectPublicKeyInfo; `None` for keys of other kinds.
+    pub(crate) fn read(info: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
+        let key = info.subject_public_key.data.as_ref();
+        let algorithm = info.algorithm.algorithm.to_id_string();
+        if algorithm == ED25519 && key.len() == 32 {
+            return Some(Self::Ed25519(key.to_vec()));
+        }
+        let curve = info.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string();
+        let whole = key.len() == 65 && key.first() == Some(&4);
+        (algorithm == EC && curve == P256 && whole).then(|| Self::P256(key.to_vec()))
+    }
+
+    /// True where `signature` is by this key over `message`: ECDSA with SHA-256 in its ASN.1 form, or ed25519.
+    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+        match self {
+            Self::P256(point) => {
+                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature)
+            }
+            Self::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
+        }
+        .is_ok()
+    }
+}
+
+/// SHA-256.
+pub(crate) fn digest_of(bytes: &[u8]) -> Sha256Digest {
+    crate::blobs::digest_of(bytes)
+}
+
+/// An INTEGER's content as a number without leading zeros.
+pub(crate) fn without_zeros(serial: &[u8]) -> &[u8] {
+    let zeros = serial.iter().take_while(|byte| **byte == 0).count();
+    &serial[zeros..]
+}
+
+/// X.509 v3, for client authentication and signatures alone, and no CA.
+fn profile(certificate: &X509Certificate<'_>) -> Result<(), IdentityError> {
+    let wrong = |what| Err(IdentityError::Profile(what));
+    if certificate.version() != X509Version::V3 {
+        return wrong("it isn't of version 3");
+    }
+    let unreadable = |_| IdentityError::Unreadable;
+    if certificate.basic_constraints().map_err(unreadable)?.is_some_and(|basic| basic.value.ca) {
+        return wrong("it is a CA's");
+    }
+    match certificate.extended_key_usage().map_err(unreadable)?.map(|usage| usage.value) {
+        Some(usage) if usage.client_auth && !usage.any && !usage.server_auth && usage.other.is_empty() => {}
+        _ => return wrong("its extended key usage isn't client authentication alone"),
+    }
+    match certificate.key_usage().map_err(unreadable)?.map(|usage| usage.value) {
+        Some(usage) if usage.digital_signature() && !usage.key_cert_sign() && !usage.crl_sign() => Ok(()),
+        _ => wrong("its key usage isn't digital signature"),
+    }
+}
+
+/// The URIs of its subject alternative name, which holds nothing else.
+fn uris<'c>(certificate: &'c X509Certificate<'_>) -> Result<Vec<&'c str>, IdentityError> {
+    let names = certificate.subject_alternative_name().map_err(|_| IdentityError::Unreadable)?;
+    let names = names.ok_or(IdentityError::Profile("it names nobody"))?;
+    let uri = |name: &GeneralName<'c>| match name {
+        GeneralName::URI(uri) => Ok(*uri),
+        _ => Err(IdentityError::Profile("it has names that are no URIs")),
+    };
+    names.value.general_names.iter().map(uri).collect()
+}
+
+/// The one attribute of the subject, where that is a common name.
+fn common_name<'c>(certificate: &'c X509Certificate<'_>) -> Option<&'c str> {
+    let mut attributes = certificate.subject().iter_attributes();
+    let (first, second) = (attributes.next()?, attributes.next());
+    let common = certificate.subject().iter_common_name().next()?;
+    (second.is_none() && first == common).then(|| common.as_str().ok()).flatten()
+}

@@ -1,0 +1,36 @@
+//! The fleet plane: who devices are, and what they tell. A device shows a certificate of its maker's device CA; what it
+//! reports is acknowledged when it is durable, and never before. It never decides what a device installs, holds no address,
+//! and nothing of the admin plane answers here.
+//!
+//! In the order in which a report meets them: `listen`, `handshake`, [`trust`], [`identity`], `answer`, `fold`, `writer`,
+//! [`row`] and [`event`]; [`desk`] is what people ask of it, `tender` looks after it.
+
+mod answer;
+pub mod authority;
+mod bytes;
+pub mod desk;
+pub mod event;
+pub mod figures;
+mod fold;
+mod handshake;
+pub mod identity;
+mod listen;
+mod rate;
+pub mod releases;
+pub mod row;
+mod start;
+pub mod status;
+mod sweep;
+mod tender;
+#[cfg(test)]
+mod testkit;
+pub mod trust;
+#[cfg(test)]
+mod trust_tests;
+mod weak;
+mod writer;
+#[cfg(test)]
+mod writer_tests;
+
+pub use bytes::Unreadable;
+pub(crate) use start::{Doors, Parts, Plane, start};

@@ -1,0 +1,85 @@
+//! How often one device may ask: a bucket of `burst` requests that fills at `rate` a second. Kept in memory only, and only
+//! for devices whose bucket isn't full.
+
+use perennial_schemas::fleet::DeviceId;
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::{Mutex, PoisonError};
+
+/// Buckets are spread, so that serving threads seldom wait for each other.
+const SHARDS: usize = 16;
+/// Buckets of one shard before the full ones are thrown away: 16 shards of 24 bytes each are 25 MiB at most, as long as no
+/// more than a million devices ask at the same time.
+const PER_SHARD: usize = 65_536;
+
+/// See the module.
+pub(crate) struct Rates {
+    rate: u64,
+    burst: u64,
+    hasher: RandomState,
+    shards: [Mutex<HashMap<u64, Bucket>>; SHARDS],
+}
+
+/// Thousandths of requests that are left, as of a millisecond.
+#[derive(Clone, Copy)]
+struct Bucket {
+    left: u64,
+    at: u64,
+}
+
+impl Rates {
+    pub(crate) fn new(rate: u32, burst: u32) -> Self {
+        let shards = std::array::from_fn(|_| Mutex::default());
+        Self { rate: rate.into(), burst: u64::from(burst) * 1000, hasher: RandomState::new(), shards }
+    }
+
+    /// Takes one request out of a device's bucket at `now`, in milliseconds of any clock that doesn't go back.
+    ///
+    /// # Errors
+    /// In how many seconds there will be one.
+    pub(crate) fn take(&self, device: &DeviceId, now: u64) -> Result<(), u64> {
+        let hash = self.hasher.hash_one(device);
+        let shard = &self.shards[hash as usize % SHARDS];
+        let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= PER_SHARD {
+            buckets.retain(|_, bucket| self.filled(*bucket, now) < self.burst);
+            // More devices than that at once: they begin anew.
+            if buckets.len() >= PER_SHARD {
+                buckets.clear();
+            }
+        }
+        let bucket = buckets.entry(hash).or_insert(Bucket { left: self.burst, at: now });
+        let left = self.filled(*bucket, now);
+        if left < 1000 {
+            *bucket = Bucket { left, at: now };
+            return Err((1000 - left).div_ceil(self.rate * 1000).max(1));
+        }
+        *bucket = Bucket { left: left - 1000, at: now };
+        Ok(())
+    }
+
+    fn filled(&self, bucket: Bucket, now: u64) -> u64 {
+        // A thousandth of a request for each millisecond and request per second.
+        let more = now.saturating_sub(bucket.at).saturating_mul(self.rate);
+        bucket.left.saturating_add(more).min(self.burst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_has_its_burst_and_then_its_rate_and_nobody_elses() {
+        let rates = Rates::new(2, 3);
+        let (one, two): (DeviceId, DeviceId) = ("one".parse().unwrap(), "two".parse().unwrap());
+        let taken = |device, now| (0..10).take_while(|_| rates.take(device, now).is_ok()).count();
+        assert_eq!(taken(&one, 0), 3);
+        assert_eq!(rates.take(&one, 0), Err(1));
+        assert_eq!(taken(&two, 0), 3);
+        assert_eq!(taken(&one, 499), 0);
+        assert_eq!(taken(&one, 1000), 2);
+        assert_eq!(taken(&one, 1_000_000), 3);
+    }
+}

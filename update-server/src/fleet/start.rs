@@ -1,0 +1,208 @@
+//! Starts the fleet plane: files read, writer running, threads answering; whole or not at all.
+
+use super::answer::{Fleet, Pace};
+use super::authority::Authority;
+use super::handshake::Verifier;
+use super::rate::Rates;
+use super::releases::Shelf;
+use super::row::Standing;
+use super::status::Summary;
+use super::tender::Duties;
+use super::trust::{Files, Trust};
+use super::weak::Weak;
+use super::writer::{self, Means};
+use super::{listen, tender};
+use crate::config::Config;
+use crate::io::Now;
+use crate::metrics::Metrics;
+use crate::plane::{End, open_listeners};
+use crate::server::StartError;
+use crate::site::Site;
+use crate::state::State;
+use crate::store::Store;
+use crate::tls::Certificates;
+use arc_swap::ArcSwap;
+use perennial_schemas::Timestamp;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What it is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) state: &'a State,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) site: Arc<ArcSwap<Site>>,
+    pub(crate) metrics: &'a Arc<Metrics>,
+    pub(crate) now: Now,
+}
+
+/// Where it listens, opened before anything runs.
+pub(crate) struct Doors {
+    cores: Vec<Vec<End>>,
+    trust: Option<Arc<Trust>>,
+    pub(crate) plain: Vec<SocketAddr>,
+    pub(crate) tls: Vec<SocketAddr>,
+}
+
+/// The running plane, for whoever asks how it is.
+pub(crate) struct Plane {
+    pub(super) fleet: Arc<Fleet>,
+    counted: Mutex<Option<(Timestamp, BTreeMap<Standing, u64>)>>,
+}
+
+impl Doors {
+    /// Opens the listeners, for so many threads; `None` where the plane isn't served.
+    pub(crate) fn open(
+        whole: &Config,
+        certificates: Option<&Arc<Certificates>>,
+        cores: usize,
+        now: &Now,
+    ) -> Result<Option<Self>, StartError> {
+        let config = &whole.fleet;
+        if !config.is_served() {
+            return Ok(None);
+        }
+        let trust = match &config.ca {
+            Some(ca) => {
+                let files = Files { ca: ca.clone(), revocations: config.revocations.clone() };
+                Some(Arc::new(Trust::load(files)?))
+            }
+            None => None,
+        };
+        let cores = (0..cores).map(|_| Vec::new()).collect();
+        let mut doors = Self { cores, trust: trust.clone(), plain: Vec::new(), tls: Vec::new() };
+        for address in &config.without_tls {
+            let bound = doors.add(*address, None)?;
+            doors.plain.push(bound);
+        }
+        if !config.tls.is_empty() {
+            let (Some(trust), Some(certificates)) = (trust, certificates) else {
+                return Err(StartError::Setup(
+                    "fleet.tls needs fleet.ca, tls.certificate and tls.key".into(),
+                ));
+            };
+            let verifier = Arc::new(Verifier::new(trust, Arc::clone(now)));
+            let tls =
+                certificates.config_with_clients(whole.tls.allow_tls12, &[b"h2", b"http/1.1"], verifier)?;
+            for address in &config.tls {
+                let bound = doors.add(*address, Some(&tls))?;
+                doors.tls.push(bound);
+            }
+        }
+        Ok(Some(doors))
+    }
+
+    fn add(
+        &mut self,
+        address: SocketAddr,
+        tls: Option<&Arc<rustls::ServerConfig>>,
+    ) -> Result<SocketAddr, StartError> {
+        let failed = |source| StartError::Listen { address, source };
+        let mut bound = address;
+        let listeners = open_listeners(address, self.cores.len()).map_err(failed)?;
+        for (core, listener) in self.cores.iter_mut().zip(listeners) {
+            bound = listener.local_addr().map_err(failed)?;
+            core.push((listener, tls.cloned()));
+        }
+        Ok(bound)
+    }
+}
+
+/// Starts the threads behind the doors.
+pub(crate) fn start(
+    doors: Doors,
+    parts: Parts<'_>,
+    stop: &watch::Receiver<bool>,
+) -> Result<(Arc<Plane>, Vec<JoinHandle<()>>), StartError> {
+    let config = &parts.config.fleet;
+    let key = parts.state.keys().join("enrolment.key");
+    let enrolment = config.enrolment_certificate.clone().map(|certificate| (key, certificate));
+    let authority = match (&enrolment, &doors.trust) {
+        (Some((key, certificate)), Some(trust)) => Some(Authority::load(key, certificate, trust)?),
+        _ => None,
+    };
+    if config.lab {
+        tracing::warn!(
+            "lab mode is on: whoever reaches fleet.without_tls reports as any device without an identity"
+        );
+    }
+    let setup = |error: std::io::Error| StartError::Setup(error.to_string());
+    let shelf = Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site);
+    shelf.current();
+    let (writer, thread) = writer::start(Means {
+        store: Arc::clone(&parts.store),
+        releases: Arc::new(shelf),
+        trust: doors.trust.clone(),
+        figures: Arc::clone(&parts.metrics.fleet),
+        now: Arc::clone(&parts.now),
+        queue: config.queue,
+        keep: config.keep.reports.0,
+    })
+    .map_err(setup)?;
+    let fleet = Arc::new(Fleet {
+        store: parts.store,
+        writer,
+        trust: doors.trust,
+        authority: ArcSwap::from_pointee(authority),
+        weak: Weak::new(),
+        rates: Rates::new(config.rate, config.burst),
+        proxies: config.proxies.clone(),
+        lab: config.lab,
+        certificate_days: config.certificate_days,
+        check_in: u32::try_from(config.check_in.0.as_secs()).unwrap_or(u32::MAX),
+        pace: Pace::of(&parts.config.limits),
+        figures: Arc::clone(&parts.metrics.fleet),
+        now: parts.now,
+        began: Instant::now(),
+    });
+    let mut threads = vec![thread];
+    let limits = &parts.config.limits;
+    threads.extend(listen::start(&fleet, limits, parts.metrics, doors.cores, stop).map_err(setup)?);
+    let plane = Arc::new(Plane { fleet, counted: Mutex::default() });
+    let duties = Duties {
+        plane: Arc::clone(&plane),
+        enrolment,
+        reload: parts.config.tls.reload.0,
+        keep: config.keep.clone(),
+    };
+    let stop = stop.clone();
+    let tending =
+        std::thread::Builder::new().name("fleet-tender".into()).spawn(move || tender::run(&duties, stop));
+    threads.push(tending.map_err(setup)?);
+    Ok((plane, threads))
+}
+
+impl Plane {
+    /// Notes how many devices there are.
+    pub(super) fn counted(&self, counted: BTreeMap<Standing, u64>) {
+        for (standing, word) in Standing::ALL {
+            let count = counted.get(&standing).copied().unwrap_or(0);
+            self.fleet.figures.devices.with_label_values(&[word]).set(count as i64);
+        }
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(((self.fleet.now)(), counted));
+    }
+
+    /// How it is.
+    pub(crate) fn summary(&self) -> Summary {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (counted_at, devices) = counted.map_or((None, None), |(at, counted)| (Some(at), Some(counted)));
+        let figures = &self.fleet.figures;
+        let revocations = self.fleet.trust.as_ref().map(|trust| trust.revocations());
+        Summary {
+            lab: self.fleet.lab,
+            devices: super::status::words(&devices.unwrap_or_default()),
+            counted_at,
+            waiting: figures.waiting.get(),
+            reports: figures.reports.get(),
+            check_ins: figures.check_ins.get(),
+            enrolments: figures.enrolments.get(),
+            enrolment_expires: self.fleet.authority.load().as_ref().as_ref().map(Authority::expires),
+            revocations: revocations.map_or(0, |(count, _)| count as u64),
+            revocations_until: revocations.and_then(|(_, until)| until),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+use super::identity::IdentityError;
+use super::testkit::{Device, Maker, ca_params, date, leaf_params, name_of, now};
+use super::trust::{Files, Trust};
+use perennial_schemas::fleet::Kind;
+use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+
+fn refused(maker: &Maker, device: &Device) -> String {
+    maker.trust.identify(&device.chain, now()).unwrap_err().to_string()
+}
+
+#[test]
+fn a_factory_certificate_names_its_device_and_so_does_a_fleet_certificate() {
+    let maker = Maker::new();
+    let factory = maker.factory(1, |_| {});
+    let identity = maker.identify(&factory);
+    assert_eq!(identity.name, name_of(&factory.key, Kind::Factory));
+    assert_eq!(identity.serial, [1; 16]);
+    let (fleet, credential) = maker.fleet(&identity, now());
+    let renewed = maker.identify(&fleet);
+    assert_eq!(renewed.name.device, identity.name.device);
+    assert_eq!((renewed.name.kind, &renewed.name.labels), (Kind::Fleet, &identity.name.labels));
+    assert_eq!((&renewed.serial, renewed.key), (&credential.serial, credential.key));
+    assert_eq!(renewed.not_after, now().plus_days(90));
+    assert!(maker.trust.leads_here(&fleet.chain, now()).is_ok());
+}
+
+#[test]
+fn an_expired_certificate_is_known_and_told_apart() {
+    let maker = Maker::new();
+    let factory = maker.identify(&maker.factory(1, |_| {}));
+    let (fleet, _) = maker.fleet(&factory, now());
+    let later = now().plus_days(91);
+    assert!(maker.trust.identify(&fleet.chain, later).unwrap().expired(later));
+    // Even when the enrolment CA's time is over too.
+    let much_later = now().plus_days(5000);
+    assert!(maker.trust.identify(&fleet.chain, much_later).unwrap().expired(much_later));
+    assert!(!maker.trust.identify(&fleet.chain, now()).unwrap().expired(now()));
+}
+
+#[test]
+fn a_servers_clock_that_is_a_day_behind_locks_nobody_out_and_one_of_years_says_why() {
+    let maker = Maker::new();
+    let factory = maker.factory(1, |params| params.not_before = date(now()));
+    assert!(maker.trust.identify(&factory.chain, now().plus_days(-1)).is_ok());
+    let years = maker.trust.identify(&factory.chain, now().plus_days(-700)).unwrap_err();
+    assert!(matches!(years, IdentityError::NotYet(_)), "{years}");
+}
+
+#[test]
+fn certificates_of_another_ca_are_refused_in_the_handshake() {
+    let (maker, stranger) = (Maker::new(), Maker::new());
+    let device = stranger.factory(1, |_| {});
+    assert!(refused(&maker, &device).contains("doesn't lead to this server's device CA"));
+    assert!(maker.trust.leads_here(&device.chain, now()).is_err());
+    let (fleet, _) = stranger.fleet(&stranger.identify(&device), now());
+    assert!(refused(&maker, &fleet).contains("doesn't lead"));
+    // The chain can't be stretched with the true CA's enrolment certificate.
+    let stretched = Device { chain: vec![fleet.chain[0].clone(), maker.enrolment.clone()], ..fleet };
+    assert!(refused(&maker, &stretched).contains("doesn't lead"));
+    assert!(maker.trust.identify(&[], now()).is_err());
+    let long = Device { chain: vec![device.chain[0].clone(); 5], ..device };
+    assert!(refused(&maker, &long).contains("longer than a device's is"));
+}
+
+#[test]
+fn certificates_with_odd_names_are_refused() {
+    let maker = Maker::new();
+    let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+    let bent = |change: &dyn Fn(&mut CertificateParams)| {
+        let device = maker.factory(1, |params| change(params));
+        // Told in words: the handshake goes through where the path is right.
+        refused(&maker, &device)
+    };
+    let said =
+        bent(&|params| params.subject_alt_names.push(SanType::DnsName("a.example".try_into().unwrap())));
+    assert!(said.contains("names that are no URIs"), "{said}");
+    assert!(
+        bent(&|params| params.subject_alt_names.push(uri("perennial:admin/yes")))
+            .contains("no name of a device")
+    );
+    assert!(bent(&|params| params.subject_alt_names.push(uri("perennial:kind/fleet"))).contains("twice"));
+    assert!(bent(&|params| drop(params.subject_alt_names.remove(1))).contains("product is missing"));
+    assert!(bent(&|params| params.subject_alt_names.swap(0, 1)).contains("not in their order"));
+    assert!(bent(&|params| params.subject_alt_names.clear()).contains("names nobody"));
+    let said = bent(&|params| params.distinguished_name.push(rcgen::DnType::OrganizationName, "Evil"));
+    assert!(said.contains("subject is not the device's id alone"), "{said}");
+    // A device that is named after another one's key.
+    let other = maker.factory(2, |_| {});
+    let said = bent(&|params| *params = leaf_params(&name_of(&other.key, Kind::Factory), 1));
+    assert!(said.contains("isn't made from its factory key"), "{said}");
+}
+
+#[test]
+fn certificates_of_the_wrong_use_are_refused() {
+    let maker = Maker::new();
+    let bent =
+        |change: &dyn Fn(&mut CertificateParams)| refused(&maker, &maker.factory(1, |params| change(params)));
+    let said = bent(&|params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth]);
+    assert!(said.contains("doesn't lead") || said.contains("extended key usage"), "{said}");
+    assert!(bent(&|params| params.extended_key_usages.clear()).contains("extended key usage"));
+    let both = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+    assert!(bent(&|params| params.extended_key_usages = both.clone()).contains("extended key usage"));
+    assert!(bent(&|params| params.key_usages = vec![KeyUsagePurpose::KeyAgreement]).contains("key usage"));
+    let said = bent(&|params| params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained));
+    assert!(said.contains("CA"), "{said}");
+}
+
+#[test]
+fn a_servers_stolen_key_makes_no_factory_certificates_and_the_device_ca_no_fleet_certificates() {
+    let maker = Maker::new();
+    let key = KeyPair::generate().unwrap();
+    let stolen = crate::disk::read(&maker.folder.path().join("enrolment.key"), 4096).unwrap();
+    let stolen = KeyPair::try_from(stolen.as_slice()).unwrap();
+    let issuer = Issuer::from_ca_cert_der(&maker.enrolment, stolen).unwrap();
+    let forged = leaf_params(&name_of(&key, Kind::Factory), 9).signed_by(&key, &issuer).unwrap();
+    let forged = Device { key, chain: vec![forged.der().clone(), maker.enrolment.clone()] };
+    assert!(refused(&maker, &forged).contains("signed by the device CA itself"));
+    let odd = maker.factory(1, |params| {
+        params.subject_alt_names.pop();
+        params.subject_alt_names.push(SanType::URI("perennial:kind/fleet".try_into().unwrap()));
+    });
+    assert!(refused(&maker, &odd).contains("signed by an enrolment CA"));
+    // Nor a CA below itself.
+    let (key, below) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let params = ca_params("below");
+    let ca = params.signed_by(&below, &issuer).unwrap();
+    let leaf = leaf_params(&name_of(&key, Kind::Fleet), 9);
+    let leaf = leaf.signed_by(&key, &Issuer::new(params, below)).unwrap();
+    let chain = vec![leaf.der().clone(), ca.der().clone(), maker.enrolment.clone()];
+    assert!(refused(&maker, &Device { key, chain }).contains("doesn't lead"));
+}
+
+#[test]
+fn revoked_factory_certificates_and_enrolment_cas_are_refused_when_the_list_is_read_again() {
+    let maker = Maker::new();
+    let (one, two) = (maker.factory(1, |_| {}), maker.factory(2, |_| {}));
+    let (fleet, _) = maker.fleet(&maker.identify(&one), now());
+    let list = maker.revoke(&[1], &maker.issuer);
+    let files = Files { ca: maker.folder.path().join("ca.pem"), revocations: Some(list) };
+    let trust = Trust::load(files).unwrap();
+    let refused =
+        |device: &Device| matches!(trust.identify(&device.chain, now()), Err(IdentityError::Revoked));
+    assert_eq!((refused(&one), refused(&two), refused(&fleet)), (true, false, false));
+    assert!(trust.is_revoked(&[1; 16]));
+    assert!(trust.leads_here(&one.chain, now()).is_ok(), "it is told in words");
+    assert!(!trust.reload(false).unwrap());
+    maker.revoke(&[2, 200], &maker.issuer);
+    assert!(trust.reload(false).unwrap());
+    let refused =
+        |device: &Device| matches!(trust.identify(&device.chain, now()), Err(IdentityError::Revoked));
+    assert_eq!((refused(&one), refused(&two), refused(&fleet)), (false, true, true));
+    assert_eq!(trust.revocations(), (2, Some(now().plus_days(30))));
+    // A list by anybody else isn't read, and the one before stays.
+    maker.revoke(&[1], &Maker::new().issuer);
+    assert!(trust.reload(false).unwrap_err().to_string().contains("the device CA didn't sign"));
+    assert!(trust.is_revoked(&[200; 16]));
+}

@@ -1,0 +1,277 @@
+use super::desk;
+use super::event::Event;
+use super::figures::Figures;
+use super::fold::{Act, Done, Operation, Who};
+use super::releases::{Releases, Shelf};
+use super::row::Row;
+use super::writer::{Fault, Means, Writer, start};
+use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
+use perennial_schemas::Timestamp;
+use perennial_schemas::fleet::{CheckIn, DeviceId, ReportQueue, Ticket};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A real store whose commits can be made to fail, as those of a database that is away for a minute.
+struct Weather {
+    store: FjallStore,
+    /// 0 fair, 1 away, 2 full, 3 somebody else is faster once.
+    now: AtomicU8,
+    /// Commits wait for it.
+    gate: Mutex<()>,
+}
+
+impl Store for Weather {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.now.load(Ordering::SeqCst) {
+            1 => Err(StoreError::Engine { operation: "read", reason: "connection refused".into() }),
+            _ => self.store.get(space, key),
+        }
+    }
+
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.store.scan_prefix(space, prefix, after, limit)
+    }
+
+    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
+        self.store.last(space)
+    }
+
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.store.walk(visit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        let _gate = self.gate.lock().unwrap();
+        match self.now.load(Ordering::SeqCst) {
+            2 => return Err(StoreError::Full { free: 1, reserve: 2 }),
+            3 => {
+                self.now.store(0, Ordering::SeqCst);
+                // Revoked at that very moment, by somebody else.
+                let device: DeviceId = "d-1".parse().unwrap();
+                assert!(desk::revoke(&self.store, &device, "command", "stolen", Timestamp::EPOCH).unwrap());
+            }
+            _ => {}
+        }
+        self.store.commit(batch)
+    }
+}
+
+struct Bench {
+    store: Arc<Weather>,
+    writer: Option<Writer>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    clock: Arc<AtomicI64>,
+    folder: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(queue: usize, reserve: u64) -> Self {
+        let settings = Settings { reserve, ..Settings::default() };
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(&folder.path().join("store"), settings).unwrap();
+        let store = Arc::new(Weather { store, now: AtomicU8::new(0), gate: Mutex::new(()) });
+        let clock = Arc::new(AtomicI64::new(1_800_000_000));
+        let shared: Arc<dyn Store> = Arc::clone(&store) as _;
+        let at = Arc::clone(&clock);
+        let (writer, thread) = start(Means {
+            releases: Arc::new(Shelf::of(Arc::clone(&shared), Releases::default())),
+            store: shared,
+            trust: None,
+            figures: Arc::new(Figures::new(&prometheus::Registry::new()).unwrap()),
+            now: Arc::new(move || Timestamp::from_unix(at.load(Ordering::SeqCst))),
+            queue,
+            keep: Duration::from_secs(86_400),
+        })
+        .unwrap();
+        Self { store, writer: Some(writer), thread: Some(thread), clock, folder }
+    }
+
+    fn write(&self, operations: Vec<Operation>) -> Result<Vec<super::fold::Verdict>, Fault> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(self.writer.as_ref().unwrap().write(operations))
+    }
+
+    fn row(&self, device: &str) -> Option<Row> {
+        desk::row(&self.store.store, &device.parse().unwrap()).unwrap()
+    }
+
+    fn events(&self, device: &str) -> usize {
+        let prefix = Event::prefix(&device.parse().unwrap());
+        self.store.store.scan_prefix(Space::Reports, &prefix, None, 1000).unwrap().len()
+    }
+
+    /// Everything that was taken is written, and the thread ends.
+    fn end(&mut self) {
+        self.writer = None;
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+fn reports(device: &str, sequences: std::ops::RangeInclusive<u64>) -> Operation {
+    let device: DeviceId = device.parse().unwrap();
+    let one = |sequence: u64| {
+        serde_json::from_value(serde_json::json!({
+            "format": "perennial.report/1", "requires": [], "device": device, "sequence": sequence,
+            "at": "2026-11-22T10:00:00Z", "product": "thermostat", "hardware": "revC", "version": "2.1.0",
+            "manifest": "ab".repeat(32), "outcome": "started",
+        }))
+        .unwrap()
+    };
+    let queue = ReportQueue::new(device.clone(), sequences.map(one).collect());
+    Operation { who: Who::Lab(device), act: Act::Reports(queue) }
+}
+
+fn check_in(device: &str) -> Operation {
+    let said: CheckIn = serde_json::from_value(serde_json::json!({
+        "format": "perennial.check-in/1", "requires": [], "at": "2027-01-15T08:00:00Z", "product": "thermostat",
+        "hardware": "revC", "channel": "stable", "version": "2.1.0", "security_version": 1, "agent": "a 1",
+    }))
+    .unwrap();
+    let act = Act::CheckIn(Box::new(said), Ticket::of_bytes(&[1; 16]));
+    Operation { who: Who::Lab(device.parse().unwrap()), act }
+}
+
+fn acknowledged(number: u64) -> super::fold::Verdict {
+    Ok(Done::Acknowledged { acknowledged: number, flagged: Vec::new() })
+}
+
+#[test]
+fn what_is_answered_is_in_the_store_and_counted_once() {
+    let mut bench = Bench::new(1000, 0);
+    let verdicts = bench.write(vec![reports("d-1", 1..=3), reports("d-2", 1..=1), check_in("d-1")]).unwrap();
+    assert_eq!(verdicts, [acknowledged(3), acknowledged(1), Ok(Done::CheckedIn { acknowledged: 3 })]);
+    assert_eq!((bench.events("d-1"), bench.events("d-2")), (3, 1));
+    // Twice in one batch, and again after a restart of the client.
+    let verdicts = bench.write(vec![reports("d-1", 2..=5), reports("d-1", 4..=6)]).unwrap();
+    assert_eq!(verdicts.len(), 2);
+    assert_eq!((bench.events("d-1"), bench.row("d-1").unwrap().reports), (6, 6));
+    bench.end();
+    assert!(bench.folder.path().exists());
+}
+
+#[test]
+fn a_store_that_is_away_loses_nothing_that_was_acknowledged_and_works_again_when_it_is_back() {
+    let bench = Bench::new(1000, 0);
+    assert_eq!(bench.write(vec![reports("d-1", 1..=2)]).unwrap(), [acknowledged(2)]);
+    bench.store.now.store(1, Ordering::SeqCst);
+    assert_eq!(bench.write(vec![reports("d-1", 3..=4)]).unwrap_err(), Fault::Unavailable);
+    bench.store.now.store(2, Ordering::SeqCst);
+    assert_eq!(bench.write(vec![reports("d-1", 3..=4)]).unwrap_err(), Fault::Full);
+    bench.store.now.store(0, Ordering::SeqCst);
+    assert_eq!(bench.events("d-1"), 2);
+    assert_eq!(bench.write(vec![reports("d-1", 3..=4)]).unwrap(), [acknowledged(4)]);
+    assert_eq!((bench.events("d-1"), bench.row("d-1").unwrap().gaps), (4, 0));
+}
+
+#[test]
+fn below_the_reserve_nothing_is_written_and_nothing_is_lost() {
+    let bench = Bench::new(1000, u64::MAX);
+    assert_eq!(bench.write(vec![reports("d-1", 1..=2)]).unwrap_err(), Fault::Full);
+    assert!(bench.row("d-1").is_none());
+}
+
+#[test]
+#[expect(clippy::await_holding_lock, reason = "the writer's thread, and nobody here, waits for it")]
+fn past_the_queues_limit_the_answer_is_busy_at_once() {
+    let bench = Bench::new(10, 0);
+    let writer = bench.writer.clone().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let closed = bench.store.gate.lock().unwrap();
+        let waiting = {
+            let first = writer.write(vec![reports("d-1", 1..=8)]);
+            let second = writer.write(vec![reports("d-2", 1..=8)]);
+            tokio::pin!(first);
+            // Polled once, it waits in the queue; the next one finds no room.
+            tokio::select! {
+                biased;
+                _ = &mut first => panic!("it isn't durable yet"),
+                refused = second => assert_eq!(refused.unwrap_err(), Fault::Busy),
+            }
+            drop(closed);
+            first.await
+        };
+        assert_eq!(waiting.unwrap(), [acknowledged(8)]);
+        assert_eq!(writer.write(vec![reports("d-2", 1..=8)]).await.unwrap(), [acknowledged(8)]);
+    });
+}
+
+#[test]
+fn a_row_that_somebody_else_changed_is_folded_anew() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=1)]).unwrap();
+    bench.store.now.store(3, Ordering::SeqCst);
+    bench.write(vec![reports("d-1", 2..=2)]).unwrap();
+    let row = bench.row("d-1").unwrap();
+    assert!(row.revoked.is_some(), "the revocation isn't overwritten");
+    assert_eq!((row.last_sequence, bench.events("d-1")), (2, 2));
+}
+
+#[test]
+fn last_heard_of_is_written_behind_and_never_brings_a_device_back() {
+    let mut bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=1)]).unwrap();
+    bench.clock.fetch_add(100, Ordering::SeqCst);
+    let writer = bench.writer.clone().unwrap();
+    writer.seen(&"d-1".parse().unwrap());
+    writer.seen(&"never-known".parse().unwrap());
+    drop(writer);
+    bench.end();
+    assert_eq!(bench.row("d-1").unwrap().last_seen, Timestamp::from_unix(1_800_000_100));
+    assert!(bench.row("never-known").is_none());
+}
+
+#[test]
+fn a_damaged_row_is_left_as_it_is_and_holds_nobody_else_up() {
+    let bench = Bench::new(1000, 0);
+    bench.store.store.commit(Batch::new().put(Space::Devices, *b"d-1", *b"?")).unwrap();
+    let verdicts = bench.write(vec![reports("d-1", 1..=1), reports("d-2", 1..=1)]).unwrap();
+    assert!(verdicts[0].is_err());
+    assert_eq!(verdicts[1], acknowledged(1));
+    assert_eq!(bench.store.store.get(Space::Devices, b"d-1").unwrap().unwrap(), b"?");
+}
+
+#[test]
+fn what_is_erased_is_gone_and_what_is_revoked_stays_so() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=5), check_in("d-1"), reports("d-10", 1..=1)]).unwrap();
+    let (store, device) = (&bench.store.store, "d-1".parse().unwrap());
+    let now = Timestamp::from_unix(1_800_000_000);
+    let receipt = desk::erase(store, &device, desk::DEVICE, now).unwrap().unwrap();
+    assert_eq!((receipt.erased.reports, receipt.erased.check_ins), (5, 1));
+    assert_eq!(crate::audit::head(store).unwrap().digest, receipt.audit.digest);
+    let entry = crate::audit::entries(store, 0, 10).unwrap().remove(0);
+    assert!(!format!("{entry:?}").contains("d-1"), "{entry:?}");
+    assert!(bench.row("d-1").is_none() && bench.events("d-1") == 0 && bench.events("d-10") == 1);
+    assert!(desk::erase(store, &device, desk::DEVICE, now).unwrap().is_none());
+
+    assert!(desk::revoke(store, &"d-10".parse().unwrap(), "command", "stolen", now).unwrap());
+    assert!(!desk::revoke(store, &"d-10".parse().unwrap(), "command", "again", now).unwrap());
+    let receipt = desk::erase(store, &"d-10".parse().unwrap(), "command", now).unwrap().unwrap();
+    assert_eq!(receipt.kept.len(), 2);
+    assert!(bench.row("d-10").unwrap().revoked.is_some() && bench.events("d-10") == 0);
+}
+
+#[test]
+fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=2), reports("d-2", 1..=1), reports("d-3", 1..=1)]).unwrap();
+    let store = &bench.store.store;
+    desk::revoke(store, &"d-3".parse().unwrap(), "command", "stolen", Timestamp::EPOCH).unwrap();
+    bench.clock.fetch_add(40 * 86_400, Ordering::SeqCst);
+    bench.write(vec![reports("d-1", 3..=3)]).unwrap();
+    let days = |days: u64| crate::config::Span::seconds(days * 86_400);
+    let keep = crate::config::fleet::Keep { reports: days(30), devices: days(35) };
+    let now = Timestamp::from_unix(bench.clock.load(Ordering::SeqCst));
+    let swept = super::sweep::sweep(store, &keep, now, &|| {}).unwrap();
+    assert_eq!((swept.reports, swept.devices), (4, 1));
+    assert_eq!((bench.events("d-1"), bench.row("d-1").is_some()), (1, true));
+    assert!(bench.row("d-2").is_none() && bench.row("d-3").is_some());
+}
