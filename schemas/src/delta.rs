@@ -40,10 +40,13 @@
 //! made of; every frame is decoded by itself, so that an installation goes on at the frame that it had reached. What is
 //! declared here is what a decoder takes as memory, before anything is written, and all that it ever takes.
 
-use alloc::vec;
+mod directory;
+
 use alloc::vec::Vec;
 
 use crate::limits::IMAGE_LENGTH;
+
+pub use directory::{Frame, FrameKind, Parts};
 
 /// Bytes of the header before the directory.
 pub const HEADER_LENGTH: usize = 80;
@@ -105,54 +108,6 @@ pub struct Sizes {
     pub sections: u16,
     /// The most segments in one map.
     pub segments: u16,
-}
-
-/// What a frame holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FrameKind {
-    /// Operations, spaces and sections of what follows.
-    Map,
-    /// So many bytes of the new image; of the unpacked one, where parts are taken apart.
-    Data(u64),
-    /// Which parts of the images are taken apart: the first for the first of [`Header::layers`].
-    Parts,
-    /// No part is under way here: so many bytes were written since the last mark, of the new image itself and of what the
-    /// first packing makes it of. Without bytes in the container.
-    Mark([u64; LAYERS]),
-}
-
-/// What taking parts apart needs: the memory for it follows from these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Parts {
-    /// Parts of the old image.
-    pub old_parts: u32,
-    /// Parts of the new image.
-    pub new_parts: u32,
-    /// Bytes of the old image with them unpacked.
-    pub old: u64,
-    /// Bytes of the new image with them unpacked.
-    pub new: u64,
-    /// Bytes of the longest part of the old image, packed.
-    pub old_packed_most: u32,
-    /// Bytes of the longest part of the old image, unpacked.
-    pub old_most: u32,
-    /// Bytes of the longest part of the new image that is packed in one go.
-    pub new_most: u32,
-    /// Whether parts are packed with deflate.
-    pub deflate: bool,
-    /// The highest level of parts that are packed with zstd; 0 for none.
-    pub zstd_level: u8,
-    /// The version of zstd's library that packs like that, as 10507; 0 for none.
-    pub zstd_version: u32,
-}
-
-/// One frame, as the directory has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Frame {
-    /// What it holds.
-    pub kind: FrameKind,
-    /// Its bytes in the container.
-    pub length: u64,
 }
 
 /// Header and directory.
@@ -280,7 +235,7 @@ impl Header {
         if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
             return Err(ContainerError::Lengths);
         }
-        let (layers, frames) = read_directory(directory, u32_at(bytes, 72), new.length)?;
+        let (layers, frames) = directory::read(directory, u32_at(bytes, 72), new.length)?;
         Ok(Self { profile, sizes, old, new, layers, frames })
     }
 
@@ -296,31 +251,12 @@ impl Header {
 
     /// The bytes of header and directory.
     pub fn encoded_length(&self) -> u64 {
-        HEADER_LENGTH as u64 + self.directory().len() as u64
-    }
-
-    fn directory(&self) -> Vec<u8> {
-        let mut directory = Vec::new();
-        let mut layers = self.layers.iter();
-        for Frame { kind, length } in &self.frames {
-            let (code, mut values) = match *kind {
-                FrameKind::Data(makes) => (DATA, vec![makes]),
-                FrameKind::Map => (MAP, Vec::new()),
-                FrameKind::Parts => (PARTS_OF, layers.next().map(Parts::values).unwrap_or_default()),
-                FrameKind::Mark(written) => (MARK, written.to_vec()),
-            };
-            if code == MARK {
-                values.truncate(self.layers.len());
-            }
-            write_varint(&mut directory, length << 2 | code);
-            values.into_iter().for_each(|value| write_varint(&mut directory, value));
-        }
-        directory
+        HEADER_LENGTH as u64 + directory::write(&self.frames, &self.layers).len() as u64
     }
 
     /// Header and directory as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let directory = self.directory();
+        let directory = directory::write(&self.frames, &self.layers);
         let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
@@ -352,142 +288,6 @@ impl Sizes {
         let maps = self.operations <= OPERATIONS && self.sections <= SECTIONS && self.segments <= SECTIONS;
         if maps { Ok(()) } else { Err(ContainerError::Maps) }
     }
-}
-
-impl Frame {
-    /// Reads one; `layers` are those of the frames of parts before it.
-    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>) -> Result<Self, ContainerError> {
-        let mut next = || read_varint(bytes).ok_or(ContainerError::Directory);
-        let word = next()?;
-        let length = word >> 2;
-        let kind = match word & 3 {
-            MAP => FrameKind::Map,
-            DATA => FrameKind::Data(next()?),
-            PARTS_OF => {
-                layers.push(Parts::read(&mut next)?);
-                FrameKind::Parts
-            }
-            _ => {
-                let mut written = [0; LAYERS];
-                for written in written.iter_mut().take(layers.len()) {
-                    *written = next()?;
-                }
-                FrameKind::Mark(written)
-            }
-        };
-        let bounded = match kind {
-            FrameKind::Map | FrameKind::Parts => true,
-            FrameKind::Data(makes) => (1..=FRAME_OUTPUT).contains(&makes),
-            FrameKind::Mark(_) => length == 0 && !layers.is_empty(),
-        };
-        if length <= FRAME_LENGTH && bounded { Ok(Self { kind, length }) } else { Err(ContainerError::Frame) }
-    }
-}
-
-const DATA: u64 = 0;
-const MAP: u64 = 1;
-const PARTS_OF: u64 = 2;
-const MARK: u64 = 3;
-
-impl Parts {
-    fn values(&self) -> Vec<u64> {
-        let mut values = Vec::with_capacity(9);
-        values.extend([self.old_parts, self.new_parts].map(u64::from));
-        values.extend([self.old, self.new]);
-        values.extend([self.old_packed_most, self.old_most, self.new_most].map(u64::from));
-        values.push(u64::from(self.zstd_level) << 1 | u64::from(self.deflate));
-        if self.zstd_level > 0 {
-            values.push(u64::from(self.zstd_version));
-        }
-        values
-    }
-
-    fn read(next: &mut dyn FnMut() -> Result<u64, ContainerError>) -> Result<Self, ContainerError> {
-        let mut small = |most: u32| match u32::try_from(next()?) {
-            Ok(value) if value <= most => Ok(value),
-            _ => Err(ContainerError::Parts),
-        };
-        let (old_parts, new_parts) = (small(PARTS)?, small(PARTS)?);
-        let (old, new) = (next()?, next()?);
-        let mut small = |most: u32| match u32::try_from(next()?) {
-            Ok(value) if value <= most => Ok(value),
-            _ => Err(ContainerError::Parts),
-        };
-        let (old_packed_most, old_most) = (small(PART_LENGTH)?, small(PART_LENGTH)?);
-        let new_most = small(PART_LENGTH)?;
-        let word = small(63)?;
-        let zstd_level = (word >> 1) as u8;
-        let zstd_version = if zstd_level > 0 { small(u32::MAX)? } else { 0 };
-        if old > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new) {
-            return Err(ContainerError::Lengths);
-        }
-        let deflate = word & 1 == 1;
-        Ok(Self {
-            old_parts,
-            new_parts,
-            old,
-            new,
-            old_packed_most,
-            old_most,
-            new_most,
-            deflate,
-            zstd_level,
-            zstd_version,
-        })
-    }
-}
-
-fn read_directory(
-    mut bytes: &[u8],
-    frames: u32,
-    length: u64,
-) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
-    // A frame takes at least a byte, so that a short directory can't ask for much memory.
-    if !(1..=FRAMES).contains(&frames) || frames as usize > bytes.len() {
-        return Err(ContainerError::Frames);
-    }
-    let mut read: Vec<Frame> = Vec::with_capacity(frames as usize);
-    let mut layers = Vec::new();
-    let (mut made, mut mapped) = (0_u64, false);
-    for number in 1..=frames as usize {
-        let frame = Frame::read(&mut bytes, &mut layers)?;
-        match &frame.kind {
-            FrameKind::Parts if layers.len() > LAYERS || layers.len() != number => {
-                return Err(ContainerError::Parts);
-            }
-            FrameKind::Parts => {}
-            FrameKind::Map => mapped = true,
-            FrameKind::Data(_) | FrameKind::Mark(_) if !mapped => return Err(ContainerError::Frame),
-            FrameKind::Data(makes) => made += makes,
-            FrameKind::Mark(_) => {}
-        }
-        read.push(frame);
-    }
-    let whole = layers.last().map_or(length, |parts| parts.new);
-    let adds_up = bytes.is_empty() && made == whole && mapped;
-    if adds_up { Ok((layers, read)) } else { Err(ContainerError::Directory) }
-}
-
-/// Takes a varint of at most 6 bytes (42 bits).
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..42).step_by(7) {
-        let (first, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= u64::from(first & 0x7f) << shift;
-        if first & 0x80 == 0 {
-            return Some(value);
-        }
-    }
-    None
-}
-
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 // The callers have checked the length: these read from a header that is whole.

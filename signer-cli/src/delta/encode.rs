@@ -33,14 +33,6 @@ impl Frames {
         self.frames.push(Frame { kind, length: bytes.len() as u64 });
         self.bytes.extend_from_slice(bytes);
     }
-
-    /// Bytes of map frames, and of data frames.
-    pub fn lengths(&self) -> (u64, u64) {
-        self.frames.iter().fold((0, 0), |(maps, data), frame| match frame.kind {
-            FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => (maps + frame.length, data),
-            FrameKind::Data(_) => (maps, data + frame.length),
-        })
-    }
 }
 
 /// Adds the frames of `unit` to `frames`. `apart` are the images' packed parts, where these were taken apart: a frame ends

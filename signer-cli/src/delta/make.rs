@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::memory;
-use perennial_device_core::delta::packing::layer::Layer;
+use perennial_device_core::delta::packing::layer::{Layer, numbers};
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::delta::{FRAME_LENGTH, FrameKind, Header, ImageId, OPERATIONS, Profile, Sizes};
@@ -128,9 +128,15 @@ fn made(
 ) -> Result<(Sizes, Frames), MakeError> {
     let described =
         if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
+    let ways = ways(settings, &described, new.len());
+    // The new image as if it were the old one.
+    let turned = match ways.iter().any(Option::is_some) {
+        true => detect::describe(new, old, &settings.code),
+        false => Described::default(),
+    };
     let mut best: Option<(Sizes, Frames)> = None;
-    for way in ways(settings, &described, new.len()) {
-        let masks = way.map(|marks| masked(old, new, &described, settings.code, marks));
+    for way in ways {
+        let masks = way.map(|marks| masked((old, &described), (new, &turned), marks));
         let masked = masks.as_ref().map(|(old, fields, new)| Masked { old, new, fields });
         let mut told = |done| match progress(Stage::Matching(done)) {
             true => ControlFlow::Continue(()),
@@ -145,7 +151,7 @@ fn made(
         let mut frames = Frames::default();
         for made in apart.iter().flat_map(|apart| &apart.layers) {
             let mut encoder = Encoder::default();
-            Layer::default().code(&mut encoder, &made.layer, &made.parts, made.old_length)?;
+            Layer::default().code(&mut encoder, &mut numbers(), &made.layer, &made.parts, made.old_length)?;
             frames.push(FrameKind::Parts, &encoder.finish());
         }
         for unit in &units {
@@ -174,18 +180,10 @@ fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [
 /// Up to here every way is tried.
 const SMALL: usize = 2 << 20;
 
-/// Both images with their references marked, and where these are in the old one. The new one is described the other way around: it is read as if it were the
-/// old one.
-fn masked(
-    old: &[u8],
-    new: &[u8],
-    described: &Described,
-    code: Hint,
-    marks: Marks,
-) -> (Vec<u8>, Fields, Vec<u8>) {
-    let turned = detect::describe(new, old, &code);
-    let (old, fields) = marked(old, described, marks);
-    (old, fields, marked(new, &turned, marks).0)
+/// Both images with their references marked, and where these are in the old one.
+fn masked(old: (&[u8], &Described), new: (&[u8], &Described), marks: Marks) -> (Vec<u8>, Fields, Vec<u8>) {
+    let (old, fields) = marked(old.0, old.1, marks);
+    (old, fields, marked(new.0, new.1, marks).0)
 }
 
 /// An image by length and digest.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::journal::Journal;
-use perennial_device_core::machine::{Settings, Why};
+use perennial_device_core::machine::{Settings, State, Why};
 use perennial_device_core::port::memory::{
     MemoryBoot, MemoryCounter, MemoryFetch, MemoryHooks, MemoryReboot, MemorySlots, MemoryStaging,
     MemoryStore, RunLength, ScriptedHealth,
@@ -183,6 +183,33 @@ impl Unit {
             Ok(mut runner) => act(&mut runner),
             Err(error) => T::from_open(error),
         }
+    }
+
+    /// Works until everything for an installation has arrived, and one step further.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn stage(&mut self) -> Result<Step, RunError> {
+        let now = self.now;
+        self.with_runner(|runner| {
+            while runner.client().state() != State::Staged {
+                runner.step(now)?;
+            }
+            runner.step(now)
+        })
+    }
+
+    /// Runs the agent so many times, and boots where it asks for a restart.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub fn works(&mut self, times: usize) -> Result<(), RunError> {
+        for _ in 0..times {
+            if self.work()? == Step::Restarting {
+                self.boot();
+            }
+        }
+        Ok(())
     }
 
     /// Lives on, through restarts and waits, until the next check is all that is left to do.

@@ -354,14 +354,7 @@ fn a_delta_of_what_is_packed_is_taken() {
 fn a_staged_delta_that_fails_without_a_network_waits_for_the_full_payload() {
     let (_, mut unit) = offered(|_| {});
     unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
-    let now = unit.now;
-    unit.with_runner(|runner| {
-        while runner.client().state() != State::Staged {
-            runner.step(now)?;
-        }
-        runner.step(now)
-    })
-    .unwrap();
+    let _ = unit.stage().unwrap();
     unit.slots.disk[0][38_000] ^= 1;
     let by_hand = unit.slots.disk[0].clone();
     unit.knows(&by_hand, "by hand", Conduct::Healthy);
@@ -385,21 +378,10 @@ fn a_staged_delta_that_fails_without_a_network_waits_for_the_full_payload() {
 fn a_staged_delta_is_installed_without_a_network() {
     let (_, mut unit) = offered(|_| {});
     unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
-    let now = unit.now;
-    unit.with_runner(|runner| {
-        while runner.client().state() != State::Staged {
-            runner.step(now)?;
-        }
-        runner.step(now)
-    })
-    .unwrap();
+    let _ = unit.stage().unwrap();
     unit.crash(1);
     unit.fetch.faults = vec![(String::new(), Fault::Unreachable)];
-    for _ in 0..8 {
-        if unit.work().unwrap() == Step::Restarting {
-            unit.boot();
-        }
-    }
+    unit.works(8).unwrap();
     assert_eq!(unit.runs(), "2.0.0");
 }
 

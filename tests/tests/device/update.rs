@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use perennial_device_core::machine::{State, Wish};
 use perennial_device_core::port::memory::{Fault, MemoryStaging, RunLength};
 use perennial_device_core::port::{BootFlag, Slot};
-use perennial_device_core::run::Step;
 use perennial_schemas::release::Encoding;
 use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_tests::simulator::{Conduct, Unit, image};
@@ -226,23 +225,12 @@ fn what_has_arrived_is_installed_without_a_network_while_it_is_vouched_for() {
         unit.fetch = product.serve();
         unit.knows(&new, "2.0.0", Conduct::Healthy);
         unit.staging = Some(MemoryStaging::new(&unit.power, 1 << 20));
-        let now = unit.now;
-        unit.with_runner(|runner| {
-            while runner.client().state() != State::Staged {
-                runner.step(now)?;
-            }
-            runner.step(now)
-        })
-        .unwrap();
+        let _ = unit.stage().unwrap();
         // The power goes, and with it the network, for a day or for longer than the metadata lasts.
         unit.crash(1);
         unit.fetch.faults = vec![(String::new(), Fault::Unreachable)];
         unit.now = unit.now.plus_days(later);
-        for _ in 0..8 {
-            if unit.work().unwrap() == Step::Restarting {
-                unit.boot();
-            }
-        }
+        unit.works(8).unwrap();
         assert_eq!(unit.runs(), runs, "{later} days later");
         let codes: BTreeSet<u16> = unit.failures.iter().map(|failure| failure.code.number()).collect();
         assert_eq!(codes, [FailureCode::Unreachable.number()].into());

@@ -62,7 +62,7 @@ impl OldImage for &[u8] {
 /// Why a delta was not applied; the numbers never change their meaning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {
-    /// 1 to 9: header or directory.
+    /// 1 to 10: header or directory.
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// 20: a frame goes on behind its content.

@@ -139,8 +139,8 @@ struct Coding<'n> {
 }
 
 impl Steps {
-    /// Codes the steps that make a unit from `start` on; where it ends. Of
-    /// `numbers` it takes the first [`CONTEXTS`] contexts.
+    /// Codes the steps that make a unit from `start` on; where it ends. Of `numbers` it takes the first [`CONTEXTS`]
+    /// contexts.
     ///
     /// # Errors
     /// [`DeltaError::Map`] for more than `most`, and past the images' ends.

@@ -59,11 +59,6 @@ impl Unit {
             + Map::memory(sizes.operations as usize)
     }
 
-    /// Every match, in the order of the new image.
-    pub fn matches(&self) -> impl Iterator<Item = Match> + '_ {
-        matches(self.start, &self.steps)
-    }
-
     /// Codes a map frame: `known` is the truth for an encoder, and an empty unit for a decoder. This unit becomes what was
     /// coded. `start` is where it begins in the new image, `old_length` the length of the old one.
     ///

@@ -232,31 +232,27 @@ impl Models {
                 [self.history.expected(), old.map(|byte| Expected { byte, trust: self.along })];
             coder.about(Subject::Inserted);
             // Most inserted bytes of large images were expected for long: one decision then, not eight that are mixed.
-            if let Some((which, e)) = sure(&expected) {
-                let hit = self.again[which * 16 + usize::from(e.trust)].code(coder, *byte == e.byte);
-                expected[which] = None;
-                if hit {
-                    *byte = e.byte;
-                    self.history.push(e.byte);
-                    if let Some(old) = old {
-                        self.along = if old == e.byte { (self.along + 1).min(15) } else { self.along / 4 };
-                    }
-                    last = last << 8 | u64::from(*byte);
-                    continue;
+            let told = sure(&expected).filter(|(which, e)| {
+                expected[*which] = None;
+                self.again[which * 16 + usize::from(e.trust)].code(coder, *byte == e.byte)
+            });
+            *byte = match told {
+                Some((_, e)) => e.byte,
+                None => {
+                    let place = (piece.new + i as u64) & 3;
+                    let order = |bytes: u32| last & ((1 << (8 * bytes)) - 1);
+                    let hashes = [
+                        hashed(1, place),
+                        hashed(2, order(1)),
+                        hashed(3, order(2)),
+                        hashed(4, order(3)),
+                        hashed(5, order(4)),
+                        hashed(6, order(6)),
+                        hashed(7, u64::from(old.unwrap_or(0)) << 16 | order(1)),
+                    ];
+                    self.bytes.code(coder, *byte, &Context { kind: 0, hashes, expected })
                 }
-            }
-            let place = (piece.new + i as u64) & 3;
-            let order = |bytes: u32| last & ((1 << (8 * bytes)) - 1);
-            let hashes = [
-                hashed(1, place),
-                hashed(2, order(1)),
-                hashed(3, order(2)),
-                hashed(4, order(3)),
-                hashed(5, order(4)),
-                hashed(6, order(6)),
-                hashed(7, u64::from(old.unwrap_or(0)) << 16 | order(1)),
-            ];
-            *byte = self.bytes.code(coder, *byte, &Context { kind: 0, hashes, expected });
+            };
             self.history.push(*byte);
             if let Some(old) = old {
                 self.along = if old == *byte { (self.along + 1).min(15) } else { self.along / 4 };

@@ -149,20 +149,3 @@ pub enum MatchError {
     #[error("the old image can't be indexed")]
     Index(#[from] IndexError),
 }
-
-/// The copies alone, ascending and disjoint in the new image: [`pieces`] without its fills.
-///
-/// # Errors
-/// As [`pieces`].
-pub fn matches(
-    images: Images<'_>,
-    options: &Options,
-    watch: &mut Watch<'_>,
-) -> Result<Vec<Match>, MatchError> {
-    let pieces = pieces(images, options, watch)?;
-    let copies = pieces.into_iter().filter_map(|piece| match piece {
-        Piece::Copy(copied) => Some(copied),
-        Piece::Fill { .. } => None,
-    });
-    Ok(copies.collect())
-}

@@ -99,14 +99,15 @@ fn layer(
     }
     let proved = prove::prove(new, in_new, jobs);
     let in_old = still_packed::without(old, new, in_old, &proved);
-    build(old, new, in_old, proved)
+    // Without a part of the old image nothing is nearer than it was.
+    if in_old.is_empty() { None } else { build(old, new, in_old, proved) }
 }
 
 /// Parts that are unpacked beside one that changed.
 const BESIDE: usize = 16;
 
-/// Parts that the other image doesn't have as they are, and their neighbours; of the old one, those too that it has more often than the new one:
-/// a copy of it may have been changed.
+/// Parts that the other image doesn't have as they are, and their neighbours; of the old one, those too that it has more
+/// often than the new one: a copy of it may have been changed.
 fn without_twins(old: Vec<Found>, new: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
     let mut of_new: HashMap<u64, usize> = HashMap::new();
     new.iter().for_each(|part| *of_new.entry(part.digest).or_default() += 1);

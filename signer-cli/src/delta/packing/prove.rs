@@ -113,7 +113,6 @@ fn comes_back(method: &Method, content: &[u8], packed: &[u8]) -> bool {
     let most = if method.is_whole() { content.len() as u32 } else { 0 };
     let zstd_level = if method.is_whole() { ZSTD_LEVELS } else { 0 };
     let mut packer = Packer::new(&Parts { new_most: most, deflate: true, zstd_level, ..Parts::default() });
-    packer.prepare(&[*method]);
     let mut rest = packed;
     // The first byte that differs ends it.
     let mut same = |bytes: &[u8]| {

@@ -1,8 +1,8 @@
 //! Parts of the old image whose packed bytes stand in the new one outside of its own parts.
 //!
-//! Decides by a probe: a few packed bytes from within each part, looked up in all of the new image. Such a part stays packed, or
-//! its bytes would be lost to a copy: a file whose last block a file system has moved elsewhere is no part any more, and most
-//! of it is still there.
+//! Decides by probes: a few packed bytes from three places of each part, looked up in all of the new image; two of them must be
+//! there. Such a part stays packed, or its bytes would be lost to a copy: a file whose last block a file system has moved
+//! elsewhere is no part any more, and most of it is still there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,13 +14,8 @@ const PROBE: usize = 8;
 
 /// The parts of the old image that the new one doesn't hold packed. `proved` are its own parts, ascending.
 pub(super) fn without(old: &[u8], new: &[u8], in_old: Vec<Found>, proved: &[Proved]) -> Vec<Found> {
-    let probe = |part: &Found| {
-        // Its beginning it may share with many.
-        let at = part.start + part.packed / 2;
-        old.get(at..at + PROBE).and_then(|bytes| bytes.first_chunk()).map(|probe| u64::from_le_bytes(*probe))
-    };
-    let mut probes: HashMap<u64, bool> =
-        in_old.iter().filter_map(probe).map(|probe| (probe, false)).collect();
+    let of = |part: &Found| PLACES.map(|place| probe(old, part, place)).into_iter().flatten();
+    let mut probes: HashMap<u64, bool> = in_old.iter().flat_map(of).map(|probe| (probe, false)).collect();
     let kept = Bits::of(probes.keys().copied());
     let mut at = 0;
     let mut look = |stretch: &[u8]| {
@@ -40,7 +35,21 @@ pub(super) fn without(old: &[u8], new: &[u8], in_old: Vec<Found>, proved: &[Prov
     look(&new[at..]);
     let there: HashSet<u64> =
         probes.into_iter().filter_map(|(probe, found)| found.then_some(probe)).collect();
-    in_old.into_iter().filter(|part| probe(part).is_none_or(|probe| !there.contains(&probe))).collect()
+    in_old
+        .into_iter()
+        .filter(|part| of(part).filter(|probe| there.contains(probe)).count() < ENOUGH)
+        .collect()
+}
+
+/// Where probes are taken, in quarters of a part: its beginning it may share with many.
+const PLACES: [usize; 3] = [1, 2, 3];
+/// So many of them are there where the part is.
+const ENOUGH: usize = 2;
+
+fn probe(old: &[u8], part: &Found, place: usize) -> Option<u64> {
+    let at = part.start + part.packed * place / 4;
+    let bytes = old.get(at..at + PROBE)?.first_chunk()?;
+    Some(u64::from_le_bytes(*bytes))
 }
 
 /// A bit for each 16 bits of a probe: most places of an image are passed over with one look.

@@ -3,6 +3,7 @@
 use perennial_device_core::delta::coder::Decoder;
 use perennial_device_core::delta::packing::codec::{Packer, crc32};
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
+use perennial_device_core::delta::packing::layer::numbers;
 use perennial_device_core::delta::packing::method::Wrapping;
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 use perennial_device_core::delta::{Delta, DeltaError, memory};
@@ -31,7 +32,6 @@ fn text(number: u32, length: usize) -> Vec<u8> {
 fn packed(method: Method, content: &[u8]) -> Vec<u8> {
     let parts = Parts { new_most: content.len() as u32, deflate: true, zstd_level: 22, ..Parts::default() };
     let mut packer = Packer::new(&parts);
-    packer.prepare(&[method]);
     let mut packed = Vec::new();
     let mut out = |bytes: &[u8]| {
         packed.extend_from_slice(bytes);
@@ -128,7 +128,9 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
     let mut frames = Frames::default();
     for made in &apart.layers {
         let mut encoder = Encoder::default();
-        Layer::default().code(&mut encoder, &made.layer, &made.parts, made.old_length).unwrap();
+        Layer::default()
+            .code(&mut encoder, &mut numbers(), &made.layer, &made.parts, made.old_length)
+            .unwrap();
         frames.push(FrameKind::Parts, &encoder.finish());
     }
     let mut start = 0;
@@ -226,10 +228,10 @@ fn parts_that_are_not_as_declared_are_refused() {
         let mut encoder = Encoder::default();
         // An encoder minds the same rules: it is told so much, and a decoder less.
         let roomy = Parts { old: parts.old, new: parts.new, ..made.parts };
-        Layer::default().code(&mut encoder, layer, &roomy, made.old_length).unwrap();
+        Layer::default().code(&mut encoder, &mut numbers(), layer, &roomy, made.old_length).unwrap();
         let bytes = encoder.finish();
         let mut decoder = Decoder::new(bytes.iter());
-        Layer::default().code(&mut decoder, &Layer::default(), parts, made.old_length).err()
+        Layer::default().code(&mut decoder, &mut numbers(), &Layer::default(), parts, made.old_length).err()
     };
     let parts = made.parts;
     assert_eq!(told(&made.layer, &parts), None);

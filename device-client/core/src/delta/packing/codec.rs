@@ -126,10 +126,10 @@ pub struct Packer {
 }
 
 impl Packer {
-    /// For all that `parts` declares, but for what follows from the methods.
+    /// For all that `parts` declares.
     pub fn new(parts: &Parts) -> Self {
         Self {
-            deflater: None,
+            deflater: parts.deflate.then(|| Box::new(Deflater::new())),
             crc: Crc32::default(),
             adler: Adler32::default(),
             length: 0,
@@ -143,12 +143,6 @@ impl Packer {
         let deflate = if parts.deflate { Deflater::memory() as u64 } else { 0 };
         let most = u64::from(parts.new_most);
         most + deflate + if parts.zstd_level > 0 { zstd::packing(most) } else { 0 }
-    }
-
-    /// Takes the rest of its memory: what these methods need.
-    pub fn prepare(&mut self, methods: &[Method]) {
-        let deflates: Vec<Parameters> = methods.iter().filter_map(parameters).collect();
-        self.deflater = (!deflates.is_empty()).then(|| Box::new(Deflater::new(&deflates)));
     }
 
     /// At a part's beginning.
@@ -210,13 +204,6 @@ impl Packer {
                 out(zstd.pack(*level, &self.content).ok_or(DeltaError::Parts)?)
             }
         }
-    }
-}
-
-fn parameters(method: &Method) -> Option<Parameters> {
-    match method {
-        Method::Deflate(_, parameters) => Some(*parameters),
-        Method::Zstd(_) => None,
     }
 }
 

@@ -73,8 +73,35 @@ const PACKED: usize = 1;
 const LENGTH: usize = 2;
 const NEW_GAP: usize = 3;
 const NEW_LENGTH: usize = 4;
+const KINDS: usize = NEW_LENGTH + 1;
+
+/// What the numbers of a layer are coded by.
+pub fn numbers() -> Numbers {
+    Numbers::new(KINDS, KINDS, WIDE)
+}
+
+/// Bytes that these take.
+pub(super) fn memory_of_numbers() -> u64 {
+    Numbers::memory(KINDS, KINDS, WIDE) as u64
+}
 
 impl Layer {
+    /// With room for what is declared.
+    pub fn with_room(parts: &Parts) -> Self {
+        Self {
+            methods: Vec::with_capacity(METHODS),
+            old: Vec::with_capacity(parts.old_parts as usize),
+            new: Vec::with_capacity(parts.new_parts as usize),
+        }
+    }
+
+    /// Bytes that this takes.
+    pub(super) fn memory(parts: &Parts) -> u64 {
+        let lists = u64::from(parts.old_parts) * size_of::<OldPart>() as u64
+            + u64::from(parts.new_parts) * size_of::<NewPart>() as u64;
+        lists + (size_of::<Self>() + METHODS * size_of::<Method>()) as u64
+    }
+
     /// Codes a frame of parts: `known` is the truth for an encoder, and empty for a decoder; this layer becomes what was
     /// coded. `old_length` is the length of the old image, packed.
     ///
@@ -83,6 +110,7 @@ impl Layer {
     pub fn code<C: Coder>(
         &mut self,
         coder: &mut C,
+        numbers: &mut Numbers,
         known: &Self,
         parts: &Parts,
         old_length: u64,
@@ -92,7 +120,7 @@ impl Layer {
         if count > METHODS {
             return Err(DeltaError::Parts);
         }
-        self.methods = Vec::with_capacity(count);
+        self.methods.clear();
         for i in 0..count {
             let method = Method::code(coder, known.methods.get(i).copied())?;
             let declared = match method {
@@ -104,9 +132,9 @@ impl Layer {
             }
             self.methods.push(method);
         }
-        let mut numbers = Numbers::new(NEW_LENGTH + 1, NEW_LENGTH + 1, WIDE);
-        self.code_old(coder, &mut numbers, known, parts, old_length)?;
-        self.code_new(coder, &mut numbers, known, parts)
+        numbers.reset();
+        self.code_old(coder, numbers, known, parts, old_length)?;
+        self.code_new(coder, numbers, known, parts)
     }
 
     fn code_old<C: Coder>(
@@ -118,7 +146,7 @@ impl Layer {
         old_length: u64,
     ) -> Result<(), DeltaError> {
         let mut kinds = Kinds::new(self.methods.len());
-        self.old = Vec::with_capacity(parts.old_parts as usize);
+        self.old.clear();
         let mut last = OldPart::default();
         for i in 0..parts.old_parts as usize {
             let known = known.old.get(i).copied().unwrap_or_default();
@@ -149,7 +177,7 @@ impl Layer {
         parts: &Parts,
     ) -> Result<(), DeltaError> {
         let mut kinds = Kinds::new(self.methods.len());
-        self.new = Vec::with_capacity(parts.new_parts as usize);
+        self.new.clear();
         let mut end = 0_u64;
         for i in 0..parts.new_parts as usize {
             let known = known.new.get(i).copied().unwrap_or_default();

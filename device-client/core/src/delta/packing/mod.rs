@@ -22,19 +22,24 @@ pub mod unpacked;
 
 use alloc::vec::Vec;
 
-use perennial_schemas::delta::{FrameKind, Header};
+use perennial_schemas::delta::{FrameKind, Header, LAYERS};
 
-use self::layer::Layer;
+use self::layer::{Layer, numbers};
 use self::packed::Packed;
 use self::unpacked::Unpacked;
 use super::coder::Coder;
+use super::model::number::Numbers;
 use super::walk::Output;
 use super::{DeltaError, OldImage};
 
-/// Both images' sides of every layer.
+/// Every layer, and both images' sides of it.
 #[derive(Debug)]
 pub struct Packing {
-    sides: Vec<(Unpacked, Packed)>,
+    layers: Vec<Layer>,
+    old: Vec<Unpacked>,
+    new: Vec<Packed>,
+    /// What layers are coded by, where there are any.
+    numbers: Option<Numbers>,
     /// How many of the layers were told.
     told: usize,
     /// The frame behind the one that was decoded last.
@@ -47,14 +52,24 @@ impl Packing {
     /// # Errors
     /// [`DeltaError::Method`] for a library's version that isn't linked here.
     pub fn new(header: &Header) -> Result<Self, DeltaError> {
-        header.layers.iter().try_for_each(codec::check)?;
-        let sides = header.layers.iter().map(|parts| (Unpacked::new(parts), Packed::new(parts))).collect();
-        Ok(Self { sides, told: 0, next: 0 })
+        let parts = &header.layers;
+        parts.iter().try_for_each(codec::check)?;
+        Ok(Self {
+            layers: parts.iter().map(Layer::with_room).collect(),
+            old: parts.iter().map(Unpacked::new).collect(),
+            new: parts.iter().map(Packed::new).collect(),
+            numbers: (!parts.is_empty()).then(numbers),
+            told: 0,
+            next: 0,
+        })
     }
 
-    /// Bytes that [`Packing::new`] and the layers take.
+    /// Bytes that [`Packing::new`] takes besides itself.
     pub fn memory(header: &Header) -> u64 {
-        header.layers.iter().map(|parts| Unpacked::memory(parts) + Packed::memory(parts)).sum()
+        let parts = header.layers.iter();
+        let each = |parts| Layer::memory(parts) + Unpacked::memory(parts) + Packed::memory(parts);
+        let numbers = if header.layers.is_empty() { 0 } else { layer::memory_of_numbers() };
+        numbers + parts.map(each).sum::<u64>()
     }
 
     /// Decodes the frame of the layer with this number.
@@ -70,12 +85,11 @@ impl Packing {
         let parts = header.layers.get(number).ok_or(DeltaError::Parts)?;
         let before = number.checked_sub(1).and_then(|before| header.layers.get(before));
         let old_length = before.map_or(header.old.length, |parts| parts.old);
-        let mut layer = Layer::default();
-        layer.code(coder, &Layer::default(), parts, old_length)?;
-        let (old, new) = self.sides.get_mut(number).ok_or(DeltaError::Parts)?;
-        let Layer { methods, old: old_parts, new: new_parts } = layer;
-        old.set(&methods, old_parts);
-        new.set(methods, new_parts);
+        let layer = self.layers.get_mut(number).ok_or(DeltaError::Parts)?;
+        let numbers = self.numbers.as_mut().ok_or(DeltaError::Parts)?;
+        layer.code(coder, numbers, &Layer::default(), parts, old_length)?;
+        self.old[number].reset();
+        self.new[number].seek(layer, 0);
         self.told = self.told.max(number + 1);
         Ok(())
     }
@@ -85,14 +99,15 @@ impl Packing {
     /// # Errors
     /// [`DeltaError::Order`] where parts weren't told, or a part is under way there.
     pub fn begin(&mut self, frame: usize, from: u64, header: &Header) -> Result<(), DeltaError> {
-        if self.told < self.sides.len() {
+        if self.told < self.layers.len() {
             return Err(DeltaError::Order(frame));
         }
-        if self.next != frame && !self.sides.is_empty() {
+        if self.next != frame && !self.layers.is_empty() {
             let written = written(header, frame).ok_or(DeltaError::Order(frame))?;
             // What one layer makes is where the next one outwards begins.
-            let starts = written[1..self.sides.len()].iter().copied().chain([from]);
-            self.sides.iter_mut().zip(starts).for_each(|((_, new), start)| new.seek(start));
+            let starts = written[1..self.layers.len()].iter().copied().chain([from]);
+            let sides = self.new.iter_mut().zip(&self.layers);
+            sides.zip(starts).for_each(|((new, layer), start)| new.seek(layer, start));
         }
         // Until the frame is whole, nothing goes on behind it.
         self.next = usize::MAX;
@@ -109,7 +124,8 @@ impl Packing {
             rest.iter().take_while(|frame| !matches!(frame.kind, FrameKind::Data(_))).count()
         };
         let next = frame + 1 + follows(frame);
-        if next >= header.frames.len() && !self.sides.iter().all(|(_, new)| new.is_between()) {
+        let mut sides = self.new.iter().zip(&self.layers);
+        if next >= header.frames.len() && !sides.all(|(new, layer)| new.is_between(layer)) {
             return Err(DeltaError::Length);
         }
         self.next = next;
@@ -122,57 +138,58 @@ impl Packing {
         old: &'p mut dyn OldImage,
         output: Output<'p>,
     ) -> (Inside<'p>, impl FnMut(&[u8]) -> Result<(), DeltaError> + use<'p>) {
-        let (mut unpacked, mut packed) = (Vec::new(), Vec::new());
-        for (old, new) in &mut self.sides {
-            unpacked.push(old);
-            packed.push(new);
-        }
-        let write = move |bytes: &[u8]| push(&mut packed, bytes, &mut *output);
-        (Inside { image: old, layers: unpacked }, write)
+        let (layers, new) = (&self.layers, &mut self.new);
+        let write = move |bytes: &[u8]| push(layers, new, bytes, &mut *output);
+        (Inside { image: old, layers, sides: &mut self.old }, write)
     }
 }
 
 /// The old image as operations name it.
 pub struct Inside<'p> {
     image: &'p mut dyn OldImage,
-    layers: Vec<&'p mut Unpacked>,
+    layers: &'p [Layer],
+    sides: &'p mut [Unpacked],
 }
 
 impl OldImage for Inside<'_> {
     fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), DeltaError> {
-        read(self.image, &mut self.layers, offset, into)
+        read(self.image, self.layers, self.sides, offset, into)
     }
 }
 
 fn read(
     image: &mut dyn OldImage,
-    layers: &mut [&mut Unpacked],
+    layers: &[Layer],
+    sides: &mut [Unpacked],
     offset: u64,
     into: &mut [u8],
 ) -> Result<(), DeltaError> {
-    match layers.split_last_mut() {
-        None => image.read(offset, into),
-        Some((last, outer)) => {
-            last.read(offset, into, &mut |offset, into| read(&mut *image, &mut *outer, offset, into))
+    match (layers.split_last(), sides.split_last_mut()) {
+        (Some((layer, layers)), Some((side, sides))) => {
+            let outside = &mut |offset, into: &mut [u8]| read(&mut *image, layers, &mut *sides, offset, into);
+            side.read(layer, offset, into, outside)
         }
+        _ => image.read(offset, into),
     }
 }
 
-fn push(layers: &mut [&mut Packed], bytes: &[u8], output: Output<'_>) -> Result<(), DeltaError> {
-    match layers.split_last_mut() {
-        None => output(bytes),
-        Some((last, outer)) => last.push(bytes, &mut |bytes| push(&mut *outer, bytes, &mut *output)),
+fn push(layers: &[Layer], sides: &mut [Packed], bytes: &[u8], output: Output<'_>) -> Result<(), DeltaError> {
+    match (layers.split_last(), sides.split_last_mut()) {
+        (Some((layer, layers)), Some((side, sides))) => {
+            side.push(layer, bytes, &mut |bytes| push(layers, &mut *sides, bytes, &mut *output))
+        }
+        _ => output(bytes),
     }
 }
 
 /// What every layer has written when a data frame begins, where that stands in the directory: at a mark, or at the start.
-pub fn written(header: &Header, frame: usize) -> Option<[u64; perennial_schemas::delta::LAYERS]> {
+fn written(header: &Header, frame: usize) -> Option<[u64; LAYERS]> {
     let before = header.frames.get(..frame)?;
     let clean = before.iter().rev().find(|frame| frame.kind != FrameKind::Map);
     if !matches!(clean.map(|frame| frame.kind), None | Some(FrameKind::Parts | FrameKind::Mark(_))) {
         return None;
     }
-    let mut sum = [0; perennial_schemas::delta::LAYERS];
+    let mut sum = [0; LAYERS];
     for frame in before {
         if let FrameKind::Mark(more) = frame.kind {
             sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);

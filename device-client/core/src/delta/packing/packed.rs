@@ -2,21 +2,16 @@
 //!
 //! Decides nothing. Takes its memory once; deflate streams through, zstd's parts are gathered whole.
 
-use alloc::vec::Vec;
-
 use perennial_schemas::delta::Parts;
 
 use super::codec::Packer;
-use super::layer::NewPart;
-use super::method::Method;
+use super::layer::Layer;
 use crate::delta::DeltaError;
 use crate::delta::walk::Output;
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Packed {
-    methods: Vec<Method>,
-    parts: Vec<NewPart>,
     packer: Packer,
     /// Where the next byte stands in the unpacked image.
     at: u64,
@@ -26,38 +21,36 @@ pub struct Packed {
 
 impl Packed {
     pub(super) fn new(parts: &Parts) -> Self {
-        Self { methods: Vec::new(), parts: Vec::new(), packer: Packer::new(parts), at: 0, part: 0 }
+        Self { packer: Packer::new(parts), at: 0, part: 0 }
     }
 
     pub(super) fn memory(parts: &Parts) -> u64 {
-        let list = u64::from(parts.new_parts) * size_of::<NewPart>() as u64;
-        list + Packer::memory(parts) + size_of::<Self>() as u64
-    }
-
-    pub(super) fn set(&mut self, methods: Vec<Method>, parts: Vec<NewPart>) {
-        self.packer.prepare(&methods);
-        (self.methods, self.parts) = (methods, parts);
-        self.seek(0);
+        Packer::memory(parts) + size_of::<Self>() as u64
     }
 
     /// Goes to a place of the unpacked image where no part is under way.
-    pub(super) fn seek(&mut self, at: u64) {
+    pub(super) fn seek(&mut self, layer: &Layer, at: u64) {
         self.at = at;
-        self.part = self.parts.partition_point(|part| part.content < at);
+        self.part = layer.new.partition_point(|part| part.content < at);
     }
 
     /// Whether no part is under way.
-    pub(super) fn is_between(&self) -> bool {
-        self.parts.get(self.part).is_none_or(|part| part.content >= self.at)
+    pub(super) fn is_between(&self, layer: &Layer) -> bool {
+        layer.new.get(self.part).is_none_or(|part| part.content >= self.at)
     }
 
     /// More of the unpacked image.
     ///
     /// # Errors
     /// What `out` says.
-    pub(super) fn push(&mut self, mut bytes: &[u8], out: Output<'_>) -> Result<(), DeltaError> {
+    pub(super) fn push(
+        &mut self,
+        layer: &Layer,
+        mut bytes: &[u8],
+        out: Output<'_>,
+    ) -> Result<(), DeltaError> {
         while !bytes.is_empty() {
-            let part = self.parts.get(self.part).copied();
+            let part = layer.new.get(self.part).copied();
             let Some(part) = part.filter(|part| part.content <= self.at) else {
                 let before = part.map_or(u64::MAX, |part| part.content - self.at);
                 let (now, rest) = bytes.split_at(least(before, bytes.len()));
@@ -66,7 +59,7 @@ impl Packed {
                 bytes = rest;
                 continue;
             };
-            let method = self.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
+            let method = layer.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
             if self.at == part.content {
                 self.packer.begin(method, out)?;
             }

@@ -4,12 +4,12 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use perennial_schemas::delta::Parts;
 
 use super::codec::Unpacker;
-use super::layer::OldPart;
-use super::method::Method;
+use super::layer::Layer;
 use crate::delta::DeltaError;
 
 /// Bytes of unpacked parts that are kept: matches lie in many files at a time.
@@ -20,22 +20,27 @@ const MOST_KEPT: usize = 64;
 /// See the module's text.
 #[derive(Debug)]
 pub struct Unpacked {
-    methods: Vec<Method>,
-    parts: Vec<OldPart>,
+    /// Parts that are kept, by their places in `held`.
     kept: Vec<Kept>,
-    /// Bytes that may be kept.
-    room: usize,
+    held: Vec<u8>,
     packed: Vec<u8>,
     unpacker: Unpacker,
     /// How often something was read.
     time: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Kept {
     part: usize,
     used: u64,
-    bytes: Vec<u8>,
+    start: usize,
+    length: usize,
+}
+
+impl Kept {
+    fn range(&self) -> Range<usize> {
+        self.start..self.start + self.length
+    }
 }
 
 /// How bytes of the packed image are read.
@@ -50,10 +55,8 @@ fn room(parts: &Parts) -> u64 {
 impl Unpacked {
     pub(super) fn new(parts: &Parts) -> Self {
         Self {
-            methods: Vec::new(),
-            parts: Vec::new(),
             kept: Vec::with_capacity(MOST_KEPT),
-            room: usize::try_from(room(parts)).unwrap_or(usize::MAX),
+            held: vec![0; usize::try_from(room(parts)).unwrap_or(usize::MAX)],
             packed: vec![0; parts.old_packed_most as usize],
             unpacker: Unpacker::new(parts),
             time: 0,
@@ -61,18 +64,15 @@ impl Unpacked {
     }
 
     pub(super) fn memory(parts: &Parts) -> u64 {
-        let list = u64::from(parts.old_parts) * size_of::<OldPart>() as u64;
-        list + room(parts)
+        room(parts)
             + (MOST_KEPT * size_of::<Kept>()) as u64
             + u64::from(parts.old_packed_most)
             + Unpacker::memory(parts)
             + size_of::<Self>() as u64
     }
 
-    /// The parts, as a layer describes them.
-    pub(super) fn set(&mut self, methods: &[Method], parts: Vec<OldPart>) {
-        self.methods = methods.to_vec();
-        self.parts = parts;
+    /// Forgets what was unpacked: another layer is going to be read.
+    pub(super) fn reset(&mut self) {
         self.kept.clear();
     }
 
@@ -80,25 +80,31 @@ impl Unpacked {
     ///
     /// # Errors
     /// [`DeltaError::Part`], and what `image` says.
-    pub fn read(&mut self, mut offset: u64, mut into: &mut [u8], image: Read<'_>) -> Result<(), DeltaError> {
+    pub fn read(
+        &mut self,
+        layer: &Layer,
+        mut offset: u64,
+        mut into: &mut [u8],
+        image: Read<'_>,
+    ) -> Result<(), DeltaError> {
         while !into.is_empty() {
             // The part that begins last at or before the offset.
-            let after = self.parts.partition_point(|part| part.content <= offset);
-            let part = after.checked_sub(1).map(|at| (at, self.parts[at]));
-            let end = self.parts.get(after).map_or(u64::MAX, |next| next.content);
-            let length = match part {
-                Some((_, part)) if offset < part.content_end() => part.content_end(),
-                _ => end,
+            let after = layer.old.partition_point(|part| part.content <= offset);
+            let before = after.checked_sub(1).map(|at| (at, layer.old[at]));
+            let inside = before.filter(|(_, part)| offset < part.content_end());
+            let end = match inside {
+                Some((_, part)) => part.content_end(),
+                None => layer.old.get(after).map_or(u64::MAX, |next| next.content),
             };
-            let length = usize::try_from(length - offset).unwrap_or(usize::MAX).min(into.len());
+            let length = usize::try_from(end - offset).unwrap_or(usize::MAX).min(into.len());
             let (now, rest) = into.split_at_mut(length);
-            match part {
-                Some((at, part)) if offset < part.content_end() => {
+            match (inside, before) {
+                (Some((at, part)), _) => {
                     let from = (offset - part.content) as usize;
-                    now.copy_from_slice(&self.content(at, image)?[from..from + length]);
+                    now.copy_from_slice(&self.content(layer, at, image)?[from..from + length]);
                 }
-                Some((_, part)) => image(part.end() + (offset - part.content_end()), now)?,
-                None => image(offset, now)?,
+                (None, Some((_, part))) => image(part.end() + (offset - part.content_end()), now)?,
+                (None, None) => image(offset, now)?,
             }
             (offset, into) = (offset + length as u64, rest);
         }
@@ -106,36 +112,44 @@ impl Unpacked {
     }
 
     /// What a part holds.
-    fn content(&mut self, at: usize, image: Read<'_>) -> Result<&[u8], DeltaError> {
+    fn content(&mut self, layer: &Layer, at: usize, image: Read<'_>) -> Result<&[u8], DeltaError> {
         self.time += 1;
-        let time = self.time;
         let place = match self.kept.iter().position(|kept| kept.part == at) {
             Some(place) => place,
-            None => self.unpack(at, image)?,
+            None => self.unpack(layer, at, image)?,
         };
         let kept = &mut self.kept[place];
-        kept.used = time;
-        Ok(&kept.bytes)
+        kept.used = self.time;
+        Ok(&self.held[kept.range()])
     }
 
     /// Unpacks a part, in the place of those that were not read for the longest time.
-    fn unpack(&mut self, at: usize, image: Read<'_>) -> Result<usize, DeltaError> {
-        let part = self.parts[at];
-        let length = part.length as usize;
-        let held = |kept: &[Kept]| kept.iter().map(|kept| kept.bytes.len()).sum::<usize>();
-        while !self.kept.is_empty() && (held(&self.kept) + length > self.room || self.kept.len() == MOST_KEPT)
-        {
-            let oldest = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.used);
-            if let Some((oldest, _)) = oldest {
-                self.kept.swap_remove(oldest);
-            }
-        }
+    fn unpack(&mut self, layer: &Layer, at: usize, image: Read<'_>) -> Result<usize, DeltaError> {
+        let part = layer.old[at];
+        let (place, start) = self.gap(part.length as usize).ok_or(DeltaError::Parts)?;
         let packed = &mut self.packed[..part.packed as usize];
         image(part.start, packed)?;
-        let method = self.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
-        let mut bytes = vec![0; length];
-        self.unpacker.unpack(method, packed, &mut bytes)?;
-        self.kept.push(Kept { part: at, used: 0, bytes });
-        Ok(self.kept.len() - 1)
+        let method = layer.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
+        let kept = Kept { part: at, used: 0, start, length: part.length as usize };
+        self.unpacker.unpack(method, packed, &mut self.held[kept.range()])?;
+        self.kept.insert(place, kept);
+        Ok(place)
+    }
+
+    /// Where there is room for a part: its place among those that are kept, and in what they hold.
+    fn gap(&mut self, length: usize) -> Option<(usize, usize)> {
+        loop {
+            if self.kept.len() < MOST_KEPT {
+                let starts = self.kept.iter().map(|kept| kept.start).chain([self.held.len()]);
+                let ends = [0].into_iter().chain(self.kept.iter().map(|kept| kept.range().end));
+                let mut gaps = starts.zip(ends).enumerate();
+                if let Some((place, (_, end))) = gaps.find(|(_, (start, end))| start - end >= length) {
+                    return Some((place, end));
+                }
+            }
+            let oldest = self.kept.iter().enumerate().min_by_key(|(_, kept)| kept.used);
+            let (oldest, _) = oldest?;
+            self.kept.remove(oldest);
+        }
     }
 }

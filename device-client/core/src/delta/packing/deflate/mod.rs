@@ -6,6 +6,7 @@
 //! (zlib-ng, zlib-rs, those of CPU vendors) find other matches. Memory is taken once; content of any length streams through.
 
 mod bits;
+mod tree;
 mod trees;
 
 use alloc::vec;
@@ -21,6 +22,11 @@ const MOST_MATCH: usize = 258;
 const LOOKAHEAD: usize = MOST_MATCH + LEAST_MATCH + 1;
 /// A match of three bytes from farther away is no gain.
 const TOO_FAR: usize = 4096;
+
+/// The largest window, the most hashes, the most symbols of a block that any parameters ask for.
+const WINDOW: usize = 1 << 15;
+const HASHES: usize = 1 << 16;
+const SYMBOLS: usize = 1 << 15;
 
 /// Whose deflate it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,16 +126,14 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// With room for contents that are packed with any of these.
-    pub fn new(parameters: &[Parameters]) -> Self {
-        let most = |of: fn(&Parameters) -> usize| parameters.iter().map(of).max().unwrap_or(0);
-        let window = most(|p| 1 << p.window_bits);
+    /// With room for contents that are packed with any parameters.
+    pub fn new() -> Self {
         Self {
             parameters: Parameters { flavour: Flavour::Zlib, level: 6, window_bits: 9, memory_level: 1 },
             effort: EFFORTS[5],
-            window: vec![0; 2 * window + MOST_MATCH],
-            head: vec![0; most(|p| 1 << p.hash_bits())],
-            before: vec![0; window],
+            window: vec![0; 2 * WINDOW + MOST_MATCH],
+            head: vec![0; HASHES],
+            before: vec![0; WINDOW],
             at: 0,
             ahead: 0,
             block: 0,
@@ -137,16 +141,16 @@ impl Deflater {
             from: 0,
             last_length: 0,
             waiting: false,
-            trees: Trees::new(most(Parameters::symbols)),
+            trees: Trees::new(SYMBOLS),
         }
     }
 
-    /// Bytes that [`Deflater::new`] takes at most.
+    /// Bytes that [`Deflater::new`] takes.
     pub const fn memory() -> usize {
-        (2 << 15) + MOST_MATCH + (2 << 16) + (2 << 15) + Trees::memory(1 << 15) + size_of::<Self>()
+        2 * WINDOW + MOST_MATCH + 2 * HASHES + 2 * WINDOW + Trees::memory(SYMBOLS) + size_of::<Self>()
     }
 
-    /// At a content's beginning. The parameters are sound, and some of those of [`Deflater::new`].
+    /// At a content's beginning. The parameters are sound.
     pub fn begin(&mut self, parameters: &Parameters) {
         self.parameters = *parameters;
         self.effort = EFFORTS[usize::from(parameters.level.clamp(1, 9)) - 1];
