@@ -129,7 +129,7 @@ impl Packer {
     /// For all that `parts` declares.
     pub fn new(parts: &Parts) -> Self {
         Self {
-            deflater: parts.deflate.then(|| Box::new(Deflater::new())),
+            deflater: parts.deflate.then(|| Box::new(Deflater::default())),
             crc: Crc32::default(),
             adler: Adler32::default(),
             length: 0,

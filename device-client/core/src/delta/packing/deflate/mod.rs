@@ -125,9 +125,9 @@ pub struct Deflater {
     trees: Trees,
 }
 
-impl Deflater {
+impl Default for Deflater {
     /// With room for contents that are packed with any parameters.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self {
             parameters: Parameters { flavour: Flavour::Zlib, level: 6, window_bits: 9, memory_level: 1 },
             effort: EFFORTS[5],
@@ -144,8 +144,10 @@ impl Deflater {
             trees: Trees::new(SYMBOLS),
         }
     }
+}
 
-    /// Bytes that [`Deflater::new`] takes.
+impl Deflater {
+    /// Bytes that one takes.
     pub const fn memory() -> usize {
         2 * WINDOW + MOST_MATCH + 2 * HASHES + 2 * WINDOW + Trees::memory(SYMBOLS) + size_of::<Self>()
     }

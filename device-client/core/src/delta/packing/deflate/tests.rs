@@ -74,7 +74,7 @@ fn what_comes_out_is_what_zlib_and_gzip_write() {
             memory_level: *memory_level,
         };
     // One after the other with the same memory, as on a device.
-    let mut deflater = Deflater::new();
+    let mut deflater = Deflater::default();
     for row in &table {
         let parameters = parameters(row);
         for piece in [1 << 20, 4096, 331] {
@@ -94,6 +94,6 @@ fn what_can_t_be_packed_is_stored() {
         })
         .collect();
     let parameters = Parameters { flavour: Zlib, level: 6, window_bits: 15, memory_level: 8 };
-    let packed = packed(&mut Deflater::new(), &parameters, &noise, 999);
+    let packed = packed(&mut Deflater::default(), &parameters, &noise, 999);
     assert!((100_001..100_100).contains(&packed.len()), "{}", packed.len());
 }
