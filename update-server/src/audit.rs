@@ -7,6 +7,7 @@ use perennial_schemas::Timestamp;
 use perennial_schemas::signed::canonical_of;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// What the first entry names as the one before.
 const GENESIS: Digest = perennial_schemas::Sha256Digest([0; 32]);
@@ -14,12 +15,13 @@ const GENESIS: Digest = perennial_schemas::Sha256Digest([0; 32]);
 const PAGE: usize = 1000;
 
 /// One entry, as it is stored: the canonical JSON of these fields.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
     /// Counts from 1 without gaps.
     pub sequence: u64,
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Who: `command`, `server`, or `token:<name>`.
     pub actor: String,
@@ -28,15 +30,17 @@ pub struct Entry {
     /// What more there is to say.
     pub detail: BTreeMap<String, String>,
     /// SHA-256 of the entry before, zeros for the first.
+    #[schema(value_type = String)]
     pub previous: Digest,
 }
 
 /// The end of the chain: vouches for everything before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Head {
     /// The last entry's number; 0 for none.
     pub sequence: u64,
     /// Its digest.
+    #[schema(value_type = String)]
     pub digest: Digest,
 }
 
@@ -136,23 +140,89 @@ pub fn entries(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<Entry>
 /// # Errors
 /// [`StoreError::Corrupt`] naming the first entry that doesn't follow from the one before.
 pub fn verify(store: &dyn Store) -> Result<Head, StoreError> {
-    let mut head = Head { sequence: 0, digest: GENESIS };
+    let mut chain = Chain::default();
     loop {
-        let pairs = store.scan(Space::Audit, Some(&head.sequence.to_be_bytes()), PAGE)?;
+        let after = chain.head().sequence.to_be_bytes();
+        let pairs = store.scan(Space::Audit, Some(&after), PAGE)?;
         if pairs.is_empty() {
-            return Ok(head);
+            return Ok(chain.head());
         }
         for (key, value) in pairs {
-            let entry = entry(&key, &value)?;
-            let follows = entry.sequence == head.sequence + 1 && entry.previous == head.digest;
-            if !follows || number(&key)? != entry.sequence {
-                return Err(StoreError::Corrupt(format!(
-                    "audit/{}: the chain breaks here",
-                    head.sequence + 1
-                )));
-            }
-            head = Head { sequence: entry.sequence, digest: digest_of(&value) };
+            chain.follow(&key, &value)?;
         }
+    }
+}
+
+/// Walks the whole chain, and compares it with heads that somebody has seen before, such as signers at a review.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] naming the break, or the first head that the chain doesn't lead through.
+pub fn verify_against(store: &dyn Store, seen: &[Head]) -> Result<Head, StoreError> {
+    let head = verify(store)?;
+    for seen in seen {
+        if seen.sequence > head.sequence {
+            let (sequence, last) = (seen.sequence, head.sequence);
+            return Err(StoreError::Corrupt(format!(
+                "audit/{sequence}: that entry was seen, and the chain ends at {last}: entries were cut off"
+            )));
+        }
+        let there = if seen.sequence == 0 { Chain::default().head() } else { at(store, seen.sequence)? };
+        if there != *seen {
+            let sequence = seen.sequence;
+            return Err(StoreError::Corrupt(format!(
+                "audit/{sequence}: it was seen with the digest {}, and has {}: the past was rewritten",
+                seen.digest, there.digest
+            )));
+        }
+    }
+    Ok(head)
+}
+
+/// A chain that is walked entry by entry.
+#[derive(Debug)]
+pub(crate) struct Chain(Head);
+
+impl Default for Chain {
+    fn default() -> Self {
+        Self(Head { sequence: 0, digest: GENESIS })
+    }
+}
+
+impl Chain {
+    /// The next entry.
+    pub(crate) fn follow(&mut self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let (head, entry) = (self.0, entry(key, value)?);
+        let follows = entry.sequence == head.sequence + 1 && entry.previous == head.digest;
+        if !follows || number(key)? != entry.sequence {
+            return Err(StoreError::Corrupt(format!("audit/{}: the chain breaks here", head.sequence + 1)));
+        }
+        self.0 = Head { sequence: entry.sequence, digest: digest_of(value) };
+        Ok(())
+    }
+
+    /// The last entry that fitted.
+    pub(crate) fn head(&self) -> Head {
+        self.0
+    }
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.sequence, self.digest)
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = String;
+
+    /// Reads `SEQUENCE:DIGEST`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` isn't a head: write SEQUENCE:DIGEST, as `audit verify` prints it");
+        let (sequence, digest) = text.split_once(':').ok_or_else(wrong)?;
+        Ok(Self {
+            sequence: sequence.parse().map_err(|_| wrong())?,
+            digest: digest.parse().map_err(|_| wrong())?,
+        })
     }
 }
 

@@ -32,6 +32,15 @@ enum Command {
     Push(commands::push::Arguments),
     /// Write everything that is served into a folder or a file that devices can update from
     ExportSite(commands::export_site::Arguments),
+    /// Export, import, check and move the records
+    #[command(subcommand)]
+    Store(commands::store::Command),
+    /// Make, list and revoke the tokens of the admin listener
+    #[command(subcommand)]
+    Token(commands::token::Command),
+    /// Look at the record of what was done
+    #[command(subcommand)]
+    Audit(commands::audit::Command),
     /// Look at what makers promised, over all products
     #[command(subcommand)]
     Support(commands::support::Command),
@@ -63,6 +72,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         Command::Ingest(arguments) => commands::ingest::run(&arguments, io),
         Command::Push(arguments) => commands::push::run(&arguments, io),
         Command::ExportSite(arguments) => commands::export_site::run(&arguments, io),
+        Command::Store(command) => commands::store::run(&command, io),
+        Command::Token(command) => commands::token::run(&command, io),
+        Command::Audit(command) => commands::audit::run(&command, io),
         Command::Support(command) => commands::support::run(&command, io),
     };
     match result {

@@ -246,7 +246,8 @@ pub fn count_entries(path: &Path) -> Result<usize> {
     }
 }
 
-/// The files in a folder, each with its length in bytes. Names that aren't text, and folders, are left out.
+/// The files in a folder, each with its length in bytes. Names that aren't text, and folders, are left out, and so is
+/// what is removed meanwhile.
 ///
 /// # Errors
 /// When the folder can't be listed, or a file looked at.
@@ -254,7 +255,10 @@ pub fn list(path: &Path) -> Result<Vec<(String, u64)>> {
     let mut found = Vec::new();
     for entry in at("list", path, fs::read_dir(path))? {
         let entry = at("list", path, entry)?;
-        let about = at("look at", &entry.path(), entry.metadata())?;
+        let about = match entry.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            found => at("look at", &entry.path(), found)?,
+        };
         if let Some(name) = entry.file_name().to_str().filter(|_| about.is_file()) {
             found.push((name.to_owned(), about.len()));
         }

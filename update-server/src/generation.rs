@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Names the generation that is served.
-const SERVED: &[u8] = b"served";
+pub(crate) const SERVED: &[u8] = b"served";
 /// The timestamp that goes with it.
 const TIMESTAMP: &[u8] = b"timestamp";
 /// The device core's trust state after it.
@@ -127,7 +127,7 @@ fn load(store: &dyn Store, key: &[u8]) -> Result<Option<Generation>, StoreError>
     store.get(Space::Generations, key)?.map(|value| parse(key, &value)).transpose()
 }
 
-fn parse(key: &[u8], value: &[u8]) -> Result<Generation, StoreError> {
+pub(crate) fn parse(key: &[u8], value: &[u8]) -> Result<Generation, StoreError> {
     let corrupt = |error: serde_json::Error| {
         StoreError::Corrupt(format!("generations/{}: {error}", key.escape_ascii()))
     };

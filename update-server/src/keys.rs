@@ -117,13 +117,21 @@ fn public(pair: &Ed25519KeyPair, path: &Path) -> Result<Key, KeyError> {
     Ok(Key::ed25519(public))
 }
 
+/// A fresh random token of 256 bits, as 64 hexadecimal digits.
+///
+/// # Errors
+/// When the system has no randomness.
+pub fn random_token() -> Result<String, KeyError> {
+    let bytes: [u8; 32] = ring::rand::generate(&SystemRandom::new()).map_err(|_| KeyError::Random)?.expose();
+    Ok(perennial_schemas::digest::encode_hex(&bytes))
+}
+
 /// A fresh random token of 256 bits, as 64 hexadecimal digits, in a file for its owner only.
 ///
 /// # Errors
 /// When the file exists or can't be written.
 pub fn create_token(path: &Path) -> Result<String, KeyError> {
-    let bytes: [u8; 32] = ring::rand::generate(&SystemRandom::new()).map_err(|_| KeyError::Random)?.expose();
-    let token = perennial_schemas::digest::encode_hex(&bytes);
+    let token = random_token()?;
     let mut file = disk::create_private(path)?;
     disk::at("write", path, file.write_all(format!("{token}\n").as_bytes()))?;
     disk::at("sync", path, file.sync_all())?;

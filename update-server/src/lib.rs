@@ -29,6 +29,7 @@ mod mapped;
 pub mod metrics;
 mod plane;
 pub mod readiness;
+pub mod records;
 pub mod refusals;
 pub mod server;
 pub mod site;

@@ -10,6 +10,7 @@ use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use utoipa::ToSchema;
 
 const KEY: &[u8] = b"refused";
 /// Entries of one reason that may come at once.
@@ -32,18 +33,20 @@ pub struct Refused {
 }
 
 /// Refusals for one reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Tally {
     /// How many.
     pub count: u64,
     /// The last one.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
 /// A refusal in words.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Last {
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// Who tried, as the audit calls them.
     pub actor: String,

@@ -1,7 +1,7 @@
 //! A running server: the state held, the static plane answering, the admin plane open, the timestamp looked after. It
 //! starts whole or not at all, and stops when told.
 
-use crate::admin::{self, Access, Desk, Doors, Upload, bind_socket};
+use crate::admin::{self, Access, Desk, Doors, Rates, Upload, bind_socket};
 use crate::config::Config;
 use crate::disk::DiskError;
 use crate::fleet;
@@ -16,7 +16,7 @@ use crate::plane::{self, Count, End, Shared, open_listeners};
 use crate::readiness::{Part, Readiness};
 use crate::state::{State, StateError};
 use crate::tls::{Certificates, TlsError};
-use crate::tokens::{Tokens, TokensError};
+use crate::tokens::{Book, TokensError};
 use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -127,7 +127,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     let state = State::of(config);
     let held = state.hold()?;
     let key = FileKey::load(&state.keys().join("timestamp.key"))?;
-    let tokens = Arc::new(Tokens::load(&state.tokens_file())?);
+    let book = Arc::new(Book::load(&state.tokens_file())?);
     let metrics = Arc::new(Metrics::new().map_err(|error| StartError::Setup(error.to_string()))?);
     let certificates = match (&config.tls.certificate, &config.tls.key) {
         (Some(certificate), Some(key)) => Some(Certificates::load(certificate, key)?),
@@ -138,9 +138,9 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
         cores => cores,
     };
     let listeners = Listeners::open(config, certificates.as_ref(), cores)?;
-    let admin = open_admin(config, certificates.as_ref(), tokens)?;
     let doors = fleet::Doors::open(config, certificates.as_ref(), cores, &now)?;
     let store = Arc::clone(&held.store);
+    let admin = open_admin(config, certificates.as_ref(), &book, &now)?;
     let socket = bind_socket(&state.socket())?;
 
     let keeper = Keeper::new(
@@ -186,6 +186,9 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
             ready: Arc::clone(&ready),
             keeper,
             access: Access::Owner,
+            book,
+            rates: Arc::new(Rates::new(config.admin.rate)),
+            now: now.clone(),
             upload: Upload::new(&config.limits),
             started: now(),
             certificates: certificates.clone(),
@@ -311,7 +314,8 @@ type AdminDoor = (std::net::TcpListener, Option<Arc<ServerConfig>>, Access);
 fn open_admin(
     config: &Config,
     certificates: Option<&Arc<Certificates>>,
-    tokens: Arc<Tokens>,
+    book: &Arc<Book>,
+    now: &Now,
 ) -> Result<Option<AdminDoor>, StartError> {
     let Some(address) = config.admin_address().map_err(StartError::Setup)? else { return Ok(None) };
     let failed = |source| StartError::Listen { address, source };
@@ -321,7 +325,11 @@ fn open_admin(
         (true, Some(certificates)) => Some(certificates.config(config.tls.allow_tls12, &[b"http/1.1"])?),
         _ => None,
     };
-    Ok(Some((listener, tls, Access::Tokens { tokens, loopback: address.ip().is_loopback() })))
+    Ok(Some((
+        listener,
+        tls,
+        Access::Tokens { book: Arc::clone(book), now: now.clone(), loopback: address.ip().is_loopback() },
+    )))
 }
 
 /// The thread that looks after everything but answering devices.

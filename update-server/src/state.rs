@@ -17,7 +17,9 @@
 use crate::blobs::{Blobs, Staging};
 use crate::config::Config;
 use crate::disk::{self, DiskError};
+use crate::records::copy::{self, is_unfinished};
 use crate::store::{Engine, Settings, Store, StoreError};
+use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -41,6 +43,11 @@ pub struct State {
 #[serde(deny_unknown_fields)]
 struct Record {
     engine: Engine,
+    /// For a database: where its URL is, for commands that are given the state folder alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url_file: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca: Option<PathBuf>,
 }
 
 /// Why the state can't be used.
@@ -133,14 +140,7 @@ impl State {
     /// # Errors
     /// [`StateError::OtherEngine`] where another one is wanted.
     pub fn engine(&self) -> Result<Engine, StateError> {
-        let path = self.store_file();
-        let there = if disk::exists(&path) {
-            let malformed = |error: serde_json::Error| StateError::Malformed {
-                path: path.clone(),
-                reason: error.to_string(),
-            };
-            let record: Record =
-                serde_json::from_slice(&disk::read(&path, RECORD_LIMIT)?).map_err(malformed)?;
+        let there = if let Some(record) = self.record()? {
             record.engine
         } else if disk::count_entries(&self.store_folder(Engine::Fjall))? > 0 {
             Engine::Fjall
@@ -153,14 +153,53 @@ impl State {
         }
     }
 
+    fn record(&self) -> Result<Option<Record>, StateError> {
+        let path = self.store_file();
+        if !disk::exists(&path) {
+            return Ok(None);
+        }
+        let text = disk::read(&path, RECORD_LIMIT)?;
+        let malformed = |error: serde_json::Error| StateError::Malformed { path, reason: error.to_string() };
+        serde_json::from_slice(&text).map(Some).map_err(malformed)
+    }
+
     /// Writes down which engine holds the records: from now on, that one does.
     ///
     /// # Errors
     /// When it can't be written.
     pub fn set_engine(&self, engine: Engine) -> Result<(), DiskError> {
-        let mut text = serde_json::to_vec(&Record { engine }).unwrap_or_default();
+        let database = (engine == Engine::Postgres).then(|| self.settings.clone());
+        let (url_file, ca) = database.map_or((None, None), |settings| (settings.url_file, settings.ca));
+        let record = Record { engine, url_file, ca };
+        let mut text = serde_json::to_vec(&record).unwrap_or_default();
         text.push(b'\n');
         disk::replace(&self.store_file(), &text, 0o600)
+    }
+
+    /// The same folder, whatever engine a configuration names.
+    pub(crate) fn any_engine(mut self) -> Self {
+        self.wanted = None;
+        self
+    }
+
+    /// Removes everything that an engine holds. The caller has the lock, and knows why.
+    pub(crate) fn clear(&self, engine: Engine) -> Result<(), StateError> {
+        if engine == Engine::Postgres {
+            return Ok(copy::clear(&self.open(engine)?)?);
+        }
+        Ok(disk::remove_folder(&self.store_folder(engine))?)
+    }
+
+    /// Renames the folder of an engine that holds the records no more; the new name.
+    pub(crate) fn put_aside(&self, engine: Engine, now: Timestamp) -> Result<Option<PathBuf>, DiskError> {
+        let folder = self.store_folder(engine);
+        if !disk::exists(&folder) {
+            return Ok(None);
+        }
+        let aside = self.root.join(format!("{}.old-{}", engine.folder(), now.unix()));
+        disk::rename(&folder, &aside)?;
+        disk::sync_folder(&self.root)?;
+        Ok(Some(aside))
     }
 
     /// The folder of an engine.
@@ -245,27 +284,45 @@ impl State {
     }
 
     fn try_hold(&self) -> Result<Held, StateError> {
-        if !disk::exists(&self.tokens_file()) {
-            return Err(StateError::NotThere(self.root.clone()));
-        }
-        let path = self.root.join("lock");
-        let lock = disk::open_lock(&path)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StateError::Held(self.root.clone())),
-            Err(TryLockError::Error(error)) => disk::at("lock", &path, Err(error))?,
-        }
+        let lock = self.try_lock()?;
         let engine = self.engine()?;
         let store = self.open(engine)?;
+        if is_unfinished(&store)? {
+            return Err(StoreError::Unfinished.into());
+        }
         if engine != Engine::Fjall && !disk::exists(&self.store_file()) {
             self.set_engine(engine)?;
         }
         Ok(Held { state: self.clone(), engine, store, _lock: lock })
     }
 
+    /// Takes the lock, and opens nothing yet.
+    ///
+    /// # Errors
+    /// As with [`Self::hold`].
+    pub(crate) fn try_lock(&self) -> Result<File, StateError> {
+        if !disk::exists(&self.tokens_file()) {
+            return Err(StateError::NotThere(self.root.clone()));
+        }
+        let path = self.root.join("lock");
+        let lock = disk::open_lock(&path)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(StateError::Held(self.root.clone())),
+            Err(TryLockError::Error(error)) => Ok(disk::at("lock", &path, Err(error))?),
+        }
+    }
+
     /// Opens the store of an engine, which may hold the records or not.
     pub(crate) fn open(&self, engine: Engine) -> Result<Arc<dyn Store>, StateError> {
-        let opened = engine.open(&self.store_folder(engine), self.settings);
+        let mut settings = self.settings.clone();
+        if engine == Engine::Postgres
+            && settings.url_file.is_none()
+            && let Some(record) = self.record()?
+        {
+            (settings.url_file, settings.ca) = (record.url_file, record.ca);
+        }
+        let opened = engine.open(&self.store_folder(engine), settings);
         opened.map_err(|error| match error {
             StoreError::Held => StateError::Held(self.root.clone()),
             other => StateError::Store(other),

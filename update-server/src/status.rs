@@ -12,6 +12,7 @@ use crate::support::feeds::contacts::{NOTICE_DAYS, SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// A refusal that nobody has to act upon any more: 30 days.
 const REFUSALS_DAYS: i64 = 30;
@@ -19,11 +20,12 @@ const REFUSALS_DAYS: i64 = 30;
 const CERTIFICATE_DAYS: i64 = 14;
 
 /// Everything that `perennial-server status` tells; `GET /api/v1/status` answers the same.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Of the program that answers.
     pub version: String,
     /// When this was asked.
+    #[schema(value_type = String, format = DateTime)]
     pub now: Timestamp,
     /// What must be done, the most urgent first.
     pub alarms: Vec<Alarm>,
@@ -36,6 +38,7 @@ pub struct Status {
     /// The number of the generation that is served.
     pub generation: Option<u64>,
     /// When it was taken in.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub taken_in: Option<Timestamp>,
     /// From whom, as the audit calls them.
     pub taken_from: Option<String>,
@@ -44,10 +47,12 @@ pub struct Status {
     /// Files, metadata included.
     pub files: usize,
     /// When the timestamp stops being trusted.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub timestamp_expires: Option<Timestamp>,
     /// True when an offline key signed the timestamp, and this server can't renew it.
     pub timestamp_offline: bool,
     /// When each role's metadata stops being trusted, and `security.txt`.
+    #[schema(value_type = BTreeMap<String, String>)]
     pub expires: BTreeMap<String, Timestamp>,
     /// Bundles that were refused, by reason.
     pub refused: BTreeMap<String, Tally>,
@@ -61,9 +66,10 @@ pub struct Status {
 }
 
 /// What only a running server knows. Counts are since its start.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Running {
     /// When it was started.
+    #[schema(value_type = String, format = DateTime)]
     pub started: Timestamp,
     /// Polls that were answered "nothing new".
     pub not_modified: u64,
@@ -76,22 +82,24 @@ pub struct Running {
     /// Content on the disk in bytes, as of the last sweep.
     pub blob_bytes: i64,
     /// When the TLS certificate expires.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub certificate_expires: Option<Timestamp>,
     /// Who is sending a bundle, and since when.
     pub ingesting: Option<Ingesting>,
 }
 
 /// A bundle under way.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct Ingesting {
     /// As the audit calls them.
     pub actor: String,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
 }
 
 /// Something that somebody must look at.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
     /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`.
     pub code: String,

@@ -1,23 +1,48 @@
-//! Who may use the admin listener: bearer tokens, of which the server keeps digests only. It knows roles, not people.
+//! Who may use the admin listener: bearer tokens, of which the server keeps digests only. It knows roles, not people. Each
+//! change is recorded in the audit before it is made.
 
+use crate::audit::{self, Event};
 use crate::blobs::{Digest, digest_of};
 use crate::disk::{self, DiskError};
+use crate::keys::{KeyError, random_token};
+use crate::store::{Batch, Store, StoreError};
+use arc_swap::ArcSwap;
+use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use utoipa::ToSchema;
 
 /// A thousand tokens fit.
-const LIMIT: u64 = 256 << 10;
+const LIMIT: u64 = 512 << 10;
+/// Tokens in all.
+const TOKENS: usize = 1_000;
+/// Bytes of a name.
+const NAME: usize = 64;
 
 /// What a token's holder may do; each role may do what those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Right {
     /// Look.
     Viewer,
-    /// Steer rollouts.
+    /// Steer rollouts and devices.
     Operator,
-    /// Publish bundles.
+    /// Publish bundles, and make tokens.
     Publisher,
+}
+
+impl Right {
+    /// As it is written.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Publisher => "publisher",
+        }
+    }
 }
 
 /// One accepted token.
@@ -30,6 +55,12 @@ pub struct Token {
     pub role: Right,
     /// SHA-256 of the token's text.
     pub sha256: Digest,
+    /// When it was made; `None` for the one that `init` made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<Timestamp>,
+    /// When it stops being accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
 }
 
 /// All accepted tokens.
@@ -40,12 +71,58 @@ pub struct Tokens {
     pub tokens: Vec<Token>,
 }
 
-/// Why the tokens can't be read.
+/// A token that is wanted.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// What the audit is to call its holder: 1 to 64 letters, digits, dots, hyphens and underscores.
+    pub name: String,
+    /// What it is to allow.
+    pub role: Right,
+    /// For how many days; without end where there is none.
+    pub days: Option<u32>,
+}
+
+/// A token as it may be shown.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Listed {
+    /// See [`Token::name`].
+    pub name: String,
+    /// See [`Token::role`].
+    pub role: Right,
+    /// See [`Token::created`].
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub created: Option<Timestamp>,
+    /// See [`Token::expires`].
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires: Option<Timestamp>,
+    /// True when it isn't accepted any more.
+    pub expired: bool,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct Created {
+    /// The token.
+    #[serde(flatten)]
+    pub token: Listed,
+    /// Its text, this once.
+    #[serde(rename = "token", skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+/// Why the tokens can't be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum TokensError {
     /// A file operation failed.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The change can't be recorded.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no randomness.
+    #[error(transparent)]
+    Random(#[from] KeyError),
     /// The file isn't what it should be.
     #[error("{path} can't be understood: {reason}", path = .path.display())]
     Malformed {
@@ -54,6 +131,31 @@ pub enum TokensError {
         /// What is wrong.
         reason: String,
     },
+    /// A name that isn't one.
+    #[error("`{0}` can't be a token's name")]
+    Name(String),
+    /// The name is in use.
+    #[error("there is a token {0} already")]
+    Taken(String),
+    /// No such token.
+    #[error("there is no token {0}")]
+    Unknown(String),
+    /// Too many.
+    #[error("there are {TOKENS} tokens, which is the limit")]
+    TooMany,
+}
+
+impl TokensError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Name(_) => "write 1 to 64 letters, digits, dots, hyphens and underscores",
+            Self::Taken(_) => "choose another name, or revoke that token first",
+            Self::Unknown(_) => "`perennial-server token list` shows them",
+            Self::TooMany => "revoke those that nobody uses",
+            _ => "mend what the system says, then try again",
+        }
+    }
 }
 
 impl Tokens {
@@ -77,9 +179,118 @@ impl Tokens {
         disk::replace(path, &text, 0o600)
     }
 
-    /// The holder of a token, by its text. Digests are compared, so the time that it takes tells nothing of the token.
-    pub fn holder(&self, text: &str) -> Option<&Token> {
+    /// The holder of a token, by its text, if it is accepted at `now`. Digests are compared, so the time that it takes
+    /// tells nothing of the token.
+    pub fn holder(&self, text: &str, now: Timestamp) -> Option<&Token> {
         let digest = digest_of(text.trim().as_bytes());
-        self.tokens.iter().find(|token| token.sha256 == digest)
+        self.tokens.iter().find(|token| token.sha256 == digest).filter(|token| !token.is_over(now))
+    }
+}
+
+impl Token {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.expires.is_some_and(|expires| expires <= now)
+    }
+
+    fn listed(&self, now: Timestamp) -> Listed {
+        let Self { name, role, created, expires, .. } = self.clone();
+        Listed { name, role, created, expires, expired: self.is_over(now) }
+    }
+}
+
+/// The tokens of a state folder, which may change while a server runs.
+#[derive(Debug)]
+pub struct Book {
+    path: PathBuf,
+    tokens: ArcSwap<Tokens>,
+    /// One change at a time.
+    changing: Mutex<()>,
+}
+
+impl Book {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// As with [`Tokens::load`].
+    pub fn load(path: &Path) -> Result<Self, TokensError> {
+        let tokens = ArcSwap::from_pointee(Tokens::load(path)?);
+        Ok(Self { path: path.into(), tokens, changing: Mutex::new(()) })
+    }
+
+    /// Those that are accepted.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        self.tokens.load_full()
+    }
+
+    /// All of them, without their digests.
+    pub fn list(&self, now: Timestamp) -> Vec<Listed> {
+        self.tokens().tokens.iter().map(|token| token.listed(now)).collect()
+    }
+
+    /// Makes a token; it is accepted when this returns.
+    ///
+    /// # Errors
+    /// A [`TokensError`]; no token was made then.
+    pub fn create(
+        &self,
+        store: &dyn Store,
+        request: &Request,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Created, TokensError> {
+        let Request { name, role, days } = request.clone();
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+        if !(1..=NAME).contains(&name.len()) || !name.bytes().all(plain) {
+            return Err(TokensError::Name(
+                name.chars().take(NAME).filter(|char| !char.is_control()).collect(),
+            ));
+        }
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = (*self.tokens()).clone();
+        if tokens.tokens.iter().any(|token| token.name == name) {
+            return Err(TokensError::Taken(name));
+        }
+        if tokens.tokens.len() >= TOKENS {
+            return Err(TokensError::TooMany);
+        }
+        let text = random_token()?;
+        let expires = days.map(|days| now.plus_seconds(i64::from(days.clamp(1, 3_650)) * 86_400));
+        let sha256 = digest_of(text.as_bytes());
+        let token = Token { name: name.clone(), role, sha256, created: Some(now), expires };
+        let listed = token.listed(now);
+        tokens.tokens.push(token);
+        let until = expires.map_or_else(|| "without end".into(), |expires| expires.to_string());
+        let detail = [("name", name), ("role", role.word().into()), ("until", until)];
+        self.change(store, tokens, &Event::new(now, actor, "token.created", &detail))?;
+        Ok(Created { token: listed, text: Some(text) })
+    }
+
+    /// Takes a token back; it isn't accepted any more when this returns.
+    ///
+    /// # Errors
+    /// A [`TokensError`]; it is still accepted then.
+    pub fn revoke(
+        &self,
+        store: &dyn Store,
+        name: &str,
+        actor: &str,
+        now: Timestamp,
+    ) -> Result<Listed, TokensError> {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tokens = (*self.tokens()).clone();
+        let at = tokens.tokens.iter().position(|token| token.name == name);
+        let unknown =
+            || TokensError::Unknown(name.chars().take(NAME).filter(|char| !char.is_control()).collect());
+        let token = tokens.tokens.remove(at.ok_or_else(unknown)?);
+        let detail = [("name", token.name.clone()), ("role", token.role.word().into())];
+        self.change(store, tokens, &Event::new(now, actor, "token.revoked", &detail))?;
+        Ok(token.listed(now))
+    }
+
+    fn change(&self, store: &dyn Store, tokens: Tokens, event: &Event) -> Result<(), TokensError> {
+        audit::commit(store, &Batch::new(), event)?;
+        tokens.save(&self.path)?;
+        self.tokens.store(Arc::new(tokens));
+        Ok(())
     }
 }

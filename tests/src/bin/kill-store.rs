@@ -13,6 +13,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -46,6 +47,18 @@ struct Arguments {
     /// Where the store is; a temporary folder unless given.
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// For postgres: the file with the URL of an empty database.
+    #[arg(long, value_name = "FILE")]
+    url_file: Option<PathBuf>,
+    /// For postgres: a command that kills the database, as a power cut would; every other kill is one of those.
+    #[arg(long, value_name = "COMMAND", requires = "start_database")]
+    kill_database: Option<String>,
+    /// For postgres: a command that starts it again.
+    #[arg(long, value_name = "COMMAND")]
+    start_database: Option<String>,
+    /// For postgres: at the end, the database is gone for so long while the writer runs.
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    gone: u64,
     /// Be the writer.
     #[arg(long, hide = true)]
     write: bool,
@@ -59,11 +72,12 @@ fn main() -> ExitCode {
     });
     let temporary = tempfile::tempdir().unwrap();
     let folder = arguments.folder.clone().unwrap_or_else(|| temporary.path().join("store"));
-    let place = Place { engine: arguments.engine, folder, seed };
+    let database = arguments.kill_database.zip(arguments.start_database);
+    let place = Place { engine: arguments.engine, folder, seed, url_file: arguments.url_file, database };
     if arguments.write {
         write(&place);
     }
-    match kill(&place, arguments.kills) {
+    match kill(&place, arguments.kills, arguments.gone) {
         Ok(words) => {
             println!("{words}");
             ExitCode::SUCCESS
@@ -80,14 +94,21 @@ struct Place {
     engine: Engine,
     folder: PathBuf,
     seed: u64,
+    url_file: Option<PathBuf>,
+    /// How it is killed and started.
+    database: Option<(String, String)>,
 }
 
 impl Place {
+    fn settings(&self) -> Settings {
+        Settings { url_file: self.url_file.clone(), ..Settings::default() }
+    }
+
     fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
         let began = Instant::now();
         loop {
-            match self.engine.open(&self.folder, Settings::default()) {
-                Err(StoreError::Held) if began.elapsed() < PATIENCE => {
+            match self.engine.open(&self.folder, self.settings()) {
+                Err(StoreError::Held | StoreError::Unavailable(_)) if began.elapsed() < PATIENCE => {
                     std::thread::sleep(Duration::from_millis(20));
                 }
                 other => return other,
@@ -114,7 +135,24 @@ fn write(place: &Place) -> ! {
                 batch = batch.remove(space, key);
             }
         }
-        audit::commit(&*store, &batch, &event(last)).unwrap();
+        let began = Instant::now();
+        match audit::commit(&*store, &batch, &event(last)) {
+            Ok(_) => {}
+            // A database that is gone for long: once it is back, it says whether the batch was committed.
+            Err(StoreError::Unavailable(_)) => {
+                let found = loop {
+                    match self::last(&*store) {
+                        Ok(found) => break found,
+                        Err(error) => assert!(began.elapsed() < PATIENCE * 3, "{error}"),
+                    }
+                };
+                if found < last {
+                    last = found;
+                    continue;
+                }
+            }
+            Err(error) => panic!("{error}"),
+        }
         writeln!(out, "{last}").unwrap();
         out.flush().unwrap();
     }
@@ -149,7 +187,7 @@ fn records(seed: u64, number: u64) -> Vec<(Space, Vec<u8>, Vec<u8>)> {
     records
 }
 
-fn kill(place: &Place, kills: u64) -> Result<String, String> {
+fn kill(place: &Place, kills: u64, gone: u64) -> Result<String, String> {
     let mut dice = Dice(place.seed);
     let (mut acknowledged, mut under_way, mut batches) = (0, 0, 0);
     for round in 1..=kills {
@@ -160,16 +198,38 @@ fn kill(place: &Place, kills: u64) -> Result<String, String> {
             writer.wait_beyond(acknowledged)?;
         }
         std::thread::sleep(Duration::from_micros(dice.below(moment * 1_000)));
+        if let Some((kill, start)) = place.database.as_ref().filter(|_| round.is_multiple_of(2)) {
+            shell(kill);
+            std::thread::sleep(Duration::from_millis(dice.below(300)));
+            shell(start);
+            writer.wait_beyond(writer.told.load(Ordering::SeqCst))?;
+        }
         let told = writer.kill().max(acknowledged);
         let found = check(place, told).map_err(|wrong| format!("after kill {round}: {wrong}"))?;
         under_way += u64::from(found > told);
         batches += found - acknowledged;
         acknowledged = found;
     }
+    if let Some((kill, start)) = place.database.as_ref().filter(|_| gone > 0) {
+        let mut writer = Writer::start(place);
+        writer.wait_beyond(acknowledged)?;
+        shell(kill);
+        std::thread::sleep(Duration::from_secs(gone));
+        let before = writer.told.load(Ordering::SeqCst);
+        shell(start);
+        writer.wait_beyond(before)?;
+        let told = writer.kill();
+        check(place, told).map_err(|wrong| format!("after {gone} s without its database: {wrong}"))?;
+    }
     Ok(format!(
         "{}: {kills} kills, {batches} batches, none lost, none half; {under_way} under way were found whole (seed {})",
         place.engine, place.seed
     ))
+}
+
+fn shell(command: &str) {
+    let status = Command::new("sh").args(["-c", command]).stdout(Stdio::null()).status().unwrap();
+    assert!(status.success(), "{command}: {status}");
 }
 
 /// Reads everything; gives the number of the last batch.
@@ -222,6 +282,7 @@ impl Writer {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--write", "--engine", place.engine.name(), "--seed", &place.seed.to_string(), "--folder"])
             .arg(&place.folder)
+            .args(place.url_file.iter().flat_map(|file| [OsStr::new("--url-file"), file.as_os_str()]))
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

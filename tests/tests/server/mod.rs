@@ -12,6 +12,7 @@ mod plane;
 mod process;
 mod product;
 mod promises;
+mod records;
 mod roots;
 mod stores;
 mod sweep;

@@ -7,14 +7,13 @@ use crate::failure::Failure;
 use crate::tls;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
-use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -43,65 +42,101 @@ pub(crate) enum Server {
     },
 }
 
-/// Sends a request, with a file as its body if there is one, and gives the answer's JSON.
-pub(crate) fn call(
+/// Sends a request, with what a reader gives as its body if there is one (and its length in bytes), and gives the
+/// answer's JSON.
+pub(crate) fn call<R: Read + Send + Unpin + 'static>(
     server: &Server,
     method: Method,
     path: &str,
-    file: Option<(File, u64)>,
+    body: Option<(R, u64)>,
 ) -> Result<Vec<u8>, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::of(&error, "try again"))?;
-    runtime.block_on(async {
-        let (name, body) = (name(server), FileBody { file });
-        let mut request = Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() =
-            path.parse().map_err(|error: hyper::http::uri::InvalidUri| Failure::of(&error, "report this"))?;
-        let bad = |what: &str| {
-            Failure::new(format!("{what} can't be used as it is"), "look at the command's arguments")
-        };
-        let host = host(server)?;
-        request.headers_mut().insert("host", host.parse().map_err(|_| bad("the URL's host"))?);
-        match server {
-            Server::Socket(path) => {
-                let stream = UnixStream::connect(path).await.map_err(|error| {
-                    Failure::of(&error, format!("is the server running? its socket is {}", path.display()))
-                })?;
-                exchange(stream, request).await
-            }
-            Server::Address { url, token, ca } => {
-                let field = format!("Bearer {}", token.trim());
-                request.headers_mut().insert("authorization", field.parse().map_err(|_| bad("the token"))?);
-                let uri = parse(url)?;
-                let stream = connect(&uri, &name).await?;
-                if uri.scheme_str() == Some("http") {
-                    return exchange(stream, request).await;
-                }
-                let config = client_config(ca.as_deref())?;
-                let server_name =
-                    ServerName::try_from(uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned())
-                        .map_err(|_| bad("the URL's host"))?;
-                let stream = tokio_rustls::TlsConnector::from(config).connect(server_name, stream).await;
-                let stream = stream.map_err(|error| {
-                    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-                    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) =
-                        inner
-                    {
-                        let what = format!("no TLS is spoken at {url}: http:// instead?");
-                        return Failure::new(
-                            what,
-                            "http:// is for this machine alone; elsewhere set admin.tls = true on the server",
-                        );
-                    }
-                    Failure::of(&error, "check the URL; a certificate of your own is named with --ca FILE")
-                })?;
-                exchange(stream, request).await
-            }
-        }
+    runtime()?.block_on(async {
+        let answer = Limited::new(ask(server, method, path, body).await?, ANSWER_LIMIT).collect().await;
+        Ok(answer.map_err(|error| broken(error.as_ref()))?.to_bytes().to_vec())
     })
+}
+
+/// The body of a request that has none.
+pub(crate) const NOTHING: Option<(io::Empty, u64)> = None;
+
+/// Asks for something, and gives the answer's JSON.
+pub(crate) fn get(server: &Server, path: &str) -> Result<Vec<u8>, Failure> {
+    call(server, Method::GET, path, NOTHING)
+}
+
+/// Asks for something of any length, and writes it out.
+pub(crate) fn download(server: &Server, path: &str, out: &mut dyn Write) -> Result<(), Failure> {
+    runtime()?.block_on(async {
+        let mut answer = ask(server, Method::GET, path, NOTHING).await?;
+        while let Some(frame) = answer.frame().await {
+            let data = frame.map_err(|error| broken(&error))?.into_data().unwrap_or_default();
+            out.write_all(&data)
+                .map_err(|error| Failure::of(&error, "make room, or write to another disk"))?;
+        }
+        Ok(())
+    })
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::of(&error, "try again"))
+}
+
+fn broken(error: &dyn std::error::Error) -> Failure {
+    Failure::of(error, "try again; the server's log may say more")
+}
+
+async fn ask<R: Read + Send + Unpin + 'static>(
+    server: &Server,
+    method: Method,
+    path: &str,
+    body: Option<(R, u64)>,
+) -> Result<Incoming, Failure> {
+    let (name, body) = (name(server), ReadBody { source: body });
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() =
+        path.parse().map_err(|error: hyper::http::uri::InvalidUri| Failure::of(&error, "report this"))?;
+    let bad = |what: &str| {
+        Failure::new(format!("{what} can't be used as it is"), "look at the command's arguments")
+    };
+    let host = host(server)?;
+    request.headers_mut().insert("host", host.parse().map_err(|_| bad("the URL's host"))?);
+    match server {
+        Server::Socket(path) => {
+            let stream = UnixStream::connect(path).await.map_err(|error| {
+                Failure::of(&error, format!("is the server running? its socket is {}", path.display()))
+            })?;
+            exchange(stream, request).await
+        }
+        Server::Address { url, token, ca } => {
+            let field = format!("Bearer {}", token.trim());
+            request.headers_mut().insert("authorization", field.parse().map_err(|_| bad("the token"))?);
+            let uri = parse(url)?;
+            let stream = connect(&uri, &name).await?;
+            if uri.scheme_str() == Some("http") {
+                return exchange(stream, request).await;
+            }
+            let config = client_config(ca.as_deref())?;
+            let server_name =
+                ServerName::try_from(uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned())
+                    .map_err(|_| bad("the URL's host"))?;
+            let stream = tokio_rustls::TlsConnector::from(config).connect(server_name, stream).await;
+            let stream = stream.map_err(|error| {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = inner
+                {
+                    let what = format!("no TLS is spoken at {url}: http:// instead?");
+                    return Failure::new(
+                        what,
+                        "http:// is for this machine alone; elsewhere set admin.tls = true on the server",
+                    );
+                }
+                Failure::of(&error, "check the URL; a certificate of your own is named with --ca FILE")
+            })?;
+            exchange(stream, request).await
+        }
+    }
 }
 
 fn name(server: &Server) -> String {
@@ -173,22 +208,21 @@ fn client_config(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
     Ok(Arc::new(config))
 }
 
-async fn exchange<S>(stream: S, request: Request<FileBody>) -> Result<Vec<u8>, Failure>
+async fn exchange<S, R>(stream: S, request: Request<ReadBody<R>>) -> Result<Incoming, Failure>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    R: Read + Send + Unpin + 'static,
 {
-    let failed =
-        |error: &dyn std::error::Error| Failure::of(error, "try again; the server's log may say more");
     let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| failed(&error))?;
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
     tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|error| failed(&error))?;
+    let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
     let status = response.status();
-    let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
-    let body = body.map_err(|error| failed(error.as_ref()))?.to_bytes();
     if status == StatusCode::OK {
-        return Ok(body.to_vec());
+        return Ok(response.into_body());
     }
+    let body = Limited::new(response.into_body(), ANSWER_LIMIT).collect().await;
+    let body = body.map_err(|error| broken(error.as_ref()))?.to_bytes();
     Err(match serde_json::from_slice::<Problem>(&body) {
         Ok(problem) => Failure::new(problem.error, problem.hint),
         Err(_) => {
@@ -197,12 +231,12 @@ where
     })
 }
 
-/// A file as a request's body. Reading blocks, which a command may.
-struct FileBody {
-    file: Option<(File, u64)>,
+/// What a reader gives as a request's body. Reading blocks, which a command may.
+struct ReadBody<R> {
+    source: Option<(R, u64)>,
 }
 
-impl Body for FileBody {
+impl<R: Read + Unpin> Body for ReadBody<R> {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -210,12 +244,12 @@ impl Body for FileBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        let Some((file, left)) = &mut self.file else { return Poll::Ready(None) };
+        let Some((source, left)) = &mut self.source else { return Poll::Ready(None) };
         if *left == 0 {
             return Poll::Ready(None);
         }
         let mut piece = vec![0; PIECE.min(*left as usize)];
-        let result = file.read_exact(&mut piece).map(|()| {
+        let result = source.read_exact(&mut piece).map(|()| {
             *left -= piece.len() as u64;
             Frame::data(Bytes::from(piece))
         });
@@ -223,11 +257,11 @@ impl Body for FileBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.file.as_ref().map_or(0, |(_, left)| *left))
+        SizeHint::with_exact(self.source.as_ref().map_or(0, |(_, left)| *left))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.file.as_ref().is_none_or(|(_, left)| *left == 0)
+        self.source.as_ref().is_none_or(|(_, left)| *left == 0)
     }
 }
 

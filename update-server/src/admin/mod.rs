@@ -4,32 +4,39 @@
 
 pub(crate) mod client;
 mod listen;
+mod rate;
+mod records;
 mod routes;
+mod tokens;
 mod upload;
 
 pub(crate) use listen::{Doors, bind_socket, run, socket_fits};
+pub(crate) use rate::Rates;
 pub(crate) use routes::Whole;
 
 use crate::config::Limits;
 use crate::fleet::Plane;
 use crate::fleet::status::Summary;
+use crate::io::Now;
 use crate::keeper::Keeper;
 use crate::readiness::Readiness;
 use crate::tls::Certificates;
-use crate::tokens::{Right, Tokens};
+use crate::tokens::{Book, Right};
 use perennial_schemas::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Who comes through a door.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) enum Access {
     /// The state folder's owner: only they can open the socket.
     Owner,
     /// Holders of a token.
     Tokens {
         /// The accepted ones.
-        tokens: Arc<Tokens>,
+        book: Arc<Book>,
+        /// They may have an end.
+        now: Now,
         /// True where only this machine reaches the door: figures and probes then need no token.
         loopback: bool,
     },
@@ -41,7 +48,10 @@ pub(crate) struct Desk {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) access: Access,
+    pub(crate) book: Arc<Book>,
+    pub(crate) rates: Arc<Rates>,
     pub(crate) upload: Upload,
+    pub(crate) now: Now,
     /// When the server was started.
     pub(crate) started: Timestamp,
     pub(crate) certificates: Option<Arc<Certificates>>,
@@ -91,11 +101,12 @@ impl Access {
     pub(crate) fn actor(&self, authorization: Option<&str>, right: Right) -> Result<String, Barred> {
         match self {
             Self::Owner => Ok("command".into()),
-            Self::Tokens { tokens, .. } => {
+            Self::Tokens { book, now, .. } => {
                 let text = authorization.and_then(|field| field.split_once(' '));
                 let text =
                     text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, text)| text);
-                let token = text.and_then(|text| tokens.holder(text)).ok_or(Barred::Unknown)?;
+                let tokens = book.tokens();
+                let token = text.and_then(|text| tokens.holder(text, now())).ok_or(Barred::Unknown)?;
                 if token.role >= right { Ok(format!("token:{}", token.name)) } else { Err(Barred::Role) }
             }
         }
@@ -111,19 +122,33 @@ impl Access {
 mod tests {
     use super::*;
     use crate::blobs::digest_of;
-    use crate::tokens::Token;
+    use crate::tokens::{Token, Tokens};
 
     #[test]
-    fn a_token_opens_what_its_role_allows_and_nothing_else() {
-        let token = Token { name: "ci".into(), role: Right::Operator, sha256: digest_of(b"secret") };
-        let tokens = Arc::new(Tokens { tokens: vec![token] });
-        let door = Access::Tokens { tokens, loopback: true };
-        assert_eq!(door.actor(Some("Bearer secret"), Right::Viewer), Ok("token:ci".into()));
-        assert_eq!(door.actor(Some("bearer secret"), Right::Operator), Ok("token:ci".into()));
+    fn a_token_opens_what_its_role_allows_until_its_end_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        let token = |name: &str, role, expires: Option<i64>| {
+            let expires = expires.map(Timestamp::from_unix);
+            Token { name: name.into(), role, sha256: digest_of(name.as_bytes()), created: None, expires }
+        };
+        let tokens = vec![token("secret", Right::Operator, None), token("over", Right::Publisher, Some(100))];
+        Tokens { tokens }.save(&path).unwrap();
+        let book = Arc::new(Book::load(&path).unwrap());
+        let door = |now| Access::Tokens {
+            book: Arc::clone(&book),
+            now: Arc::new(move || Timestamp::from_unix(now)),
+            loopback: true,
+        };
+        let (door, before) = (door(100), door(99));
+        assert_eq!(door.actor(Some("Bearer secret"), Right::Viewer), Ok("token:secret".into()));
+        assert_eq!(door.actor(Some("bearer secret"), Right::Operator), Ok("token:secret".into()));
         assert_eq!(door.actor(Some("Bearer secret"), Right::Publisher), Err(Barred::Role));
         for field in [None, Some("Bearer wrong"), Some("Basic secret"), Some("secret"), Some("Bearer ")] {
             assert_eq!(door.actor(field, Right::Viewer), Err(Barred::Unknown), "{field:?}");
         }
+        assert_eq!(before.actor(Some("Bearer over"), Right::Publisher), Ok("token:over".into()));
+        assert_eq!(door.actor(Some("Bearer over"), Right::Viewer), Err(Barred::Unknown));
         assert_eq!(Access::Owner.actor(None, Right::Publisher), Ok("command".into()));
     }
 }

@@ -2,24 +2,28 @@
 
 use super::upload::receive;
 use super::{Barred, Desk};
-use crate::audit;
 use crate::generation::Generation;
-use crate::ingest::IngestError;
+use crate::ingest::{IngestError, Outcome};
+use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::Right;
-use axum::Json;
-use axum::Router;
-use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use std::sync::LazyLock;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Bytes of a JSON body; bundles have a limit of their own.
+const BODY: usize = 64 << 10;
 
 /// An error, as commands print it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Problem {
     /// What happened.
     pub(crate) error: String,
@@ -28,12 +32,20 @@ pub(crate) struct Problem {
 }
 
 /// An answer that says no.
-struct Refusal(StatusCode, Problem);
+pub(super) struct Refusal {
+    status: StatusCode,
+    problem: Problem,
+    /// Seconds.
+    retry_after: Option<u64>,
+}
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let mut response = (self.0, Json(self.1)).into_response();
-        if self.0 == StatusCode::UNAUTHORIZED {
+        let mut response = (self.status, Json(self.problem)).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         response
@@ -41,41 +53,104 @@ impl IntoResponse for Refusal {
 }
 
 /// The served generation with its timestamp, for `GET /api/v1/generation`: what an export is made of.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Whole {
     /// The generation.
+    #[schema(value_type = Object)]
     pub(crate) generation: Generation,
     /// The timestamp file's text.
     pub(crate) timestamp: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Page {
-    #[serde(default)]
-    after: u64,
-    limit: Option<usize>,
+/// What every route may answer in place of what it is asked for.
+#[derive(utoipa::IntoResponses)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) enum Refused {
+    /// What was sent can't be understood.
+    #[response(status = 400)]
+    Malformed(Problem),
+    /// No known token was given.
+    #[response(status = 401)]
+    Unknown(Problem),
+    /// The token's role doesn't allow it.
+    #[response(status = 403)]
+    Role(Problem),
+    /// There is nothing of that name.
+    #[response(status = 404)]
+    Missing(Problem),
+    /// It doesn't go with what is there.
+    #[response(status = 409)]
+    Conflict(Problem),
+    /// What was sent is refused, with the reason.
+    #[response(status = 422)]
+    Content(Problem),
+    /// Asked too often; `Retry-After` has the seconds to wait.
+    #[response(status = 429)]
+    Often(Problem),
+    /// The server failed.
+    #[response(status = 500)]
+    Failed(Problem),
 }
+
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    info(title = "perennial-server: admin plane", description = "Errors are JSON with the two lines that a command would print. On loopback and at the socket in the state folder, probes and figures need no token; at the socket nothing does."),
+    tags((name = "server"), (name = "audit"), (name = "store"), (name = "tokens")),
+    modifiers(&Bearer),
+)]
+struct Document;
+
+/// The one way to show who asks.
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Everything that is answered, and its description.
+fn described() -> (Router<Desk>, utoipa::openapi::OpenApi) {
+    OpenApiRouter::with_openapi(<Document as utoipa::OpenApi>::openapi())
+        .routes(routes!(healthz))
+        .routes(routes!(readyz))
+        .routes(routes!(metrics))
+        .routes(routes!(status))
+        .routes(routes!(generation))
+        .routes(routes!(bundle))
+        .routes(routes!(openapi))
+        .merge(super::records::routes())
+        .merge(super::tokens::routes())
+        .split_for_parts()
+}
+
+/// The description, as it is served.
+static DESCRIPTION: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(serde_json::to_vec_pretty(&described().1).unwrap_or_default()));
 
 /// The router of a door.
 pub(crate) fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
-        .route("/api/v1/status", get(status))
-        .route("/api/v1/generation", get(generation))
-        .route("/api/v1/audit", get(entries))
-        .route("/api/v1/bundles", post(bundle))
+    described()
+        .0
+        .layer(DefaultBodyLimit::max(BODY))
         .fallback(async || {
             problem(StatusCode::NOT_FOUND, "there is nothing here", "the admin plane answers under /api/v1/")
         })
         .with_state(desk)
 }
 
+/// It runs.
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, body = String)))]
 async fn healthz() -> &'static str {
     "ok\n"
 }
 
+/// It can serve, and renew its timestamp; 503 with the reasons where it can't.
+#[utoipa::path(get, path = "/readyz", tag = "server", security(("token" = ["viewer"])),
+    responses((status = 200, body = String), (status = 503, body = String), Refused))]
 async fn readyz(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     probe(&desk, &headers)?;
     Ok(match desk.ready.check() {
@@ -84,18 +159,27 @@ async fn readyz(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
     })
 }
 
+/// The figures, for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "server", security(("token" = ["viewer"])),
+    responses((status = 200, body = String, content_type = "text/plain"), Refused))]
 async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     probe(&desk, &headers)?;
     let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     Ok(([(CONTENT_TYPE, kind)], desk.keeper.metrics.render()).into_response())
 }
 
+/// How the server is, and what must be done.
+#[utoipa::path(get, path = "/api/v1/status", tag = "server", security(("token" = ["viewer"])),
+    responses((status = 200, body = Status), Refused))]
 async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     let status = blocking(move || desk.keeper.status(desk.started, desk.certificate(), desk.fleet())).await?;
     Ok(fresh(status))
 }
 
+/// What is served, by name and digest, with its timestamp.
+#[utoipa::path(get, path = "/api/v1/generation", tag = "server", security(("token" = ["viewer"])),
+    responses((status = 200, body = Whole), Refused))]
 async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     let served = blocking(move || Ok(desk.keeper.served())).await?;
@@ -110,22 +194,22 @@ async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Resp
     Ok(fresh(Whole { generation: served.generation, timestamp }))
 }
 
-async fn entries(
-    State(desk): State<Desk>,
-    page: Result<Query<Page>, QueryRejection>,
-    headers: HeaderMap,
-) -> Result<Response, Refusal> {
-    allow(&desk, &headers, Right::Viewer)?;
-    let Query(page) = page.map_err(|error| {
-        problem(StatusCode::BAD_REQUEST, &error.body_text(), "write it like /api/v1/audit?after=0&limit=100")
-    })?;
-    let limit = page.limit.unwrap_or(100).min(1000);
-    Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
-}
-
+/// Takes a bundle in, whole or not at all.
+#[utoipa::path(post, path = "/api/v1/bundles", tag = "server", security(("token" = ["publisher"])),
+    request_body(content_type = "application/octet-stream", description = "as `perennial-signer bundle` wrote it"),
+    responses((status = 200, body = Outcome), (status = 413, body = Problem), (status = 507, body = Problem), Refused))]
 async fn bundle(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Publisher)?;
     receive(&desk, actor, body).await.map(fresh).map_err(|error| refused(&error))
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "server", security(("token" = ["viewer"])),
+    responses((status = 200, content_type = "application/json", description = "OpenAPI 3.1"), Refused))]
+async fn openapi(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
+    probe(&desk, &headers)?;
+    let kind = HeaderValue::from_static("application/json");
+    Ok(([(CONTENT_TYPE, kind)], DESCRIPTION.clone()).into_response())
 }
 
 fn refused(error: &IngestError) -> Refusal {
@@ -139,36 +223,90 @@ fn refused(error: &IngestError) -> Refusal {
     problem(status, &error.to_string(), error.hint())
 }
 
-fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<String, Refusal> {
+/// Who asks, if they have that right, and don't ask too often.
+pub(super) fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<String, Refusal> {
     let field = headers.get(AUTHORIZATION).and_then(|field| field.to_str().ok());
-    desk.access.actor(field, right).map_err(|barred| match barred {
-        Barred::Unknown => {
-            let hint = "send the token from admin.token: push --token-file F";
-            problem(StatusCode::UNAUTHORIZED, "no known token was given", hint)
-        }
-        Barred::Role => {
-            problem(StatusCode::FORBIDDEN, "this token's role doesn't allow that", "use a publisher's token")
-        }
+    let actor = desk.access.actor(field, right);
+    let known = match &actor {
+        Ok(actor) => Some(actor.as_str()),
+        Err(Barred::Role) => return Err(role()),
+        Err(Barred::Unknown) => None,
+    };
+    desk.rates.take(known, tokio::time::Instant::now()).map_err(|seconds| {
+        let mut refusal = problem(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests",
+            &format!("wait {seconds} s; admin.rate says how many a second a token may make"),
+        );
+        refusal.retry_after = Some(seconds);
+        refusal
+    })?;
+    actor.map_err(|_| {
+        let hint = "send the token from admin.token: push --token-file F";
+        problem(StatusCode::UNAUTHORIZED, "no known token was given", hint)
     })
+}
+
+fn role() -> Refusal {
+    let hint = "use the token of somebody who may: `perennial-server token list` shows the roles";
+    problem(StatusCode::FORBIDDEN, "this token's role doesn't allow that", hint)
 }
 
 fn probe(desk: &Desk, headers: &HeaderMap) -> Result<(), Refusal> {
     if desk.access.probes_are_open() { Ok(()) } else { allow(desk, headers, Right::Viewer).map(drop) }
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, Refusal> {
-    let failed = |error: &dyn std::fmt::Display| {
-        problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), "look at the server's log")
-    };
-    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
+/// Runs what blocks on a thread of its own.
+pub(super) async fn work<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
 }
 
-fn fresh<T: Serialize>(value: T) -> Response {
+/// The same for what reads the store.
+pub(super) async fn blocking<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Refusal> {
+    work(read).await?.map_err(|error| failed(&error))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Refusal {
+    problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), "look at the server's log")
+}
+
+/// What was sent as JSON.
+pub(super) fn body_of<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    let hint = "send JSON as GET /api/v1/openapi.json describes it";
+    serde_json::from_slice(body).map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string(), hint))
+}
+
+pub(super) fn fresh<T: Serialize>(value: T) -> Response {
     ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(value)).into_response()
 }
 
-fn problem(status: StatusCode, error: &str, hint: &str) -> Refusal {
-    Refusal(status, Problem { error: error.into(), hint: hint.into() })
+pub(super) fn problem(status: StatusCode, error: &str, hint: &str) -> Refusal {
+    Refusal { status, problem: Problem { error: error.into(), hint: hint.into() }, retry_after: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every route is registered together with its description, so none can lack one; this looks at what comes out.
+    #[test]
+    fn the_description_is_openapi_and_says_who_may_do_what() {
+        let document: serde_json::Value = serde_json::from_slice(&DESCRIPTION).unwrap();
+        assert!(document["openapi"].as_str().unwrap().starts_with("3.1"));
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, about) in methods.as_object().unwrap() {
+                let answers = about["responses"].as_object().unwrap();
+                assert!(answers.contains_key("200"), "{method} {path}");
+                assert!(about["summary"].is_string(), "{method} {path} says nothing of itself");
+                let open = ["/healthz", "/api/v1/store/export"].contains(&path.as_str());
+                assert_eq!(about["security"].is_array(), !open, "{method} {path}");
+                assert_eq!(answers.contains_key("429"), path != "/healthz", "{method} {path}");
+            }
+        }
+        for name in ["Status", "Problem", "Checked", "Entry"] {
+            assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+    }
 }

@@ -103,7 +103,13 @@ fn token(state: &State) -> Result<Option<PathBuf>, Failure> {
     // One that an interrupted init left was never accepted by any server.
     disk::remove(&path).map_err(|error| Failure::of(&error, hint))?;
     let text = create_token(&path).map_err(|error| Failure::of(&error, hint))?;
-    let token = Token { name: "admin".into(), role: Right::Publisher, sha256: digest_of(text.as_bytes()) };
+    let token = Token {
+        name: "admin".into(),
+        role: Right::Publisher,
+        sha256: digest_of(text.as_bytes()),
+        created: None,
+        expires: None,
+    };
     let tokens = Tokens { tokens: vec![token] };
     tokens.save(&state.tokens_file()).map_err(|error| Failure::of(&error, hint))?;
     Ok(Some(path))

@@ -1,5 +1,6 @@
 //! One module for each command: what it reads, does and prints.
 
+pub(crate) mod audit;
 pub(crate) mod check_config;
 pub(crate) mod export_site;
 pub(crate) mod ingest;
@@ -7,9 +8,11 @@ pub(crate) mod init;
 pub(crate) mod push;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod support;
+pub(crate) mod token;
 
-use crate::admin::client::{Server, call};
+use crate::admin::client::{Server, get};
 use crate::cli::Where;
 use crate::config::Config;
 use crate::disk;
@@ -17,7 +20,6 @@ use crate::failure::Failure;
 use crate::generation::{Generation, served};
 use crate::io::Io;
 use crate::state::{State, StateError};
-use hyper::Method;
 use perennial_schemas::Size;
 use serde::Serialize;
 use std::path::Path;
@@ -70,7 +72,7 @@ fn current_if_any(state: &State) -> Result<Option<(Generation, Vec<u8>)>, Failur
             Ok(served.map(|served| (served.generation, served.timestamp)))
         }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/generation", None)?;
+            let answer = get(&Server::Socket(state.socket()), "/api/v1/generation")?;
             whole(&answer).map(Some)
         }
         Err(error) => Err(state_failure(&error)),

@@ -1,7 +1,7 @@
 //! `push`: sends a bundle to the admin listener of a server elsewhere.
 
 use super::ingest::{open, print};
-use crate::admin::client::{Server, call};
+use crate::admin::client::{Server, call, get};
 use crate::disk;
 use crate::failure::Failure;
 use crate::io::Io;
@@ -33,7 +33,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let server = Server::Address { url: arguments.to.clone(), token, ca: arguments.ca.clone() };
     let bundle = open(&arguments.bundle)?;
     // A wrong token is told before the bundle is sent: a sender in the middle of one sees a broken pipe at best.
-    call(&server, Method::GET, "/api/v1/status", None)?;
+    get(&server, "/api/v1/status")?;
     let answer = call(&server, Method::POST, "/api/v1/bundles", Some(bundle))?;
     print(io, arguments.json, &answer)
 }

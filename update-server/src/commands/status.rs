@@ -1,7 +1,7 @@
 //! `status`: how the server is, asked of the one that runs, or read from the state that it left. It changes nothing.
 
 use super::{config_of, report, size, state_failure};
-use crate::admin::client::{Server, call};
+use crate::admin::client::{Server, get};
 use crate::audit;
 use crate::cli::Where;
 use crate::disk;
@@ -14,7 +14,6 @@ use crate::refusals::refused;
 use crate::state::{Held, State, StateError};
 use crate::status::{Facts, Running, Status};
 use crate::store::StoreError;
-use hyper::Method;
 use perennial_schemas::Timestamp;
 use std::fmt::Write as _;
 
@@ -37,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
         Ok(held) => left_behind(&held, (io.now)())
             .map_err(|error| Failure::of(&error, "restore the state folder from your backup"))?,
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let answer = call(&Server::Socket(state.socket()), Method::GET, "/api/v1/status", None)?;
+            let answer = get(&Server::Socket(state.socket()), "/api/v1/status")?;
             serde_json::from_slice(&answer)
                 .map_err(|error| Failure::of(&error, "is that server of the same version?"))?
         }

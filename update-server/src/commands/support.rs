@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     let Command::Audit(arguments) = command;
-    let state = State::at(&config_of(&arguments.place)?.state);
+    let state = State::of(&config_of(&arguments.place)?);
     let (generation, _) = current(&state)?;
     let catalogue = Catalogue::read(&generation, &Catalogue::default(), &state.blobs())
         .map_err(|error| Failure::of(&error, "run the command as the state folder's owner"))?;

@@ -50,6 +50,11 @@ pub const KEYS: &[Key] = &[
     ),
     key("admin.tls", "false", "Serve the admin listener over TLS, with tls.certificate."),
     key(
+        "admin.rate",
+        "20",
+        "Requests a second that one token may make on the admin listener, four times as many in a burst; more are answered 429. The socket in the state folder has no such limit.",
+    ),
+    key(
         "timestamp.validity",
         "\"1d\"",
         "How long a signed timestamp lasts: how long a frozen copy of this server can go unnoticed.",
@@ -67,7 +72,17 @@ pub const KEYS: &[Key] = &[
     key(
         "store.engine",
         "\"fjall\"",
-        "What holds the records: \"fjall\" or \"sled\", both in the state folder. Unless given, what the state was made with; `perennial-server store migrate` changes it.",
+        "What holds the records: \"fjall\" or \"sled\", both in the state folder, or \"postgres\". Unless given, what the state was made with; `perennial-server store migrate` changes it.",
+    ),
+    key(
+        "store.url_file",
+        "",
+        "For postgres: a file that holds the database's URL, such as postgresql://perennial:password@db.example/perennial?sslmode=require; only its owner should be able to read it.",
+    ),
+    key(
+        "store.ca",
+        "",
+        "For postgres over TLS: PEM file with the certificates to trust in place of the system's.",
     ),
     key("store.cache", "\"32MiB\"", "Memory that the engine may use to keep records at hand."),
     key(

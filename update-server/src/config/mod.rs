@@ -95,6 +95,8 @@ pub struct Admin {
     pub listen: String,
     /// Serve it over TLS.
     pub tls: bool,
+    /// Requests a second of one token.
+    pub rate: u32,
 }
 
 /// `[timestamp]`
@@ -297,6 +299,9 @@ impl Config {
         if admin.is_some_and(|address| !address.ip().is_loopback()) && !self.admin.tls {
             return Err("admin.listen is beyond loopback, where a token must not travel in the clear: set admin.tls = true".into());
         }
+        if self.admin.rate == 0 {
+            return Err("admin.rate is at least 1".into());
+        }
         if self.renew_after() >= self.timestamp.validity.0 {
             return Err("timestamp.renew_after must be less than timestamp.validity".into());
         }
@@ -368,7 +373,7 @@ impl Default for Tls {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:7870".into(), tls: false }
+        Self { listen: "127.0.0.1:7870".into(), tls: false, rate: 20 }
     }
 }
 

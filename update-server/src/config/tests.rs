@@ -63,6 +63,7 @@ fn what_cannot_stand_together_is_refused() {
         ("[timestamp]\nrenew_after = \"2d\"", "less than"),
         ("[keep]\ngenerations = 1", "at least 2"),
         ("[limits]\nhead_bytes = \"1KiB\"", "between 8KiB"),
+        ("[store]\nengine = \"postgres\"", "store.url_file"),
         ("[store]\ncache = \"1KiB\"", "store.cache"),
         ("[store]\nengine = \"sqlite\"", "unknown variant"),
         ("[limits]\nidle = \"1ms\"", "limits.idle"),

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 pub(crate) const ENROLMENT_DAYS: i64 = 45;
 
 /// What `perennial-server status` tells of it. Counts of reports, check-ins and enrolments are since the server's start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Summary {
     /// True while anybody may report in lab mode.
     pub lab: bool,
     /// Devices by standing: `enrolled`, `quarantined`, `revoked`, `lab`.
     pub devices: BTreeMap<String, u64>,
     /// When they were counted.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub counted_at: Option<Timestamp>,
     /// Reports that wait to be written down.
     pub waiting: i64,
@@ -28,10 +29,12 @@ pub struct Summary {
     /// Fleet certificates that were given, renewals included.
     pub enrolments: u64,
     /// When the enrolment certificate expires.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub enrolment_expires: Option<Timestamp>,
     /// Serial numbers on the revocation lists.
     pub revocations: u64,
     /// When the first of these lists should have been renewed.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub revocations_until: Option<Timestamp>,
 }
 

@@ -50,7 +50,7 @@ impl Store for Weather {
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _gate = self.gate.lock().unwrap();
         match self.now.load(Ordering::SeqCst) {
-            2 => return Err(StoreError::Full { free: 1, reserve: 2 }),
+            2 => return Err(StoreError::Full("of a test".into())),
             3 => {
                 self.now.store(0, Ordering::SeqCst);
                 // Revoked at that very moment, by somebody else.

@@ -28,7 +28,7 @@ use std::io::Read;
 use std::time::Duration;
 
 /// What taking a bundle in did.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 #[serde(tag = "outcome", rename_all = "lowercase")]
 pub enum Outcome {
     /// A new generation is served.

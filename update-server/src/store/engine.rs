@@ -3,7 +3,7 @@
 use super::{FjallStore, SledStore, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A back end of the store.
@@ -14,21 +14,26 @@ pub enum Engine {
     Fjall,
     /// Embedded, the second.
     Sled,
+    /// A database, which several front ends may share.
+    Postgres,
 }
 
 impl Engine {
     /// All engines.
-    pub const ALL: [Self; 2] = [Self::Fjall, Self::Sled];
+    pub const ALL: [Self; 3] = [Self::Fjall, Self::Sled, Self::Postgres];
+    /// Those that keep the records in the state folder.
+    pub const EMBEDDED: [Self; 2] = [Self::Fjall, Self::Sled];
 
     /// Its name in configurations.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Fjall => "fjall",
             Self::Sled => "sled",
+            Self::Postgres => "postgres",
         }
     }
 
-    /// Opens its store in `folder`, made if it isn't there.
+    /// Opens its store: in `folder`, made if it isn't there, or in the database that the settings name.
     ///
     /// # Errors
     /// [`StoreError::Held`] when another process has it, else as the engine says.
@@ -36,14 +41,22 @@ impl Engine {
         Ok(match self {
             Self::Fjall => Arc::new(FjallStore::open(folder, settings)?),
             Self::Sled => Arc::new(SledStore::open(folder, settings)?),
+            #[cfg(feature = "postgres")]
+            Self::Postgres => Arc::new(super::PostgresStore::open(&settings)?),
+            #[cfg(not(feature = "postgres"))]
+            Self::Postgres => {
+                let reason = "this program was built without PostgreSQL (feature `postgres`)".into();
+                return Err(StoreError::Engine { operation: "open", reason });
+            }
         })
     }
 
-    /// The name of its folder in the state folder.
+    /// The name of its folder in the state folder; a database has none there, and nothing is ever put under this name.
     pub const fn folder(self) -> &'static str {
         match self {
             Self::Fjall => "store",
             Self::Sled => "store.sled",
+            Self::Postgres => "store.postgres",
         }
     }
 }
@@ -54,19 +67,23 @@ impl fmt::Display for Engine {
     }
 }
 
-/// What an embedded engine may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What an engine may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Bytes of cache.
     pub cache: u64,
     /// Bytes of the disk that stay free: with fewer, nothing is put any more.
     pub reserve: u64,
+    /// The file with a database's URL.
+    pub url_file: Option<PathBuf>,
+    /// PEM file with the certificates to trust at a database, in place of the system's.
+    pub ca: Option<PathBuf>,
 }
 
 impl Default for Settings {
     /// 32 MiB of cache, for a few hot records and the upper pages of a fleet's; 64 MiB of reserve, as much as a journal
     /// and one merge of it take.
     fn default() -> Self {
-        Self { cache: 32 << 20, reserve: 64 << 20 }
+        Self { cache: 32 << 20, reserve: 64 << 20, url_file: None, ca: None }
     }
 }

@@ -4,6 +4,8 @@
 
 mod engine;
 mod fjall;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod sled;
 #[cfg(test)]
 mod tests;
@@ -11,6 +13,8 @@ mod witness;
 
 pub use self::engine::{Engine, Settings};
 pub use self::fjall::FjallStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 pub use self::sled::SledStore;
 
 use crate::disk;
@@ -122,13 +126,11 @@ pub enum StoreError {
         reason: String,
     },
     /// Too little room is left on the disk; nothing was changed, and reading goes on.
-    #[error("the store's disk is full: {free} bytes are free, and {reserve} are kept (store.reserve)")]
-    Full {
-        /// Bytes that are free.
-        free: u64,
-        /// Bytes that are kept free.
-        reserve: u64,
-    },
+    #[error("the store's disk is full: {0}")]
+    Full(String),
+    /// A database can't be reached. Whether the batch was committed isn't known: commit it again, or read.
+    #[error("the store's database can't be reached: {0}")]
+    Unavailable(String),
     /// A copy into this store began and never ended.
     #[error("the store holds a part of what was to be copied into it")]
     Unfinished,
@@ -158,6 +160,9 @@ impl StoreError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Full { .. } => Some("make room on that disk; nothing that was acknowledged is lost"),
+            Self::Unavailable(_) => {
+                Some("look at the database, and at the URL in the file that store.url_file names")
+            }
             Self::Unfinished => Some("run the import or the migration again: it begins anew"),
             Self::Forgot { .. } | Self::Corrupt(_) => Some(
                 "the disk or its files are damaged: put the store's folder aside and bring back an export (perennial-server store import)",
@@ -286,7 +291,10 @@ fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
     }
     let free = disk::free(folder)
         .map_err(|error| StoreError::Engine { operation: "commit", reason: error.to_string() })?;
-    if free < reserve { Err(StoreError::Full { free, reserve }) } else { Ok(()) }
+    if free >= reserve {
+        return Ok(());
+    }
+    Err(StoreError::Full(format!("{free} bytes are free, and {reserve} are kept (store.reserve)")))
 }
 
 /// The first condition of a batch that isn't met is an error.

@@ -202,7 +202,8 @@ fn pair(found: sled::Result<(IVec, IVec)>) -> Result<(Space, Vec<u8>, IVec), Sto
 
 fn failed(operation: &'static str, error: sled::Error) -> StoreError {
     match error {
-        sled::Error::Io(error) if error.kind() == std::io::ErrorKind::WouldBlock => StoreError::Held,
+        // A store that was just let go holds its own lock until its threads have ended.
+        sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => StoreError::Held,
         sled::Error::Io(error) => engine(operation, &error),
         other => engine(operation, &other),
     }

@@ -204,7 +204,64 @@ fn read(store: &dyn Store) -> Result<Vec<(Space, Pair)>, StoreError> {
 }
 
 fn embedded() -> impl Iterator<Item = Engine> {
-    Engine::ALL.into_iter()
+    Engine::EMBEDDED.into_iter()
+}
+
+/// A database of its own, empty, whose URL stands in the file that the environment names.
+#[cfg(feature = "postgres")]
+fn database() -> Settings {
+    let file = std::env::var_os("PERENNIAL_POSTGRES_URL_FILE").expect("tests/run postgres sets it");
+    Settings { url_file: Some(file.into()), ..Settings::default() }
+}
+
+#[test]
+#[ignore = "needs a database: tests/run postgres starts one"]
+#[cfg(feature = "postgres")]
+fn postgres_conforms() {
+    let open = || Engine::Postgres.open(Path::new(""), database());
+    // Nothing is left of an earlier run.
+    crate::records::copy::clear(&open().unwrap()).unwrap();
+    conforms(&open);
+    // Two front ends: each has its own connections, and none of their steps gets lost.
+    let stores = [open().unwrap(), open().unwrap()];
+    stores[0].commit(Batch::new().remove(Space::Meta, *b"n")).unwrap();
+    std::thread::scope(|scope| {
+        for store in &stores {
+            scope.spawn(move || {
+                let mut steps = 0;
+                while steps < 50 {
+                    let seen = store.get(Space::Meta, b"n").unwrap();
+                    let next = seen.as_ref().map_or(1, |value| value[0] + 1);
+                    let batch = Batch::new().expect(Space::Meta, *b"n", seen).put(Space::Meta, *b"n", [next]);
+                    match store.commit(batch) {
+                        Ok(()) => steps += 1,
+                        Err(StoreError::Changed(key)) => assert_eq!(key, "meta/n"),
+                        Err(error) => panic!("{error}"),
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(stores[1].get(Space::Meta, b"n").unwrap(), Some(vec![100]));
+    // What was copied half is cleared away, and nothing is left of it.
+    crate::records::copy::clear(&stores[0]).unwrap();
+    assert!(crate::records::copy::is_empty(&stores[1]).unwrap());
+}
+
+#[test]
+#[cfg(feature = "postgres")]
+fn a_database_that_is_not_there_is_said_so_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("url");
+    let open = |url: &str| {
+        std::fs::write(&file, url).unwrap();
+        let settings = Settings { url_file: Some(file.clone()), ..Settings::default() };
+        Engine::Postgres.open(Path::new(""), settings).map(drop).unwrap_err().to_string()
+    };
+    for url in ["postgresql://me:secret@127.0.0.1:1/db?sslmode=nonsense", "mysql://me:secret@h/db", ""] {
+        let said = open(url);
+        assert!(said.contains("url") && !said.contains("secret"), "{said}");
+    }
 }
 
 #[test]

@@ -1,0 +1,164 @@
+//! The admin plane's answers about the records as a whole: their export, their check, and the audit's chain.
+
+use super::routes::{Refusal, Refused, allow, blocking, fresh, problem};
+use super::{Access, Desk};
+use crate::audit::{self, Entry, Head};
+use crate::records::archive;
+use crate::records::check::{Checked, check};
+use crate::store::StoreError;
+use crate::tokens::Right;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use hyper::body::Frame;
+use serde::Deserialize;
+use std::io::{self, BufWriter, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Pieces of an export on their way to the socket, and the size of one.
+const PIECES: usize = 8;
+/// See [`PIECES`].
+const PIECE: usize = 256 << 10;
+/// Heads that are compared at once.
+const HEADS: usize = 100;
+
+pub(super) fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new()
+        .routes(routes!(entries))
+        .routes(routes!(verify))
+        .routes(routes!(look))
+        .routes(routes!(export))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Page {
+    /// Entries after this number.
+    #[serde(default)]
+    after: u64,
+    /// At most so many, 100 unless given, 1000 at most.
+    limit: Option<usize>,
+}
+
+/// The record of what was done, entry by entry.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Page), security(("token" = ["viewer"])),
+    responses((status = 200, body = Vec<Entry>), Refused))]
+async fn entries(
+    State(desk): State<Desk>,
+    page: Result<Query<Page>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Viewer)?;
+    let Query(page) = page.map_err(|error| {
+        problem(StatusCode::BAD_REQUEST, &error.body_text(), "write it like /api/v1/audit?after=0&limit=100")
+    })?;
+    let limit = page.limit.unwrap_or(100).min(1000);
+    Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Seen {
+    /// Heads that somebody has seen, `SEQUENCE:DIGEST`, with commas between them.
+    #[serde(default)]
+    heads: String,
+}
+
+/// Walks the audit's chain, and compares it with heads that were seen before. 409 where it doesn't hold.
+#[utoipa::path(get, path = "/api/v1/audit/verify", tag = "audit", params(Seen), security(("token" = ["viewer"])),
+    responses((status = 200, body = Head), Refused))]
+async fn verify(
+    State(desk): State<Desk>,
+    seen: Result<Query<Seen>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Viewer)?;
+    let hint = "write it like /api/v1/audit/verify?heads=12:5f0c…,40:77ab…";
+    let Query(seen) = seen.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))?;
+    let heads = seen.heads.split(',').filter(|text| !text.is_empty()).map(str::parse);
+    let heads: Vec<Head> = heads
+        .collect::<Result<_, _>>()
+        .map_err(|error: String| problem(StatusCode::BAD_REQUEST, &error, hint))?;
+    if heads.len() > HEADS {
+        return Err(problem(StatusCode::BAD_REQUEST, &format!("at most {HEADS} heads at once"), hint));
+    }
+    let verified = super::routes::work(move || audit::verify_against(desk.keeper.store(), &heads)).await?;
+    verified.map(fresh).map_err(|error| match error {
+        StoreError::Corrupt(_) => problem(
+            StatusCode::CONFLICT,
+            &error.to_string(),
+            "keep this state folder as it is and find out who could write to it; updates go on, the audit can't be relied on",
+        ),
+        other => problem(StatusCode::INTERNAL_SERVER_ERROR, &other.to_string(), "look at the server's log"),
+    })
+}
+
+/// Reads every record, and walks the audit's chain.
+#[utoipa::path(get, path = "/api/v1/store/check", tag = "store", security(("token" = ["publisher"])),
+    responses((status = 200, body = Checked), Refused))]
+async fn look(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Publisher)?;
+    Ok(fresh(blocking(move || check(desk.keeper.store())).await?))
+}
+
+/// All records in one file, as of one moment. Only through the socket in the state folder, for the folder's owner.
+#[utoipa::path(get, path = "/api/v1/store/export", tag = "store",
+    responses((status = 200, content_type = "application/octet-stream", description = "perennial.records/1"), Refused))]
+async fn export(State(desk): State<Desk>) -> Result<Response, Refusal> {
+    if !matches!(desk.access, Access::Owner) {
+        let hint = "run `perennial-server store export` on the server's machine";
+        return Err(problem(
+            StatusCode::FORBIDDEN,
+            "the records leave this machine through its owner alone",
+            hint,
+        ));
+    }
+    let (sender, receiver) = mpsc::channel(PIECES);
+    tokio::task::spawn_blocking(move || {
+        let mut out = BufWriter::with_capacity(PIECE, Pieces(sender.clone()));
+        if let Err(error) = archive::write(desk.keeper.store(), (desk.now)(), &mut out) {
+            tracing::error!(%error, "an export ended early");
+            // The connection breaks off, so that nobody takes what arrived for the whole.
+            let _ = sender.blocking_send(Err(io::Error::other(error.to_string())));
+        }
+    });
+    let kind = [(CONTENT_TYPE, "application/octet-stream"), (CACHE_CONTROL, "no-store")];
+    Ok((kind, Body::new(Stream(receiver))).into_response())
+}
+
+/// Writes into a channel.
+struct Pieces(mpsc::Sender<io::Result<Bytes>>);
+
+impl Write for Pieces {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "its reader went away");
+        self.0.blocking_send(Ok(Bytes::copy_from_slice(bytes))).map_err(gone)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What comes out of the channel, as a body.
+struct Stream(mpsc::Receiver<io::Result<Bytes>>);
+
+impl hyper::body::Body for Stream {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.0.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
+    }
+}
