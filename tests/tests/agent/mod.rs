@@ -3,6 +3,7 @@
 mod attacks;
 mod commands;
 mod deltas;
+mod fleet;
 pub(crate) mod kit;
 mod network;
 mod power;

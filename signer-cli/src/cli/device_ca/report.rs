@@ -45,7 +45,7 @@ impl fmt::Display for InitReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Made {}, good until {}", self.subject, self.until.date().in_words())?;
         writeln!(f, "  private      {}  (offline, with its passphrase apart)", self.key.display())?;
-        writeln!(f, "  certificate  {}  (for servers: [fleet] device_ca)", self.certificate.display())?;
+        writeln!(f, "  certificate  {}  (for servers: [fleet] ca)", self.certificate.display())?;
         writeln!(f, "  key          {}", self.sha256)?;
         writeln!(f, "Back the whole folder up after each batch: it lists what was issued.")?;
         let folder = shell_word(&self.folder.display().to_string());
