@@ -3,7 +3,7 @@
 use super::super::feeds::tests::{every_case, rich};
 use super::super::tests::{date, view};
 use super::super::{Catalogue, Listed, Rendered, View, words};
-use super::device_data::FIELDS;
+use super::device_data::{CHECK_IN, FIELDS};
 use super::*;
 use perennial_schemas::limits::{COHORTS, NOTICES, PROMISES};
 use perennial_schemas::report::{FailureCode, Outcome, Report};
@@ -212,6 +212,35 @@ fn what_a_report_holds_is_what_the_page_says() {
     fields.sort_unstable();
     said.sort_unstable();
     assert_eq!(said, fields);
+}
+
+#[test]
+fn what_a_check_in_holds_is_told_whole() {
+    use perennial_schemas::fleet::{CheckIn, Ticket};
+    let said = CheckIn {
+        format: "perennial.check-in/1".into(),
+        requires: vec![],
+        at: Timestamp::EPOCH,
+        product: "glow".parse().unwrap(),
+        hardware: "revA".parse().unwrap(),
+        channel: "stable".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        security_version: 1,
+        manifest: Some(Sha256Digest([0; 32])),
+        agent: "a 1".into(),
+        attributes: [("region".parse().unwrap(), "north".to_owned())].into(),
+        ticket: Some(Ticket::of_bytes(&[0; 16])),
+    };
+    let value = serde_json::to_value(said).unwrap();
+    let mut fields: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut told: Vec<&str> = CHECK_IN.iter().map(|(field, _)| *field).collect();
+    fields.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, fields);
+    let page = read(&text(&get(&Catalogue::default(), "/support/device-data", &view("2027-06-15"))));
+    for part in ["Consent can be withdrawn", "have it erased", "Nothing is handed to anybody else"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
 }
 
 #[test]
