@@ -35,6 +35,9 @@ enum Command {
     /// Export, import, check and move the records
     #[command(subcommand)]
     Store(commands::store::Command),
+    /// List devices, show, explain, revoke or erase one
+    #[command(subcommand)]
+    Device(commands::device::Command),
     /// Make, list and revoke the tokens of the admin listener
     #[command(subcommand)]
     Token(commands::token::Command),
@@ -73,6 +76,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         Command::Push(arguments) => commands::push::run(&arguments, io),
         Command::ExportSite(arguments) => commands::export_site::run(&arguments, io),
         Command::Store(command) => commands::store::run(&command, io),
+        Command::Device(command) => commands::device::run(&command, io),
         Command::Token(command) => commands::token::run(&command, io),
         Command::Audit(command) => commands::audit::run(&command, io),
         Command::Support(command) => commands::support::run(&command, io),

@@ -15,7 +15,7 @@ use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
 use crate::refusals::Refusals;
 use crate::site::{Caching, Site, build};
-use crate::state::Held;
+use crate::state::{Held, State};
 use crate::status::{Facts, Ingesting, Running, Status};
 use crate::store::{Store, StoreError};
 use crate::support::feeds::contacts;
@@ -255,6 +255,11 @@ impl Keeper {
     /// What is served, for the admin listener and for exports.
     pub(crate) fn served(&self) -> Option<Served> {
         self.lock().clone()
+    }
+
+    /// Where everything lies.
+    pub(crate) fn place(&self) -> &State {
+        &self.held.state
     }
 
     /// The store, for reading.

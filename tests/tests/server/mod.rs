@@ -3,6 +3,7 @@
 mod admin;
 mod alarms;
 mod commands;
+mod devices;
 mod feeds;
 mod fleet;
 mod ingest;

@@ -3,6 +3,7 @@
 //! through the static plane.
 
 pub(crate) mod client;
+pub(crate) mod devices;
 mod listen;
 mod rate;
 mod records;

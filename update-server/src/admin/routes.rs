@@ -95,7 +95,7 @@ pub(super) enum Refused {
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "perennial-server: admin plane", description = "Errors are JSON with the two lines that a command would print. On loopback and at the socket in the state folder, probes and figures need no token; at the socket nothing does."),
-    tags((name = "server"), (name = "audit"), (name = "store"), (name = "tokens")),
+    tags((name = "server"), (name = "audit"), (name = "store"), (name = "tokens"), (name = "devices")),
     modifiers(&Bearer),
 )]
 struct Document;
@@ -124,6 +124,7 @@ fn described() -> (Router<Desk>, utoipa::openapi::OpenApi) {
         .routes(routes!(openapi))
         .merge(super::records::routes())
         .merge(super::tokens::routes())
+        .merge(super::devices::routes())
         .split_for_parts()
 }
 

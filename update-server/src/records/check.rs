@@ -2,6 +2,9 @@
 
 use super::{Summary, Tally};
 use crate::audit::{Chain, Head};
+use crate::fleet::Unreadable;
+use crate::fleet::event::Event;
+use crate::fleet::row::Row;
 use crate::generation::{self, Generation};
 use crate::store::{Space, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -69,7 +72,12 @@ impl Look {
             // Behind the first break everything else breaks too.
             Space::Audit if self.broken => Ok(()),
             Space::Audit => self.chain.follow(key, value).inspect_err(|_| self.broken = true),
-            Space::Devices | Space::Reports | Space::Keys => Ok(()),
+            Space::Devices => Row::decode(value).map(drop).map_err(|error| unreadable(space, key, &error)),
+            Space::Reports => Event::place(key)
+                .and_then(|_| Event::decode(value))
+                .map(drop)
+                .map_err(|error| unreadable(space, key, &error)),
+            Space::Keys => Ok(()),
         };
         if let Err(error) = understood {
             self.fault(error.to_string());
@@ -96,6 +104,10 @@ impl Look {
             wrong: self.wrong,
         }
     }
+}
+
+fn unreadable(space: Space, key: &[u8], error: &Unreadable) -> StoreError {
+    StoreError::Corrupt(format!("{}/{}: {error}", space.name(), key.escape_ascii()))
 }
 
 fn numbered(key: &[u8], generation: &Generation) -> Result<(), StoreError> {

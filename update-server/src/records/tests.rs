@@ -104,8 +104,13 @@ fn a_copy_that_lost_something_on_the_way_never_counts() {
 #[test]
 fn a_check_names_what_is_damaged() {
     let (_kept, store) = filled();
+    // What stands for devices and reports in these tests is none of theirs.
     let checked = check::check(&store).unwrap();
-    assert_eq!((checked.wrong, checked.audit.unwrap().sequence, checked.generation), (0, 1, None));
+    assert_eq!((checked.wrong, checked.audit.unwrap().sequence, checked.generation), (3_001, 1, None));
+    assert_eq!(checked.faults.len(), 100);
+    let (_kept, store) = self::store(Engine::Fjall);
+    audit::commit(&store, &Batch::new(), &event("filled")).unwrap();
+    assert_eq!(check::check(&store).unwrap().wrong, 0);
     audit::commit(&store, &Batch::new(), &event("second")).unwrap();
     let first = store.get(Space::Audit, &1_u64.to_be_bytes()).unwrap().unwrap();
     let changed = String::from_utf8(first).unwrap().replace("filled", "felled");

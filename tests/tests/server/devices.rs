@@ -1,0 +1,149 @@
+//! What operators ask of the fleet: lists, one device, why it isn't updating, revoking and erasing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::kit::{Kit, ask_admin as ask};
+use perennial_schemas::fleet::{DeviceId, Flag};
+use perennial_server::fleet::row::{Marked, Row};
+use perennial_server::state::State;
+use perennial_server::store::{Batch, Space, Store};
+use perennial_tests::simulator::day;
+use serde_json::Value;
+
+fn row(product: &str, flag: Option<Flag>) -> Row {
+    let marked = Marked { first: day(1), last: day(2), count: 3 };
+    Row {
+        lab: false,
+        product: product.parse().unwrap(),
+        hardware: "revA".parse().unwrap(),
+        labels: BTreeSet::new(),
+        epoch: 1,
+        factory: None,
+        fleet: None,
+        earlier: None,
+        first_seen: day(1),
+        last_seen: day(1),
+        check_in: None,
+        last_sequence: 0,
+        reports: 0,
+        gaps: 0,
+        tickets: Vec::new(),
+        flags: flag.map(|flag| (flag, marked)).into_iter().collect::<BTreeMap<_, _>>(),
+        revoked: None,
+    }
+}
+
+fn id(number: u8) -> DeviceId {
+    format!("{number:02x}").repeat(16).parse().unwrap()
+}
+
+/// A state with five devices: four cameras, of which one seems to be copied, and a lamp.
+fn kit_with_devices() -> Kit {
+    let kit = Kit::new();
+    let held = State::at(kit.state()).hold().unwrap();
+    let batch = (1..=5).fold(Batch::new(), |batch, number| {
+        let flag = (number == 3).then_some(Flag::TicketForked);
+        let row = row(if number == 5 { "lamp" } else { "cam" }, flag);
+        batch.put(Space::Devices, id(number).as_str(), row.encode())
+    });
+    held.store.commit(batch).unwrap();
+    kit
+}
+
+fn json(kit: &Kit, args: &[&str]) -> Value {
+    let state = kit.state();
+    let args = args.iter().copied().chain(["--json", "--state", state.to_str().unwrap()]);
+    serde_json::from_str(&kit.command(args.collect::<Vec<_>>()).ok()).unwrap()
+}
+
+fn ids(page: &Value) -> Vec<&str> {
+    page["devices"].as_array().unwrap().iter().map(|device| device["device"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn devices_are_listed_shown_explained_revoked_and_erased_with_and_without_a_server() {
+    let kit = kit_with_devices();
+    let state = kit.state();
+    let state = state.to_str().unwrap();
+    let [first, second, third, fifth] = [1, 2, 3, 5].map(|number| id(number).to_string());
+    for round in 0..2 {
+        let server = (round == 1).then(|| kit.serve(""));
+        let page = json(&kit, &["device", "list", "--limit", "2"]);
+        assert_eq!(ids(&page), [first.as_str(), second.as_str()]);
+        assert_eq!(page["next"], second.as_str());
+        let rest = json(&kit, &["device", "list", "--after", &second]);
+        assert_eq!((ids(&rest).len(), &rest["next"]), (3, &Value::Null));
+        assert_eq!(ids(&json(&kit, &["device", "list", "--product", "lamp"])), [fifth.as_str()]);
+        for odd in [["--standing", "quarantined"].as_slice(), &["--flagged"]] {
+            assert_eq!(ids(&json(&kit, &[&["device", "list"], odd].concat())), [third.as_str()]);
+        }
+        let said = kit.command(["device", "list", "--state", state]).ok();
+        assert!(said.contains("quarantined") && said.contains("[ticket-forked]"), "{said}");
+
+        assert_eq!(json(&kit, &["device", "show", &third])["standing"], "quarantined");
+        kit.clock.set(day(10));
+        let why = kit.command(["device", "explain", &third, "--state", state]).ok();
+        assert!(
+            why.contains("quarantined: ticket-forked, 3 times") && why.contains("never checked in"),
+            "{why}"
+        );
+        let (what, hint) = kit.command(["device", "show", "nobody", "--state", state]).refused();
+        assert_eq!((what.as_str(), hint.contains("device list")), ("no device nobody is known", true));
+
+        // One is revoked in each round, with its reason in the audit; again is no change.
+        let device = if round == 0 { &first } else { &second };
+        let revoke = ["device", "revoke", device, "--why", "stolen van"];
+        assert_eq!(json(&kit, &revoke)["changed"], true);
+        assert_eq!(json(&kit, &revoke)["changed"], false);
+        let (what, _) =
+            kit.command(["device", "revoke", device, "--why", "a\nb", "--state", state]).refused();
+        assert_eq!(what, "a reason has 1 to 256 characters, in one line");
+        assert_eq!(
+            json(&kit, &["device", "list", "--standing", "revoked"])["devices"].as_array().unwrap().len(),
+            round + 1
+        );
+        let why = kit.command(["device", "explain", device, "--state", state]).ok();
+        assert!(why.contains("by command: stolen van"), "{why}");
+        drop(server);
+    }
+    // What is erased is gone, and the audit doesn't say which it was.
+    let (what, hint) = kit.command(["device", "erase", &fifth, "--state", state]).refused();
+    assert!(what.contains("nothing was erased") && hint.contains("--yes"), "{what}");
+    assert_eq!(json(&kit, &["device", "erase", &fifth, "--yes"])["device"], fifth.as_str());
+    let (what, _) = kit.command(["device", "show", &fifth, "--state", state]).refused();
+    assert!(what.ends_with("is known"), "{what}");
+    assert_eq!(json(&kit, &["store", "check"])["wrong"], 0);
+    let server = kit.serve("");
+    let audit = ask(&server, "GET", "/api/v1/audit", Some(&kit.token()));
+    assert_eq!(audit.text().matches("device.revoked").count(), 2);
+    assert_eq!(audit.text().matches("device.erased").count(), 1);
+    assert!(audit.text().contains(&second) && !audit.text().contains(&fifth));
+}
+
+#[test]
+fn who_may_only_look_changes_no_device() {
+    let kit = kit_with_devices();
+    let viewer = json(&kit, &["token", "create", "--name", "v", "--role", "viewer"])["token"].clone();
+    let operator = json(&kit, &["token", "create", "--name", "o", "--role", "operator"])["token"].clone();
+    let (viewer, operator) = (viewer.as_str().unwrap(), operator.as_str().unwrap());
+    let server = kit.serve("");
+    let path = format!("/api/v1/devices/{}", id(1));
+    for looking in ["/api/v1/devices?limit=1", &path, &format!("{path}/explain")] {
+        assert_eq!(ask(&server, "GET", looking, Some(viewer)).status, 200, "{looking}");
+        assert_eq!(ask(&server, "GET", looking, None).status, 401, "{looking}");
+        assert_eq!(super::kit::get(server.plain[0], looking).status, 404, "{looking}");
+    }
+    assert_eq!(ask(&server, "DELETE", &path, Some(viewer)).status, 403);
+    assert_eq!(ask(&server, "POST", &format!("{path}/revoke"), Some(viewer)).status, 403);
+    for wrong in [
+        "/api/v1/devices?limit=x",
+        "/api/v1/devices?standing=odd",
+        "/api/v1/devices?after=/",
+        "/api/v1/devices/%00",
+    ] {
+        assert_eq!(ask(&server, "GET", wrong, Some(viewer)).status, 400, "{wrong}");
+    }
+    assert_eq!(ask(&server, "POST", &format!("{path}/revoke"), Some(operator)).status, 400);
+    assert_eq!(ask(&server, "DELETE", &path, Some(operator)).status, 200);
+    assert_eq!(ask(&server, "DELETE", &path, Some(operator)).status, 404);
+}

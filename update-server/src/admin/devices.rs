@@ -1,0 +1,265 @@
+//! The admin plane's answers about devices: which there are, what is held on one, why one isn't updating, and to revoke or
+//! erase one.
+
+use super::Desk;
+use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem};
+use crate::fleet::desk::{self, Filter, Listed};
+use crate::fleet::releases::Releases;
+use crate::fleet::row::Standing;
+use crate::state::State as Place;
+use crate::store::{Store, StoreError};
+use crate::tokens::Right;
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use perennial_schemas::Timestamp;
+use perennial_schemas::fleet::DeviceId;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// Devices of a page, at most.
+pub(crate) const DEVICES: usize = 1_000;
+/// Reports that are shown of a device, at most.
+pub(crate) const REPORTS: usize = 1_000;
+/// Characters of a reason.
+pub(crate) const WHY: usize = 256;
+
+pub(super) fn routes() -> OpenApiRouter<Desk> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(show, erase))
+        .routes(routes!(explain))
+        .routes(routes!(revoke))
+}
+
+/// A page of devices.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Devices {
+    /// By id.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) devices: Vec<Listed>,
+    /// Where there may be more: what `after` is for the next page.
+    #[schema(value_type = Option<String>)]
+    pub(crate) next: Option<DeviceId>,
+}
+
+/// Why a device isn't updating.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Explained {
+    /// The device.
+    #[schema(value_type = String)]
+    pub(crate) device: DeviceId,
+    /// What it counts as: `enrolled`, `quarantined`, `revoked`, `lab`.
+    #[schema(value_type = String)]
+    pub(crate) standing: Standing,
+    /// The reasons that the server knows, the weightiest first; empty where nothing speaks against it.
+    pub(crate) reasons: Vec<String>,
+}
+
+/// That a device is revoked.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Revoked {
+    /// The device.
+    #[schema(value_type = String)]
+    pub(crate) device: DeviceId,
+    /// False where it was revoked before.
+    pub(crate) changed: bool,
+}
+
+/// Why somebody revokes a device.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Reason {
+    /// In words, 1 to 256 characters.
+    pub(crate) why: String,
+}
+
+/// What may be wrong with a request about a device.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeviceError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Nobody knows it.
+    #[error("no device {0} is known")]
+    Unknown(DeviceId),
+    /// A reason that isn't one.
+    #[error("a reason has 1 to {WHY} characters, in one line")]
+    Why,
+}
+
+/// Why a device isn't updating, as far as this server knows.
+pub(crate) fn explained(
+    store: &dyn Store,
+    place: &Place,
+    device: DeviceId,
+    now: Timestamp,
+) -> Result<Explained, DeviceError> {
+    let held = desk::show(store, &device, REPORTS)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
+    let releases = Releases::read(store, &place.blobs(), &Releases::default())?;
+    Ok(Explained { device, standing: held.standing, reasons: desk::explain(&held, &releases, now) })
+}
+
+/// Revokes a device, with the reason in the audit.
+pub(crate) fn revoked(
+    store: &dyn Store,
+    device: DeviceId,
+    by: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<Revoked, DeviceError> {
+    if !(1..=WHY).contains(&why.chars().count()) || why.chars().any(char::is_control) {
+        return Err(DeviceError::Why);
+    }
+    if desk::row(store, &device)?.is_none() {
+        return Err(DeviceError::Unknown(device));
+    }
+    let changed = desk::revoke(store, &device, by, why, now)?;
+    Ok(Revoked { device, changed })
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Asked {
+    /// Devices after this id.
+    after: Option<String>,
+    /// At most so many, 100 unless given, 1000 at most.
+    limit: Option<usize>,
+    /// Of this product only.
+    product: Option<String>,
+    /// Of this standing only: `enrolled`, `quarantined`, `revoked`, `lab`.
+    standing: Option<String>,
+    /// Only those with something odd.
+    #[serde(default)]
+    flagged: bool,
+}
+
+/// Devices by id, page by page.
+#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(Asked), security(("token" = ["viewer"])),
+    responses((status = 200, body = Devices), Refused))]
+async fn list(
+    State(desk): State<Desk>,
+    asked: Result<Query<Asked>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Viewer)?;
+    let hint = "write it like /api/v1/devices?product=thermostat&standing=quarantined&after=ID&limit=100";
+    let bad = |what: &str| problem(StatusCode::BAD_REQUEST, what, hint);
+    let Query(asked) = asked.map_err(|error| bad(&error.body_text()))?;
+    let standing =
+        asked.standing.as_deref().map(|word| standing(word).ok_or_else(|| bad("no such standing")));
+    let filter = Filter { product: asked.product, standing: standing.transpose()?, flagged: asked.flagged };
+    let after = asked.after.map(|text| id(&text)).transpose()?;
+    let limit = asked.limit.unwrap_or(100).clamp(1, DEVICES);
+    let page = blocking(move || desk::list(desk.keeper.store(), &filter, after.as_ref(), limit)).await?;
+    Ok(fresh(Devices { devices: page.0, next: page.1 }))
+}
+
+/// The standing of that name.
+pub(crate) fn standing(word: &str) -> Option<Standing> {
+    Standing::ALL.into_iter().find(|(_, name)| *name == word).map(|(standing, _)| standing)
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+struct Shown {
+    /// At most so many of its reports, 100 unless given, 1000 at most.
+    reports: Option<usize>,
+}
+
+/// Everything that is held on a device.
+#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", security(("token" = ["viewer"])),
+    params(("id" = String, Path, description = "The device's id"), Shown),
+    responses((status = 200, body = Object), Refused))]
+async fn show(
+    State(desk): State<Desk>,
+    Path(device): Path<String>,
+    shown: Result<Query<Shown>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Viewer)?;
+    let hint = "write it like /api/v1/devices/ID?reports=100";
+    let Query(shown) = shown.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))?;
+    let (device, limit) = (id(&device)?, shown.reports.unwrap_or(100).min(REPORTS));
+    let asked = device.clone();
+    let held = blocking(move || desk::show(desk.keeper.store(), &asked, limit)).await?;
+    held.map(fresh).ok_or_else(|| refused(&DeviceError::Unknown(device)))
+}
+
+/// Why a device isn't updating, as far as the server knows.
+#[utoipa::path(get, path = "/api/v1/devices/{id}/explain", tag = "devices", security(("token" = ["viewer"])),
+    params(("id" = String, Path, description = "The device's id")),
+    responses((status = 200, body = Explained), Refused))]
+async fn explain(
+    State(desk): State<Desk>,
+    Path(device): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    allow(&desk, &headers, Right::Viewer)?;
+    let device = id(&device)?;
+    let now = (desk.now)();
+    let explained =
+        super::routes::work(move || explained(desk.keeper.store(), desk.keeper.place(), device, now)).await?;
+    explained.map(fresh).map_err(|error| refused(&error))
+}
+
+/// Revokes a device: nothing of the fleet plane opens for it any more.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", security(("token" = ["operator"])),
+    params(("id" = String, Path, description = "The device's id")), request_body = Reason,
+    responses((status = 200, body = Revoked), Refused))]
+async fn revoke(
+    State(desk): State<Desk>,
+    Path(device): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let actor = allow(&desk, &headers, Right::Operator)?;
+    let (device, reason): (_, Reason) = (id(&device)?, body_of(&body)?);
+    let now = (desk.now)();
+    let revoked =
+        super::routes::work(move || revoked(desk.keeper.store(), device, &actor, &reason.why, now)).await?;
+    revoked.map(fresh).map_err(|error| refused(&error))
+}
+
+/// Erases a device: its row, its reports, and by which keys it was known. The answer is the receipt.
+#[utoipa::path(delete, path = "/api/v1/devices/{id}", tag = "devices", security(("token" = ["operator"])),
+    params(("id" = String, Path, description = "The device's id")),
+    responses((status = 200, body = Object), Refused))]
+async fn erase(
+    State(desk): State<Desk>,
+    Path(device): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let actor = allow(&desk, &headers, Right::Operator)?;
+    let device = id(&device)?;
+    let (now, asked) = ((desk.now)(), device.clone());
+    let erased = blocking(move || desk::erase(desk.keeper.store(), &asked, &actor, now)).await?;
+    erased.map(fresh).ok_or_else(|| refused(&DeviceError::Unknown(device)))
+}
+
+fn id(text: &str) -> Result<DeviceId, Refusal> {
+    let hint = "write the id as `perennial-server device list` shows it";
+    text.parse().map_err(|_| problem(StatusCode::BAD_REQUEST, "that can't be a device's id", hint))
+}
+
+fn refused(error: &DeviceError) -> Refusal {
+    let status = match error {
+        DeviceError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        DeviceError::Unknown(_) => StatusCode::NOT_FOUND,
+        DeviceError::Why => StatusCode::UNPROCESSABLE_ENTITY,
+    };
+    problem(status, &error.to_string(), error.hint())
+}
+
+impl DeviceError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.hint().unwrap_or("look at the server's log"),
+            Self::Unknown(_) => "`perennial-server device list` shows those that are",
+            Self::Why => "say in a few words why; the audit keeps them",
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the
+//! running server's socket, or over the store that it left.
+
+use super::{config_of, report, state_failure};
+use crate::admin::client::{NOTHING, Server, call, get};
+use crate::admin::devices::{DEVICES, DeviceError, Devices, REPORTS, Reason, explained, revoked, standing};
+use crate::cli::Where;
+use crate::disk;
+use crate::failure::Failure;
+use crate::fleet::desk::{self, Filter};
+use crate::fleet::row::Standing;
+use crate::io::Io;
+use crate::state::{Held, State, StateError};
+use clap::Subcommand;
+use hyper::Method;
+use perennial_schemas::fleet::DeviceId;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List devices by id
+    List(List),
+    /// Show everything that is held on a device
+    Show(One),
+    /// Say why a device isn't updating, as far as the server knows
+    Explain(One),
+    /// Revoke a device: nothing of the fleet plane opens for it any more
+    Revoke(Revoke),
+    /// Erase what is held on a device, and print the receipt
+    Erase(Erase),
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct List {
+    /// Of this product only
+    #[arg(long, value_name = "PRODUCT")]
+    product: Option<String>,
+    /// Of this standing only: enrolled, quarantined, revoked or lab
+    #[arg(long, value_name = "STANDING", value_parser = |word: &str| standing(word).ok_or("enrolled, quarantined, revoked or lab"))]
+    standing: Option<Standing>,
+    /// Only those with something odd
+    #[arg(long)]
+    flagged: bool,
+    /// Devices after this id: the next page
+    #[arg(long, value_name = "ID")]
+    after: Option<DeviceId>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=DEVICES as i64))]
+    limit: u16,
+    #[command(flatten)]
+    place: Where,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct One {
+    /// The device's id
+    device: DeviceId,
+    #[command(flatten)]
+    place: Where,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    one: One,
+    /// Why; the audit keeps it
+    #[arg(long, value_name = "WORDS")]
+    why: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Erase {
+    #[command(flatten)]
+    one: One,
+    /// Do it: what is erased can't be brought back
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
+    match command {
+        Command::List(arguments) => list(arguments, io),
+        Command::Show(arguments) => show(arguments, io),
+        Command::Explain(arguments) => explain(arguments, io),
+        Command::Revoke(arguments) => revoke(arguments, io),
+        Command::Erase(arguments) => erase(arguments, io),
+    }
+}
+
+fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
+    let List { product, standing, flagged, after, limit, .. } = arguments;
+    let page = match Place::of(&arguments.place)? {
+        Place::Here(held) => {
+            let filter = Filter { product: product.clone(), standing: *standing, flagged: *flagged };
+            let (devices, next) = desk::list(&held.store, &filter, after.as_ref(), usize::from(*limit))
+                .map_err(|error| failure(&error.into()))?;
+            json(&Devices { devices, next })?
+        }
+        Place::Running(server) => {
+            let mut path = format!("/api/v1/devices?limit={limit}&flagged={flagged}");
+            let standing = standing.map(|standing| standing.as_str().to_owned());
+            let after = after.as_ref().map(ToString::to_string);
+            for (name, value) in [("product", product.clone()), ("standing", standing), ("after", after)] {
+                if let Some(value) = value {
+                    let value =
+                        percent_encoding::utf8_percent_encode(&value, percent_encoding::NON_ALPHANUMERIC);
+                    let _ = write!(path, "&{name}={value}");
+                }
+            }
+            parse(&get(&server, &path)?)?
+        }
+    };
+    let devices = page["devices"].as_array().cloned().unwrap_or_default();
+    let mut lines: Vec<String> = devices.iter().map(line).collect();
+    if let Some(next) = page["next"].as_str() {
+        lines.push(format!("There may be more: --after {next}"));
+    }
+    let text = if lines.is_empty() { "No such device is known.".into() } else { lines.join("\n") };
+    report(io, arguments.json, &page, &text)
+}
+
+fn line(device: &Value) -> String {
+    let flags = words(&device["flags"]);
+    let flags = if flags.is_empty() { String::new() } else { format!("  [{flags}]") };
+    format!(
+        "{}  {:11}  {} {}  {:10}  {}{flags}",
+        text(&device["device"]),
+        text(&device["standing"]),
+        text(&device["product"]),
+        text(&device["hardware"]),
+        device["version"].as_str().unwrap_or("-"),
+        text(&device["last_seen"]),
+    )
+}
+
+fn show(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
+    let device = &arguments.device;
+    let held = match Place::of(&arguments.place)? {
+        Place::Here(held) => {
+            let shown = desk::show(&held.store, device, REPORTS).map_err(|error| failure(&error.into()))?;
+            json(&shown.ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
+        }
+        Place::Running(server) => {
+            parse(&get(&server, &format!("/api/v1/devices/{device}?reports={REPORTS}"))?)?
+        }
+    };
+    let mut out = format!(
+        "{device} is {}: {} {}\n",
+        text(&held["standing"]),
+        text(&held["product"]),
+        text(&held["hardware"])
+    );
+    let _ = writeln!(out, "first heard of {}, last {}", text(&held["first_seen"]), text(&held["last_seen"]));
+    if let Some(last) = held["check_in"].as_object() {
+        let _ = writeln!(out, "runs {} of channel {}", text(&last["version"]), text(&last["channel"]));
+    }
+    for event in held["events"].as_array().into_iter().flatten() {
+        let _ = writeln!(
+            out,
+            "  {}.{}  {}  {} {} {}",
+            event["epoch"],
+            event["sequence"],
+            text(&event["at"]),
+            text(&event["outcome"]),
+            text(&event["version"]),
+            event["detail"].as_str().unwrap_or_default()
+        );
+    }
+    if held["more"] == true {
+        out.push_str("  and more reports than are shown\n");
+    }
+    report(io, arguments.json, &held, out.trim_end())
+}
+
+fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
+    let device = &arguments.device;
+    let why = match Place::of(&arguments.place)? {
+        Place::Here(held) => json(
+            &explained(&held.store, &held.state, device.clone(), (io.now)())
+                .map_err(|error| failure(&error))?,
+        )?,
+        Place::Running(server) => parse(&get(&server, &format!("/api/v1/devices/{device}/explain"))?)?,
+    };
+    let reasons = why["reasons"].as_array().cloned().unwrap_or_default();
+    let text = if reasons.is_empty() {
+        format!(
+            "{device} is {}: nothing that this server knows speaks against its updating.",
+            text(&why["standing"])
+        )
+    } else {
+        let reasons: Vec<String> = reasons.iter().map(|reason| format!("  - {}", text(reason))).collect();
+        format!("{device} is {}:\n{}", text(&why["standing"]), reasons.join("\n"))
+    };
+    report(io, arguments.json, &why, &text)
+}
+
+fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
+    let device = &arguments.one.device;
+    let done = match Place::of(&arguments.one.place)? {
+        Place::Here(held) => {
+            let done = revoked(&held.store, device.clone(), "command", &arguments.why, (io.now)());
+            json(&done.map_err(|error| failure(&error))?)?
+        }
+        Place::Running(server) => {
+            let body = serde_json::to_vec(&Reason { why: arguments.why.clone() }).unwrap_or_default();
+            let length = body.len() as u64;
+            let sent = Some((std::io::Cursor::new(body), length));
+            parse(&call(&server, Method::POST, &format!("/api/v1/devices/{device}/revoke"), sent)?)?
+        }
+    };
+    let text = if done["changed"] == true {
+        format!("{device} is revoked: nothing of the fleet plane opens for it any more.")
+    } else {
+        format!("{device} was revoked before; nothing was changed.")
+    };
+    report(io, arguments.one.json, &done, &text)
+}
+
+fn erase(arguments: &Erase, io: &mut Io<'_>) -> Result<(), Failure> {
+    let device = &arguments.one.device;
+    if !arguments.yes {
+        let what = format!("nothing was erased: what is held on {device} can't be brought back");
+        return Err(Failure::new(what, "look at it first (device show), then add --yes"));
+    }
+    let receipt = match Place::of(&arguments.one.place)? {
+        Place::Here(held) => {
+            let erased = desk::erase(&held.store, device, "command", (io.now)());
+            let erased = erased.map_err(|error| failure(&error.into()))?;
+            json(&erased.ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
+        }
+        Place::Running(server) => {
+            parse(&call(&server, Method::DELETE, &format!("/api/v1/devices/{device}"), NOTHING)?)?
+        }
+    };
+    let mut out = format!("{device} is erased: {} reports.", receipt["erased"]["reports"]);
+    for kept in receipt["kept"].as_array().into_iter().flatten() {
+        let _ = write!(out, "\nKept: {}", text(kept));
+    }
+    report(io, arguments.one.json, &receipt, &out)
+}
+
+enum Place {
+    Here(Box<Held>),
+    Running(Server),
+}
+
+impl Place {
+    fn of(place: &Where) -> Result<Self, Failure> {
+        let state = State::of(&config_of(place)?);
+        match state.hold() {
+            Ok(held) => Ok(Self::Here(Box::new(held))),
+            Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
+                Ok(Self::Running(Server::Socket(state.socket())))
+            }
+            Err(error) => Err(state_failure(&error)),
+        }
+    }
+}
+
+/// A text without what would act upon a terminal: devices wrote some of it.
+fn text(value: &Value) -> String {
+    let shown = value.as_str().unwrap_or("-").chars();
+    shown.map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+}
+
+fn words(list: &Value) -> String {
+    let words = list.as_array().into_iter().flatten().map(text);
+    words.collect::<Vec<_>>().join(", ")
+}
+
+fn json<T: serde::Serialize>(value: &T) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::of(&error, "report this"))
+}
+
+fn parse(answer: &[u8]) -> Result<Value, Failure> {
+    serde_json::from_slice(answer).map_err(|error| Failure::of(&error, "is that server of the same version?"))
+}
+
+fn failure(error: &DeviceError) -> Failure {
+    Failure::of(error, error.hint())
+}
