@@ -2,21 +2,38 @@
 //! `report` also work while an agent runs.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use perennial_device_core::fleet::{FleetError, Told};
 use perennial_device_core::port::PortError;
-use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::{DeviceId, Erasure, RefusalCode};
+use perennial_schemas::fleet::{DeviceId, Erasure, QueueAnswer, RefusalCode};
+use perennial_schemas::limits::ACKNOWLEDGED_LENGTH;
+use perennial_schemas::report::FailureCode;
+use perennial_schemas::{Json, Timestamp};
 use serde::Serialize;
 
 use super::{CliError, Io, common};
 use crate::agent::{advice, identity};
 use crate::config::Config;
+use crate::files::read_limited;
 use crate::fleet::{FleetAgent, FleetProblem, Snapshot};
 use crate::http::Proxies;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArguments {
+    /// Send nothing: print what is left, signed, for a gateway to carry (one entry of a batch's queues).
+    #[arg(long, conflicts_with = "answered")]
+    sign: bool,
+    /// Send nothing: take what the gateway brought back (one entry of the batch's answers, as JSON).
+    #[arg(long, value_name = "FILE")]
+    answered: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -85,7 +102,7 @@ pub(super) fn enrol(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> 
     io.report(arguments.json, &report).map(|()| 0)
 }
 
-pub(super) fn report(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
+pub(super) fn report(arguments: &ReportArguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let mut agent = agent(config, io)?;
     let now = io.now();
     let mut adapters = common::open(config, io)?;
@@ -98,6 +115,24 @@ pub(super) fn report(arguments: &Arguments, config: &Config, io: &mut Io<'_>) ->
         let booted = config.booted().slot().map_err(|error| common::port(&error))?;
         snapshot.running = runner.client().journal().content(booted).map(Into::into);
     }
+    if arguments.sign {
+        let signed =
+            agent.sign(&snapshot).map_err(|error| problem(&error))?.map_err(|error| failed(&error))?;
+        let text = signed.map(|signed| serde_json::to_string(&signed)).transpose();
+        let text = text.map_err(|error| CliError::with_hint(&error, advice(FailureCode::Internal)))?;
+        return match text {
+            Some(text) => io.print(&(text + "\n")).map(|()| 0),
+            None => Err(CliError::new("there is nothing to carry", "everything was acknowledged")),
+        };
+    }
+    if let Some(path) = &arguments.answered {
+        let answer = answer_in(path)?;
+        let answered = agent.answered(&snapshot, &answer).map_err(|error| problem(&error))?;
+        let acknowledged = answered.map_err(|error| failed(&error))?;
+        runner.acknowledge(acknowledged, now).map_err(|error| common::run_error(&error))?;
+        let report = Reported { sent: 0, acknowledged, checked_in: false, enrolled: None, next: None };
+        return io.report(arguments.json, &report).map(|()| 0);
+    }
     let told = agent.tell(&snapshot, now, true).map_err(|error| problem(&error))?;
     runner.acknowledge(told.acknowledged, now).map_err(|error| common::run_error(&error))?;
     if let Some(trouble) = &told.trouble {
@@ -105,6 +140,15 @@ pub(super) fn report(arguments: &Arguments, config: &Config, io: &mut Io<'_>) ->
     }
     let Told { acknowledged, sent, checked_in, enrolled, next, .. } = told;
     io.report(arguments.json, &Reported { sent, acknowledged, checked_in, enrolled, next }).map(|()| 0)
+}
+
+/// One entry of a batch's answers.
+fn answer_in(path: &Path) -> Result<QueueAnswer, CliError> {
+    let hint = "name a file with one entry of the batch's answers";
+    let text = read_limited(path, ACKNOWLEDGED_LENGTH).map_err(|error| CliError::with_hint(&error, hint))?;
+    let odd = |why: String| CliError::new(format!("{} is no answer to a queue: {why}", path.display()), hint);
+    Json::parse(&text).map_err(|error| odd(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| odd(error.to_string()))
 }
 
 pub(super) fn data(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
@@ -198,11 +242,7 @@ impl fmt::Display for Reported {
         if let Some(epoch) = self.enrolled {
             writeln!(f, "Enrolled:     for the {epoch}. time")?;
         }
-        writeln!(
-            f,
-            "Checked in:   {}",
-            if self.checked_in { "yes" } else { "no: no release is known to run here" }
-        )?;
+        writeln!(f, "Checked in:   {}", if self.checked_in { "yes" } else { "no" })?;
         writeln!(f, "Reports:      {} sent, acknowledged up to {}", self.sent, self.acknowledged)?;
         match self.next {
             Some(next) => writeln!(f, "Next:         {next}, or when something happens"),

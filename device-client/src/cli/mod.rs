@@ -82,7 +82,7 @@ enum Command {
     /// Enrol this device at its fleet server, with its factory certificate.
     Enrol(fleet::Arguments),
     /// Check in and send what was not acknowledged yet, now.
-    Report(fleet::Arguments),
+    Report(fleet::ReportArguments),
     /// Show everything that the fleet server holds on this device.
     Data,
     /// Have everything erased that the fleet server holds on this device, and tell it nothing more.

@@ -5,18 +5,20 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::fleet::{Facts, Fleet, Running, Told};
+use perennial_device_core::fleet::{Facts, Fleet, FleetError, Running, Told};
 use perennial_device_core::port::{Identity, PortError};
 use perennial_device_core::report::Entry;
 use perennial_device_core::run::Runner;
 use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::AttributeName;
+use perennial_schemas::fleet::{AttributeName, QueueAnswer, SignedQueue, signed_bytes};
 use perennial_schemas::limits::{ATTRIBUTE_LENGTH, ATTRIBUTES, CHECK_IN_LENGTH};
+use perennial_schemas::report::FailureCode;
 
+use super::certificate::read_chain;
 use super::{FileVault, HttpLink};
 use crate::config::{Config, FleetConfig};
 use crate::files::{FileError, create_folder, read_if_there};
-use crate::http::{HttpLimits, HttpOptions, Interrupt, NotAUrl, Proxies, Roots, chance};
+use crate::http::{HttpLimits, HttpOptions, Interrupt, NotAUrl, Proxies, Roots, base64, chance};
 use crate::store::{Lock, LockError};
 
 /// As devices call themselves.
@@ -115,22 +117,49 @@ impl FleetAgent {
         now: Timestamp,
         pressing: bool,
     ) -> Result<Told, FleetProblem> {
-        let (identity, config) = (self.identity.clone(), self.config.clone());
+        let config = self.config.clone();
+        let identity = self.identity.clone();
         self.with(|fleet| {
             let consent = fleet.record().consent.unwrap_or(config.optional);
             let attributes = if consent { attributes(&config) } else { BTreeMap::new() };
-            let facts = Facts {
-                identity: &identity,
-                running: snapshot.running.clone().or_else(|| from_the_factory(&identity)),
-                agent: AGENT,
-                attributes: &attributes,
-                history: &snapshot.history,
-                last: snapshot.last,
-                acknowledged: snapshot.acknowledged,
-                chance: chance(),
-            };
-            fleet.tell(&facts, now, pressing)
+            fleet.tell(&facts(&identity, snapshot, &attributes), now, pressing)
         })
+    }
+
+    /// What is not acknowledged yet, signed for a gateway to carry; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`FleetProblem`], and [`FleetError`] where this device can't sign.
+    pub fn sign(
+        &mut self,
+        snapshot: &Snapshot,
+    ) -> Result<Result<Option<SignedQueue>, FleetError>, FleetProblem> {
+        let (identity, vault) = (self.identity.clone(), self.vault.clone());
+        self.with(|fleet| {
+            let Some(reports) = fleet.queue(&facts(&identity, snapshot, &BTreeMap::new()))? else {
+                return Ok(None);
+            };
+            let Some(member) = &fleet.record().membership else { return Err(FleetError::NotEnrolled) };
+            let failed = |why: String| PortError::new(FailureCode::Internal, "signing the reports", why);
+            let chain = read_chain(member.chain.as_bytes()).map_err(|error| failed(error.to_string()))?;
+            let signature = vault.fleet_key_of(&member.key)?.sign(&signed_bytes(&reports));
+            let signature = signature.map_err(|error| failed(error.to_string()))?;
+            let chain = chain.iter().map(|certificate| base64(certificate)).collect();
+            Ok(Some(SignedQueue { chain, reports, signature: Some(base64(&signature)) }))
+        })
+    }
+
+    /// Takes what a gateway brought back: up to which report the server has all.
+    ///
+    /// # Errors
+    /// [`FleetProblem`], and [`FleetError`] where the server refused the queue.
+    pub fn answered(
+        &mut self,
+        snapshot: &Snapshot,
+        answer: &QueueAnswer,
+    ) -> Result<Result<u64, FleetError>, FleetProblem> {
+        let identity = self.identity.clone();
+        self.with(|fleet| fleet.answered(&facts(&identity, snapshot, &BTreeMap::new()), answer))
     }
 
     /// Does something while nobody else talks to the fleet plane.
@@ -142,6 +171,23 @@ impl FleetAgent {
         let _lock = Lock::take(&self.folder)?;
         let mut fleet = Fleet::open(&mut self.link, &mut self.vault)?;
         Ok(act(&mut fleet))
+    }
+}
+
+fn facts<'f>(
+    identity: &'f Identity,
+    snapshot: &'f Snapshot,
+    attributes: &'f BTreeMap<AttributeName, String>,
+) -> Facts<'f> {
+    Facts {
+        identity,
+        running: snapshot.running.clone().or_else(|| from_the_factory(identity)),
+        agent: AGENT,
+        attributes,
+        history: &snapshot.history,
+        last: snapshot.last,
+        acknowledged: snapshot.acknowledged,
+        chance: chance(),
     }
 }
 

@@ -111,6 +111,20 @@ impl DeviceKey {
         digest_of(&self.public())
     }
 
+    /// Signs: ECDSA with SHA-256 in its ASN.1 form, or ed25519.
+    ///
+    /// # Errors
+    /// [`KeyError::Failed`].
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match &self.pair {
+            Pair::P256(pair) => {
+                let signed = pair.sign(&SystemRandom::new(), message);
+                Ok(signed.map_err(|_| KeyError::Failed("it can't sign"))?.as_ref().to_vec())
+            }
+            Pair::Ed25519(pair) => Ok(pair.sign(message).as_ref().to_vec()),
+        }
+    }
+
     /// A request for a certificate of it, in PEM, without any name.
     ///
     /// # Errors
@@ -119,15 +133,11 @@ impl DeviceKey {
         // Version 0, an empty name, the key, no attributes.
         let info = [&[0x02, 0x01, 0x00, SEQUENCE, 0x00], self.public().as_slice(), &[0xa0, 0x00]].concat();
         let info = der(SEQUENCE, &info);
-        let (algorithm, signature): (&[u8], Vec<u8>) = match &self.pair {
-            Pair::P256(pair) => {
-                let signed = pair.sign(&SystemRandom::new(), &info);
-                let signed = signed.map_err(|_| KeyError::Failed("it can't sign"))?;
-                (&ECDSA_SHA256, signed.as_ref().to_vec())
-            }
-            Pair::Ed25519(pair) => (&ED25519, pair.sign(&info).as_ref().to_vec()),
+        let algorithm: &[u8] = match &self.pair {
+            Pair::P256(_) => &ECDSA_SHA256,
+            Pair::Ed25519(_) => &ED25519,
         };
-        let signature = der(BIT_STRING, &[&[0], signature.as_slice()].concat());
+        let signature = der(BIT_STRING, &[&[0], self.sign(&info)?.as_slice()].concat());
         let request = der(SEQUENCE, &[info.as_slice(), algorithm, &signature].concat());
         Ok(pem("CERTIFICATE REQUEST", &request))
     }

@@ -465,6 +465,66 @@ fn an_owner_sees_erases_and_consents_and_a_copy_is_noticed() {
     running.stop();
 }
 
+/// A device without a network signs what it has; another one carries it. Whatever the gateway changes counts for nothing.
+#[test]
+fn a_gateway_carries_what_a_device_signed_and_can_change_nothing() {
+    let (place, line) = (Place::new(), Line::new());
+    let mut maker = Maker::new();
+    maker.release("1.0.0", 1, &image("GOOD 1", LENGTH));
+    let devices = place.factory(&maker, 2, "first", &line.url());
+    let running = place.serve();
+    line.leads_to(Some(&running));
+    devices.iter().for_each(|(device, _)| drop(device.run(&["enrol"]).ok()));
+    let (gateway, quiet) = (&devices[0].0, &devices[1].0);
+    line.leads_to(None);
+    update(quiet);
+    let queue = json(quiet.run(&["report", "--sign"]));
+    line.leads_to(Some(&running));
+    let mut changed = queue.clone();
+    changed["reports"] = queue["reports"].as_str().unwrap().replace("1.0.0", "9.0.0").into();
+    let mut unsigned = queue.clone();
+    unsigned.as_object_mut().unwrap().remove("signature");
+    let batch = serde_json::json!({
+        "format": "perennial.report-batch/1", "requires": [], "queues": [changed, unsigned, queue],
+    });
+    let answers = carry(&place, &line, gateway, &batch);
+    assert_eq!((&answers[0]["code"], &answers[1]["code"]), (&"not-signed".into(), &"not-signed".into()));
+    assert_eq!(answers[2]["acknowledged"], 3, "{answers}");
+    // The answer of another queue is none of this device's.
+    let file = place.path("answer.json");
+    std::fs::write(&file, answers[0].to_string()).unwrap();
+    let answered = ["report", "--answered", file.to_str().unwrap()];
+    assert!(quiet.run(&answered).refused(1).0.contains("(not-signed)"));
+    std::fs::write(&file, answers[2].to_string()).unwrap();
+    assert!(gateway.run(&answered).refused(1).0.contains("another device"));
+    quiet.run(&answered).ok();
+    assert!(quiet.run(&["report", "--sign"]).refused(1).0.contains("nothing to carry"));
+    let held = held(quiet);
+    assert_eq!((&held["last_sequence"], &held["standing"]), (&3.into(), &"enrolled".into()));
+    running.stop();
+}
+
+/// Sends a batch as that device does.
+fn carry(place: &Place, line: &Line, gateway: &Device, batch: &Value) -> Value {
+    use perennial_device::fleet::certificate::read_chain;
+    use perennial_device::fleet::key::DeviceKey;
+    use perennial_device::http::{ClientIdentity, Exchange, HttpClient, HttpOptions, Roots, Url};
+    let folder = gateway.path("state/identity");
+    let record: Value = serde_json::from_slice(&std::fs::read(folder.join("fleet.json")).unwrap()).unwrap();
+    let chain = read_chain(record["membership"]["chain"].as_str().unwrap().as_bytes()).unwrap();
+    let key = DeviceKey::from_pem(&std::fs::read(folder.join("fleet.key")).unwrap()).unwrap().pkcs8();
+    let roots = Roots::File(place.path("tls.pem"));
+    let identity = Some(Arc::new(ClientIdentity { chain, key }));
+    let client = HttpClient::new(HttpOptions { roots, identity, ..HttpOptions::default() }).unwrap();
+    let url: Url = line.url().parse().unwrap();
+    let (url, body) = (url.file("v1/reports/batch"), batch.to_string());
+    let sent = client
+        .send(Exchange { method: "POST", url: &url, body: body.as_bytes(), max_length: 1 << 20 })
+        .unwrap();
+    assert_eq!(sent.status, 200, "{}", String::from_utf8_lossy(&sent.body));
+    serde_json::from_slice::<Value>(&sent.body).unwrap()["answers"].clone()
+}
+
 fn copy_folder(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {

@@ -23,8 +23,8 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 
 use perennial_schemas::fleet::{
-    Acknowledged, AttributeName, CheckIn, CheckedIn, Enrolled, Enrolment, Erasure, Refusal, RefusalCode,
-    ReportQueue,
+    Acknowledged, AttributeName, CheckIn, CheckedIn, Enrolled, Enrolment, Erasure, QueueAnswer, Refusal,
+    RefusalCode, ReportQueue,
 };
 use perennial_schemas::limits::QUEUE_REPORTS;
 use perennial_schemas::signed::to_text;
@@ -243,6 +243,54 @@ impl<'p> Fleet<'p> {
     pub fn data(&mut self, now: Timestamp) -> Result<Vec<u8>, FleetError> {
         let reply = self.ask_as_member(Call::Data, now)?;
         if reply.status == 200 { Ok(reply.body) } else { Err(refused(&reply)) }
+    }
+
+    /// What is not acknowledged yet, as the text that is signed where a gateway carries it; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`FleetError::NotEnrolled`], [`FleetError::Silent`].
+    pub fn queue(&self, facts: &Facts<'_>) -> Result<Option<String>, FleetError> {
+        let membership = self.member()?;
+        let identity = Identity { device: membership.device.clone(), ..facts.identity.clone() };
+        let pending = facts.history.iter().filter(|entry| entry.sequence > facts.acknowledged);
+        let reports: Vec<_> = pending.take(QUEUE_REPORTS).map(|entry| entry.to_report(&identity)).collect();
+        if reports.is_empty() {
+            return Ok(None);
+        }
+        let text = to_text(&ReportQueue::new(identity.device, reports))?;
+        let written = |error| FleetError::Answer { status: 0, why: format!("{error}") };
+        String::from_utf8(text).map(Some).map_err(written)
+    }
+
+    /// Takes what a gateway brought back, and says up to which report the server has all. A gateway can lose what it
+    /// carries, and so it can say that it didn't: nothing else hangs on its word.
+    ///
+    /// # Errors
+    /// [`FleetError`], also where the server refused the queue.
+    pub fn answered(&mut self, facts: &Facts<'_>, answer: &QueueAnswer) -> Result<u64, FleetError> {
+        let device = self.member()?.device.clone();
+        match answer {
+            QueueAnswer::Acknowledged { device: named, acknowledged, .. } if *named == device => {
+                let mut told = Told { acknowledged: facts.acknowledged, ..Told::default() };
+                self.acknowledged(facts, (*acknowledged).min(facts.last), &mut told)?;
+                Ok(told.acknowledged)
+            }
+            QueueAnswer::Acknowledged { device: named, .. } => {
+                Err(FleetError::Answer { status: 200, why: format!("it is for {named}, another device") })
+            }
+            QueueAnswer::Refused { error, code } => {
+                let refusal = Refusal::new(*code, error.clone(), "see what the server says of this device");
+                Err(FleetError::Refused { refusal, retry_after: None })
+            }
+        }
+    }
+
+    fn member(&self) -> Result<&Membership, FleetError> {
+        match &self.record {
+            FleetRecord { stopped: Some(_), .. } => Err(FleetError::Silent),
+            FleetRecord { membership: Some(membership), .. } => Ok(membership),
+            _ => Err(FleetError::NotEnrolled),
+        }
     }
 
     /// The owner consents to attributes, or doesn't any more: said with the next check-in, which is due at once.
