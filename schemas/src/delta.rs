@@ -9,7 +9,8 @@
 //!            log2 of the contexts          u8      6 to 18: buckets of 32 bytes that the byte models share
 //!            log2 of the learned targets   u8      4 to 18: entries of 24 bytes
 //!            log2 of the history           u8      0 (none), or 8 to 22: bytes that were sent, to repeat from
-//!            reserved = 0                  2 bytes
+//!            log2 of a sector              u8      0 for a delta that makes its image elsewhere; or, in place, 8 to 20
+//!            reserved = 0                  u8
 //!            length of the old image       u64 LE  0 to 2^38
 //!            length of the new image       u64 LE  1 to 2^38
 //!            SHA-256 of the old image      16 bytes, its first half
@@ -19,7 +20,8 @@
 //!            segments in the largest map   u16 LE  at most 4,096; a space without any counts as one
 //!            frames                        u32 LE  1 to 65,536
 //!            bytes of the directory        u32 LE  at most 2^20
-//! directory  for each frame: its bytes in the container, times four, plus its kind:            varint
+//! directory  in place: sectors of the slot                                                    varint
+//!            for each frame: its bytes in the container, times four, plus its kind:            varint
 //!                            0 data, 1 map, 2 parts, 3 mark
 //!            data:           the bytes of the new image, unpacked, that it makes               varint
 //!            parts:          parts of the old image, and of the new one; both images' lengths
@@ -35,6 +37,11 @@
 //! apart: the first those of the images themselves, the second those of what came out (files in a file system whose blocks
 //! are packed). Operations, sections and data frames are about what came out last. A mark has no bytes: there no part is
 //! under way, so that an installation can go on behind it.
+//!
+//! In place the profile is mcu, no parts are taken apart, the slot holds either image and one sector more than the old one, and
+//! data frames end at sectors' ends, but for the last. The old image is moved to the slot's end, so that it begins some
+//! sectors further up, and a frame reads no byte of it below its floor: where the sectors end that it is written to, less
+//! those some sectors. What it reads is then still there when it is decoded once more.
 //!
 //! A varint is little-endian base 128 (LEB128), at most 6 bytes here. A map frame says what the data frames behind it are
 //! made of; every frame is decoded by itself, so that an installation goes on at the frame that it had reached. What is
@@ -110,6 +117,40 @@ pub struct Sizes {
     pub segments: u16,
 }
 
+/// The one slot that a delta in place is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InPlace {
+    /// log2 of a sector's bytes.
+    pub sector_bits: u8,
+    /// Sectors of the slot.
+    pub sectors: u32,
+}
+
+impl InPlace {
+    /// Bytes of a sector.
+    pub fn sector(&self) -> u64 {
+        1 << self.sector_bits
+    }
+
+    /// Bytes by which an old image of this length is moved up: to the slot's end.
+    pub fn shift(&self, old_length: u64) -> u64 {
+        u64::from(self.sectors).saturating_sub(old_length.div_ceil(self.sector())) << self.sector_bits
+    }
+
+    /// The first byte of an old image of this length that a frame may read which makes the new image up to `end`.
+    pub fn floor(&self, old_length: u64, end: u64) -> u64 {
+        let sectors = end.div_ceil(self.sector()) << self.sector_bits;
+        sectors.saturating_sub(self.shift(old_length))
+    }
+
+    /// Whether the slot holds images of these lengths, the old one with a sector to spare.
+    pub fn is_sound(&self, old_length: u64, new_length: u64) -> bool {
+        let all = u64::from(self.sectors) << self.sector_bits;
+        let bounded = (8..=20).contains(&self.sector_bits) && all <= IMAGE_LENGTH;
+        bounded && old_length > 0 && new_length <= all && self.shift(old_length) > 0
+    }
+}
+
 /// Header and directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -117,6 +158,8 @@ pub struct Header {
     pub profile: Profile,
     /// The tables' sizes.
     pub sizes: Sizes,
+    /// The slot that it rewrites in place, if it does.
+    pub in_place: Option<InPlace>,
     /// What it is made from.
     pub old: ImageId,
     /// What it makes.
@@ -165,6 +208,9 @@ pub enum ContainerError {
         "a delta that takes apart more than {PARTS} parts of an image, or parts of more than {PART_LENGTH} bytes (10)"
     )]
     Parts = 10,
+    /// 11: in place, and the slot is too small, another profile's, or a frame ends inside a sector.
+    #[error("a delta for a slot that does not hold its images, or whose frames end inside sectors (11)")]
+    InPlace = 11,
 }
 
 impl ContainerError {
@@ -181,6 +227,7 @@ impl ContainerError {
             Self::Directory => 8,
             Self::Frame => 9,
             Self::Parts => 10,
+            Self::InPlace => 11,
         }
     }
 }
@@ -227,7 +274,7 @@ impl Header {
             segments: u16_at(bytes, 70),
         };
         sizes.check()?;
-        if bytes[14..16] != [0, 0] {
+        if bytes[15] != 0 {
             return Err(ContainerError::Sizes);
         }
         let old = ImageId { length: u64_at(bytes, 16), digest: half_at(bytes, 32) };
@@ -235,8 +282,29 @@ impl Header {
         if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
             return Err(ContainerError::Lengths);
         }
+        let (in_place, directory) = directory::read_slot(bytes[14], directory)?;
         let (layers, frames) = directory::read(directory, u32_at(bytes, 72), new.length)?;
-        Ok(Self { profile, sizes, old, new, layers, frames })
+        let header = Self { profile, sizes, in_place, old, new, layers, frames };
+        let sound = header.in_place.is_none_or(|place| {
+            let bare = header.profile == Profile::Mcu && header.layers.is_empty();
+            bare && place.is_sound(old.length, new.length) && header.is_aligned(place.sector())
+        });
+        if sound { Ok(header) } else { Err(ContainerError::InPlace) }
+    }
+
+    /// Whether every data frame but the last ends at a multiple of so many bytes.
+    pub fn is_aligned(&self, to: u64) -> bool {
+        let mut ends = self.frames.iter().filter_map(|frame| match frame.kind {
+            FrameKind::Data(makes) => Some(makes),
+            _ => None,
+        });
+        ends.next_back();
+        to > 0 && ends.all(|makes| makes.is_multiple_of(to))
+    }
+
+    /// The first byte of the old image that a frame may read which makes the new image up to `end`.
+    pub fn floor(&self, end: u64) -> u64 {
+        self.in_place.map_or(0, |place| place.floor(self.old.length, end))
     }
 
     /// Bytes of the old image with every part unpacked: what operations and sections name.
@@ -251,17 +319,17 @@ impl Header {
 
     /// The bytes of header and directory.
     pub fn encoded_length(&self) -> u64 {
-        HEADER_LENGTH as u64 + directory::write(&self.frames, &self.layers).len() as u64
+        HEADER_LENGTH as u64 + directory::write(self).len() as u64
     }
 
     /// Header and directory as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let directory = directory::write(&self.frames, &self.layers);
+        let directory = directory::write(self);
         let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
         bytes.extend([LAYOUT, self.profile as u8, block_bits, context_bits, learned_bits, history_bits]);
-        bytes.extend([0, 0]);
+        bytes.extend([self.in_place.map_or(0, |place| place.sector_bits), 0]);
         bytes.extend(self.old.length.to_le_bytes());
         bytes.extend(self.new.length.to_le_bytes());
         bytes.extend(self.old.digest);

@@ -5,7 +5,9 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::{ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, LAYERS, PART_LENGTH, PARTS};
+use super::{
+    ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, Header, InPlace, LAYERS, PART_LENGTH, PARTS,
+};
 use crate::limits::IMAGE_LENGTH;
 
 /// What a frame holds.
@@ -91,11 +93,34 @@ pub(super) fn read(
     if adds_up { Ok((layers, read)) } else { Err(ContainerError::Directory) }
 }
 
-/// The directory of these frames; `layers` are those of the frames of parts.
-pub(super) fn write(frames: &[Frame], layers: &[Parts]) -> Vec<u8> {
+/// Takes what stands before the frames: the slot, where the header names a sector.
+///
+/// # Errors
+/// [`ContainerError`]
+pub(super) fn read_slot(
+    sector_bits: u8,
+    mut bytes: &[u8],
+) -> Result<(Option<InPlace>, &[u8]), ContainerError> {
+    if sector_bits == 0 {
+        return Ok((None, bytes));
+    }
+    let sectors = read_varint(&mut bytes).ok_or(ContainerError::Directory)?;
+    let sectors = u32::try_from(sectors).map_err(|_| ContainerError::InPlace)?;
+    // Checked with both images' lengths; a shift past what a number holds is no sector.
+    if sector_bits > 20 {
+        return Err(ContainerError::InPlace);
+    }
+    Ok((Some(InPlace { sector_bits, sectors }), bytes))
+}
+
+/// A header's directory.
+pub(super) fn write(header: &Header) -> Vec<u8> {
     let mut directory = Vec::new();
-    let mut told = layers.iter();
-    for Frame { kind, length } in frames {
+    if let Some(place) = header.in_place {
+        write_varint(&mut directory, place.sectors.into());
+    }
+    let mut told = header.layers.iter();
+    for Frame { kind, length } in &header.frames {
         let (code, mut values) = match *kind {
             FrameKind::Data(makes) => (DATA, vec![makes]),
             FrameKind::Map => (MAP, Vec::new()),
@@ -103,7 +128,7 @@ pub(super) fn write(frames: &[Frame], layers: &[Parts]) -> Vec<u8> {
             FrameKind::Mark(written) => (MARK, written.to_vec()),
         };
         if code == MARK {
-            values.truncate(layers.len());
+            values.truncate(header.layers.len());
         }
         write_varint(&mut directory, length << 2 | code);
         values.into_iter().for_each(|value| write_varint(&mut directory, value));

@@ -15,6 +15,7 @@ fn header() -> Header {
     Header {
         profile: Profile::Linux,
         sizes,
+        in_place: None,
         old: ImageId { length: 4096, digest: [1; 16] },
         new: ImageId { length: 70_000, digest: [2; 16] },
         layers: Vec::new(),
@@ -52,7 +53,9 @@ fn every_field_out_of_its_bounds_is_refused_with_its_number() {
         (11, 19, 4),
         (12, 19, 4),
         (13, 7, 4),
-        (14, 1, 4),
+        (15, 1, 4),
+        (14, 21, 11),
+        (14, 12, 7),
         (21, 0x80, 5),
         (29, 0x80, 5),
         (67, 1, 6),

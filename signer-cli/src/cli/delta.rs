@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand};
-use perennial_device_core::delta::DeltaError;
+use perennial_device_core::delta::{self, DeltaError};
 use perennial_schemas::delta::{ContainerError, Header};
 use perennial_schemas::limits::IMAGE_LENGTH;
 use serde::Serialize;
@@ -125,7 +125,10 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
         length: delta.len() as u64,
         old_length: header.old.length,
         new_length: header.new.length,
-        memory: perennial_device_core::delta::memory(&header),
+        memory: match header.in_place {
+            None => delta::memory(&header),
+            Some(_) => delta::in_place::memory(&header),
+        },
         frames: header.frames.len(),
     };
     io.report(args.output.json, &report)
@@ -203,6 +206,9 @@ impl Advise for MakeError {
     fn advice(&self) -> String {
         match self {
             Self::Empty => "an empty file needs no delta".into(),
+            Self::Slot { .. } => {
+                "name the whole slot with --in-place, or make it for two slots, without".into()
+            }
             Self::Match(_) => "give more with --memory-limit, or make it on a larger machine".into(),
             Self::Code(_) => {
                 "try --code none or --without references, and report this with both files".into()
@@ -237,6 +243,7 @@ fn advice(error: &DeltaError) -> String {
         DeltaError::Method { .. } => {
             "make it with a signer that links the same version, or with --without packing".into()
         }
+        DeltaError::Slot { .. } => "make it anew for this slot, with --in-place".into(),
         DeltaError::Memory { .. } => {
             "allow more with --memory-limit, or make it anew with --profile mcu".into()
         }

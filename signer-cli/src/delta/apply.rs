@@ -2,12 +2,13 @@
 
 use std::io::{self, Write};
 
-use perennial_device_core::delta::{Delta, DeltaError};
+use perennial_device_core::delta::{Delta, DeltaError, in_place};
 use perennial_device_core::port::PortError;
 use perennial_schemas::crypto::{Digest, RunningDigest};
 use perennial_schemas::delta::Header;
 use perennial_schemas::report::FailureCode;
 
+use super::flash;
 use super::make::identity;
 use crate::crypto::Ring;
 
@@ -49,12 +50,37 @@ pub fn header(delta: &[u8]) -> Result<Header, ApplyError> {
 }
 
 /// Makes the new image of `old` and `delta`, with at most `memory` bytes for the decoder, and writes it to `out`. Nothing
-/// is written where `old` is another image; what was written where an error comes later is to be thrown away.
+/// is written where `old` is another image; what was written where an error comes later is to be thrown away. A delta in
+/// place is applied in place, too, in memory, and what comes out compared.
 ///
 /// # Errors
 /// [`ApplyError`].
 pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Result<Header, ApplyError> {
     let header = header(delta)?;
+    if header.in_place.is_none() {
+        return straight(header, old, delta, memory, out);
+    }
+    let needed = in_place::memory(&header);
+    if needed > memory {
+        return Err(DeltaError::Memory { needed, limit: memory }.into());
+    }
+    let mut new = Vec::new();
+    let header = straight(header, old, delta, memory, &mut new)?;
+    if flash::rewrite(&header, delta, old, &new)? != new {
+        return Err(ApplyError::OtherNew);
+    }
+    out.write_all(&new).map_err(ApplyError::Write)?;
+    Ok(header)
+}
+
+/// From an old image that stays where it is.
+fn straight(
+    header: Header,
+    old: &[u8],
+    delta: &[u8],
+    memory: u64,
+    out: &mut dyn Write,
+) -> Result<Header, ApplyError> {
     if identity(old) != header.old {
         return Err(ApplyError::OtherOld);
     }

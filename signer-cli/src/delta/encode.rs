@@ -3,6 +3,7 @@
 //! Decides where frames end. What they hold is decided by `perennial_device_core::delta`.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use perennial_device_core::delta::pieces::{Making, Piece, Pieces};
 use perennial_device_core::delta::unit::Unit;
@@ -11,6 +12,7 @@ use perennial_device_core::delta::{DeltaError, OldImage};
 use perennial_schemas::delta::{FRAME_OUTPUT, Frame, FrameKind, LAYERS, Sizes};
 
 use super::coder::Encoder;
+use super::in_place::Room;
 use super::packing::Apart;
 
 /// A frame ends once it has so many bytes; one more block fits below the format's limit.
@@ -35,8 +37,18 @@ impl Frames {
     }
 }
 
-/// Adds the frames of `unit` to `frames`. `apart` are the images' packed parts, where these were taken apart: a frame ends
-/// between them, if it can. `progress` is told the bytes of the new image that are done; where it says no, `None` comes back.
+/// Where frames end.
+#[derive(Debug, Clone, Copy)]
+pub enum Cut<'a> {
+    /// Where they are full.
+    Full,
+    /// Between packed parts, if they can.
+    Between(&'a Apart),
+    /// Where the slot says that is rewritten in place.
+    InPlace(Room),
+}
+
+/// Adds the frames of `unit` to `frames`, cut as `cut` says. `progress` is told the bytes of the new image that are done; where it says no, `None` comes back.
 ///
 /// # Errors
 /// [`DeltaError`] where the unit names bytes that no image has.
@@ -45,7 +57,7 @@ pub fn encode(
     old: &[u8],
     new: &[u8],
     sizes: &Sizes,
-    apart: Option<&Apart>,
+    cut: Cut<'_>,
     frames: &mut Frames,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<()>, DeltaError> {
@@ -58,7 +70,20 @@ pub fn encode(
     let known = Known::new(&coded, old, new, sizes);
     let mut stretches = Stretches { walker, known, old, new };
     let mut at = coded.start;
+    let apart = match cut {
+        Cut::Between(apart) => Some(apart),
+        Cut::Full | Cut::InPlace(_) => None,
+    };
     while at < end {
+        if let Cut::InPlace(room) = cut {
+            let whole = room.end(at);
+            let stop = whole.min(end);
+            let made = stretches.encode(at..stop, room.floor(stop), u64::MAX, progress)?;
+            let Some((reached, bytes)) = made else { return Ok(None) };
+            frames.push(FrameKind::Data(reached - at), &bytes);
+            at = reached;
+            continue;
+        }
         // Between parts at or before a place, if there is such a place.
         let between = |place: u64| match apart.map(|apart| apart.mark(place).0) {
             Some(earlier) if earlier > at => earlier,
@@ -68,9 +93,10 @@ pub fn encode(
         if stop < end {
             stop = between(stop);
         }
-        let Some((mut reached, mut bytes)) = stretches.encode(at, stop, progress)? else { return Ok(None) };
+        let made = stretches.encode(at..stop, 0, FRAME_ENOUGH, progress)?;
+        let Some((mut reached, mut bytes)) = made else { return Ok(None) };
         if reached < stop && between(reached) < reached {
-            let again = stretches.encode(at, between(reached), &mut |_| progress(0))?;
+            let again = stretches.encode(at..between(reached), 0, FRAME_ENOUGH, &mut |_| progress(0))?;
             let Some(again) = again else { return Ok(None) };
             (reached, bytes) = again;
         }
@@ -96,20 +122,23 @@ struct Stretches<'i> {
 }
 
 impl Stretches<'_> {
-    /// A data frame from `from` on, to `stop` at most: where it ends, and its bytes.
+    /// A data frame of this stretch, which reads the old image from `floor` on; of less of it, once it has `enough` bytes. Where
+    /// it ends, and its bytes.
     fn encode(
         &mut self,
-        from: u64,
-        stop: u64,
+        stretch: Range<u64>,
+        floor: u64,
+        enough: u64,
         progress: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Option<(u64, Vec<u8>)>, DeltaError> {
         let Self { walker, known, old, new } = self;
         let mut source = *old;
-        walker.begin(known.unit, from, stop);
-        known.begin(from, stop);
+        let from = stretch.start;
+        walker.begin(known.unit, stretch.clone(), floor);
+        known.begin(stretch, floor);
         let mut encoder = Encoder::default();
         let mut at = from;
-        while encoder.length() < FRAME_ENOUGH {
+        while encoder.length() < enough {
             let mut check = |made: &[u8]| match new[at as usize..].starts_with(made) {
                 true => Ok(()),
                 false => Err(DeltaError::Length),
@@ -143,8 +172,8 @@ impl<'i> Known<'i> {
         Self { unit, old, new, pieces, walked: 0, differing: VecDeque::new() }
     }
 
-    fn begin(&mut self, from: u64, end: u64) {
-        self.pieces.seek(self.unit, from, end);
+    fn begin(&mut self, stretch: Range<u64>, floor: u64) {
+        self.pieces.seek(self.unit, stretch, floor);
         self.walked = 0;
         self.differing.clear();
     }

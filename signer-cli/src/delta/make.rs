@@ -8,14 +8,17 @@ use perennial_device_core::delta::memory;
 use perennial_device_core::delta::packing::layer::{Layer, numbers};
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_schemas::crypto::Digest;
-use perennial_schemas::delta::{FRAME_LENGTH, FrameKind, Header, ImageId, OPERATIONS, Profile, Sizes};
+use perennial_schemas::delta::{
+    FRAME_LENGTH, FrameKind, Header, ImageId, InPlace, OPERATIONS, Profile, Sizes,
+};
 
 use super::coder::Encoder;
 use super::detect::marks::{Marks, marked};
 use super::detect::{self, Described, Hint};
-use super::encode::{Frames, encode};
-use super::matching::{self, Fields, Images, Masked, MatchError, Watch};
-use super::packing::{self, Apart};
+use super::encode::{Cut, Frames, encode};
+use super::in_place::Room;
+use super::matching::{self, Fields, Images, Masked, MatchError, Piece, Watch};
+use super::packing::{self, Apart, Made};
 use super::plan;
 use crate::crypto::Ring;
 
@@ -24,6 +27,8 @@ use crate::crypto::Ring;
 pub struct Settings {
     /// For what kind of device.
     pub profile: Profile,
+    /// The slot that is rewritten in place, for microcontrollers that have one only.
+    pub in_place: Option<InPlace>,
     /// What the images' code is, where it isn't to be found out.
     pub code: Hint,
     /// Whether references are predicted.
@@ -36,11 +41,19 @@ pub struct Settings {
     pub matching: matching::Options,
 }
 
+impl Settings {
+    /// For what kind of device: one with a slot that is rewritten in place is a microcontroller.
+    fn profile(&self) -> Profile {
+        if self.in_place.is_some() { Profile::Mcu } else { self.profile }
+    }
+}
+
 impl Default for Settings {
     /// For Linux, by one thread, with all that makes it smaller.
     fn default() -> Self {
         Self {
             profile: Profile::Linux,
+            in_place: None,
             code: Hint::Auto,
             references: true,
             masks: true,
@@ -56,6 +69,21 @@ pub enum MakeError {
     /// The new image is empty.
     #[error("the new image is empty")]
     Empty,
+    /// The slot is too small for these images.
+    #[error(
+        "a slot of {sectors} sectors of {sector} bytes is too small: the old image takes {old} and one must be free, the new one \
+         takes {new}"
+    )]
+    Slot {
+        /// Bytes of a sector.
+        sector: u64,
+        /// Sectors of the slot.
+        sectors: u32,
+        /// Sectors of the old image.
+        old: u64,
+        /// Sectors of the new image.
+        new: u64,
+    },
     /// Matching ended early.
     #[error(transparent)]
     Match(#[from] MatchError),
@@ -93,7 +121,10 @@ pub fn make(
     if new.is_empty() {
         return Err(MakeError::Empty);
     }
-    let takes_apart = settings.packing && settings.profile == Profile::Linux;
+    if let Some(place) = settings.in_place {
+        check(place, old.len() as u64, new.len() as u64)?;
+    }
+    let takes_apart = settings.packing && settings.profile() == Profile::Linux;
     let apart = if takes_apart { packing::take_apart(old, new, settings.matching.jobs) } else { None };
     let mut best = match &apart {
         Some(apart) => Some(made(&apart.old, &apart.new, Some(apart), settings, stop, progress)?),
@@ -111,10 +142,19 @@ pub fn make(
     let packed = frames.frames.first().is_some_and(|frame| frame.kind == FrameKind::Parts);
     let layers = apart.iter().filter(|_| packed).flat_map(|apart| &apart.layers);
     let layers = layers.map(|made| made.parts).collect();
-    let header = Header { profile: settings.profile, sizes, old, new, layers, frames: frames.frames };
+    let (profile, in_place) = (settings.profile(), settings.in_place);
+    let header = Header { profile, sizes, in_place, old, new, layers, frames: frames.frames };
     let mut bytes = header.encode();
     bytes.extend(frames.bytes);
     Ok(bytes)
+}
+
+fn check(place: InPlace, old: u64, new: u64) -> Result<(), MakeError> {
+    if place.is_sound(old, new) {
+        return Ok(());
+    }
+    let (sector, sectors) = (place.sector(), place.sectors);
+    Err(MakeError::Slot { sector, sectors, old: old.div_ceil(sector), new: new.div_ceil(sector) })
 }
 
 /// The smallest of several ways from `old` to `new`, which are what `apart` holds, or the images themselves.
@@ -138,32 +178,86 @@ fn made(
     for way in ways {
         let masks = way.map(|marks| masked((old, &described), (new, &turned), marks));
         let masked = masks.as_ref().map(|(old, fields, new)| Masked { old, new, fields });
-        let mut told = |done| match progress(Stage::Matching(done)) {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
+        let pieces = {
+            let mut told = told_of_matching(progress);
+            let mut watch = Watch::new(&mut told, stop);
+            matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?
         };
-        let mut watch = Watch::new(&mut told, stop);
-        let pieces = matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?;
-        // With fewer steps at a time there is memory for the parts.
-        let most = if apart.is_some() { OPERATIONS / 4 } else { OPERATIONS };
-        let units = plan::units(old, new, &pieces, &described, most as usize);
-        let sizes = within_memory(sizes(settings.profile, &units), apart);
-        let mut frames = Frames::default();
-        for made in apart.iter().flat_map(|apart| &apart.layers) {
-            let mut encoder = Encoder::default();
-            Layer::default().code(&mut encoder, &mut numbers(), &made.layer, &made.parts, made.old_length)?;
-            frames.push(FrameKind::Parts, &encoder.finish());
-        }
-        for unit in &units {
-            encode(unit, old, new, &sizes, apart, &mut frames, &mut |n| progress(Stage::Coding(n)))?
-                .ok_or(MakeError::Stopped)?;
-        }
-        if best.as_ref().is_none_or(|(_, best)| frames.bytes.len() < best.bytes.len()) {
-            best = Some((sizes, frames));
+        for cut in cuts(settings, apart, old.len(), new.len()) {
+            let readable = match cut {
+                Cut::InPlace(room) => {
+                    let mut told = told_of_matching(progress);
+                    let mut watch = Watch::new(&mut told, stop);
+                    Some(room.readable(old, new, &pieces, &settings.matching, &mut watch)?)
+                }
+                Cut::Full | Cut::Between(_) => None,
+            };
+            let pieces = readable.as_ref().unwrap_or(&pieces);
+            let coded = coded((old, new), pieces, &described, settings.profile(), cut, progress)?;
+            if best.as_ref().is_none_or(|(_, best)| coded.1.bytes.len() < best.bytes.len()) {
+                best = Some(coded);
+            }
         }
     }
     best.ok_or(MakeError::Empty)
 }
+
+fn told_of_matching(progress: Progress<'_>) -> impl FnMut(u64) -> ControlFlow<()> {
+    |done| match progress(Stage::Matching(done)) {
+        true => ControlFlow::Continue(()),
+        false => ControlFlow::Break(()),
+    }
+}
+
+/// Where frames may end: for a slot that is rewritten in place several ways are tried.
+fn cuts<'a>(settings: &Settings, apart: Option<&'a Apart>, old: usize, new: usize) -> Vec<Cut<'a>> {
+    match (apart, settings.in_place) {
+        (Some(apart), _) => vec![Cut::Between(apart)],
+        (None, None) => vec![Cut::Full],
+        (None, Some(place)) => {
+            Room::choices(place, old as u64, new as u64).into_iter().map(Cut::InPlace).collect()
+        }
+    }
+}
+
+/// The frames that make the new image of these pieces.
+fn coded(
+    (old, new): (&[u8], &[u8]),
+    pieces: &[Piece],
+    described: &Described,
+    profile: Profile,
+    cut: Cut<'_>,
+    progress: Progress<'_>,
+) -> Result<(Sizes, Frames), MakeError> {
+    let (apart, granule) = match cut {
+        Cut::Between(apart) => (Some(apart), 1),
+        Cut::Full => (None, 1),
+        Cut::InPlace(room) => (None, room.granule()),
+    };
+    let most = match (profile, apart) {
+        (Profile::Mcu, _) => STEPS_OF_MCU,
+        // With fewer steps at a time there is memory for the parts.
+        (Profile::Linux, Some(_)) => OPERATIONS as usize / 4,
+        (Profile::Linux, None) => OPERATIONS as usize,
+    };
+    let units = plan::units(old, new, pieces, described, most, granule);
+    let sizes = within_memory(sizes(profile, &units), apart);
+    let mut frames = Frames::default();
+    for made in apart.iter().flat_map(|apart| &apart.layers) {
+        let mut encoder = Encoder::default();
+        let Made { layer, parts, old_length, .. } = made;
+        Layer::default().code(&mut encoder, &mut numbers(), layer, parts, *old_length)?;
+        frames.push(FrameKind::Parts, &encoder.finish());
+    }
+    for unit in &units {
+        encode(unit, old, new, &sizes, cut, &mut frames, &mut |n| progress(Stage::Coding(n)))?
+            .ok_or(MakeError::Stopped)?;
+    }
+    Ok((sizes, frames))
+}
+
+/// The most steps of a map for a microcontroller: 32 KiB of its 64.
+const STEPS_OF_MCU: usize = 1024;
 
 /// Up to here it is tried both ways, with packed parts taken apart and without.
 const APART: usize = 8 << 20;
@@ -211,7 +305,8 @@ fn within_memory(mut sizes: Sizes, apart: Option<&Apart>) -> Sizes {
     let Some(apart) = apart else { return sizes };
     let id = ImageId { length: 1, digest: [0; 16] };
     let layers = apart.layers.iter().map(|made| made.parts).collect();
-    let mut header = Header { profile: Profile::Linux, sizes, old: id, new: id, layers, frames: Vec::new() };
+    let (profile, in_place, frames) = (Profile::Linux, None, Vec::new());
+    let mut header = Header { profile, sizes, in_place, old: id, new: id, layers, frames };
     while memory(&header) > MEMORY && sizes.context_bits > 14 {
         match sizes.history_bits > 18 {
             true => sizes.history_bits -= 1,

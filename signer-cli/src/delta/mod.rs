@@ -6,8 +6,10 @@
 //! | [`packing`] | which compressed parts are taken apart |
 //! | [`matching`] | which bytes of the new image stand in the old one |
 //! | [`plan`] | which steps make the new image |
+//! | [`in_place`] | what can be read while a slot is rewritten |
 //! | [`encode`], [`coder`] | where frames end |
 //! | [`make`] | which of several ways is the smallest |
+//! | [`flash`] | nothing: a slot in memory, rewritten by the device's code |
 //! | [`apply`] | nothing: the device's decoder over whole files |
 //! | [`inspect`] | nothing: where the bytes of a delta went |
 //!
@@ -17,6 +19,8 @@ pub mod apply;
 pub mod coder;
 pub mod detect;
 pub mod encode;
+pub mod flash;
+pub mod in_place;
 pub mod inspect;
 pub mod make;
 pub mod matching;

@@ -11,8 +11,15 @@ const EXACT: u64 = 1024;
 
 /// The units that make all of `new` of these pieces (ascending in the new image, disjoint, in bounds): one, as a rule; as
 /// few as do with `most` steps each, where there are more of them. What a unit refers to in another one is mapped by its own
-/// matches alone.
-pub fn units(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described, most: usize) -> Vec<Unit> {
+/// matches alone. Units end at multiples of `granule` bytes, for which a few may have more steps.
+pub fn units(
+    old: &[u8],
+    new: &[u8],
+    pieces: &[Piece],
+    described: &Described,
+    most: usize,
+    granule: u64,
+) -> Vec<Unit> {
     let steps = steps(old, new, pieces);
     let each = steps.len().div_ceil(steps.len().div_ceil(most.max(1)).max(1)).max(1);
     let mut start = 0;
@@ -24,7 +31,56 @@ pub fn units(old: &[u8], new: &[u8], pieces: &[Piece], described: &Described, mo
         start += length;
         unit
     };
-    steps.chunks(each).map(unit).collect()
+    match granule {
+        ..=1 => steps.chunks(each).map(unit).collect(),
+        _ => chunks(&steps, each, granule).iter().map(|steps| &steps[..]).map(unit).collect(),
+    }
+}
+
+/// So many steps each, cut at multiples of `granule` bytes.
+fn chunks(steps: &[Step], each: usize, granule: u64) -> Vec<Vec<Step>> {
+    let (mut chunks, mut chunk) = (Vec::new(), Vec::new());
+    let (mut start, mut at) = (0, 0);
+    for step in steps {
+        let mut step = *step;
+        let end = at + step.insert + step.length;
+        // The last multiple of the granule in this step.
+        let cut = end / granule * granule;
+        if chunk.len() + 1 >= each && cut > at.max(start) && cut < end {
+            let (before, behind) = split(&step, cut - at);
+            chunk.push(before);
+            chunks.push(std::mem::take(&mut chunk));
+            (start, step) = (cut, behind);
+        }
+        chunk.push(step);
+        at = end;
+        if chunk.len() >= each && at.is_multiple_of(granule) {
+            chunks.push(std::mem::take(&mut chunk));
+            start = at;
+        }
+    }
+    if !chunk.is_empty() {
+        chunks.push(chunk);
+    }
+    chunks
+}
+
+/// A step in two, the first of which makes so many bytes.
+fn split(step: &Step, at: u64) -> (Step, Step) {
+    match at.checked_sub(step.insert) {
+        None | Some(0) => {
+            (Step { insert: at, ..Step::default() }, Step { insert: step.insert - at, ..*step })
+        }
+        Some(inside) => {
+            let action = match step.action {
+                Action::Copy(old) => Action::Copy(old + inside),
+                Action::Patch(old) => Action::Patch(old + inside),
+                other => other,
+            };
+            let behind = Step { insert: 0, action, length: step.length - inside };
+            (Step { length: inside, ..*step }, behind)
+        }
+    }
 }
 
 fn steps(old: &[u8], new: &[u8], pieces: &[Piece]) -> Vec<Step> {
@@ -79,7 +135,7 @@ mod tests {
     use perennial_schemas::delta::{Header, Profile};
 
     use super::super::apply::apply;
-    use super::super::encode::{Frames, encode};
+    use super::super::encode::{Cut, Frames, encode};
     use super::super::make::{identity, sizes};
     use super::super::matching::Match;
     use super::*;
@@ -94,19 +150,22 @@ mod tests {
         let at =
             |(i, n): (usize, &usize)| Match { old: *n as u64 * 1000, new: i as u64 * 1001 + 1, length: 1000 };
         let pieces: Vec<Piece> = order.iter().enumerate().map(at).map(Piece::Copy).collect();
-        for (most, expected) in [(100, 1), (6, 1), (5, 2), (2, 3), (1, 6)] {
-            let units = units(&old, &new, &pieces, &Described::default(), most);
-            assert_eq!(units.len(), expected, "{most}");
-            assert!(units.iter().all(|unit| unit.steps.len() <= most));
+        let cases = [(100, 1, 1), (6, 1, 1), (5, 1, 2), (2, 1, 3), (1, 1, 6)];
+        for (most, granule, expected) in cases.into_iter().chain([(100, 256, 1), (2, 256, 5), (1, 256, 6)]) {
+            let units = units(&old, &new, &pieces, &Described::default(), most, granule);
+            assert_eq!(units.len(), expected, "{most} {granule}");
+            assert!(units.iter().all(|unit| unit.steps.len() <= most + usize::from(granule > 1)));
+            assert!(units.iter().all(|unit| unit.start % granule == 0));
             let sizes = sizes(Profile::Linux, &units);
             let mut frames = Frames::default();
             for unit in &units {
-                encode(unit, &old, &new, &sizes, None, &mut frames, &mut |_| true).unwrap().unwrap();
+                encode(unit, &old, &new, &sizes, Cut::Full, &mut frames, &mut |_| true).unwrap().unwrap();
             }
             let (old_id, new_id) = (identity(&old), identity(&new));
             let header = Header {
                 profile: Profile::Linux,
                 sizes,
+                in_place: None,
                 old: old_id,
                 new: new_id,
                 layers: Vec::new(),

@@ -7,7 +7,7 @@ mod decode;
 use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::delta::refs::SectionKind;
-use perennial_schemas::delta::{FrameKind, Header, Profile};
+use perennial_schemas::delta::{FrameKind, Header, InPlace, Profile};
 use perennial_signer::delta::detect::Hint;
 use perennial_signer::delta::make::{Settings, make};
 use perennial_signer::delta::matching::Options;
@@ -53,7 +53,7 @@ pub struct Seed {
 /// How a delta is made in these tests.
 pub fn settings(profile: Profile, code: Hint) -> Settings {
     let matching = Options { jobs: 1, ..Options::default() };
-    Settings { profile, code, references: true, masks: true, packing: true, matching }
+    Settings { profile, in_place: None, code, references: true, masks: true, packing: true, matching }
 }
 
 /// Every kind of code that a raw image may be said to hold, and none.
@@ -108,10 +108,21 @@ pub fn seed(material: &[u8], length: usize, profile: Profile, code: Hint, random
     let at = if random.below(2) == 0 { 0 } else { random.below(material.len() - length + 1) & !3 };
     let old = material[at..at + length].to_vec();
     let new = edited(&old, random);
-    let settings = settings(profile, code);
+    let mut settings = settings(profile, code);
+    if profile == Profile::Mcu && !old.is_empty() && random.below(2) == 0 {
+        settings.in_place = Some(slot(old.len().max(new.len()), random));
+    }
     let container = make(&old, &new, &settings, &AtomicBool::new(false), &mut |_| true);
     let container = container.expect("two images make a delta");
     Seed { old, new, container }
+}
+
+/// A slot for images of so many bytes, with sectors to spare.
+pub fn slot(length: usize, random: &mut Random) -> InPlace {
+    let sector_bits = 8 + random.below(6) as u8;
+    let most = 1 << random.below(7);
+    let spare = 1 + random.below(most);
+    InPlace { sector_bits, sectors: ((length >> sector_bits) + 1 + spare) as u32 }
 }
 
 /// A container with something wrong in it: bytes, a field of the header, frames.
@@ -150,7 +161,7 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let wild = |random: &mut Random| random.word() >> random.below(64);
     for _ in 0..1 + random.below(3) {
         let which = random.below(header.frames.len());
-        match random.below(9) {
+        match random.below(10) {
             0 => header.sizes.block_bits = 6 + random.below(11) as u8,
             1 => header.sizes.context_bits = 6 + random.below(13) as u8,
             2 => header.sizes.learned_bits = 4 + random.below(15) as u8,
@@ -160,6 +171,7 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
                 (header.sizes.sections, header.sizes.segments) =
                     (wild(random) as u16 & 4095, wild(random) as u16 & 4095)
             }
+            8 => header.in_place = Some(slot(header.old.length as usize, random)),
             6 => header.old.length = wild(random) & ((1 << 38) - 1),
             7 => header.frames[which].length = wild(random) & 0xf_ffff,
             _ => {

@@ -185,6 +185,7 @@ pub fn delta(old: &[u8], new: &[u8]) -> Vec<u8> {
 pub fn delta_for(profile: Profile, old: &[u8], new: &[u8]) -> Vec<u8> {
     let settings = Settings {
         profile,
+        in_place: None,
         code: Hint::None,
         references: false,
         masks: false,

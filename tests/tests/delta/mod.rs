@@ -1,6 +1,8 @@
 //! Deltas: what the signer makes, the device's code applies; what is malformed is refused with a number.
 
 mod commands;
+mod golden;
+mod in_place;
 
 use std::process::Command;
 

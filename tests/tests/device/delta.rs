@@ -9,7 +9,7 @@ use perennial_device_core::run::Step;
 use perennial_schemas::delta::{Header, Profile, Sizes};
 use perennial_schemas::release::Encoding;
 use perennial_schemas::report::{FailureCode, Outcome};
-use perennial_signer::delta::encode::{Frames, encode};
+use perennial_signer::delta::encode::{Cut, Frames, encode};
 use perennial_signer::delta::make::identity;
 use perennial_tests::simulator::{Conduct, Product, Unit, delta, delta_for, noise};
 
@@ -276,10 +276,18 @@ fn in_units(old: &[u8], new: &[u8]) -> Vec<u8> {
         let copied = Made { insert: 4096, action: Action::Copy(start / 2), length: 4096 };
         let steps = std::iter::once(copied).collect();
         let stretch = Stretch { start, length: 8192, steps, ..Stretch::default() };
-        encode(&stretch, old, new, &sizes, None, &mut frames, &mut |_| true).unwrap().unwrap();
+        encode(&stretch, old, new, &sizes, Cut::Full, &mut frames, &mut |_| true).unwrap().unwrap();
     }
     let (old, new) = (identity(old), identity(new));
-    let header = Header { profile: Profile::Mcu, sizes, old, new, layers: Vec::new(), frames: frames.frames };
+    let header = Header {
+        profile: Profile::Mcu,
+        sizes,
+        in_place: None,
+        old,
+        new,
+        layers: Vec::new(),
+        frames: frames.frames,
+    };
     [header.encode(), frames.bytes].concat()
 }
 

@@ -8,6 +8,7 @@
 //! | [`refs`], [`space`] | references in machine code and its tables, and the addresses that they mean |
 //! | [`map`], [`learned`] | where an old place went, and what turned out otherwise |
 //! | `targets` | where a reference leads |
+//! | [`in_place`] | one slot, rewritten in place |
 //! | [`packing`] | compressed parts, taken apart and put together again |
 //! | [`coder`], [`model`], [`history`] | the entropy coder, and what it expects |
 //!
@@ -17,6 +18,7 @@
 
 pub mod coder;
 pub mod history;
+pub mod in_place;
 pub mod learned;
 pub mod map;
 pub mod model;
@@ -62,7 +64,7 @@ impl OldImage for &[u8] {
 /// Why a delta was not applied; the numbers never change their meaning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DeltaError {
-    /// 1 to 10: header or directory.
+    /// 1 to 11: header or directory.
     #[error(transparent)]
     Container(#[from] ContainerError),
     /// 20: a frame goes on behind its content.
@@ -102,6 +104,23 @@ pub enum DeltaError {
         /// The one that is there; 0 for none.
         own: u32,
     },
+    /// 29: old bytes that this frame overwrites, in place.
+    #[error("the delta reads old bytes that it overwrites (29)")]
+    Overwritten,
+    /// 30: in place, for another slot.
+    #[error("the delta is not for a slot of {sectors} sectors of {sector} bytes, or not for its index (30)")]
+    Slot {
+        /// Bytes of a sector that this device has.
+        sector: u32,
+        /// Sectors of its slot.
+        sectors: u32,
+    },
+    /// 31: in place, and another delta has begun to rewrite the slot.
+    #[error("another delta has begun to rewrite the slot (31)")]
+    Underway,
+    /// 32: in place, and the slot holds another image.
+    #[error("the slot does not hold the image that the delta starts from (32)")]
+    OtherOld,
     /// The old image could not be read, or is not the one that was named.
     #[error("{0}")]
     Old(PortError),
@@ -226,7 +245,8 @@ impl Delta {
                     return Err(DeltaError::Order(frame));
                 }
                 self.packing.begin(frame, from, &self.header)?;
-                self.walker.begin(&self.unit, from, from + length);
+                let end = from + length;
+                self.walker.begin(&self.unit, from..end, self.header.floor(end));
                 let mut left = length;
                 let (mut old, mut output) = self.packing.between(old, output);
                 while left > 0 {

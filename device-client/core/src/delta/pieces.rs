@@ -5,6 +5,7 @@
 
 use alloc::vec;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use perennial_schemas::delta::Sizes;
 
@@ -56,6 +57,8 @@ pub struct Pieces {
     /// Where the next piece begins in the new image, and where the stretch ends.
     new: u64,
     end: u64,
+    /// The first byte of the old image that may be read.
+    floor: u64,
     /// The step that it lies in, and where that begins in the new image.
     step: usize,
     step_start: u64,
@@ -93,6 +96,7 @@ impl Pieces {
             found: Vec::with_capacity(block / 2 + 1),
             new: 0,
             end: 0,
+            floor: 0,
             step: 0,
             step_start: 0,
             along: 0,
@@ -109,9 +113,10 @@ impl Pieces {
         LOOK_BEHIND + block + LOOK_AHEAD + references + Space::memory(segments(sizes))
     }
 
-    /// Goes to `new`, an offset of the new image inside the unit, to end before `end`.
-    pub fn seek(&mut self, unit: &Unit, new: u64, end: u64) {
-        (self.new, self.end) = (new, end);
+    /// Goes to a stretch of the new image inside the unit, for which nothing before `floor` in the old one is read.
+    pub fn seek(&mut self, unit: &Unit, stretch: Range<u64>, floor: u64) {
+        let new = stretch.start;
+        (self.new, self.end, self.floor) = (new, stretch.end, floor);
         (self.step, self.step_start, self.along) = (0, unit.start, unit.start);
         (self.scanning, self.loaded) = (None, None);
         while let Some(step) = unit.steps.get(self.step) {
@@ -137,7 +142,7 @@ impl Pieces {
     /// The next piece; `None` at the end of the stretch.
     ///
     /// # Errors
-    /// What the old image says.
+    /// [`DeltaError::Overwritten`] for a copy of what is below the floor; what the old image says.
     pub fn next(
         &mut self,
         unit: &Unit,
@@ -161,6 +166,9 @@ impl Pieces {
             return self.plain(Making::Insert, from, length, old, old_length).map(Some);
         }
         let inside = inside - step.insert;
+        if step.action.old().is_some_and(|from| from + inside < self.floor) {
+            return Err(DeltaError::Overwritten);
+        }
         let left = (step.length - inside).min(self.end - self.new);
         match step.action {
             Action::End => Ok(None),
@@ -188,7 +196,9 @@ impl Pieces {
         old: &mut dyn OldImage,
         old_length: u64,
     ) -> Result<Piece<'_>, DeltaError> {
-        let there = old_length.saturating_sub(from).min(length) as usize;
+        // What is inserted can do without the old bytes there.
+        let end = if from < self.floor { 0 } else { old_length };
+        let there = end.saturating_sub(from).min(length) as usize;
         let bytes = &mut self.window[..there];
         if there > 0 {
             old.read(from, bytes)?;
@@ -228,7 +238,7 @@ impl Pieces {
             self.loaded = Some(at.space);
         }
         let space = &self.space;
-        let behind = (from - at.start).min(LOOK_BEHIND as u64);
+        let behind = (from - at.start.max(self.floor)).min(LOOK_BEHIND as u64);
         let ahead = (at.start + at.length - (from + block)).min(LOOK_AHEAD as u64);
         let window = &mut self.window[..(behind + block + ahead) as usize];
         old.read(from - behind, window)?;

@@ -3,6 +3,8 @@
 //! Decides what each byte of the new image is. Written once, over [`Coder`]: the signer's encoder passes the truth, a
 //! device passes [`Unknown`].
 
+use core::ops::Range;
+
 use perennial_schemas::delta::Sizes;
 
 use super::coder::{Coder, Subject};
@@ -86,9 +88,9 @@ impl Walker {
         unit.code(coder, &mut self.models.numbers, known, start, old_length, &self.sizes)
     }
 
-    /// At the beginning of a frame that makes the new image from `from` on, before `end`.
-    pub fn begin(&mut self, unit: &Unit, from: u64, end: u64) {
-        self.pieces.seek(unit, from, end);
+    /// At the beginning of a frame that makes this stretch of the new image, and reads the old one from `floor` on.
+    pub fn begin(&mut self, unit: &Unit, stretch: Range<u64>, floor: u64) {
+        self.pieces.seek(unit, stretch, floor);
         self.models.reset();
     }
 
@@ -293,7 +295,7 @@ impl Models {
         coder: &mut C,
         piece: &Piece<'_>,
         made: &mut [u8],
-        range: core::ops::Range<usize>,
+        range: Range<usize>,
         truth: &mut dyn Truth,
     ) -> Result<(), DeltaError> {
         let mut at = range.start;

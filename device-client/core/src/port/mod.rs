@@ -9,6 +9,7 @@
 //! | [`Fetch`] | metadata and target files from a server or a folder |
 //! | [`Slots`], [`BootControl`] | where images live, and which one boots |
 //! | [`Staging`] | room for a payload beside the slots, where there is some |
+//! | [`Flash`] | the one slot of a small device, and a journal, by sectors |
 //! | [`Decompress`] | zstd |
 //! | [`Store`] | durable records |
 //! | [`Counter`] | the anti-rollback number |
@@ -24,6 +25,7 @@ mod clock;
 mod counter;
 mod decompress;
 mod fetch;
+mod flash;
 mod health;
 mod hooks;
 mod identity;
@@ -41,6 +43,7 @@ pub use clock::Clock;
 pub use counter::Counter;
 pub use decompress::{Decompress, DecompressError, WINDOW_LENGTH};
 pub use fetch::{Fetch, FetchError, Sink, Stop};
+pub use flash::{Area, Flash, JOURNAL_SECTORS, LINE};
 pub use health::{Health, Verdict};
 pub use hooks::{HookEvent, Hooks};
 pub use identity::{Describe, Identity, RunningImage};
@@ -59,6 +62,7 @@ pub mod memory {
     pub use super::counter::MemoryCounter;
     pub use super::decompress::RunLength;
     pub use super::fetch::{Fault, MemoryFetch};
+    pub use super::flash::MemoryFlash;
     pub use super::health::ScriptedHealth;
     pub use super::hooks::MemoryHooks;
     pub use super::link::{LinkFault, MemoryLink};

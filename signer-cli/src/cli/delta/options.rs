@@ -5,7 +5,7 @@ use std::thread;
 
 use clap::{Args, ValueEnum};
 use perennial_device_core::delta::refs::SectionKind;
-use perennial_schemas::delta::Profile;
+use perennial_schemas::delta::{InPlace, Profile};
 
 use crate::delta::detect::Hint;
 use crate::delta::make::Settings;
@@ -17,6 +17,10 @@ pub(in crate::cli) struct MakeOptions {
     /// What kind of device applies it.
     #[arg(long, value_enum, default_value_t)]
     profile: ProfileName,
+    /// Rewrite the one slot of a microcontroller in place: its sectors and their size, such as 64x4K. One sector must be free
+    /// beside the old file, some more make the delta smaller. Implies --profile mcu.
+    #[arg(long, value_name = "SECTORS", value_parser = slot)]
+    in_place: Option<InPlace>,
     /// The machine code in the files: auto, none, or what a raw firmware holds and the address that it runs at, such as
     /// thumb@0x08000000 (also arm, aarch64, riscv32, riscv64, x86-64).
     #[arg(long, value_name = "CODE", default_value = "auto", value_parser = code)]
@@ -63,6 +67,7 @@ impl MakeOptions {
                 ProfileName::Linux => Profile::Linux,
                 ProfileName::Mcu => Profile::Mcu,
             },
+            in_place: self.in_place,
             code: self.code,
             references: with(Transform::References),
             masks: with(Transform::Masks),
@@ -92,6 +97,21 @@ pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
     };
     let number: u64 = digits.parse().map_err(|_| form())?;
     number.checked_mul(1 << shift).ok_or_else(form)
+}
+
+/// `64x4K`
+fn slot(text: &str) -> Result<InPlace, String> {
+    let form = || {
+        format!(
+            "{text:?} is no slot: write its sectors and their size, a power of two from 256 to 1M, such as 64x4K"
+        )
+    };
+    let (sectors, size) = text.split_once('x').ok_or_else(form)?;
+    let (sectors, size) = (sectors.parse().map_err(|_| form())?, bytes(size)?);
+    if !size.is_power_of_two() || !(256..=1 << 20).contains(&size) {
+        return Err(form());
+    }
+    Ok(InPlace { sector_bits: size.ilog2() as u8, sectors })
 }
 
 /// `auto`, `none`, `thumb@0x08000000`
@@ -127,6 +147,15 @@ fn code(text: &str) -> Result<Hint, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slots() {
+        assert_eq!(slot("64x4K"), Ok(InPlace { sector_bits: 12, sectors: 64 }));
+        assert_eq!(slot("3x256"), Ok(InPlace { sector_bits: 8, sectors: 3 }));
+        for wrong in ["64", "x4K", "64x", "64x3K", "64x128", "64x2M", "-1x4K"] {
+            assert!(slot(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes_of_memory() {

@@ -14,7 +14,7 @@ use perennial_device_core::delta::coder::{Decoder, Subject};
 use perennial_device_core::delta::packing::Packing;
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_device_core::delta::walk::{Unknown, Walker};
-use perennial_device_core::delta::{DeltaError, memory};
+use perennial_device_core::delta::{DeltaError, in_place, memory};
 use perennial_schemas::delta::{ContainerError, FrameKind, Header, ImageId, Parts, Profile};
 use serde::Serialize;
 
@@ -32,6 +32,9 @@ pub struct Inspection {
     pub length: u64,
     /// Bytes of memory that a device needs to apply it, as the header declares.
     pub memory: u64,
+    /// The slot that it rewrites in place, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_place: Option<SlotRow>,
     /// What it is made from.
     pub old: Image,
     /// What it makes.
@@ -59,6 +62,17 @@ pub struct Image {
     pub length: u64,
     /// The first half of its SHA-256.
     pub sha256_begins: String,
+}
+
+/// A slot that is rewritten in place.
+#[derive(Debug, Clone, Serialize)]
+pub struct SlotRow {
+    /// Bytes of a sector.
+    pub sector: u64,
+    /// Sectors of the slot.
+    pub sectors: u32,
+    /// Bytes by which the old image is moved up first.
+    pub moved: u64,
 }
 
 /// Packed parts that are taken apart.
@@ -221,7 +235,8 @@ impl<'h, 'o> Reading<'h, 'o> {
     }
 
     fn data(&mut self, bytes: &[u8], makes: u64, mut old: &[u8]) -> Result<(), DeltaError> {
-        self.walker.begin(&self.unit, self.made, self.made + makes);
+        let end = self.made + makes;
+        self.walker.begin(&self.unit, self.made..end, self.header.floor(end));
         let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
         let (new, old_length) = (&mut self.new, self.header.old_length());
         let mut nothing = |_: &[u8]| Ok(());
@@ -230,7 +245,6 @@ impl<'h, 'o> Reading<'h, 'o> {
             new.extend_from_slice(bytes);
             Ok(())
         };
-        let end = self.made + makes;
         let mut at = self.made;
         while at < end {
             let before = coder.ledger.bits;
@@ -254,7 +268,15 @@ impl<'h, 'o> Reading<'h, 'o> {
                 Profile::Mcu => "mcu",
             },
             length,
-            memory: memory(header),
+            memory: match header.in_place {
+                None => memory(header),
+                Some(_) => in_place::memory(header),
+            },
+            in_place: header.in_place.map(|place| SlotRow {
+                sector: place.sector(),
+                sectors: place.sectors,
+                moved: place.shift(header.old.length),
+            }),
             old: image(&header.old),
             new: image(&header.new),
             unpacked: header.new_length(),

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::picture::{Along, Bar, Group, Picture, percent};
-use super::{Image, Inspection, PartsRow, SectionShare, Share};
+use super::{Image, Inspection, PartsRow, SectionShare, Share, SlotRow};
 use crate::plain::grouped;
 
 /// Rows of frames, kinds or sections that people are shown; JSON has all.
@@ -22,6 +22,9 @@ impl fmt::Display for Inspection {
         writeln!(f, "  from    {}", self.old)?;
         writeln!(f, "  to      {}", self.new)?;
         writeln!(f, "  memory  {} bytes to apply it", grouped(self.memory))?;
+        if let Some(place) = &self.in_place {
+            writeln!(f, "  slot    {place}")?;
+        }
         writeln!(f, "  frames  {} of maps, {} of data", count("map"), count("data"))?;
         for row in &self.packings {
             writeln!(f, "  {row}")?;
@@ -56,6 +59,17 @@ impl fmt::Display for Inspection {
 impl fmt::Display for Image {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} bytes, SHA-256 {}…", grouped(self.length), self.sha256_begins)
+    }
+}
+
+impl fmt::Display for SlotRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sector, sectors, moved } = *self;
+        let (sector, sectors, moved) = (grouped(sector), grouped(sectors.into()), grouped(moved));
+        write!(
+            f,
+            "rewritten in place: {sectors} sectors of {sector} bytes, the old image moved up by {moved}"
+        )
     }
 }
 

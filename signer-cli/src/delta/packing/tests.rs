@@ -12,7 +12,7 @@ use perennial_schemas::delta::{Frame, FrameKind, Header, Profile, Sizes};
 use super::*;
 use crate::delta::apply::apply;
 use crate::delta::coder::Encoder;
-use crate::delta::encode::{Frames, encode};
+use crate::delta::encode::{Cut, Frames, encode};
 use crate::delta::inspect::inspect;
 use crate::delta::make::{Settings, identity, make};
 use crate::delta::{detect::Hint, matching};
@@ -144,7 +144,7 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
         let copied = whole.min(apart.old.len() as u64);
         let step = Step { insert: whole - copied, action: Action::Patch(from), length: copied };
         let unit = Unit { start, length: whole, steps: std::iter::once(step).collect(), ..Unit::default() };
-        encode(&unit, &apart.old, &apart.new, &sizes, Some(&apart), &mut frames, &mut |_| true)
+        encode(&unit, &apart.old, &apart.new, &sizes, Cut::Between(&apart), &mut frames, &mut |_| true)
             .unwrap()
             .unwrap();
         start = cut;
@@ -152,7 +152,8 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
     let count = frames.frames.iter().filter(|frame| matches!(frame.kind, FrameKind::Data(_))).count();
     let layers = apart.layers.iter().map(|made| made.parts).collect();
     let (old, new) = (identity(old), identity(new));
-    let header = Header { profile: Profile::Linux, sizes, old, new, layers, frames: frames.frames };
+    let header =
+        Header { profile: Profile::Linux, sizes, in_place: None, old, new, layers, frames: frames.frames };
     ([header.encode(), frames.bytes].concat(), count)
 }
 
