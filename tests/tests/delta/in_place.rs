@@ -1,6 +1,8 @@
 //! One slot, rewritten in place: whatever the moment of a power cut, it ends in the new image; whatever is malformed is found
 //! while the slot still holds the old one.
 
+use std::sync::LazyLock;
+
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::in_place::{self, Job, Ports};
@@ -216,7 +218,8 @@ proptest! {
     /// A damaged delta either comes to the same image, or leaves the slot as it was.
     #[test]
     fn what_is_damaged_leaves_the_slot_alone(number in any::<u64>()) {
-        let rig = Rig::small();
+        static RIG: LazyLock<Rig> = LazyLock::new(Rig::small);
+        let rig = &*RIG;
         let mut random = Random(number);
         for _ in 0..8 {
             let damaged = mutated(&rig.delta, &rig.delta, &mut random);

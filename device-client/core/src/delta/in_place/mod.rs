@@ -184,26 +184,34 @@ impl InPlace<'_> {
 
     /// Decodes every frame while the old image is where it was: whatever could be wrong is found while it still boots.
     fn look_at_all<C: Digest>(&mut self, crypto: &C) -> Result<(), DeltaError> {
-        let mut at = 0;
+        let (mut at, mut whole) = (0, crypto.start());
         for frame in 0..self.delta.header().frames.len() {
-            at += self.look(frame, at, 0, crypto)?;
+            at += self.look(frame, at, 0, Some(&mut whole), crypto)?;
         }
-        Ok(())
+        if whole.finish().0[..16] == self.delta.header().new.digest {
+            return Ok(());
+        }
+        let what = "it is not the one that the delta names";
+        Err(DeltaError::Output(PortError::new(FailureCode::ImageDigest, "looking at the new image", what)))
     }
 
     /// Decodes a frame that makes the new image from `from` on, with the old image moved by `shift` bytes, and writes nothing:
-    /// how many bytes it makes. The index vouches for each of them.
+    /// how many bytes it makes, all of which `whole` takes in. The index vouches for each of them.
     fn look<C: Digest>(
         &mut self,
         frame: usize,
         from: u64,
         shift: u64,
+        mut whole: Option<&mut C::Running>,
         crypto: &C,
     ) -> Result<u64, DeltaError> {
         let mut looked = Looked::new(self.job.index, from, crypto);
         let mut made = 0;
         self.decode(frame, shift, &mut |bytes, _| {
             made += bytes.len() as u64;
+            if let Some(whole) = &mut whole {
+                whole.update(bytes);
+            }
             looked.push(bytes)
         })?;
         looked.finish()?;
@@ -265,7 +273,7 @@ impl InPlace<'_> {
                 if let Some(map) = map.take() {
                     self.decode(map, shift, &mut |_, _| Ok(()))?;
                 }
-                self.look(frame, at, shift, crypto)?;
+                self.look(frame, at, shift, None, crypto)?;
                 let mut writer = Writer::new(at, self.sector);
                 self.decode(frame, shift, &mut |bytes, flash| writer.push(bytes, flash))?;
                 writer.finish(*self.flash.get_mut())?;
