@@ -55,7 +55,7 @@ fn every_field_out_of_its_bounds_is_refused_with_its_number() {
         (13, 7, 4),
         (15, 1, 4),
         (14, 21, 11),
-        (14, 12, 7),
+        (14, 12, 9),
         (21, 0x80, 5),
         (29, 0x80, 5),
         (67, 1, 6),
@@ -70,6 +70,29 @@ fn every_field_out_of_its_bounds_is_refused_with_its_number() {
         bytes[at] = value;
         assert_eq!(Header::parse(&bytes).map_err(|error| error.number()), Err(number), "{at} {value}");
     }
+}
+
+#[test]
+fn a_slot_holds_both_images_and_frames_end_with_its_sectors() {
+    let place = InPlace { sector_bits: 12, sectors: 24 };
+    let header = Header { profile: Profile::Mcu, in_place: Some(place), ..header() };
+    assert_eq!(Header::parse(&header.encode()), Ok(header.clone()));
+    // One sector holds the old image: the rest is free.
+    assert_eq!(place.shift(4096), 23 << 12);
+    assert_eq!([1, 65_536, 70_000, 98_304].map(|end| header.floor(end)), [0, 0, 0, 4096]);
+    let wrong = |change: &dyn Fn(&mut Header)| {
+        let mut header = header.clone();
+        change(&mut header);
+        Header::parse(&header.encode()).map_err(|error| error.number())
+    };
+    let slot = |sector_bits, sectors| Some(InPlace { sector_bits, sectors });
+    assert_eq!(wrong(&|header| header.profile = Profile::Linux), Err(11));
+    assert_eq!(wrong(&|header| header.in_place = slot(12, 17)), Err(11), "the new image takes 18");
+    assert_eq!(wrong(&|header| header.old.length = 24 << 12), Err(11), "none is free");
+    assert_eq!(wrong(&|header| header.old.length = 0), Err(11));
+    assert_eq!(wrong(&|header| header.in_place = slot(17, 24)), Err(11), "a frame ends inside a sector");
+    assert_eq!(wrong(&|header| header.in_place = slot(7, 4096)), Err(11));
+    assert!(wrong(&|header| header.in_place = slot(16, 2)).is_ok());
 }
 
 #[test]
