@@ -14,6 +14,9 @@ const GENESIS: Digest = perennial_schemas::Sha256Digest([0; 32]);
 /// Entries read at once.
 const PAGE: usize = 1000;
 
+/// What to do about a chain that doesn't hold.
+pub(crate) const BROKEN: &str = "keep this state folder as it is and find out who could write to it; updates go on, the audit can't be relied on";
+
 /// One entry, as it is stored: the canonical JSON of these fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

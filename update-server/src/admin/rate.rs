@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// Requests a second with a token that isn't known, by whomever: enough for mistakes, too few for guessing.
+/// Requests a second with a token that isn't known, or may not do what it asks, by whomever: enough for mistakes, too few for
+/// guessing.
 const UNKNOWN: u32 = 2;
 /// A bucket holds so many seconds' worth.
 const BURST: u32 = 4;

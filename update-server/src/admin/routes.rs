@@ -230,8 +230,7 @@ pub(super) fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<St
     let actor = desk.access.actor(field, right);
     let known = match &actor {
         Ok(actor) => Some(actor.as_str()),
-        Err(Barred::Role) => return Err(role()),
-        Err(Barred::Unknown) => None,
+        Err(_) => None,
     };
     desk.rates.take(known, tokio::time::Instant::now()).map_err(|seconds| {
         let mut refusal = problem(
@@ -242,7 +241,10 @@ pub(super) fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<St
         refusal.retry_after = Some(seconds);
         refusal
     })?;
-    actor.map_err(|_| {
+    actor.map_err(|barred| {
+        if barred == Barred::Role {
+            return role();
+        }
         let hint = "send the token from admin.token: push --token-file F";
         problem(StatusCode::UNAUTHORIZED, "no known token was given", hint)
     })

@@ -1,13 +1,11 @@
 //! `audit verify`: the chain of what was done, walked from its beginning, and compared with heads that somebody has seen.
 
-use super::{config_of, report, state_failure};
-use crate::admin::client::{Server, get};
-use crate::audit::{self, Head};
+use super::{Place, parse, report, state_failure};
+use crate::admin::client::get;
+use crate::audit::{self, BROKEN, Head};
 use crate::cli::Where;
-use crate::disk;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::state::{State, StateError};
 use crate::store::StoreError;
 use clap::Subcommand;
 
@@ -31,23 +29,17 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     let Command::Verify(arguments) = command;
-    let state = State::of(&config_of(&arguments.place)?);
-    let head: Head = match state.hold() {
-        Ok(held) => audit::verify_against(&held.store, &arguments.heads).map_err(|error| match error {
-            StoreError::Corrupt(_) => Failure::of(
-                &error,
-                "keep this state folder as it is and find out who could write to it; updates go on, the audit can't be relied on",
-            ),
-            other => state_failure(&other.into()),
-        })?,
-        Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let heads = arguments.heads.iter().map(Head::to_string).collect::<Vec<_>>().join(",");
-            let path = format!("/api/v1/audit/verify?heads={heads}");
-            let answer = get(&Server::Socket(state.socket()), &path)?;
-            serde_json::from_slice(&answer)
-                .map_err(|error| Failure::of(&error, "is that server of the same version?"))?
+    let head: Head = match Place::of(&arguments.place)? {
+        Place::Here(held) => {
+            audit::verify_against(&held.store, &arguments.heads).map_err(|error| match error {
+                StoreError::Corrupt(_) => Failure::of(&error, BROKEN),
+                other => state_failure(&other.into()),
+            })?
         }
-        Err(error) => return Err(state_failure(&error)),
+        Place::Running(server) => {
+            let heads = arguments.heads.iter().map(Head::to_string).collect::<Vec<_>>().join(",");
+            parse(&get(&server, &format!("/api/v1/audit/verify?heads={heads}"))?)?
+        }
     };
     let through = match arguments.heads.len() {
         0 => String::new(),

@@ -1,16 +1,14 @@
 //! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the
 //! running server's socket, or over the store that it left.
 
-use super::{config_of, report, state_failure};
-use crate::admin::client::{NOTHING, Server, call, get};
+use super::{Place, parse, report};
+use crate::admin::client::{NOTHING, call, get};
 use crate::admin::devices::{DEVICES, DeviceError, Devices, REPORTS, Reason, explained, revoked, standing};
 use crate::cli::Where;
-use crate::disk;
 use crate::failure::Failure;
 use crate::fleet::desk::{self, Filter};
 use crate::fleet::row::Standing;
 use crate::io::Io;
-use crate::state::{Held, State, StateError};
 use clap::Subcommand;
 use hyper::Method;
 use perennial_schemas::fleet::DeviceId;
@@ -246,24 +244,6 @@ fn erase(arguments: &Erase, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.one.json, &receipt, &out)
 }
 
-enum Place {
-    Here(Box<Held>),
-    Running(Server),
-}
-
-impl Place {
-    fn of(place: &Where) -> Result<Self, Failure> {
-        let state = State::of(&config_of(place)?);
-        match state.hold() {
-            Ok(held) => Ok(Self::Here(Box::new(held))),
-            Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-                Ok(Self::Running(Server::Socket(state.socket())))
-            }
-            Err(error) => Err(state_failure(&error)),
-        }
-    }
-}
-
 /// A text without what would act upon a terminal: devices wrote some of it.
 fn text(value: &Value) -> String {
     let shown = value.as_str().unwrap_or("-").chars();
@@ -277,10 +257,6 @@ fn words(list: &Value) -> String {
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::of(&error, "report this"))
-}
-
-fn parse(answer: &[u8]) -> Result<Value, Failure> {
-    serde_json::from_slice(answer).map_err(|error| Failure::of(&error, "is that server of the same version?"))
 }
 
 fn failure(error: &DeviceError) -> Failure {

@@ -20,7 +20,7 @@ use crate::disk;
 use crate::failure::Failure;
 use crate::generation::{Generation, served};
 use crate::io::Io;
-use crate::state::{State, StateError};
+use crate::state::{Held, State, StateError};
 use perennial_schemas::Size;
 use serde::Serialize;
 use std::path::Path;
@@ -84,6 +84,30 @@ fn whole(answer: &[u8]) -> Result<(Generation, Vec<u8>), Failure> {
     let whole: crate::admin::Whole = serde_json::from_slice(answer)
         .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
     Ok((whole.generation, whole.timestamp.into_bytes()))
+}
+
+/// Where a command finds the store: held by itself, or behind the socket of the server that runs.
+enum Place {
+    Here(Box<Held>),
+    Running(Server),
+}
+
+impl Place {
+    fn of(place: &Where) -> Result<Self, Failure> {
+        let state = State::of(&config_of(place)?);
+        match state.hold() {
+            Ok(held) => Ok(Self::Here(Box::new(held))),
+            Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
+                Ok(Self::Running(Server::Socket(state.socket())))
+            }
+            Err(error) => Err(state_failure(&error)),
+        }
+    }
+}
+
+/// What a running server answered.
+fn parse<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(answer).map_err(|error| Failure::of(&error, "is that server of the same version?"))
 }
 
 /// Prints a result: as JSON, or as the sentences given.

@@ -1,7 +1,7 @@
 //! `store`: the records as one file, out of a store and into one; their check; and their move to another engine. What is
 //! written is read back before it counts.
 
-use super::{config_of, report, size, state_failure};
+use super::{Place, config_of, parse, report, size, state_failure};
 use crate::admin::client::{Server, download, get};
 use crate::audit::Event;
 use crate::cli::Where;
@@ -183,15 +183,9 @@ fn import(arguments: &Import, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 fn look(arguments: &Check, io: &mut Io<'_>) -> Result<(), Failure> {
-    let state = State::of(&config_of(&arguments.place)?);
-    let checked: Checked = match state.hold() {
-        Ok(held) => check(&held.store).map_err(|error| state_failure(&error.into()))?,
-        Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let answer = get(&Server::Socket(state.socket()), "/api/v1/store/check")?;
-            serde_json::from_slice(&answer)
-                .map_err(|error| Failure::of(&error, "is that server of the same version?"))?
-        }
-        Err(error) => return Err(state_failure(&error)),
+    let checked: Checked = match Place::of(&arguments.place)? {
+        Place::Here(held) => check(&held.store).map_err(|error| state_failure(&error.into()))?,
+        Place::Running(server) => parse(&get(&server, "/api/v1/store/check")?)?,
     };
     let Summary { records, bytes, contents, .. } = &checked.summary;
     let mut text = format!("{records} records, {}; contents {contents}", size(*bytes));

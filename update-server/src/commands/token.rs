@@ -1,13 +1,12 @@
 //! `token`: who may use the admin listener. A running server takes a change up at once; otherwise it goes straight into
 //! the state. A token's text is shown once, or written into a file for its holder; the server keeps its digest.
 
-use super::{config_of, report, state_failure};
-use crate::admin::client::{NOTHING, Server, call, get};
+use super::{Place, parse, report};
+use crate::admin::client::{NOTHING, call, get};
 use crate::cli::Where;
 use crate::disk;
 use crate::failure::Failure;
 use crate::io::Io;
-use crate::state::{Held, State, StateError};
 use crate::tokens::{Book, Created, Listed, Request, Right, TokensError};
 use clap::Subcommand;
 use hyper::Method;
@@ -153,30 +152,8 @@ fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.json, &revoked, &format!("The token {} opens nothing any more.", revoked.name))
 }
 
-enum Place {
-    Here(Box<Held>),
-    Running(Server),
-}
-
-impl Place {
-    fn of(place: &Where) -> Result<Self, Failure> {
-        let state = State::of(&config_of(place)?);
-        match state.hold() {
-            Ok(held) => Ok(Self::Here(Box::new(held))),
-            Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-                Ok(Self::Running(Server::Socket(state.socket())))
-            }
-            Err(error) => Err(state_failure(&error)),
-        }
-    }
-}
-
 fn private(path: &Path) -> Result<std::fs::File, Failure> {
     disk::create_private(path).map_err(|error| Failure::of(&error, "name a file that isn't there yet"))
-}
-
-fn parse<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, Failure> {
-    serde_json::from_slice(answer).map_err(|error| Failure::of(&error, "is that server of the same version?"))
 }
 
 fn failure(error: &TokensError) -> Failure {
