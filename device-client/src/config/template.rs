@@ -117,7 +117,8 @@ fn fleet(config: Option<&FleetConfig>) -> String {
     let server = config.map_or("https://fleet.example:8444", |fleet| fleet.server.as_str());
     let path = |key: &str, value: Option<&PathBuf>, example: &str| match value {
         Some(value) => format!("{key} = {}", quoted(&value.display().to_string())),
-        None => format!("#{key} = \"{example}\""),
+        // With a space: what edits the keys at the top finds those alone.
+        None => format!("# {key} = \"{example}\""),
     };
     let ca = path("ca", config.and_then(|fleet| fleet.ca.as_ref()), "/etc/perennial/fleet-ca.pem");
     let factory = path("factory", config.and_then(|fleet| fleet.factory.as_ref()), "/factory/identity");
