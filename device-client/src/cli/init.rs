@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     /// A PEM file with the certificates that TLS believes, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// Where this device reports to, such as https://fleet.example:8444; without it nothing is told.
+    /// Where this device reports to, such as `https://fleet.example:8444`; without it nothing is told.
     #[arg(long, value_name = "URL")]
     fleet: Option<String>,
     /// Slot A: a block device or a file; without it a file in the state folder.
