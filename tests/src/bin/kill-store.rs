@@ -29,7 +29,9 @@ use perennial_server::store::{Batch, Engine, Settings, Space, Store, StoreError}
 /// Batches that stay: older ones are removed again, so that engines have something to tidy up.
 const STAY: u64 = 64;
 /// How long a store that was just let go may still seem held, and a writer may take to its first commit.
-const PATIENCE: Duration = Duration::from_secs(60);
+///
+/// An unoptimised fjall takes seconds of processor time to read a full journal back, which a busy machine stretches.
+const PATIENCE: Duration = Duration::from_secs(300);
 /// The number of the last batch.
 const LAST: &[u8] = b"last";
 
