@@ -80,6 +80,9 @@ impl PostgresStore {
         let mut config: Config = url.trim().parse().map_err(|error: tokio_postgres::Error| {
             failed(format!("{} holds no PostgreSQL URL: {}", file.display(), words(&error)))
         })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(failed(format!("{} holds no PostgreSQL URL: it names no host", file.display())));
+        }
         let options = config.get_options().map_or(String::new(), |options| format!("{options} "));
         config.options(format!("{options}{OPTIONS}")).application_name("perennial-server");
         config.connect_timeout(CONNECT).tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
