@@ -12,8 +12,8 @@ use perennial_schemas::{Document, Sha256Digest, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Events removed in one commit while a device is erased.
-const PAGE: usize = 10_000;
+/// Events removed in one commit while a device is erased: at most 8 MB of them are read for that.
+const PAGE: usize = 1000;
 /// Rows read at once.
 const ROWS: usize = 1000;
 /// Who wants a receipt of it, as the audit calls them.

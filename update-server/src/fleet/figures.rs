@@ -1,6 +1,7 @@
 //! The fleet plane's figures for prometheus. No label ever holds what a client sent.
 
 use super::fold::{Done, Verdict};
+use super::row::Standing;
 use perennial_schemas::fleet::{Flag, RefusalCode};
 use prometheus::{
     Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
@@ -74,6 +75,10 @@ impl Figures {
             &["standing"],
         )?;
         registry.register(Box::new(devices.clone()))?;
+        Standing::ALL.iter().for_each(|(_, word)| devices.with_label_values(&[word]).set(0));
+        let refused =
+            by("perennial_fleet_refused_total", "Requests and queues that were refused, by reason", "code")?;
+        RefusalCode::ALL.iter().for_each(|code| refused.with_label_values(&[code.as_str()]).inc_by(0));
         let answers =
             by("perennial_fleet_answers_total", "Answers of the fleet plane by status class", "class")?;
         let answers =
@@ -103,11 +108,7 @@ impl Figures {
                 "Times that the device CA or its revocation list couldn't be read again",
             )?,
             revocations: gauge("perennial_fleet_revocations", "Serial numbers on the revocation lists")?,
-            refused: by(
-                "perennial_fleet_refused_total",
-                "Requests and queues that were refused, by reason",
-                "code",
-            )?,
+            refused,
             commit_seconds,
             devices,
             flags,

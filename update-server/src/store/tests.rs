@@ -258,9 +258,13 @@ fn a_database_that_is_not_there_is_said_so_without_its_password() {
         let settings = Settings { url_file: Some(file.clone()), ..Settings::default() };
         Engine::Postgres.open(Path::new(""), settings).map(drop).unwrap_err().to_string()
     };
-    for url in ["postgresql://me:secret@127.0.0.1:1/db?sslmode=nonsense", "mysql://me:secret@h/db", ""] {
+    for url in [
+        "postgresql://me:secret@127.0.0.1:1/db?sslmode=nonsense",
+        "mysql://me:secret@h/db?sslmode=require",
+        "",
+    ] {
         let said = open(url);
-        assert!(said.contains("url") && !said.contains("secret"), "{said}");
+        assert!(said.contains("holds no PostgreSQL URL") && !said.contains("secret"), "{said}");
     }
 }
 

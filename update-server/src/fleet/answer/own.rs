@@ -11,8 +11,8 @@ use perennial_schemas::fleet::{CheckIn, CheckedIn, Erasure, RefusalCode, Ticket}
 use perennial_schemas::{Document, Timestamp};
 use std::sync::Arc;
 
-/// Reports that are shown at once: with 128 bytes of detail they are 5 MB, below what a device reads.
-const SHOWN: usize = 10_000;
+/// Reports that are shown at once: with their longest details they are 4 MB, below what a device reads.
+const SHOWN: usize = 500;
 
 /// `PUT`.
 pub(super) async fn check_in(fleet: &Arc<Fleet>, caller: Caller, body: Bytes) -> Result<CheckedIn, Refused> {

@@ -24,6 +24,10 @@ pub(super) fn enrol(
     beside: &mut dyn Beside,
     effects: &mut Effects,
 ) -> Result<Verdict, StoreError> {
+    // A fleet certificate may renew itself late; a factory certificate lasts as long as its maker meant it to.
+    if identity.name.kind == Kind::Factory && identity.expired(facts.now) {
+        return Ok(Err(RefusalCode::Expired));
+    }
     if row.as_ref().is_some_and(|row| is_revoked(row, facts)) {
         return Ok(Err(RefusalCode::Revoked));
     }

@@ -49,7 +49,7 @@ impl Fault {
 }
 
 /// What the database said, with the cause beneath; never the connection's URL.
-pub(super) fn words(error: &Error) -> String {
+fn words(error: &Error) -> String {
     use std::error::Error as _;
     let mut words = error.to_string();
     let mut source = error.source();

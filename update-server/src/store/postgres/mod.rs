@@ -8,7 +8,7 @@ mod fault;
 mod sql;
 mod tls;
 
-use self::fault::{Fault, words};
+use self::fault::Fault;
 use self::tls::Rustls;
 use super::{Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, changed, fits, is_empty};
 use crate::disk;
@@ -22,6 +22,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, IsolationLevel, Row};
 
@@ -64,6 +65,16 @@ impl Drop for PostgresStore {
     }
 }
 
+/// Whether a database is on this machine: a socket, or a loopback address.
+fn is_here(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+    }
+}
+
 impl PostgresStore {
     /// Opens the database that `settings.url_file` names, and makes the tables that it lacks.
     ///
@@ -76,12 +87,21 @@ impl PostgresStore {
             file.ok_or_else(|| failed("store.url_file names no file with the database's URL".into()))?;
         let url = disk::read(file, URL_LIMIT).map_err(|error| failed(error.to_string()))?;
         let url = String::from_utf8(url).map_err(|_| failed(format!("{} is not text", file.display())))?;
-        // What the parser says never repeats the text, which holds a password.
-        let mut config: Config = url.trim().parse().map_err(|error: tokio_postgres::Error| {
-            failed(format!("{} holds no PostgreSQL URL: {}", file.display(), words(&error)))
-        })?;
+        // The text holds a password, and what a parser says of a mistake may repeat it: neither is told.
+        let wrong = |what: &str| failed(format!("{} holds no PostgreSQL URL: {what}", file.display()));
+        let url = url.trim();
+        if !["postgresql://", "postgres://"].iter().any(|scheme| url.starts_with(scheme)) {
+            return Err(wrong("it begins with postgresql://"));
+        }
+        let mut config: Config = url
+            .parse()
+            .map_err(|_| wrong("write postgresql://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=require"))?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(failed(format!("{} holds no PostgreSQL URL: it names no host", file.display())));
+            return Err(wrong("it names no host"));
+        }
+        // Whoever stands between could take the default, `prefer`, down to a password in the clear.
+        if config.get_ssl_mode() == SslMode::Prefer && !config.get_hosts().iter().all(is_here) {
+            config.ssl_mode(SslMode::Require);
         }
         let options = config.get_options().map_or(String::new(), |options| format!("{options} "));
         config.options(format!("{options}{OPTIONS}")).application_name("perennial-server");
