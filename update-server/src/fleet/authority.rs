@@ -46,6 +46,9 @@ pub enum AuthorityError {
         /// What is wrong.
         reason: String,
     },
+    /// The device CA has revoked the enrolment certificate.
+    #[error("{path} holds a certificate that is revoked", path = .0.display())]
+    Revoked(PathBuf),
     /// The enrolment certificate is over.
     #[error("the enrolment certificate expired at {0}")]
     Expired(Timestamp),
@@ -122,7 +125,7 @@ impl Authority {
             return Err(wrong("holds a certificate that the device CA (fleet.ca) didn't sign"));
         }
         if trust.is_revoked(without_zeros(parsed.raw_serial())) {
-            return Err(wrong("holds a certificate that is revoked"));
+            return Err(AuthorityError::Revoked(certificate.into()));
         }
         let validity = parsed.validity().clone();
         Ok(Self {

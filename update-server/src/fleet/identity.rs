@@ -64,9 +64,12 @@ pub enum IdentityError {
     /// It is valid in the future only.
     #[error("the certificate isn't valid before {0}")]
     NotYet(Timestamp),
-    /// It, or a CA above it, is revoked.
-    #[error("the certificate, or one above it, is revoked")]
+    /// It is revoked.
+    #[error("the certificate is revoked")]
     Revoked,
+    /// A CA above it is revoked: the device may have another certificate.
+    #[error("a CA above the certificate is revoked")]
+    IssuerRevoked,
 }
 
 impl Identity {

@@ -1,7 +1,7 @@
 //! Starts the fleet plane: files read, writer running, threads answering; whole or not at all.
 
 use super::answer::{Fleet, Pace};
-use super::authority::Authority;
+use super::authority::{Authority, AuthorityError};
 use super::handshake::Verifier;
 use super::rate::Rates;
 use super::releases::Shelf;
@@ -122,7 +122,14 @@ pub(crate) fn start(
     let key = parts.state.keys().join("enrolment.key");
     let enrolment = config.enrolment_certificate.clone().map(|certificate| (key, certificate));
     let authority = match (&enrolment, &doors.trust) {
-        (Some((key, certificate)), Some(trust)) => Some(Authority::load(key, certificate, trust)?),
+        (Some((key, certificate)), Some(trust)) => match Authority::load(key, certificate, trust) {
+            // Updates go on, and devices that have a certificate of another CA report.
+            Err(error @ AuthorityError::Revoked(_)) => {
+                tracing::error!(%error, "no device can enrol until there is another enrolment certificate");
+                None
+            }
+            loaded => Some(loaded?),
+        },
         _ => None,
     };
     if config.lab {

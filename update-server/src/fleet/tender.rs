@@ -2,7 +2,7 @@
 //! its time. It answers nobody.
 
 use super::Plane;
-use super::authority::Authority;
+use super::authority::{Authority, AuthorityError};
 use super::sweep::sweep;
 use crate::config::fleet::Keep;
 use std::path::PathBuf;
@@ -79,6 +79,10 @@ impl Duties {
         let Some((key, certificate)) = &self.enrolment else { return };
         match Authority::load(key, certificate, trust) {
             Ok(authority) => fleet.authority.store(Arc::new(Some(authority))),
+            Err(error @ AuthorityError::Revoked(_)) => {
+                fleet.authority.store(Arc::new(None));
+                tracing::error!(%error, "no device can enrol until there is another enrolment certificate");
+            }
             Err(error) => {
                 fleet.figures.reloads_failed.inc();
                 tracing::error!(%error, "the enrolment certificate can't be read again; the one before stays");

@@ -112,7 +112,7 @@ impl Trust {
     /// [`Identity::expired`].
     ///
     /// # Errors
-    /// [`IdentityError`], [`IdentityError::Revoked`] where a revocation list names it or a CA above it.
+    /// [`IdentityError`], among them [`IdentityError::Revoked`] and [`IdentityError::IssuerRevoked`] by a revocation list.
     pub fn identify(
         &self,
         chain: &[CertificateDer<'_>],
@@ -121,10 +121,11 @@ impl Trust {
         let roots = self.current.load();
         let identity = roots.remembered(chain, now)?;
         let revoked = |serial: &Vec<u8>| roots.revoked.contains(serial);
-        if revoked(&identity.serial) && identity.name.kind == Kind::Factory
-            || identity.issuers.iter().any(revoked)
-        {
+        if revoked(&identity.serial) && identity.name.kind == Kind::Factory {
             return Err(IdentityError::Revoked);
+        }
+        if identity.issuers.iter().any(revoked) {
+            return Err(IdentityError::IssuerRevoked);
         }
         Ok(identity)
     }

@@ -213,7 +213,12 @@ impl<'p> Fleet<'p> {
     /// # Errors
     /// [`FleetError`].
     pub fn enrol(&mut self, now: Timestamp) -> Result<Membership, FleetError> {
-        self.record.stopped = None;
+        if self.vault.factory()?.is_none() {
+            return Err(FleetError::NoIdentity);
+        }
+        // The server may begin the epoch and its answer get lost: a certificate from before would look like a copy then.
+        (self.record.stopped, self.record.membership) = (None, None);
+        self.save()?;
         self.begin(now, &mut Told::default())?;
         (self.record.failures, self.record.again, self.record.check_in_at) = (0, None, None);
         self.save()?;

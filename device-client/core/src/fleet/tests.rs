@@ -219,6 +219,19 @@ fn a_certificate_is_renewed_in_time_and_a_failed_renewal_keeps_nobody_silent() {
 }
 
 #[test]
+fn an_enrolment_whose_answer_is_lost_is_asked_for_again() {
+    let mut pair = Pair::new(2);
+    pair.tell();
+    pair.link.faults.push_back(LinkFault::AnswerLost);
+    let enrolled = pair.with(|fleet, _, now| fleet.enrol(now)).unwrap();
+    assert!(matches!(enrolled, Err(FleetError::Link(_))), "{enrolled:?}");
+    pair.later(3600);
+    let told = pair.tell();
+    assert_eq!((told.enrolled, told.trouble), (Some(3), None));
+    assert_eq!(pair.link.odd, Vec::<String>::new(), "the certificate from before was not used again");
+}
+
+#[test]
 fn what_the_server_says_of_the_certificate_leads_to_another_one() {
     // Expired: renewed with it, at once.
     let mut pair = Pair::new(1);
