@@ -42,7 +42,7 @@ pub struct Row {
     pub reports: u64,
     /// Sequence numbers below the highest that never came.
     pub gaps: u64,
-    /// The last two tickets, the newest first.
+    /// The tickets that the device may show next, the newest first.
     #[serde(skip)]
     pub tickets: Vec<Ticket>,
     /// What was odd.

@@ -7,6 +7,9 @@ use crate::fleet::row::{Credential, Row};
 use crate::store::StoreError;
 use perennial_schemas::fleet::{Kind, RefusalCode, Ticket};
 
+/// Tickets that may be shown next: renewals in a row whose answers were lost are told from a copy up to this many.
+const TICKETS: usize = 8;
+
 /// What an enrolment brings.
 #[derive(Debug, Clone)]
 pub(crate) struct Enrol {
@@ -107,8 +110,9 @@ fn renew(
         // The answer with the newest was lost.
         newest => newest,
     };
-    let before = row.tickets.first().cloned();
-    row.tickets = std::iter::once(enrol.ticket.clone()).chain(before).collect();
+    // Only a check-in shows which ticket the device has: until then it may be any whose answer was lost since.
+    let before = std::mem::take(&mut row.tickets);
+    row.tickets = std::iter::once(enrol.ticket.clone()).chain(before).take(TICKETS).collect();
     row.seen(facts.now);
     if let Some(gone) = gone {
         forget(row, &gone.key, effects);

@@ -208,6 +208,19 @@ fn impossible_releases_and_clocks_are_told() {
 }
 
 #[test]
+fn answers_that_are_lost_one_after_another_are_no_copy() {
+    let mut world = World::new();
+    let (fleet, _, first) = world.enrol(&world.factory(1)).unwrap();
+    let Who::Device(identity) = &fleet else { panic!() };
+    // A check-in, and then two renewals: the device has the first ticket still.
+    world.check_in(&fleet, Some(&first)).unwrap();
+    world.enrol(identity).unwrap();
+    world.enrol(identity).unwrap();
+    assert_eq!(world.check_in(&fleet, Some(&first)).unwrap().1, []);
+    assert_eq!(world.standing(), Standing::Enrolled);
+}
+
+#[test]
 fn a_ticket_from_elsewhere_is_a_copied_identity_and_a_lost_answer_is_not() {
     let mut world = World::new();
     let (fleet, _, first) = world.enrol(&world.factory(1)).unwrap();
