@@ -217,9 +217,17 @@ impl<'p> Fleet<'p> {
             return Err(FleetError::NoIdentity);
         }
         // The server may begin the epoch and its answer get lost: a certificate from before would look like a copy then.
-        (self.record.stopped, self.record.membership) = (None, None);
+        self.record.stopped = None;
+        let before = self.record.membership.take();
         self.save()?;
-        self.begin(now, &mut Told::default())?;
+        if let Err(error) = self.begin(now, &mut Told::default()) {
+            // Where the server said no, nothing has begun.
+            if error.code().is_some() {
+                self.record.membership = before;
+                self.save()?;
+            }
+            return Err(error);
+        }
         (self.record.failures, self.record.again, self.record.check_in_at) = (0, None, None);
         self.save()?;
         self.record.membership.clone().ok_or(FleetError::NotEnrolled)
