@@ -278,7 +278,7 @@ impl Listeners {
         let mut opened =
             Self { cores: (0..count).map(|_| Vec::new()).collect(), plain: Vec::new(), tls: Vec::new() };
         for address in &config.serve.plain {
-            let bound = opened.add(*address, None)?;
+            let bound = listen_on(&mut opened.cores, *address, None)?;
             opened.plain.push(bound);
         }
         if !config.serve.tls.is_empty() {
@@ -286,27 +286,28 @@ impl Listeners {
                 certificates.ok_or_else(|| StartError::Setup("there is no certificate".into()))?;
             let tls = certificates.config(config.tls.allow_tls12, &[b"h2", b"http/1.1"])?;
             for address in &config.serve.tls {
-                let bound = opened.add(*address, Some(&tls))?;
+                let bound = listen_on(&mut opened.cores, *address, Some(&tls))?;
                 opened.tls.push(bound);
             }
         }
         Ok(opened)
     }
+}
 
-    fn add(
-        &mut self,
-        address: SocketAddr,
-        tls: Option<&Arc<ServerConfig>>,
-    ) -> Result<SocketAddr, StartError> {
-        let failed = |source| StartError::Listen { address, source };
-        let mut bound = address;
-        let listeners = open_listeners(address, self.cores.len()).map_err(failed)?;
-        for (core, listener) in self.cores.iter_mut().zip(listeners) {
-            bound = listener.local_addr().map_err(failed)?;
-            core.push((listener, tls.cloned()));
-        }
-        Ok(bound)
+/// Opens an address on every core, and gives the one that it got: of port 0, the same on all of them.
+pub(crate) fn listen_on(
+    cores: &mut [Vec<End>],
+    address: SocketAddr,
+    tls: Option<&Arc<ServerConfig>>,
+) -> Result<SocketAddr, StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let mut bound = address;
+    let listeners = open_listeners(address, cores.len()).map_err(failed)?;
+    for (core, listener) in cores.iter_mut().zip(listeners) {
+        bound = listener.local_addr().map_err(failed)?;
+        core.push((listener, tls.cloned()));
     }
+    Ok(bound)
 }
 
 type AdminDoor = (std::net::TcpListener, Option<Arc<ServerConfig>>, Access);

@@ -29,6 +29,7 @@ fn hashed(domain: &[u8], salt: &Salt, device: &DeviceId, digest: &impl Digest) -
     message.extend_from_slice(&(bytes.len() as u16).to_be_bytes());
     message.extend_from_slice(bytes);
     message.extend_from_slice(device.as_str().as_bytes());
-    let first: [u8; 8] = core::array::from_fn(|i| digest.sha256(&message).0[i]);
+    let hash = digest.sha256(&message);
+    let first: [u8; 8] = core::array::from_fn(|i| hash.0[i]);
     ((u128::from(u64::from_be_bytes(first)) * u128::from(WHOLE)) >> 64) as u32
 }

@@ -19,7 +19,3 @@ pub use status::{RolloutState, RolloutStatus, StatusRefused};
 
 /// A whole fleet, in parts per million.
 pub const WHOLE: u32 = 1_000_000;
-
-/// The name of the feature that a release with a plan requires of its reader: an agent that knows no rollouts must not take
-/// the release at once.
-pub const FEATURE: &str = "rollout";

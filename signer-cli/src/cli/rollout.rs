@@ -157,8 +157,17 @@ fn simulate(args: SimulateArgs, io: &mut Io<'_>) -> Result<(), CliError> {
             "four hours is usual for devices that are always on",
         ));
     }
-    let hardware: BTreeMap<String, u64> = args.hardware.into_iter().collect();
+    // Revisions that the plan leaves out are no part of its fleet.
+    let takes =
+        |name: &str| plan.hardware.as_ref().is_none_or(|list| list.iter().any(|one| one.as_str() == name));
+    let hardware: BTreeMap<String, u64> = args.hardware.into_iter().filter(|(name, _)| takes(name)).collect();
     let devices = args.devices.unwrap_or_else(|| hardware.values().sum());
+    if devices == 0 {
+        return Err(CliError::new(
+            "the plan leaves all of these hardware revisions out",
+            "name those that it lists under hardware, or count devices with --devices",
+        ));
+    }
     let question = Question {
         devices,
         hardware,

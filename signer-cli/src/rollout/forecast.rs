@@ -15,7 +15,7 @@ use crate::plain::grouped;
 /// What a simulation asks.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Devices in all.
+    /// Devices that take part.
     pub devices: u64,
     /// How many of them there are of each hardware revision, where that is known.
     pub hardware: BTreeMap<String, u64>,
@@ -117,15 +117,6 @@ impl Question {
 
 fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
     let part = |all: u64, share: u32| (u128::from(all) * u128::from(share) / u128::from(WHOLE)) as u64;
-    let takes =
-        |name: &str| plan.hardware.as_ref().is_none_or(|list| list.iter().any(|one| one.as_str() == name));
-    let hardware = || question.hardware.iter().filter(|(name, _)| takes(name));
-    // Revisions that the plan leaves out are no part of what it opens for.
-    let all = if question.hardware.is_empty() {
-        question.devices
-    } else {
-        hardware().map(|(_, count)| count).sum()
-    };
     let early = plan.early.iter().map(|group| {
         let labels: Vec<&str> = group.labels.iter().map(|label| label.as_str()).collect();
         let known = labels.iter().filter_map(|label| question.labels.get(*label));
@@ -140,8 +131,9 @@ fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
             (Spread::AtOnce, _) => format!("to {} at once", Share(phase.share)),
             (Spread::Linear, _) => format!("evenly to {}", Share(phase.share)),
         };
-        let hardware = hardware().map(|(name, count)| (name.clone(), part(*count, phase.share))).collect();
-        Step { at: phase.not_before, what, devices: Some(part(all, phase.share)), hardware }
+        let counted = question.hardware.iter();
+        let hardware = counted.map(|(name, count)| (name.clone(), part(*count, phase.share))).collect();
+        Step { at: phase.not_before, what, devices: Some(part(question.devices, phase.share)), hardware }
     });
     let mut steps: Vec<Step> = early.chain(phases).collect();
     steps.sort_by_key(|step| step.at);

@@ -91,9 +91,12 @@ impl Place {
                 arg.into()
             }
         };
-        let mut all: Vec<OsString> = vec!["perennial-signer".into(), "device-ca".into()];
-        all.extend(args.iter().map(place));
-        all.extend(["--passphrase-file".into(), self.path("words.txt").into()]);
+        let words: [OsString; 2] = ["--passphrase-file".into(), self.path("words.txt").into()];
+        self.device_ca(args.iter().map(place).chain(words))
+    }
+
+    fn device_ca(&self, args: impl IntoIterator<Item = OsString>) -> String {
+        let all = ["perennial-signer", "device-ca"].map(OsString::from).into_iter().chain(args);
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let code = perennial_signer::run(
             all,
@@ -371,7 +374,8 @@ fn certificates_are_renewed_in_time_and_after_it_and_revoked_ones_are_not() {
     // Revoked by the maker: neither its certificate nor a new one opens anything.
     let batch = place.text("first.pem");
     let shown = json(devices[0].0.run(&["identity", "show", "--json"]));
-    let listed: Value = serde_json::from_str(&place.signer_show(&batch)).unwrap();
+    let listed: Value =
+        serde_json::from_str(&place.device_ca(["show", &batch, "--json"].map(OsString::from))).unwrap();
     let listed = listed["certificates"].as_array().unwrap();
     let serial =
         listed.iter().find(|one| one["subject"] == shown["device"]).unwrap()["serial"].as_str().unwrap();
@@ -387,25 +391,6 @@ fn certificates_are_renewed_in_time_and_after_it_and_revoked_ones_are_not() {
     // Updates go on.
     publish(&mut maker, &devices, "2.0.0", 2);
     running.stop();
-}
-
-impl Place {
-    fn signer_show(&self, file: &str) -> String {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let args = ["perennial-signer", "device-ca", "show", file, "--json"].map(OsString::from);
-        let _ = perennial_signer::run(
-            args,
-            &mut perennial_signer::Io {
-                stdin: &mut io::empty(),
-                stdout: &mut out,
-                stderr: &mut err,
-                now: Box::new(|| self.now()),
-                terminal: false,
-                ask: Box::new(|_| Err(io::Error::other("there is no terminal"))),
-            },
-        );
-        String::from_utf8(out).unwrap()
-    }
 }
 
 #[test]

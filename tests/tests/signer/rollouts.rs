@@ -60,6 +60,19 @@ fn a_simulation_says_who_comes_when_and_stops_what_is_bad() {
 }
 
 #[test]
+fn revisions_that_a_plan_leaves_out_are_no_part_of_its_fleet() {
+    let desk = desk();
+    new(&desk, "plan.toml", "canary-week", &format!("--start {START}"));
+    let plan = std::fs::read_to_string(desk.path("plan.toml")).unwrap();
+    desk.write("some.toml", &plan.replacen("\n[[phase]]", "hardware = [\"revC\"]\n\n[[phase]]", 1));
+    let ask = "rollout simulate some.toml --runs 10 --json --hardware revD=3000";
+    let said: serde_json::Value =
+        serde_json::from_str(&desk.ok(&format!("{ask} --hardware revC=120000"))).unwrap();
+    assert_eq!((&said["devices"], &said["steps"][4]["devices"]), (&120_000.into(), &120_000.into()));
+    assert!(desk.refused(ask).contains("leaves all of these hardware revisions out"));
+}
+
+#[test]
 fn a_mistake_in_a_plan_is_told_with_its_place() {
     let desk = desk();
     new(&desk, "good.toml", "canary-week", &format!("--start {START}"));

@@ -15,8 +15,8 @@ use super::{listen, tender};
 use crate::config::Config;
 use crate::io::Now;
 use crate::metrics::Metrics;
-use crate::plane::{End, open_listeners};
-use crate::server::StartError;
+use crate::plane::End;
+use crate::server::{StartError, listen_on};
 use crate::site::Site;
 use crate::state::State;
 use crate::store::Store;
@@ -76,7 +76,7 @@ impl Doors {
         let cores = (0..cores).map(|_| Vec::new()).collect();
         let mut doors = Self { cores, trust: trust.clone(), plain: Vec::new(), tls: Vec::new() };
         for address in &config.without_tls {
-            let bound = doors.add(*address, None)?;
+            let bound = listen_on(&mut doors.cores, *address, None)?;
             doors.plain.push(bound);
         }
         if !config.tls.is_empty() {
@@ -89,26 +89,11 @@ impl Doors {
             let tls =
                 certificates.config_with_clients(whole.tls.allow_tls12, &[b"h2", b"http/1.1"], verifier)?;
             for address in &config.tls {
-                let bound = doors.add(*address, Some(&tls))?;
+                let bound = listen_on(&mut doors.cores, *address, Some(&tls))?;
                 doors.tls.push(bound);
             }
         }
         Ok(Some(doors))
-    }
-
-    fn add(
-        &mut self,
-        address: SocketAddr,
-        tls: Option<&Arc<rustls::ServerConfig>>,
-    ) -> Result<SocketAddr, StartError> {
-        let failed = |source| StartError::Listen { address, source };
-        let mut bound = address;
-        let listeners = open_listeners(address, self.cores.len()).map_err(failed)?;
-        for (core, listener) in self.cores.iter_mut().zip(listeners) {
-            bound = listener.local_addr().map_err(failed)?;
-            core.push((listener, tls.cloned()));
-        }
-        Ok(bound)
     }
 }
 
