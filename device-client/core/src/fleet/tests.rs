@@ -1,10 +1,14 @@
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 
+use perennial_schemas::Sha256Digest;
+use perennial_schemas::fleet::AttributeName;
 use perennial_schemas::report::Outcome;
 
 use super::*;
+use crate::port::LinkError;
 use crate::port::memory::{LinkFault, MemoryLink, MemoryVault};
 use crate::port::power::Power;
+use crate::report::Entry;
 
 const MANIFEST: Sha256Digest = Sha256Digest([9; 32]);
 
