@@ -15,8 +15,12 @@ use crate::ident::{HardwareName, ProductName, TargetPath};
 use crate::limits::{
     IMAGE_LENGTH, IMAGES, PAYLOADS, RELEASE_LENGTH, SECURITY_VERSION_STEP, TEXT_LENGTH, VULNERABILITIES,
 };
+use crate::rollout::Plan;
 use crate::time::{Date, Timestamp};
 use crate::version::ReleaseVersion;
+
+/// What a release with a rollout plan requires of its reader.
+pub const ROLLOUT_FEATURE: &str = "rollout";
 
 /// A release manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,10 @@ pub struct Release {
     /// The bill of materials, a target of the same product.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sbom: Option<TargetPath>,
+    /// Who may have it from when on, and what stops that; without it everybody may at once. `requires` holds
+    /// [`ROLLOUT_FEATURE`] exactly where it is there, so that no reader ever ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Plan>,
     /// Addresses of advisories.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<String>,
@@ -266,6 +274,7 @@ impl Document for Release {
     const FORMAT: &'static str = "perennial.release/1";
     const WHAT: &'static str = "release manifest";
     const MAX_LENGTH: u64 = RELEASE_LENGTH;
+    const KNOWN: &'static [&'static str] = &[ROLLOUT_FEATURE];
 
     fn requires(&self) -> &[String] {
         &self.requires
@@ -283,6 +292,7 @@ impl Document for Release {
             ensure(seen.insert(hardware), what, || format!("two images for hardware {hardware}"))?;
         }
         self.images.iter().try_for_each(Image::validate)?;
+        self.validate_rollout()?;
         let folder = format!("{}/", self.product);
         for target in self.targets() {
             ensure(target.split().0 == folder, what, || format!("{target} is not directly under {folder}"))?;
@@ -292,6 +302,22 @@ impl Document for Release {
 }
 
 impl Release {
+    fn validate_rollout(&self) -> Result<(), FormatError> {
+        let required = self.requires.iter().any(|feature| feature == ROLLOUT_FEATURE);
+        ensure(required == self.rollout.is_some(), Self::WHAT, || {
+            format!("a release requires {ROLLOUT_FEATURE:?} exactly where it has a rollout plan")
+        })?;
+        let Some(plan) = &self.rollout else { return Ok(()) };
+        plan.validate()?;
+        let stranger = plan.hardware.iter().flatten().find(|hardware| self.image_for(hardware).is_none());
+        stranger.map_or(Ok(()), |hardware| {
+            Err(FormatError::shape(
+                Self::WHAT,
+                format!("its rollout plan names hardware {hardware}, for which it has no image"),
+            ))
+        })
+    }
+
     fn validate_texts(&self) -> Result<(), FormatError> {
         let reason = match &self.class {
             Class::Combined { reason } => reason.as_str(),

@@ -153,6 +153,7 @@ impl Maker {
             sbom: None,
             advisories: vec![],
             secrets_let_through: None,
+            rollout: None,
             available_until: Date::from_days(40_000),
             images: vec![image],
         };

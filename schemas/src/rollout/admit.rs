@@ -92,6 +92,8 @@ pub enum Hold {
     Paused,
     /// It was halted.
     Halted,
+    /// It was halted for devices of this hardware revision.
+    HaltedHardware,
     /// It is in a state that this version does not know.
     Unknown,
     /// It was held as long as it may be, and its signers have not signed it again since it was stopped.
@@ -123,7 +125,7 @@ pub fn admit(
     if now < planned {
         return Admission::NotBefore { at: planned, wait: Wait::Place };
     }
-    match hold(status, early.is_some_and(|early| early <= now), place.bucket) {
+    match hold(status, place, early.is_some_and(|early| early <= now)) {
         None => after_a_hold(plan, place, memory, now),
         Some(hold) => at_the_deadline(plan, status, place, memory, standing, now, (planned, hold)),
     }
@@ -153,10 +155,11 @@ impl Memory {
 }
 
 /// What a status holds a device back by.
-fn hold(status: Option<&RolloutStatus>, early: bool, bucket: u32) -> Option<Hold> {
+fn hold(status: Option<&RolloutStatus>, place: &Place<'_>, early: bool) -> Option<Hold> {
     let Some(status) = status else { return Some(Hold::NoStatus) };
     match status.state {
-        RolloutState::Running if early || bucket < status.open => None,
+        RolloutState::Running if status.stopped.contains(place.hardware) => Some(Hold::HaltedHardware),
+        RolloutState::Running if early || place.bucket < status.open => None,
         RolloutState::Running => Some(Hold::Share { open: status.open }),
         RolloutState::Paused => Some(Hold::Paused),
         RolloutState::Halted => Some(Hold::Halted),
@@ -233,6 +236,7 @@ impl fmt::Display for Hold {
             }
             Self::Paused => write!(f, "the rollout is paused"),
             Self::Halted => write!(f, "the rollout is halted"),
+            Self::HaltedHardware => write!(f, "the rollout is halted for this hardware revision"),
             Self::Unknown => write!(f, "the rollout is in a state that this program does not know"),
             Self::NoConsent => write!(f, "the rollout was stopped for as long as it may be"),
         }

@@ -3,6 +3,7 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,11 +11,12 @@ use super::{Plan, WHOLE};
 use crate::crypto::Crypto;
 use crate::digest::Sha256Digest;
 use crate::document::{FormatError, ensure};
-use crate::ident::{KeyId, ProductName};
-use crate::limits::{ROLLOUT_STATUS_LENGTH, TEXT_LENGTH};
+use crate::ident::{HardwareName, KeyId, ProductName};
+use crate::limits::{IMAGES, ROLLOUT_STATUS_LENGTH, TEXT_LENGTH};
 use crate::signed::{Signed, ThresholdError, Verified};
 use crate::time::Timestamp;
 use crate::tuf::{Authority, Common, KeyMap, Role};
+use crate::version::ReleaseVersion;
 
 /// How far a release's rollout is open.
 ///
@@ -39,6 +41,9 @@ pub struct RolloutStatus {
     pub open: u32,
     /// Running or not.
     pub state: RolloutState,
+    /// Hardware revisions for which it is halted while it goes on for others, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stopped: Vec<HardwareName>,
     /// Since when it is in this state.
     pub since: Timestamp,
     /// Why, in plain words.
@@ -97,6 +102,11 @@ pub enum StatusRefused {
 }
 
 impl RolloutStatus {
+    /// Where a server's static plane has it, beside `metadata/` and `targets/`.
+    pub fn path(product: &ProductName, version: &ReleaseVersion) -> String {
+        format!("rollouts/{product}/{version}.json")
+    }
+
     /// The proof that the plan's rollout key has signed a status of this release.
     ///
     /// # Errors
@@ -149,6 +159,10 @@ impl Role for RolloutStatus {
         self.common.validate(Self::TYPE, Self::WHAT)?;
         ensure(self.open <= WHOLE, Self::WHAT, || format!("it opens for more than {WHOLE} in a million"))?;
         ensure(self.expires() > self.issued, Self::WHAT, || "it expires before it is issued".into())?;
+        let ordered = self.stopped.windows(2).all(|pair| pair[0] < pair[1]);
+        ensure(ordered && self.stopped.len() <= IMAGES, Self::WHAT, || {
+            format!("it stops hardware revisions twice, out of order, or more than {IMAGES}")
+        })?;
         let texts = [&self.reason, &self.audit];
         ensure(texts.iter().all(|text| text.len() <= TEXT_LENGTH), Self::WHAT, || {
             format!("a text is longer than {TEXT_LENGTH} bytes")

@@ -58,6 +58,7 @@ fn status(state: RolloutState, open: u32, since: i64) -> RolloutStatus {
         issued: at(since),
         open,
         state,
+        stopped: vec![],
         since: at(since),
         reason: "".into(),
         audit: "".into(),
@@ -131,6 +132,20 @@ fn other_hardware_is_left_out() {
     let plan = Plan { hardware: Some(vec!["revD".parse().unwrap()]), ..plan() };
     let admission = Device::new(0).asks(&plan, None, 0, 100 * DAY);
     assert_eq!(admission, Admission::Excluded(Excluded::Hardware));
+}
+
+#[test]
+fn a_halt_of_one_hardware_revision_holds_only_that() {
+    let plan = plan();
+    let mut running = status(RolloutState::Running, WHOLE, 0);
+    running.stopped = vec!["revD".parse().unwrap()];
+    assert_eq!(Device::new(0).asks(&plan, Some(&running), 0, 10), Admission::Now);
+    running.stopped = vec!["revC".parse().unwrap(), "revD".parse().unwrap()];
+    running.validate().unwrap();
+    let held = Device::new(0).asks(&plan, Some(&running), 0, 10);
+    assert!(matches!(held, Admission::Held { hold: Hold::HaltedHardware, .. }), "{held}");
+    running.stopped.reverse();
+    assert!(running.validate().is_err());
 }
 
 #[test]

@@ -38,6 +38,7 @@ fn documents_are_read_and_written_as_ever() {
     let let_through = Release { secrets_let_through: Some(let_through), ..samples::release() };
     vector("release-1", "good-secrets-let-through.json", let_through);
     vector("release-1", "good-deltas.json", samples::release_with_deltas());
+    vector("release-1", "good-rollout.json", samples::release_with_rollout());
     document("channel-1", samples::channel());
     document("support-1", samples::support());
     vector("support-1", "good-full.json", samples::support_full());
@@ -74,7 +75,14 @@ fn role<T>(name: &str, value: T, seeds: &[u8], threshold: u32)
 where
     T: Role + Serialize + Clone + PartialEq + std::fmt::Debug,
 {
-    let text = fixture(&format!("vectors/{name}/good.json"), false, || samples::sign(value.clone(), seeds));
+    signed(name, "good.json", value, seeds, threshold);
+}
+
+fn signed<T>(name: &str, file: &str, value: T, seeds: &[u8], threshold: u32)
+where
+    T: Role + Serialize + Clone + PartialEq + std::fmt::Debug,
+{
+    let text = fixture(&format!("vectors/{name}/{file}"), false, || samples::sign(value.clone(), seeds));
     assert_eq!(samples::sign(value.clone(), seeds), text, "{name} is written otherwise than before");
     let signed = Signed::<T>::parse(&text).unwrap();
     let keys = seeds.iter().map(|n| (samples::key(*n).id(&Ring).unwrap(), samples::key(*n))).collect();
@@ -91,6 +99,8 @@ fn roles_are_read_and_verify_as_ever() {
     role("tuf-targets-1", samples::targets(), &[3], 1);
     role("tuf-targets-succinct-1", samples::succinct_targets(), &[3], 1);
     role("rollout-status-1", samples::rollout_status(), &[8], 1);
+    let of_one = samples::rollout_status_of_one_revision();
+    signed("rollout-status-1", "good-one-revision.json", of_one, &[8], 1);
 }
 
 /// Salt, device, bucket and part of `catch_up`, as another program's SHA-256 gives them (how: vectors/README.md).

@@ -11,7 +11,7 @@ use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::*;
 use perennial_schemas::report::{FailureCode, Outcome, Report};
-use perennial_schemas::rollout::{RolloutState, RolloutStatus};
+use perennial_schemas::rollout::*;
 use perennial_schemas::signed::{Envelope, Signature};
 use perennial_schemas::support::*;
 use perennial_schemas::tuf::*;
@@ -125,6 +125,7 @@ pub(crate) fn rollout_status() -> RolloutStatus {
         issued,
         open: 50_000,
         state: RolloutState::Halted,
+        stopped: vec![],
         since: issued.plus_seconds(-3600),
         reason: "12 of 97 devices went back".into(),
         audit: "".into(),
@@ -216,9 +217,47 @@ pub(crate) fn release() -> Release {
         sbom: Some("thermostat/2.1.0.sbom.json".parse().unwrap()),
         advisories: vec!["https://example.com/advisories/7".into()],
         secrets_let_through: None,
+        rollout: None,
         available_until: "2036-11-21".parse().unwrap(),
         images: vec![image],
     }
+}
+
+/// A release with a rollout plan.
+pub(crate) fn release_with_rollout() -> Release {
+    let mut release = release();
+    let start = release.created.plus_days(1);
+    let phase = |share, days, spread| Phase { share, not_before: start.plus_days(days), spread };
+    release.requires = vec![ROLLOUT_FEATURE.into()];
+    release.rollout = Some(Plan {
+        salt: Salt::new((0..16).collect()).unwrap(),
+        key: key(8),
+        phases: vec![
+            phase(10_000, 0, Spread::AtOnce),
+            phase(50_000, 1, Spread::Linear),
+            phase(WHOLE, 6, Spread::AtOnce),
+        ],
+        early: vec![EarlyGroup { labels: vec!["beta".parse().unwrap()], not_before: start.plus_days(-1) }],
+        hardware: Some(vec!["revC".parse().unwrap()]),
+        gate: Gate {
+            ceiling_ppm: 20_000,
+            alpha_ppm: 50_000,
+            beta_ppm: 50_000,
+            least_sample: 50,
+            least_soak_seconds: 86_400,
+        },
+        max_hold_seconds: 14 * 86_400,
+        on_deadline: OnDeadline::Consent,
+        catch_up_seconds: 86_400,
+        status_max_age_seconds: 3600,
+    });
+    release
+}
+
+/// The status of a rollout that goes on for all hardware revisions but one.
+pub(crate) fn rollout_status_of_one_revision() -> RolloutStatus {
+    let (state, stopped) = (RolloutState::Running, vec!["revD".parse().unwrap()]);
+    RolloutStatus { state, stopped, ..rollout_status() }
 }
 
 /// A release with two deltas.

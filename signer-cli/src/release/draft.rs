@@ -140,6 +140,7 @@ impl Draft {
                 fixes: self.fixes.clone(),
                 minimum_version: self.minimum_version.clone(),
                 postponable_days: self.postponable_days,
+                rollout: None,
                 sbom: self.sbom.then(|| self.sbom_path(product)).transpose()?,
                 advisories: self.advisories.clone(),
                 secrets_let_through: self.allow_secrets.clone().filter(|_| !found.is_empty()).map(|reason| {

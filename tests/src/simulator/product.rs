@@ -220,6 +220,7 @@ fn release(version: &str, image: Image) -> Release {
         sbom: None,
         advisories: vec![],
         secrets_let_through: None,
+        rollout: None,
         available_until: "2036-12-31".parse().expect("a date"),
         images: vec![image],
     }

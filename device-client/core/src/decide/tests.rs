@@ -47,6 +47,7 @@ fn release(text: &str) -> Release {
         sbom: None,
         advisories: vec![],
         secrets_let_through: None,
+        rollout: None,
         available_until: Date::from_days(40_000),
         images: vec![image],
     }

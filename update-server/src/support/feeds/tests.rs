@@ -71,6 +71,7 @@ pub(crate) fn update(version: &str, created: &str, fixes: &[(&str, Option<&str>)
         sbom: None,
         advisories: vec![],
         secrets_let_through: None,
+        rollout: None,
         available_until: date("2041-01-01"),
         images: vec![],
     };
