@@ -202,6 +202,7 @@ pub(crate) fn draft(version: &str) -> Draft {
         allow_secrets: None,
         minimum_version: None,
         postponable_days: None,
+        rollout: None,
         security_version: None,
         available_until: None,
         shorter_availability: false,

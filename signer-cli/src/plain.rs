@@ -4,6 +4,8 @@ use perennial_schemas::channel::Channel;
 use perennial_schemas::ident::HardwareName;
 use perennial_schemas::release::{Class, Encoding, Image, Release, Severity};
 
+use crate::crypto::Ring;
+use crate::rollout::tell;
 use crate::terminal::quoted;
 
 /// A release manifest, a line for each thing that it says.
@@ -43,6 +45,7 @@ pub fn release(release: &Release) -> Vec<String> {
         0 => "Owners may not put it off.".into(),
         days => format!("Owners may put it off for {days} days."),
     }));
+    lines.extend(release.rollout.iter().flat_map(|plan| tell::lines(plan, &Ring)));
     lines.extend(release.sbom.iter().map(|sbom| format!("Bill of materials: {sbom}")));
     if let Some(secrets) = &release.secrets_let_through {
         lines.push(format!(

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 use perennial_schemas::ident::{ChannelName, HardwareName, ProductName};
 use perennial_schemas::release::{Class, FixedVulnerability, Notes, Release, Severity};
-use perennial_schemas::{Date, ReleaseVersion, Sha256Digest};
+use perennial_schemas::rollout::Plan;
+use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::Serialize;
 
 use super::common::invocation;
@@ -17,6 +18,8 @@ use crate::image::{Compression, LEVELS};
 use crate::release::deltas::{Dropped, Wanted};
 use crate::release::{Draft, ImageFile, Proposed, Standing, propose};
 use crate::repository::Repository;
+use crate::rollout::file;
+use crate::rollout::lint::{Remark, remarks};
 use crate::terminal::quoted;
 
 /// Releases of a product.
@@ -62,6 +65,9 @@ pub(super) struct ProposeArgs {
     /// For how many days an owner may put it off, 0 for not at all; without it, as often as the owner says so.
     #[arg(long, value_name = "DAYS")]
     postponable_days: Option<u16>,
+    /// Roll it out in stages by this plan (rollout new writes one); without it everybody gets it at once.
+    #[arg(long, value_name = "PLAN")]
+    rollout: Option<PathBuf>,
     /// The anti-rollback number; without it, the product's highest stays.
     #[arg(long, value_name = "NUMBER")]
     security_version: Option<u32>,
@@ -121,6 +127,9 @@ struct ProposeReport {
     /// Deltas that are not worth their place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     dropped_deltas: Vec<Dropped>,
+    /// What is unwise about the rollout plan.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rollout_remarks: Vec<Remark>,
     #[serde(skip)]
     invocation: String,
     /// Users whose passwords the images bring along.
@@ -141,11 +150,13 @@ pub(super) fn run(command: ReleaseCommand, repo: &Path, io: &mut Io<'_>) -> Resu
 fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
-    let draft = draft(&args)?;
+    let rollout = args.rollout.as_ref().map(|path| file::read(path, file::fresh_salt()?)).transpose()?;
+    let draft = draft(&args, rollout)?;
     let channels = if args.no_channel { Vec::new() } else { args.channels };
     let compression =
         Compression { level: args.level.unwrap_or(repository.config.payload.level), threads: 0 };
     let now = io.now();
+    let rollout_remarks = draft.rollout.as_ref().map_or(Vec::new(), |plan| remarks(plan, None, now));
     let wanted = Wanted {
         from: args.delta_from.clone(),
         last: args.delta_last.into(),
@@ -185,12 +196,13 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         release,
         users,
         dropped_deltas: dropped,
+        rollout_remarks,
         invocation: invocation(repo),
     };
     io.report(args.json, &report)
 }
 
-fn draft(args: &ProposeArgs) -> Result<Draft, CliError> {
+fn draft(args: &ProposeArgs, rollout: Option<Plan>) -> Result<Draft, CliError> {
     let class = match (args.class, args.reason.clone()) {
         (ClassName::Combined, Some(reason)) => Class::Combined { reason },
         (_, Some(_)) => {
@@ -212,12 +224,20 @@ fn draft(args: &ProposeArgs) -> Result<Draft, CliError> {
         advisories: args.advisories.clone(),
         minimum_version: args.minimum_version.clone(),
         postponable_days: args.postponable_days,
+        rollout,
         security_version: args.security_version,
         available_until: args.available_until,
         shorter_availability: args.shorter_availability_than_the_cra_asks,
         sbom: args.sbom.is_some(),
         allow_secrets: args.allow_secret_in_image.clone(),
     })
+}
+
+/// When a rollout begins, and when its last phase does.
+fn ends(plan: &Plan) -> Option<(Timestamp, Timestamp)> {
+    let early = plan.early.iter().map(|group| group.not_before);
+    let begins = early.chain(plan.phases.iter().map(|phase| phase.not_before)).min();
+    begins.zip(plan.phases.last().map(|phase| phase.not_before))
 }
 
 /// `revB,revC=FILE`
@@ -276,6 +296,12 @@ impl fmt::Display for ProposeReport {
         writeln!(f, "  offered on   {offered}")?;
         writeln!(f, "  available    until {available_until}")?;
         writeln!(f, "  manifest     SHA-256 {}", self.manifest)?;
+        if let Some((first, last)) = self.release.rollout.as_ref().and_then(ends) {
+            writeln!(f, "  rolled out   from {first}, to all from {last}")?;
+        }
+        for remark in &self.rollout_remarks {
+            writeln!(f, "  warning      {}: {}", remark.rule, remark.what)?;
+        }
         if !self.users.is_empty() {
             let users = quoted(&self.users.join(", "));
             writeln!(

@@ -15,7 +15,7 @@ use crate::files::{self, FileError};
 use crate::keys::read_public;
 use crate::rollout::file::{self, Share};
 use crate::rollout::forecast::{Forecast, Question};
-use crate::rollout::lint::{Remark, remarks};
+use crate::rollout::lint::{Remark, Severity, remarks};
 use crate::rollout::{plot, presets::Preset};
 
 /// Plans by which a release is rolled out in stages.
@@ -146,7 +146,9 @@ fn new(args: NewArgs, io: &mut Io<'_>) -> Result<(), CliError> {
 fn lint(args: &LintArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     let plan = read(&args.plan)?;
     let report = LintReport { remarks: remarks(&plan, args.devices, io.now()) };
-    io.report(args.output.json, &report)
+    io.report(args.output.json, &report)?;
+    let refused = report.remarks.iter().find(|remark| remark.severity == Severity::Error);
+    refused.map_or(Ok(()), |remark| Err(CliError::new("no release is proposed with this plan", remark.todo)))
 }
 
 fn simulate(args: SimulateArgs, io: &mut Io<'_>) -> Result<(), CliError> {

@@ -3,12 +3,15 @@
 use perennial_schemas::document::Document;
 use perennial_schemas::ident::{HardwareName, ProductName};
 use perennial_schemas::release::{
-    Class, Encoding, FixedVulnerability, Image, IndexRef, Notes, Payload, Release, SecretsLetThrough,
+    Class, Encoding, FixedVulnerability, Image, IndexRef, Notes, Payload, ROLLOUT_FEATURE, Release,
+    SecretsLetThrough,
 };
+use perennial_schemas::rollout::Plan;
 use perennial_schemas::{Date, ReleaseVersion, TargetPath, Timestamp};
 
 use super::{ReleaseError, Standing};
 use crate::image::Prepared;
+use crate::rollout::lint::{Severity, remarks};
 
 /// How long the files of a release stay available at least, in days: ten years and their leap days (CRA Article 13(9):
 /// "a minimum of 10 years … or for the remainder of the support period, whichever is longer").
@@ -34,6 +37,8 @@ pub struct Draft {
     pub minimum_version: Option<ReleaseVersion>,
     /// For how many days an owner may put it off; without it, as often as the owner says so.
     pub postponable_days: Option<u16>,
+    /// Who may have it from when on; without it everybody may at once.
+    pub rollout: Option<Plan>,
     /// The anti-rollback number; `None` keeps the product's highest (1 for its first release).
     pub security_version: Option<u32>,
     /// The last day on which its files are served; `None` for ten years from now or the end of support, whichever is later.
@@ -99,7 +104,8 @@ impl Draft {
     /// Checks everything that can be told before the images are read, since that may take an hour.
     ///
     /// # Errors
-    /// [`ReleaseError`]: no promise, the version exists, the security version or the availability don't fit.
+    /// [`ReleaseError`]: no promise, the version exists, the security version, the availability or the rollout plan don't
+    /// fit.
     pub fn check(&self, standing: &Standing, now: Timestamp) -> Result<(), ReleaseError> {
         standing.promise()?;
         if let Some(existing) = standing.releases.keys().find(|version| self.version.rank(version).is_eq()) {
@@ -110,7 +116,9 @@ impl Draft {
         }
         self.security_version(standing)?;
         self.available_until(standing, now)?;
-        Ok(())
+        let remarks = self.rollout.iter().flat_map(|plan| remarks(plan, None, now));
+        let refused = remarks.into_iter().find(|remark| remark.severity == Severity::Error);
+        refused.map_or(Ok(()), |remark| Err(ReleaseError::Plan(remark)))
     }
 
     /// The manifest of the release with these images.
@@ -130,7 +138,7 @@ impl Draft {
         let release =
             Release {
                 format: Release::FORMAT.into(),
-                requires: Vec::new(),
+                requires: self.rollout.iter().map(|_| ROLLOUT_FEATURE.into()).collect(),
                 product: product.clone(),
                 version: self.version.clone(),
                 security_version: self.security_version(standing)?,
@@ -140,7 +148,7 @@ impl Draft {
                 fixes: self.fixes.clone(),
                 minimum_version: self.minimum_version.clone(),
                 postponable_days: self.postponable_days,
-                rollout: None,
+                rollout: self.rollout.clone(),
                 sbom: self.sbom.then(|| self.sbom_path(product)).transpose()?,
                 advisories: self.advisories.clone(),
                 secrets_let_through: self.allow_secrets.clone().filter(|_| !found.is_empty()).map(|reason| {

@@ -11,6 +11,7 @@ use crate::files::FileError;
 use crate::image::ImageError;
 use crate::proposal::ProposalError;
 use crate::repository::RepositoryError;
+use crate::rollout::lint::Remark;
 
 /// Why a release or a channel can't be proposed.
 #[derive(Debug, thiserror::Error)]
@@ -136,6 +137,12 @@ pub enum ReleaseError {
         /// The release.
         version: ReleaseVersion,
     },
+    /// The rollout plan gives the release to everybody by a slip.
+    #[error("the rollout plan can't be signed: {}", .0.what)]
+    Plan(Remark),
+    /// The rollout plan names hardware that the release isn't for.
+    #[error("the rollout plan names hardware {0}, for which there is no image")]
+    PlanHardware(HardwareName),
     /// The product's support has not ended.
     #[error("{product} is supported until {until}: its releases should not be signed for years yet")]
     StillSupported {
@@ -194,6 +201,8 @@ impl Advise for ReleaseError {
                 format!("offer releases on it: perennial-signer channel offer {product} VERSION --channel {channel}")
             }
             Self::Withdrawn { .. } => "propose its content as a new version".into(),
+            Self::Plan(remark) => remark.todo.into(),
+            Self::PlanHardware(_) => "leave it out of the plan's hardware, or add its --image".into(),
             Self::StillSupported { .. } => "wait for that day; where no release will come, add --before-support-ends".into(),
             Self::Nothing(_) => "nothing has to be done".into(),
         }

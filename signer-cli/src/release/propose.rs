@@ -151,6 +151,10 @@ fn check_names(standing: &Standing, draft: &Draft, images: &[ImageFile]) -> Resu
         }
         open(image)?;
     }
+    let planned = draft.rollout.iter().flat_map(|plan| plan.hardware.iter().flatten());
+    if let Some(stranger) = planned.into_iter().find(|hardware| !seen.contains(hardware)) {
+        return Err(ReleaseError::PlanHardware(stranger.clone()));
+    }
     Ok(())
 }
 

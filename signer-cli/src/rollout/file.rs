@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use perennial_schemas::ident::Label;
-use perennial_schemas::rollout::{EarlyGroup, Gate, OnDeadline, Phase, Plan, Salt, Spread, WHOLE};
+use perennial_schemas::rollout::{EarlyGroup, Gate, NotASalt, OnDeadline, Phase, Plan, Salt, Spread, WHOLE};
 use perennial_schemas::{HardwareName, Timestamp};
 use serde::{Deserialize, Deserializer};
 
 use crate::cli::Advise;
-use crate::keys::{KeyError, read_public};
+use crate::keys::{self, KeyError, read_public};
 use crate::support::input::{self, InputError};
 
 /// A plan file.
@@ -104,6 +104,16 @@ impl Advise for PlanError {
     }
 }
 
+/// A salt that nobody could foresee: whoever could, would know which devices come first.
+///
+/// # Errors
+/// [`PlanError`] where the system gives no random bytes.
+pub fn fresh_salt() -> Result<Salt, PlanError> {
+    let mut bytes = [0; 32];
+    keys::random(&mut bytes)?;
+    Salt::new(bytes.into()).map_err(|NotASalt| PlanError::Key(KeyError::Failed(NotASalt.to_string())))
+}
+
 /// Reads a plan file, with the key that it names, and checks the plan.
 ///
 /// # Errors
@@ -184,6 +194,17 @@ impl fmt::Display for Share {
         let parts = format!("{:04}", self.0 % 10_000);
         let parts = parts.trim_end_matches('0');
         write!(f, "{}{}{parts} %", self.0 / 10_000, if parts.is_empty() { "" } else { "." })
+    }
+}
+
+impl fmt::Display for Span {
+    /// In the largest unit that leaves nothing over: `14 days`, `90 seconds`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second")];
+        let fits = |(length, _): &&(u64, &str)| self.0.is_multiple_of(*length) && self.0 > 0;
+        let (length, name) = units.iter().find(fits).copied().unwrap_or((1, "second"));
+        let count = self.0 / length;
+        write!(f, "{count} {name}{}", if count == 1 { "" } else { "s" })
     }
 }
 

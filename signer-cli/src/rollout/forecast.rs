@@ -60,6 +60,26 @@ pub struct Step {
     pub hardware: BTreeMap<String, u64>,
 }
 
+/// What a plan opens at a time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening<'p> {
+    /// When it begins.
+    pub at: Timestamp,
+    /// What, in words.
+    pub what: String,
+    /// For whom.
+    pub whom: Whom<'p>,
+}
+
+/// For whom a plan opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whom<'p> {
+    /// Devices that bear one of these labels.
+    Labels(Vec<&'p str>),
+    /// A share of all devices, in parts per million.
+    Share(u32),
+}
+
 /// What becomes of a release.
 #[derive(Debug, Serialize)]
 pub struct Chance {
@@ -115,14 +135,12 @@ impl Question {
     }
 }
 
-fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
-    let part = |all: u64, share: u32| (u128::from(all) * u128::from(share) / u128::from(WHOLE)) as u64;
+/// What a plan opens, and when, in the order of time.
+pub fn openings(plan: &Plan) -> Vec<Opening<'_>> {
     let early = plan.early.iter().map(|group| {
         let labels: Vec<&str> = group.labels.iter().map(|label| label.as_str()).collect();
-        let known = labels.iter().filter_map(|label| question.labels.get(*label));
         let what = format!("early group {}", labels.join(", "));
-        let devices = known.clone().next().map(|_| known.sum());
-        Step { at: group.not_before, what, devices, hardware: BTreeMap::new() }
+        Opening { at: group.not_before, what, whom: Whom::Labels(labels) }
     });
     let phases = plan.phases.iter().enumerate().map(|(i, phase)| {
         let before = if i == 0 { 0 } else { plan.phases[i - 1].share };
@@ -131,13 +149,28 @@ fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
             (Spread::AtOnce, _) => format!("to {} at once", Share(phase.share)),
             (Spread::Linear, _) => format!("evenly to {}", Share(phase.share)),
         };
-        let counted = question.hardware.iter();
-        let hardware = counted.map(|(name, count)| (name.clone(), part(*count, phase.share))).collect();
-        Step { at: phase.not_before, what, devices: Some(part(question.devices, phase.share)), hardware }
+        Opening { at: phase.not_before, what, whom: Whom::Share(phase.share) }
     });
-    let mut steps: Vec<Step> = early.chain(phases).collect();
-    steps.sort_by_key(|step| step.at);
-    steps
+    let mut openings: Vec<Opening<'_>> = early.chain(phases).collect();
+    openings.sort_by_key(|opening| opening.at);
+    openings
+}
+
+fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
+    let part = |all: u64, share: u32| (u128::from(all) * u128::from(share) / u128::from(WHOLE)) as u64;
+    let counted = |Opening { at, what, whom }| match whom {
+        Whom::Labels(labels) => {
+            let known = labels.iter().filter_map(|label| question.labels.get(*label));
+            let devices = known.clone().next().map(|_| known.sum());
+            Step { at, what, devices, hardware: BTreeMap::new() }
+        }
+        Whom::Share(share) => {
+            let counts = question.hardware.iter();
+            let hardware = counts.map(|(name, count)| (name.clone(), part(*count, share))).collect();
+            Step { at, what, devices: Some(part(question.devices, share)), hardware }
+        }
+    };
+    openings(plan).into_iter().map(counted).collect()
 }
 
 impl fmt::Display for Forecast {

@@ -1,5 +1,5 @@
-//! What is unwise about a plan. A plan that can't be is refused when it is read; these are things that a maker may have good
-//! reasons for.
+//! What is unwise about a plan. A plan that can't be is refused when it is read; most of these are things that a maker may have
+//! good reasons for, and one is a slip that no release is proposed with.
 
 use std::fmt;
 
@@ -19,17 +19,38 @@ const STEP: u32 = WHOLE / 2;
 pub struct Remark {
     /// Its own name.
     pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
     /// What it is.
     pub what: String,
     /// What to do.
     pub todo: &'static str,
 }
 
+/// How bad a remark is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// No release is proposed with it.
+    Error,
+    /// A maker may have good reasons for it.
+    Warning,
+}
+
 /// Looks a plan over, for a fleet of so many devices where that is known.
 pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let mut say = |rule, what: String, todo| remarks.push(Remark { rule, what, todo });
-    let first = &plan.phases[0];
+    let (first, last) = (&plan.phases[0], &plan.phases[plan.phases.len() - 1]);
+    if last.not_before <= now && plan.phases.len() > 1 {
+        let what = format!(
+            "its last phase began at {}, which is past: every device would get the release at once",
+            last.not_before
+        );
+        let todo = "set start to the time at which the release is published";
+        remarks.push(Remark { rule: "over", severity: Severity::Error, what, todo });
+    }
+    let mut say =
+        |rule, what: String, todo| remarks.push(Remark { rule, severity: Severity::Warning, what, todo });
     if plan.on_deadline == OnDeadline::Silence {
         say(
             "silence",
@@ -37,7 +58,7 @@ pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark>
             "use on_deadline = \"consent\", unless the release's absence is worse than its failure",
         );
     }
-    if first.not_before < now {
+    if first.not_before < now && (last.not_before > now || plan.phases.len() == 1) {
         say(
             "past",
             format!("its first phase began at {}, which is past", first.not_before),
@@ -127,6 +148,7 @@ fn too_small_for_proof(plan: &Plan, devices: u64) -> Option<(usize, u64, u64)> {
 
 impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}\n  -> {}", self.rule, self.what, self.todo)
+        let error = if self.severity == Severity::Error { "error, " } else { "" };
+        write!(f, "{error}{}: {}\n  -> {}", self.rule, self.what, self.todo)
     }
 }

@@ -8,3 +8,4 @@ pub mod forecast;
 pub mod lint;
 pub mod plot;
 pub mod presets;
+pub mod tell;

@@ -2,6 +2,7 @@
 
 mod bundles;
 mod interrupted;
+mod rollout;
 mod secrets;
 mod story;
 mod transcripts;
