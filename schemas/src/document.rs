@@ -94,14 +94,19 @@ pub trait Document: DeserializeOwned {
             return Err(FormatError::TooLong { what: Self::WHAT, limit: Self::MAX_LENGTH });
         }
         let json = Json::parse(text)?;
-        check_format::<Self>(&json)?;
-        check_requires::<Self>(&json)?;
+        check_head::<Self>(&json)?;
         drop(json);
         let document: Self =
             serde_json::from_slice(text).map_err(|e| FormatError::shape(Self::WHAT, e.to_string()))?;
         document.validate()?;
         Ok(document)
     }
+}
+
+/// Checks `format` and `requires`.
+pub(crate) fn check_head<T: Document>(json: &Json) -> Result<(), FormatError> {
+    check_format::<T>(json)?;
+    check_requires::<T>(json)
 }
 
 fn check_format<T: Document>(json: &Json) -> Result<(), FormatError> {

@@ -2,14 +2,15 @@
 //! it, so a gateway can lose or delay what it carries, and invent nothing.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Flagged, RefusalCode, line};
-use crate::document::{Document, FormatError, ensure};
+use crate::document::{Document, FormatError, check_head, ensure};
 use crate::ident::DeviceId;
+use crate::json::Json;
 use crate::limits::{
     BATCH_ANSWER_LENGTH, BATCH_LENGTH, BATCH_QUEUES, CERTIFICATE_LENGTH, CHAIN_CERTIFICATES, LINE_LENGTH,
     QUEUE_LENGTH, QUEUE_REPORTS,
@@ -93,13 +94,45 @@ impl Document for ReportBatch {
         &self.requires
     }
 
-    /// The queues themselves are read one by one afterwards: a bad one is refused alone.
     fn validate(&self) -> Result<(), FormatError> {
-        let what = Self::WHAT;
-        ensure(!self.queues.is_empty(), what, || "it has no queue".into())?;
-        ensure(self.queues.len() <= BATCH_QUEUES, what, || format!("more than {BATCH_QUEUES} queues"))?;
+        counted(self.queues.len())?;
         self.queues.iter().try_for_each(SignedQueue::validate)
     }
+}
+
+impl ReportBatch {
+    /// Reads a batch whose queues come from many: one that breaks a rule is an error in its place, and the others count. What
+    /// a queue says and whether it is signed isn't looked at.
+    ///
+    /// # Errors
+    /// [`FormatError`] where the batch itself can't be read, or has too many queues or none.
+    pub fn parse_each(text: &[u8]) -> Result<Vec<Result<SignedQueue, FormatError>>, FormatError> {
+        /// A batch, in which the queues may have any shape.
+        #[derive(Deserialize)]
+        struct Loose {
+            queues: Vec<serde_json::Value>,
+        }
+        match Self::parse(text) {
+            Ok(batch) => return Ok(batch.queues.into_iter().map(Ok).collect()),
+            Err(FormatError::Shape { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        let shape = |error: serde_json::Error| FormatError::shape(Self::WHAT, error.to_string());
+        check_head::<Self>(&Json::parse(text)?)?;
+        let loose: Loose = serde_json::from_slice(text).map_err(shape)?;
+        counted(loose.queues.len())?;
+        let one = |queue: serde_json::Value| {
+            let queue: SignedQueue = serde_json::from_value(queue).map_err(shape)?;
+            queue.validate().map(|()| queue)
+        };
+        Ok(loose.queues.into_iter().map(one).collect())
+    }
+}
+
+fn counted(queues: usize) -> Result<(), FormatError> {
+    let what = ReportBatch::WHAT;
+    ensure(queues > 0, what, || "it has no queue".into())?;
+    ensure(queues <= BATCH_QUEUES, what, || format!("more than {BATCH_QUEUES} queues"))
 }
 
 impl SignedQueue {

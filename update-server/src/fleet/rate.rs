@@ -1,5 +1,6 @@
-//! How often one device may ask: a bucket of `burst` requests that fills at `rate` a second. Kept in memory only, and only
-//! for devices whose bucket isn't full.
+//! How often one device may ask: a bucket of `burst` requests that fills at `rate` a second, and another one for queues of it
+//! that a gateway brings, so that no gateway uses up what the device has. Kept in memory only, and only for devices whose
+//! bucket isn't full.
 
 use perennial_schemas::fleet::DeviceId;
 use std::collections::HashMap;
@@ -21,6 +22,15 @@ pub(crate) struct Rates {
     shards: [Mutex<HashMap<u64, Bucket>>; SHARDS],
 }
 
+/// Which of a device's buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Way {
+    /// It asks itself.
+    Itself,
+    /// A gateway brings a queue of it.
+    Carried,
+}
+
 /// Thousandths of requests that are left, as of a millisecond.
 #[derive(Clone, Copy)]
 struct Bucket {
@@ -34,12 +44,12 @@ impl Rates {
         Self { rate: rate.into(), burst: u64::from(burst) * 1000, hasher: RandomState::new(), shards }
     }
 
-    /// Takes one request out of a device's bucket at `now`, in milliseconds of any clock that doesn't go back.
+    /// Takes one request out of a bucket of a device at `now`, in milliseconds of any clock that doesn't go back.
     ///
     /// # Errors
     /// In how many seconds there will be one.
-    pub(crate) fn take(&self, device: &DeviceId, now: u64) -> Result<(), u64> {
-        let hash = self.hasher.hash_one(device);
+    pub(crate) fn take(&self, device: &DeviceId, way: Way, now: u64) -> Result<(), u64> {
+        let hash = self.hasher.hash_one((way, device));
         let shard = &self.shards[hash as usize % SHARDS];
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= PER_SHARD {
@@ -74,9 +84,11 @@ mod tests {
     fn a_device_has_its_burst_and_then_its_rate_and_nobody_elses() {
         let rates = Rates::new(2, 3);
         let (one, two): (DeviceId, DeviceId) = ("one".parse().unwrap(), "two".parse().unwrap());
-        let taken = |device, now| (0..10).take_while(|_| rates.take(device, now).is_ok()).count();
+        let taken =
+            |device, now| (0..10).take_while(|_| rates.take(device, Way::Itself, now).is_ok()).count();
         assert_eq!(taken(&one, 0), 3);
-        assert_eq!(rates.take(&one, 0), Err(1));
+        assert_eq!(rates.take(&one, Way::Itself, 0), Err(1));
+        assert_eq!(rates.take(&one, Way::Carried, 0), Ok(()));
         assert_eq!(taken(&two, 0), 3);
         assert_eq!(taken(&one, 499), 0);
         assert_eq!(taken(&one, 1000), 2);

@@ -1,6 +1,6 @@
 //! Starts the fleet plane: files read, writer running, threads answering; whole or not at all.
 
-use super::answer::{Fleet, Pace};
+use super::answer::{Bodies, Fleet, Pace};
 use super::authority::{Authority, AuthorityError};
 use super::handshake::Verifier;
 use super::rate::Rates;
@@ -147,6 +147,7 @@ pub(crate) fn start(
         certificate_days: config.certificate_days,
         check_in: u32::try_from(config.check_in.0.as_secs()).unwrap_or(u32::MAX),
         pace: Pace::of(&parts.config.limits),
+        bodies: Arc::new(Bodies::default()),
         figures: Arc::clone(&parts.metrics.fleet),
         now: parts.now,
         began: Instant::now(),

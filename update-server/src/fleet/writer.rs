@@ -2,6 +2,7 @@
 //! and events as one durable batch, and only then answers. A batch that fails changes nothing and answers so; nothing is
 //! ever acknowledged that isn't on the disk. "Last heard of" alone is written behind.
 
+use super::event::Event;
 use super::figures::Figures;
 use super::fold::{Act, Beside, Effects, Facts, Operation, Owner, Verdict, fold};
 use super::releases::Shelf;
@@ -12,7 +13,7 @@ use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::{DeviceId, RefusalCode};
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -20,14 +21,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Reports that are committed together.
-const TOGETHER: usize = 2000;
+/// Reports that are committed together; whoever brings more brings them in parts of this size.
+pub(crate) const TOGETHER: usize = 2000;
 /// How long the first operation of a batch waits for others, where others were there the last time.
 const GATHER: Duration = Duration::from_millis(5);
 /// How long "last heard of" may be behind.
 const BEHIND: Duration = Duration::from_secs(2);
 /// Devices that may be behind before they are written early: a MiB or so.
 const BEHIND_DEVICES: usize = 16_384;
+/// Rows of one commit of "last heard of": where somebody else changes one, no more than these are written again.
+const BEHIND_TOGETHER: usize = 1000;
+/// How often that is tried before the rest waits for the next time.
+const BEHIND_TRIES: usize = 8;
 /// How often a batch is tried again because somebody else changed one of its records.
 const TRIES: usize = 64;
 
@@ -122,7 +127,8 @@ impl Writer {
     }
 }
 
-fn weight(operation: &Operation) -> usize {
+/// How many reports an operation counts as.
+pub(crate) fn weight(operation: &Operation) -> usize {
     match &operation.act {
         Act::Reports(queue) => queue.reports.len(),
         Act::CheckIn(..) | Act::Enrol(_) => 1,
@@ -261,6 +267,7 @@ impl Thread {
         };
         let mut rows = Rows::read(means.store.as_ref(), operations.iter().map(|one| one.who.device()))?;
         let mut batch = Changes::new(means.store.as_ref());
+        batch.prefetch(operations, &rows)?;
         let mut verdicts = Vec::with_capacity(operations.len());
         let mut flags = Vec::new();
         for operation in operations {
@@ -269,7 +276,17 @@ impl Thread {
                 continue;
             };
             let mut effects = Effects::default();
-            verdicts.push(fold(&mut slot.row, operation, &facts, &mut batch, &mut effects)?);
+            match fold(&mut slot.row, operation, &facts, &mut batch, &mut effects) {
+                Ok(verdict) => verdicts.push(verdict),
+                // One record beside a row is damaged: folding looks before it changes anything, so this operation alone
+                // is refused.
+                Err(error @ StoreError::Corrupt(_)) => {
+                    tracing::error!(%error, device = %operation.who.device(), "what a device did can't be judged");
+                    verdicts.push(Err(RefusalCode::Internal));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             flags.append(&mut effects.flags);
             batch.take(effects)?;
         }
@@ -282,30 +299,44 @@ impl Thread {
         Ok(verdicts)
     }
 
-    /// Writes "last heard of".
+    /// Writes "last heard of", some rows at a time.
     fn flush(&mut self) {
-        if self.behind.is_empty() {
-            return;
+        let mut due: Vec<(DeviceId, Timestamp)> =
+            self.behind.iter().map(|(device, at)| (device.clone(), *at)).collect();
+        due.sort_unstable();
+        for slice in due.chunks(BEHIND_TOGETHER) {
+            match self.flush_slice(slice) {
+                Ok(()) => slice.iter().for_each(|(device, _)| {
+                    self.behind.remove(device);
+                }),
+                Err(error) => {
+                    tracing::warn!(%error, "when devices were last heard of can't be written down");
+                    // It is no more than a hint: rather lost than without end in memory.
+                    if self.behind.len() >= BEHIND_DEVICES {
+                        self.behind.clear();
+                    }
+                    return;
+                }
+            }
         }
+    }
+
+    fn flush_slice(&self, slice: &[(DeviceId, Timestamp)]) -> Result<(), StoreError> {
         let store = self.means.store.as_ref();
-        let write = |behind: &HashMap<DeviceId, Timestamp>| {
-            let mut rows = Rows::read(store, behind.keys())?;
-            for (device, at) in behind {
+        let mut tried = 0;
+        loop {
+            let mut rows = Rows::read(store, slice.iter().map(|(device, _)| device))?;
+            for (device, at) in slice {
                 if let Some(Slot { row: Some(row), .. }) = rows.of(device) {
                     row.seen(*at);
                 }
             }
             let batch = rows.into_batch(Batch::new());
-            if batch.is_empty() { Ok(()) } else { store.commit(batch) }
-        };
-        match write(&self.behind) {
-            // It is no more than a hint: what changed meanwhile was heard of meanwhile.
-            Ok(()) | Err(StoreError::Changed(_)) => self.behind.clear(),
-            Err(error) => {
-                tracing::warn!(%error, "when devices were last heard of can't be written down");
-                if self.behind.len() >= BEHIND_DEVICES {
-                    self.behind.clear();
-                }
+            let written = if batch.is_empty() { Ok(()) } else { store.commit(batch) };
+            tried += 1;
+            // Another front end was faster with one of them: the others count all the same.
+            if !matches!(written, Err(StoreError::Changed(_))) || tried == BEHIND_TRIES {
+                return written;
             }
         }
     }
@@ -368,35 +399,68 @@ impl Rows {
 /// What changes beside the rows, over what the store holds.
 struct Changes<'s> {
     store: &'s dyn Store,
+    /// What was read in one go, as folding will most likely look at it.
+    known: HashMap<Vec<u8>, Option<Vec<u8>>>,
     events: HashMap<Vec<u8>, Vec<u8>>,
-    /// What the store holds, and what it is to hold.
-    keys: HashMap<Sha256Digest, (Option<Vec<u8>>, Option<Owner>)>,
+    keys: HashMap<Sha256Digest, Held>,
+}
+
+/// Whose a key is.
+struct Held {
+    /// As the store holds it.
+    before: Option<Vec<u8>>,
+    /// As it is to be; not where `before` is damaged.
+    after: Option<Owner>,
+    /// `before` can't be read, and nobody wrote over it yet.
+    damaged: bool,
 }
 
 impl<'s> Changes<'s> {
     fn new(store: &'s dyn Store) -> Self {
-        Self { store, events: HashMap::new(), keys: HashMap::new() }
+        Self { store, known: HashMap::new(), events: HashMap::new(), keys: HashMap::new() }
+    }
+
+    /// Reads at once the events that were sent before, as far as the rows tell.
+    fn prefetch(&mut self, operations: &[Operation], rows: &Rows) -> Result<(), StoreError> {
+        let mut keys = Vec::new();
+        for operation in operations {
+            let row = rows.0.get(operation.who.device()).and_then(|slot| slot.row.as_ref());
+            if let (Act::Reports(queue), Some(row)) = (&operation.act, row) {
+                let before = queue.reports.iter().filter(|report| report.sequence <= row.last_sequence);
+                keys.extend(before.map(|report| Event::key(&queue.device, row.epoch, report.sequence)));
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        if !keys.is_empty() {
+            let events = self.store.get_many(Space::Reports, &keys)?;
+            self.known = keys.into_iter().zip(events).collect();
+        }
+        Ok(())
     }
 
     fn take(&mut self, effects: Effects) -> Result<(), StoreError> {
         self.events.extend(effects.events);
         for (key, owner) in effects.keys {
-            self.look(&key)?;
-            if let Some((_, after)) = self.keys.get_mut(&key) {
-                *after = owner;
-            }
+            let held = self.look(&key)?;
+            (held.after, held.damaged) = (owner, false);
         }
         Ok(())
     }
 
-    fn look(&mut self, key: &Sha256Digest) -> Result<(), StoreError> {
-        if !self.keys.contains_key(key) {
-            let before = self.store.get(Space::Keys, key.as_bytes())?;
-            let corrupt = |_| StoreError::Corrupt(format!("keys/{key}"));
-            let owner = before.as_deref().map(Owner::decode).transpose().map_err(corrupt)?;
-            self.keys.insert(*key, (before, owner));
-        }
-        Ok(())
+    fn look(&mut self, key: &Sha256Digest) -> Result<&mut Held, StoreError> {
+        Ok(match self.keys.entry(*key) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(new) => {
+                let before = self.store.get(Space::Keys, key.as_bytes())?;
+                let (after, damaged) = match before.as_deref().map(Owner::decode) {
+                    None => (None, false),
+                    Some(Ok(owner)) => (Some(owner), false),
+                    Some(Err(_)) => (None, true),
+                };
+                new.insert(Held { before, after, damaged })
+            }
+        })
     }
 
     fn into_batch(self) -> Batch {
@@ -406,9 +470,9 @@ impl<'s> Changes<'s> {
         for (key, record) in events {
             batch = batch.put(Space::Reports, key, record);
         }
-        for (key, (before, owner)) in self.keys {
-            let after = owner.map(|owner| owner.encode());
-            if before == after {
+        for (key, Held { before, after, damaged }) in self.keys {
+            let after = after.map(|owner| owner.encode());
+            if damaged || before == after {
                 continue;
             }
             batch = batch.expect(Space::Keys, *key.as_bytes(), before);
@@ -423,14 +487,19 @@ impl<'s> Changes<'s> {
 
 impl Beside for Changes<'_> {
     fn event(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.events.get(key) {
-            Some(event) => Ok(Some(event.clone())),
+        if let Some(event) = self.events.get(key) {
+            return Ok(Some(event.clone()));
+        }
+        match self.known.get(key) {
+            Some(known) => Ok(known.clone()),
             None => self.store.get(Space::Reports, key),
         }
     }
 
     fn owner(&mut self, key: &Sha256Digest) -> Result<Option<Owner>, StoreError> {
-        self.look(key)?;
-        Ok(self.keys.get(key).and_then(|(_, owner)| owner.clone()))
+        match self.look(key)? {
+            Held { damaged: true, .. } => Err(StoreError::Corrupt(format!("keys/{key}"))),
+            held => Ok(held.after.clone()),
+        }
     }
 }

@@ -1,13 +1,14 @@
 use super::desk;
 use super::event::Event;
 use super::figures::Figures;
-use super::fold::{Act, Done, Operation, Who};
+use super::fold::{Act, Done, Enrol, Operation, Who};
 use super::releases::{Releases, Shelf};
 use super::row::Row;
+use super::testkit::{Maker, now};
 use super::writer::{Fault, Means, Writer, start};
 use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::{CheckIn, DeviceId, ReportQueue, Ticket};
+use perennial_schemas::fleet::{CheckIn, DeviceId, RefusalCode, ReportQueue, Ticket};
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -236,6 +237,44 @@ fn a_damaged_row_is_left_as_it_is_and_holds_nobody_else_up() {
     assert!(verdicts[0].is_err());
     assert_eq!(verdicts[1], acknowledged(1));
     assert_eq!(bench.store.store.get(Space::Devices, b"d-1").unwrap().unwrap(), b"?");
+}
+
+#[test]
+fn a_damaged_record_of_a_key_refuses_its_own_enrolment_and_holds_nobody_else_up() {
+    let bench = Bench::new(1000, 0);
+    let maker = Maker::new();
+    let factory = maker.identify(&maker.factory(1, |_| {}));
+    let (_, credential) = maker.fleet(&factory, now());
+    let store = &bench.store.store;
+    let damaged = *credential.key.as_bytes();
+    store.commit(Batch::new().put(Space::Keys, damaged, *b"?")).unwrap();
+    let enrol = |credential| {
+        let act = Act::Enrol(Box::new(Enrol { credential, ticket: Ticket::of_bytes(&[1; 16]) }));
+        Operation { who: Who::Device(Arc::clone(&factory)), act }
+    };
+    let verdicts = bench.write(vec![enrol(credential), reports("d-2", 1..=1)]).unwrap();
+    assert_eq!(verdicts, [Err(RefusalCode::Internal), acknowledged(1)]);
+    assert!(bench.row(factory.name.device.as_str()).is_none());
+    assert_eq!(store.get(Space::Keys, &damaged).unwrap().unwrap(), b"?");
+    // Another key of the same device is none of its business.
+    let (_, credential) = maker.fleet(&factory, now());
+    assert_eq!(bench.write(vec![enrol(credential)]).unwrap(), [Ok(Done::Enrolled { epoch: 1 })]);
+}
+
+#[test]
+fn who_was_heard_of_is_written_down_though_a_row_changes_at_that_moment() {
+    let mut bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=1), reports("d-2", 1..=1)]).unwrap();
+    bench.clock.fetch_add(100, Ordering::SeqCst);
+    let writer = bench.writer.clone().unwrap();
+    ["d-1", "d-2"].iter().for_each(|device| writer.seen(&device.parse().unwrap()));
+    bench.store.now.store(3, Ordering::SeqCst);
+    drop(writer);
+    bench.end();
+    assert_eq!(bench.store.now.load(Ordering::SeqCst), 0, "somebody else was faster");
+    let seen = |device: &str| bench.row(device).unwrap().last_seen;
+    assert_eq!([seen("d-1"), seen("d-2")], [Timestamp::from_unix(1_800_000_100); 2]);
+    assert!(bench.row("d-1").unwrap().revoked.is_some());
 }
 
 #[test]

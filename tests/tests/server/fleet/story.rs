@@ -1,6 +1,6 @@
 //! A device's life on the fleet plane: enrolment, check-in, reports, renewal, the right to see and to be forgotten.
 
-use super::kit::{Fleet, batch, check_in, signed};
+use super::kit::{Fleet, check_in};
 use crate::server::kit::eventually;
 use base64ct::{Base64, Encoding};
 use perennial_schemas::Document;
@@ -106,35 +106,6 @@ fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
     assert_eq!(fleet.report(&server, &unit, &[99]).code(), (403, "revoked".into()));
     assert_eq!(fleet.enrol(&server, &factory).err().unwrap()["code"], "revoked");
     assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
-}
-
-#[test]
-fn a_gateways_batch_counts_by_its_devices_signatures() {
-    let fleet = Fleet::new();
-    let server = fleet.serve("", "");
-    let (gateway, one, two) = (fleet.enrolled(&server), fleet.enrolled(&server), fleet.enrolled(&server));
-    let text = |unit: &super::kit::Unit, sequence| fleet.queue(&unit.device, &[sequence]).to_string();
-    let mut forged = signed(&one, &text(&one, 5));
-    forged["reports"] = text(&one, 6).into();
-    let bare = json!({ "reports": text(&two, 9) });
-    let borrowed = signed(&two, &text(&one, 7));
-    let stranger = signed(&fleet.factory(), &text(&one, 8));
-    let queues =
-        [signed(&one, &text(&one, 1)), forged, bare, borrowed, signed(&two, &text(&two, 1)), stranger];
-    let mut wire = fleet.connect(&server, &gateway);
-    let answer = wire.ask_with("POST", "/v1/reports/batch", &[], &batch(&queues)).json();
-    let answers = answer["answers"].as_array().unwrap();
-    let said: Vec<_> = answers
-        .iter()
-        .map(|one| {
-            one["code"].as_str().map_or_else(|| format!("up to {}", one["acknowledged"]), str::to_owned)
-        })
-        .collect();
-    let expected = ["up to 1", "not-signed", "not-signed", "other-device", "up to 1", "other-device"];
-    assert_eq!(said, expected, "{answer}");
-    // Nothing of what was refused was kept.
-    let held = fleet.connect(&server, &one).ask_with("GET", "/v1/devices/self", &[], b"").json();
-    assert_eq!((held["reports"].as_u64(), held["last_sequence"].as_u64()), (Some(1), Some(1)));
 }
 
 #[test]

@@ -27,10 +27,8 @@ impl Pace {
 /// # Errors
 /// `too-large`, before a byte is read where the length is announced; `too-slow`; `malformed` where it is cut short.
 pub(crate) async fn receive(mut body: Incoming, limit: u64, pace: Pace) -> Result<Bytes, Refused> {
-    let too_large =
-        || Refused::new(RefusalCode::TooLarge, format!("the body is longer than its limit of {limit} bytes"));
     if body.size_hint().lower() > limit {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
@@ -44,7 +42,7 @@ pub(crate) async fn receive(mut body: Incoming, limit: u64, pace: Pace) -> Resul
                 let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
                 came += data.len() as u64;
                 if (first.len() + whole.len() + data.len()) as u64 > limit {
-                    return Err(too_large());
+                    return Err(too_large(limit));
                 }
                 if first.is_empty() && whole.is_empty() {
                     first = data;
@@ -65,4 +63,8 @@ pub(crate) async fn receive(mut body: Incoming, limit: u64, pace: Pace) -> Resul
             Ok(Ok(true)) => return Ok(whole.freeze()),
         }
     }
+}
+
+pub(super) fn too_large(limit: u64) -> Refused {
+    Refused::new(RefusalCode::TooLarge, format!("the body is longer than its limit of {limit} bytes"))
 }

@@ -1,5 +1,6 @@
 //! What the fleet plane answers: five requests, each of one device, and nothing of the admin plane.
 
+mod admit;
 mod body;
 mod caller;
 mod enrol;
@@ -7,13 +8,14 @@ mod own;
 mod refused;
 mod reports;
 
+pub(crate) use admit::Bodies;
 pub(crate) use body::Pace;
 pub(crate) use caller::Peer;
 pub(crate) use refused::Refused;
 
 use super::authority::Authority;
 use super::figures::Figures;
-use super::rate::Rates;
+use super::rate::{Rates, Way};
 use super::trust::Trust;
 use super::weak::Weak;
 use super::writer::Writer;
@@ -49,10 +51,18 @@ pub(crate) struct Fleet {
     /// Seconds.
     pub(crate) check_in: u32,
     pub(crate) pace: Pace,
+    pub(crate) bodies: Arc<Bodies>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) now: Now,
     /// What the rates are counted from.
     pub(crate) began: Instant,
+}
+
+impl Fleet {
+    /// Milliseconds since the start, for the rates.
+    fn elapsed(&self) -> u64 {
+        self.began.elapsed().as_millis() as u64
+    }
 }
 
 /// One of the requests.
@@ -132,9 +142,10 @@ async fn fulfil(
     let (head, body) = request.into_parts();
     let caller = fleet.caller(peer, &head.headers, now)?;
     if let Some(device) = caller.device() {
-        fleet.rates.take(device, fleet.began.elapsed().as_millis() as u64).map_err(Refused::rate)?;
+        fleet.rates.take(device, Way::Itself, fleet.elapsed()).map_err(Refused::rate)?;
         tracing::debug!(%device, ?asked, "a device asks");
     }
+    let _place = admit::admit(fleet, &caller, asked, &body, now).await?;
     let body = {
         let _receiving = watch.receiving();
         body::receive(body, asked.limit(), fleet.pace).await?

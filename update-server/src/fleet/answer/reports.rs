@@ -2,24 +2,25 @@
 //! nothing: each queue counts by its device's signature.
 
 use super::Fleet;
+use super::admit::SMALL;
 use super::caller::{Caller, decode};
 use super::refused::{Refused, what};
-use crate::fleet::desk;
 use crate::fleet::fold::{Act, Done, Operation, Verdict, Who};
+use crate::fleet::rate::Way;
+use crate::fleet::writer::{TOGETHER, weight};
 use base64ct::{Base64, Encoding};
 use bytes::Bytes;
 use perennial_schemas::fleet::{
-    Acknowledged, BatchAnswer, QueueAnswer, RefusalCode, ReportBatch, ReportQueue, SignedQueue, signed_bytes,
+    Acknowledged, BatchAnswer, DeviceId, QueueAnswer, RefusalCode, ReportBatch, ReportQueue, SignedQueue,
+    signed_bytes,
 };
 use perennial_schemas::{Document, Timestamp};
+use std::collections::HashSet;
 use std::sync::Arc;
-
-/// Bodies longer than this are read on a thread of their own, so that the others of this one don't wait.
-const INLINE: usize = 32 << 10;
 
 /// One device's queue.
 pub(super) async fn queue(fleet: &Arc<Fleet>, caller: Caller, body: Bytes) -> Result<Acknowledged, Refused> {
-    let queue = if body.len() <= INLINE {
+    let queue = if body.len() as u64 <= SMALL {
         ReportQueue::parse(&body)?
     } else {
         super::blocking(move || ReportQueue::parse(&body)).await??
@@ -45,18 +46,15 @@ pub(super) async fn batch(
     let read = {
         let fleet = Arc::clone(fleet);
         super::blocking(move || {
-            if let Caller::Device(_) = &caller {
-                let who = caller.who(None)?;
-                let row = desk::row(fleet.store.as_ref(), who.device())?;
-                fleet.may(&who, row.as_ref(), now)?;
-                fleet.writer.seen(who.device());
-            }
-            let batch = ReportBatch::parse(&body)?;
+            let queues = ReportBatch::parse_each(&body)?;
             drop(body);
             let open = fleet.lab && matches!(caller, Caller::Lab(_));
-            Ok::<_, Refused>(
-                batch.queues.into_iter().map(|queue| fleet.signed(queue, open, now)).collect::<Vec<_>>(),
-            )
+            let mut heard = HashSet::new();
+            let read = queues.into_iter().map(|queue| {
+                let operation = fleet.signed(queue?, open, now)?;
+                fleet.once(&operation, &mut heard).map(|()| operation)
+            });
+            Ok::<_, Refused>(read.collect::<Vec<_>>())
         })
         .await??
     };
@@ -71,8 +69,7 @@ pub(super) async fn batch(
             Err(refused) => places.push(Err(refused)),
         }
     }
-    let verdicts = if operations.is_empty() { Vec::new() } else { fleet.writer.write(operations).await? };
-    let mut verdicts = verdicts.into_iter();
+    let mut verdicts = write(fleet, operations).await?.into_iter();
     let answers = places
         .into_iter()
         .map(|place| match place {
@@ -88,12 +85,42 @@ pub(super) async fn batch(
     Ok(BatchAnswer { format: BatchAnswer::FORMAT.into(), requires: Vec::new(), answers })
 }
 
-fn answer(device: perennial_schemas::fleet::DeviceId, verdict: Option<Verdict>) -> QueueAnswer {
+/// Writes a batch down in parts that are committed by themselves, so that nobody else waits for the whole of it.
+async fn write(fleet: &Fleet, operations: Vec<Operation>) -> Result<Vec<Result<Verdict, Refused>>, Refused> {
+    let all = operations.len();
+    let mut verdicts = Vec::with_capacity(all);
+    let mut operations = operations.into_iter().peekable();
+    while operations.peek().is_some() {
+        let mut part = Vec::new();
+        let mut reports = 0;
+        while let Some(next) =
+            operations.next_if(|next| part.is_empty() || reports + weight(next) <= TOGETHER)
+        {
+            reports += weight(&next);
+            part.push(next);
+        }
+        match fleet.writer.write(part).await {
+            Ok(written) => verdicts.extend(written.into_iter().map(Ok)),
+            Err(fault) if verdicts.is_empty() => return Err(fault.into()),
+            // What was written counts, and is said; the rest comes again.
+            Err(fault) => {
+                verdicts.resize_with(all, || Err(fault.into()));
+                break;
+            }
+        }
+    }
+    Ok(verdicts)
+}
+
+fn answer(device: DeviceId, verdict: Option<Result<Verdict, Refused>>) -> QueueAnswer {
     let code = match verdict {
-        Some(Ok(Done::Acknowledged { acknowledged, flagged })) => {
+        Some(Ok(Ok(Done::Acknowledged { acknowledged, flagged }))) => {
             return QueueAnswer::Acknowledged { device, acknowledged, flagged };
         }
-        Some(Err(code)) => code,
+        Some(Ok(Err(code))) => code,
+        Some(Err(refused)) => {
+            return QueueAnswer::Refused { code: refused.code(), error: refused.refusal.error };
+        }
         _ => RefusalCode::Internal,
     };
     QueueAnswer::Refused { error: what(code).into(), code }
@@ -123,6 +150,16 @@ impl Fleet {
         if identity.name.device != said.device {
             return Err(RefusalCode::OtherDevice.into());
         }
-        Ok(Operation { who: Who::Device(identity), act: Act::Reports(said) })
+        Ok(Operation { who: Who::Carried(identity), act: Act::Reports(said) })
+    }
+
+    /// A device has one queue in a batch, and no more queues than its rate allows.
+    fn once(&self, operation: &Operation, heard: &mut HashSet<DeviceId>) -> Result<(), Refused> {
+        let device = operation.who.device();
+        if !heard.insert(device.clone()) {
+            let what = "another queue of this device stands before it in this batch";
+            return Err(Refused::new(RefusalCode::Unacceptable, what));
+        }
+        self.rates.take(device, Way::Carried, self.elapsed()).map_err(Refused::rate)
     }
 }

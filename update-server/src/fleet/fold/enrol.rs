@@ -1,11 +1,11 @@
 //! Enrolment into a row: a factory certificate begins a new epoch, a fleet certificate renews itself. The caller has made
 //! the new certificate already; here is decided whether it counts.
 
-use super::{Beside, Done, Effects, Facts, Owner, Verdict, current, forget, is_revoked};
+use super::{Beside, Done, Effects, Facts, Owner, Verdict, forget, is_current, is_revoked, odd};
 use crate::fleet::identity::Identity;
 use crate::fleet::row::{Credential, Row};
 use crate::store::StoreError;
-use perennial_schemas::fleet::{Kind, RefusalCode, Ticket};
+use perennial_schemas::fleet::{Flag, Kind, RefusalCode, Ticket};
 
 /// Tickets that may be shown next: renewals in a row whose answers were lost are told from a copy up to this many.
 const TICKETS: usize = 8;
@@ -102,7 +102,10 @@ fn renew(
     facts: &Facts<'_>,
     effects: &mut Effects,
 ) -> Verdict {
-    current(row, identity, facts, effects)?;
+    if !is_current(row, identity) {
+        odd(row, Flag::SupersededCertificate, facts, effects);
+        return Err(RefusalCode::Superseded);
+    }
     let newest = row.fleet.replace(enrol.credential.clone());
     let asked = |credential: &Credential| credential.serial == identity.serial;
     let gone = match newest {

@@ -23,6 +23,9 @@ use std::sync::Arc;
 pub(crate) enum Who {
     /// A device, by its verified certificate.
     Device(Arc<Identity>),
+    /// A device whose signed queue somebody else brings: it says what the device said once, and not that it is there now.
+    /// It may come late, or again.
+    Carried(Arc<Identity>),
     /// Whoever says so, in lab mode.
     Lab(DeviceId),
 }
@@ -100,9 +103,13 @@ pub(crate) struct Owner {
 impl Who {
     pub(crate) fn device(&self) -> &DeviceId {
         match self {
-            Self::Device(identity) => &identity.name.device,
+            Self::Device(identity) | Self::Carried(identity) => &identity.name.device,
             Self::Lab(device) => device,
         }
+    }
+
+    fn is_carried(&self) -> bool {
+        matches!(self, Self::Carried(_))
     }
 }
 
@@ -126,9 +133,12 @@ pub(crate) fn fold(
         Ok(row) => row,
         Err(code) => return Ok(Err(code)),
     };
-    row.seen(facts.now);
+    let carried = operation.who.is_carried();
+    if !carried {
+        row.seen(facts.now);
+    }
     match &operation.act {
-        Act::Reports(queue) => reports::take(row, queue, facts, beside, effects).map(Ok),
+        Act::Reports(queue) => reports::take(row, queue, carried, facts, beside, effects).map(Ok),
         Act::CheckIn(said, ticket) => Ok(Ok(check_in::take(row, said, ticket, facts, effects))),
         Act::Enrol(_) => Ok(Err(RefusalCode::Internal)),
     }
@@ -142,9 +152,9 @@ fn admit<'r>(
     effects: &mut Effects,
 ) -> Result<&'r mut Row, RefusalCode> {
     match &operation.who {
-        Who::Device(identity) => {
+        Who::Device(identity) | Who::Carried(identity) => {
             let row = row.as_mut().filter(|row| !row.lab).ok_or(RefusalCode::NotEnrolled)?;
-            admit_certificate(row, identity, facts, effects)?;
+            admit_certificate(row, identity, operation.who.is_carried(), facts, effects)?;
             Ok(row)
         }
         Who::Lab(_) => {
@@ -166,6 +176,7 @@ fn admit<'r>(
 fn admit_certificate(
     row: &mut Row,
     identity: &Identity,
+    carried: bool,
     facts: &Facts<'_>,
     effects: &mut Effects,
 ) -> Result<(), RefusalCode> {
@@ -175,7 +186,13 @@ fn admit_certificate(
     if is_revoked(row, facts) {
         return Err(RefusalCode::Revoked);
     }
-    current(row, identity, facts, effects)?;
+    if !is_current(row, identity) {
+        // What was signed before a renewal and brought after it is late, and nobody's copy: the device has it still.
+        if !carried {
+            odd(row, Flag::SupersededCertificate, facts, effects);
+        }
+        return Err(RefusalCode::Superseded);
+    }
     if identity.expired(facts.now) {
         return Err(RefusalCode::Expired);
     }
@@ -188,20 +205,11 @@ fn admit_certificate(
     Ok(())
 }
 
-/// Whether a fleet certificate is the newest, or the one before while the newest was never used. Any other was copied, or
-/// comes from a copy that was put back.
-fn current(
-    row: &mut Row,
-    identity: &Identity,
-    facts: &Facts<'_>,
-    effects: &mut Effects,
-) -> Result<(), RefusalCode> {
-    let known = [&row.fleet, &row.earlier].into_iter().flatten();
-    if known.into_iter().any(|credential| credential.serial == identity.serial) {
-        return Ok(());
-    }
-    odd(row, Flag::SupersededCertificate, facts, effects);
-    Err(RefusalCode::Superseded)
+/// Whether a fleet certificate is the newest, or the one before while the newest was never used. Whoever connects with any
+/// other has a copy, or a copy was put back.
+fn is_current(row: &Row, identity: &Identity) -> bool {
+    let mut known = [&row.fleet, &row.earlier].into_iter().flatten();
+    known.any(|credential| credential.serial == identity.serial)
 }
 
 /// By somebody here, or by the maker's list.

@@ -15,6 +15,7 @@ pub(super) const CLOCK_SECONDS: i64 = 86_400;
 pub(super) fn take(
     row: &mut Row,
     queue: &ReportQueue,
+    carried: bool,
     facts: &Facts<'_>,
     beside: &mut dyn Beside,
     effects: &mut Effects,
@@ -32,7 +33,8 @@ pub(super) fn take(
             None
         } else {
             match beside.event(&key)? {
-                Some(known) if Event::content_of(&known).is_ok_and(|known| known == content) => {
+                // One that is damaged on the disk says nothing against the device.
+                Some(known) if Event::content_of(&known).map_or(true, |known| known == content) => {
                     Some(Flag::Replayed)
                 }
                 Some(_) => Some(Flag::SequenceForked),
@@ -50,7 +52,10 @@ pub(super) fn take(
             None => keep(row, report, key, &content, facts, effects),
         };
         for flag in flags {
-            odd(row, flag, facts, effects);
+            // Whoever carries queues may carry one twice: that says nothing of the device.
+            if !(carried && flag == Flag::Replayed) {
+                odd(row, flag, facts, effects);
+            }
             flagged.push(Flagged { sequence: report.sequence, flag });
         }
     }

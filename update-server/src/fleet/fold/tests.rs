@@ -274,6 +274,47 @@ fn a_renewal_whose_answer_was_lost_is_asked_for_again() {
 }
 
 #[test]
+fn what_a_gateway_brings_late_or_again_is_no_copy_and_no_sign_of_life() {
+    let mut world = World::new();
+    let (fleet, ..) = world.enrol(&world.factory(1)).unwrap();
+    let Who::Device(old) = &fleet else { panic!() };
+    let carried = Who::Carried(Arc::clone(old));
+    let queue = vec![world.one(&fleet, 1, "a"), world.one(&fleet, 2, "b")];
+    world.hand_in(&fleet, queue[..1].to_vec()).unwrap();
+    let (heard, at) = (world.row().last_seen, world.now);
+    world.now = world.now.plus_days(3);
+    // What it signed and the gateway brings now is new, and was said before.
+    assert_eq!(world.hand_in(&carried, queue.clone()), Ok((2, vec![(1, Flag::Replayed)])));
+    assert_eq!((world.row().last_seen, &world.row().flags), (heard, &Default::default()));
+    let event = Event::decode(&world.events[&Event::key(fleet.device(), 1, 2)]).unwrap();
+    assert_eq!(event.received, world.now);
+    // The device renews, and the same queue is brought again.
+    world.now = at.plus_days(4);
+    let (renewed, ..) = world.enrol(old).unwrap();
+    world.report(&renewed, &[(3, "c")]).unwrap();
+    let heard = world.row().last_seen;
+    world.now = at.plus_days(9);
+    assert_eq!(world.hand_in(&carried, queue), Err(RefusalCode::Superseded));
+    assert_eq!((world.standing(), world.row().last_seen), (Standing::Enrolled, heard));
+    assert!(world.row().flags.is_empty());
+    // Two contents under one number, each signed with the device's key, are a copy's all the same.
+    let Who::Device(newest) = &renewed else { panic!() };
+    let forked = world.report(&Who::Carried(Arc::clone(newest)), &[(3, "other")]);
+    assert_eq!(forked, Ok((3, vec![(3, Flag::SequenceForked)])));
+    assert_eq!(world.standing(), Standing::Quarantined);
+}
+
+#[test]
+fn an_event_that_is_damaged_on_the_disk_is_no_copy() {
+    let mut world = World::new();
+    let (fleet, ..) = world.enrol(&world.factory(1)).unwrap();
+    world.report(&fleet, &[(1, "a")]).unwrap();
+    world.events.insert(Event::key(fleet.device(), 1, 1), b"?".to_vec());
+    assert_eq!(world.report(&fleet, &[(1, "a")]), Ok((1, vec![(1, Flag::Replayed)])));
+    assert_eq!(world.standing(), Standing::Enrolled);
+}
+
+#[test]
 fn a_new_enrolment_begins_a_new_epoch_and_ends_the_old_certificate() {
     let mut world = World::new();
     let factory = world.factory(1);
