@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use perennial_device_core::fleet::{FleetError, Told};
+use perennial_device_core::fleet::{FleetError, Gone, Told};
 use perennial_device_core::port::PortError;
 use perennial_schemas::fleet::{DeviceId, Erasure, QueueAnswer, RefusalCode};
 use perennial_schemas::limits::ACKNOWLEDGED_LENGTH;
@@ -91,8 +91,11 @@ struct Consented {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(transparent)]
-struct Receipt(Erasure);
+#[serde(untagged)]
+enum Receipt {
+    Now(Erasure),
+    Before { erased: &'static str },
+}
 
 pub(super) fn enrol(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let now = io.now();
@@ -168,8 +171,19 @@ pub(super) fn erase(arguments: &EraseArguments, config: &Config, io: &mut Io<'_>
     }
     let now = io.now();
     let receipt = agent(config, io)?.with(|fleet| fleet.erase(now)).map_err(|error| problem(&error))?;
-    let receipt = receipt.map_err(|error| failed(&error))?;
-    io.report(arguments.json, &Receipt(receipt)).map(|()| 0)
+    let receipt = receipt.map_err(|error| match error {
+        FleetError::Link(_) => {
+            let hint =
+                "the wish is noted: the agent is silent from now on, and asks until the server answers";
+            CliError::with_hint(&error, hint)
+        }
+        error => failed(&error),
+    })?;
+    let receipt = match receipt {
+        Gone::Now(receipt) => Receipt::Now(receipt),
+        Gone::Before => Receipt::Before { erased: "before" },
+    };
+    io.report(arguments.json, &receipt).map(|()| 0)
 }
 
 pub(super) fn consent(
@@ -263,7 +277,16 @@ impl fmt::Display for Consented {
 
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Erasure { device, at, erased, kept, audit, .. } = &self.0;
+        let Self::Now(Erasure { device, at, erased, kept, audit, .. }) = self else {
+            writeln!(
+                f,
+                "The server holds nothing on this device: it was erased before, and that answer was lost."
+            )?;
+            return writeln!(
+                f,
+                "This device tells nothing more. perennial-device enrol makes it known again."
+            );
+        };
         writeln!(f, "Erased at {at}: everything on {device}")?;
         writeln!(
             f,

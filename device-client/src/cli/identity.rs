@@ -63,6 +63,8 @@ struct Shown {
     trouble: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     erased: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    erasing: Option<Timestamp>,
 }
 
 #[derive(Debug, Serialize)]
@@ -154,7 +156,14 @@ fn shown(vault: &mut FileVault) -> Result<Shown, CliError> {
         enrolled,
         checked_in: record.checked_in,
         trouble: Some(record.trouble).filter(|trouble| !trouble.is_empty()),
-        erased: record.stopped.map(|Stopped::Erased { at }| at),
+        erased: match record.stopped {
+            Some(Stopped::Erased { at }) => Some(at),
+            _ => None,
+        },
+        erasing: match record.stopped {
+            Some(Stopped::Erasing { since }) => Some(since),
+            _ => None,
+        },
     })
 }
 
@@ -194,6 +203,9 @@ impl fmt::Display for Shown {
         }
         if let Some(at) = self.erased {
             writeln!(f, "Erased:       {at}; nothing is told since then")?;
+        }
+        if let Some(since) = self.erasing {
+            writeln!(f, "Erasing:      wanted since {since}; asked for until the server answers")?;
         }
         if let Some(trouble) = &self.trouble {
             writeln!(f, "Trouble:      {trouble}")?;

@@ -7,6 +7,7 @@
 //! | --- | --- |
 //! | [`name`] | the URIs in a certificate that say who a device is |
 //! | [`enrol`] | `POST /v1/enrol`: a certificate request, and the fleet certificate |
+//! | [`key`] | the public keys that devices have, in one spelling |
 //! | [`check_in`] | `PUT /v1/devices/self`: versions and attributes, and the next ticket |
 //! | [`queue`] | `POST /v1/reports`: one device's reports, and what of them is durable |
 //! | [`batch`] | `POST /v1/reports/batch`: the signed queues that a gateway carries |
@@ -19,6 +20,7 @@ pub mod check_in;
 pub mod enrol;
 pub mod erasure;
 pub mod flag;
+pub mod key;
 pub mod name;
 pub mod queue;
 pub mod refusal;
@@ -30,6 +32,7 @@ pub use check_in::{CheckIn, CheckedIn};
 pub use enrol::{Enrolled, Enrolment};
 pub use erasure::{AuditMark, Erased, Erasure};
 pub use flag::{Flag, Flagged};
+pub use key::DeviceKey;
 pub use name::{Kind, Name, NameError};
 pub use queue::{Acknowledged, ReportQueue};
 pub use refusal::{Refusal, RefusalCode};

@@ -11,7 +11,7 @@ use perennial_schemas::{Digest, Timestamp};
 use super::issue::{part_of, refuse_existing, serial_of};
 use super::ledger::{self, Issued};
 use super::profile::{self, Life};
-use super::request::read_requests;
+use super::request::{Subject, read_requests};
 use super::{Authority, DeviceCaError, guess::Guessable};
 use crate::crypto::Ring;
 use crate::files;
@@ -46,26 +46,26 @@ pub fn issue(
     if let Some(how) = guessable.how(key) {
         return Err(DeviceCaError::Guessable { path: request.into(), number: 1, how });
     }
-    if key.digest() == Ring.sha256(&authority.certificate().spki) {
+    if key.digest(&Ring) == Ring.sha256(&authority.certificate().spki) {
         return Err(refused(1, "it is of the device CA's own key".into()));
     }
     let (length, known) = ledger::by_key(authority.dir())?;
     // The same server's key may be renewed; a device's may not become a CA.
     let mut of_a_device = None;
     ledger::issued(authority.dir(), &mut |issued| {
-        if issued.key == key.digest() && issued.device.is_some() {
+        if issued.key == key.digest(&Ring) && issued.device.is_some() {
             of_a_device = known.get(&issued.key).cloned();
         }
     })?;
     if let Some((serial, since)) = of_a_device {
         return Err(DeviceCaError::Issued { path: request.into(), number: 1, serial, since });
     }
-    let beginning = encode_hex(&key.digest().as_bytes()[..4]);
+    let beginning = encode_hex(&key.digest(&Ring).as_bytes()[..4]);
     let params = profile::enrolment(authority.maker(), &beginning, life)?;
-    let text = params.signed_by(&key.subject(), authority.issuer())?.pem();
+    let text = params.signed_by(&Subject::of(key), authority.issuer())?.pem();
     let issued = Issued {
         serial: serial_of(&params),
-        key: key.digest(),
+        key: key.digest(&Ring),
         at: life.from,
         until: life.until,
         device: None,

@@ -12,10 +12,10 @@ use p256::elliptic_curve::point::AffineCoordinates as _;
 use p256::elliptic_curve::{BatchNormalize as _, PrimeField as _};
 use p256::{AffinePoint, ProjectivePoint, Scalar};
 use perennial_schemas::Digest;
+use perennial_schemas::fleet::DeviceKey;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use sha1::{Digest as _, Sha1};
 
-use super::request::DeviceKey;
 use super::{DeviceCaError, SERIALS};
 use crate::crypto::Ring;
 use crate::files;
@@ -84,6 +84,9 @@ impl Guessable {
 
     /// How this key can be guessed, in words; `None` where we can't.
     pub fn how(&self, key: &DeviceKey) -> Option<String> {
+        if key.is_of_small_order() {
+            return Some("it is a point of small order, under which signatures fit that nobody made".into());
+        }
         let guess = match key {
             DeviceKey::P256(x, _) => self.p256.get(x),
             DeviceKey::Ed25519(key) => self.ed25519.get(key),

@@ -6,13 +6,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use perennial_schemas::fleet::{DeviceId, Kind, Label, Name};
+use perennial_schemas::fleet::{DeviceId, DeviceKey, Kind, Label, Name};
 use perennial_schemas::limits::LABELS;
 use perennial_schemas::{Digest, HardwareName, ProductName, Sha256Digest, Timestamp};
 
 use super::ledger::{self, Device, Issued};
 use super::profile::{self, Life};
-use super::request::{DeviceKey, read_requests};
+use super::request::{Subject, read_requests};
 use super::{Authority, DeviceCaError, guess::Guessable};
 use crate::crypto::Ring;
 use crate::files::{self, FileError};
@@ -97,7 +97,7 @@ fn check(
         if let Some(how) = guessable.how(key) {
             return Err(DeviceCaError::Guessable { path: path(), number, how });
         }
-        let digest = key.digest();
+        let digest = key.digest(&Ring);
         if let Some((serial, since)) = known.get(&digest) {
             return Err(DeviceCaError::Issued {
                 path: path(),
@@ -123,18 +123,18 @@ fn sign(
     let (mut text, mut issued) = (String::new(), Vec::with_capacity(keys.len()));
     for (number, key) in (1..).zip(keys) {
         let name = Name {
-            device: DeviceId::of_key(&key.digest()),
+            device: DeviceId::of_key(&key.digest(&Ring)),
             product: order.product.clone(),
             hardware: order.hardware.clone(),
             labels: order.labels.clone(),
             kind: Kind::Factory,
         };
         let params = profile::device(&name, life)?;
-        let certificate = params.signed_by(&key.subject(), authority.issuer())?;
+        let certificate = params.signed_by(&Subject::of(key), authority.issuer())?;
         text += &certificate.pem();
         issued.push(Issued {
             serial: serial_of(&params),
-            key: key.digest(),
+            key: key.digest(&Ring),
             at: life.from,
             until: life.until,
             device: Some(Device {

@@ -7,32 +7,14 @@
 use std::io::{BufRead, Read};
 use std::path::Path;
 
+use perennial_schemas::fleet::DeviceKey;
 use perennial_schemas::limits::CERTIFICATE_REQUEST_LENGTH;
-use perennial_schemas::{Digest, Sha256Digest};
 use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SignatureAlgorithm};
 use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 
 use super::{DeviceCaError, REQUESTS};
-use crate::crypto::Ring;
 use crate::files;
-
-/// Everything of a P-256 SubjectPublicKeyInfo before the point, which is uncompressed.
-const P256: [u8; 27] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
-    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
-];
-/// Everything of an ed25519 SubjectPublicKeyInfo (RFC 8410) before the key.
-const ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-
-/// A public key of a kind that devices have, in its one spelling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeviceKey {
-    /// The point's two coordinates.
-    P256([u8; 32], [u8; 32]),
-    /// The key.
-    Ed25519([u8; 32]),
-}
 
 /// The public key of a certificate to be, as the certificate library wants it.
 pub(super) struct Subject {
@@ -40,45 +22,13 @@ pub(super) struct Subject {
     algorithm: &'static SignatureAlgorithm,
 }
 
-impl DeviceKey {
-    /// From a DER SubjectPublicKeyInfo. Only the one spelling is taken: with two of them one key would have two ids.
-    pub fn from_spki(spki: &[u8]) -> Option<Self> {
-        if let Some(key) = spki.strip_prefix(&ED25519) {
-            return key.try_into().ok().map(Self::Ed25519);
-        }
-        let point: &[u8; 64] = spki.strip_prefix(&P256)?.try_into().ok()?;
-        let (x, y) = point.split_at(32);
-        Some(Self::P256(x.try_into().ok()?, y.try_into().ok()?))
-    }
-
-    /// The DER SubjectPublicKeyInfo.
-    pub fn spki(&self) -> Vec<u8> {
-        match self {
-            Self::P256(x, y) => [P256.as_slice(), x, y].concat(),
-            Self::Ed25519(key) => [ED25519.as_slice(), key].concat(),
-        }
-    }
-
-    /// By which a key is known: SHA-256 over its SubjectPublicKeyInfo.
-    pub fn digest(&self) -> Sha256Digest {
-        Ring.sha256(&self.spki())
-    }
-
-    /// What people call its kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::P256(..) => "P-256",
-            Self::Ed25519(_) => "ed25519",
-        }
-    }
-
-    pub(super) fn subject(&self) -> Subject {
-        match self {
-            Self::P256(x, y) => {
-                Subject { bytes: [&[4], x.as_slice(), y].concat(), algorithm: &PKCS_ECDSA_P256_SHA256 }
-            }
-            Self::Ed25519(key) => Subject { bytes: key.to_vec(), algorithm: &PKCS_ED25519 },
-        }
+impl Subject {
+    pub(super) fn of(key: &DeviceKey) -> Self {
+        let algorithm = match key {
+            DeviceKey::P256(..) => &PKCS_ECDSA_P256_SHA256,
+            DeviceKey::Ed25519(_) => &PKCS_ED25519,
+        };
+        Self { bytes: key.bytes(), algorithm }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use perennial_schemas::digest::encode_hex;
-use perennial_schemas::fleet::Name;
+use perennial_schemas::fleet::{DeviceKey, Name};
 use perennial_schemas::{Digest, Sha256Digest, Timestamp};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
@@ -12,7 +12,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::X509Name;
 
-use super::request::{DeviceKey, for_each_pem, read_request};
+use super::request::{for_each_pem, read_request};
 use super::{DeviceCaError, PEM_LENGTH};
 use crate::crypto::Ring;
 use crate::files;

@@ -14,7 +14,7 @@ use x509_parser::prelude::FromDer as _;
 
 use super::issue::{Batch, Order, Stage, issue};
 use super::profile::{self, Life};
-use super::request::{DeviceKey, read_at_most, read_requests};
+use super::request::{read_at_most, read_requests};
 use super::revoke::{Reason, revoke, serials_of};
 use super::show::read_pem;
 use super::{Authority, DeviceCaError, authority, enrolment, guess::Guessable, ledger};
@@ -271,15 +271,6 @@ fn other_curves_other_spellings_and_other_files_are_refused() {
     let mut long = request(&pair());
     let _ = write!(long, "\u{fffd}");
     assert!(vault.issue(&long, "text-after.pem").is_ok(), "what stands between the texts is passed over");
-    // One key has one spelling: a compressed point is another one.
-    let spki = pair().subject_public_key_info();
-    assert_eq!(DeviceKey::from_spki(&spki).unwrap().spki(), spki);
-    let mut compressed = spki[..59].to_vec();
-    compressed[1] -= 32;
-    compressed[24] -= 32;
-    compressed[26] = 2;
-    assert_eq!(DeviceKey::from_spki(&compressed), None);
-    assert_eq!(DeviceKey::from_spki(&[spki.as_slice(), &[0]].concat()), None);
 }
 
 #[test]

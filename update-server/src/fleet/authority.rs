@@ -1,12 +1,12 @@
 //! The enrolment CA: signs fleet certificates with a key that is made on this server and never leaves it. It names only
 //! whom the caller verified, for at most as long as its own certificate lasts; it decides nothing about who may enrol.
 
-use super::identity::{PublicKey, digest_of, without_zeros};
+use super::identity::{digest_of, without_zeros};
 use super::row::Credential;
 use super::trust::Trust;
 use crate::disk::{self, DiskError};
 use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::{Kind, Name};
+use perennial_schemas::fleet::{DeviceKey, Kind, Name};
 use perennial_schemas::limits::CHAIN_LENGTH;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
@@ -188,7 +188,7 @@ impl Authority {
 ///
 /// # Errors
 /// A sentence where it can't be read, isn't signed by that key, or has a key of another kind than devices have.
-pub(crate) fn requested_key(pem: &str) -> Result<(Vec<u8>, PublicKey), String> {
+pub(crate) fn requested_key(pem: &str) -> Result<(Vec<u8>, DeviceKey), String> {
     use rustls_pki_types::CertificateSigningRequestDer;
     use x509_parser::certification_request::X509CertificationRequest;
     let der = CertificateSigningRequestDer::from_pem_slice(pem.as_bytes())
@@ -196,7 +196,7 @@ pub(crate) fn requested_key(pem: &str) -> Result<(Vec<u8>, PublicKey), String> {
     let (rest, request) = X509CertificationRequest::from_der(&der)
         .map_err(|_| "the certificate request can't be read".to_owned())?;
     let info = &request.certification_request_info.subject_pki;
-    let key = PublicKey::read(info).filter(|_| rest.is_empty());
+    let key = DeviceKey::from_spki(info.raw).filter(|_| rest.is_empty());
     let key = key.ok_or("the certificate request's key is neither P-256 nor ed25519")?;
     request
         .verify_signature()

@@ -1,19 +1,13 @@
 //! Who a certificate says that a device is: the profile that a device's certificate must have, and the name in it. It
 //! checks no signature; `trust` does.
 
-use perennial_schemas::fleet::{DeviceId, Kind, Name, NameError};
+use perennial_schemas::fleet::{DeviceId, DeviceKey, Kind, Name, NameError};
 use perennial_schemas::{Sha256Digest, Timestamp};
 use rustls_pki_types::CertificateDer;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
-use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
-
-/// id-ecPublicKey, and the curve prime256v1 (RFC 5480 §2.1.1).
-const EC: &str = "1.2.840.10045.2.1";
-const P256: &str = "1.2.840.10045.3.1.7";
-/// id-Ed25519 (RFC 8410 §3).
-const ED25519: &str = "1.3.101.112";
+use x509_parser::x509::X509Version;
 
 /// A device, as its verified certificate names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,23 +18,14 @@ pub struct Identity {
     pub serial: Vec<u8>,
     /// SHA-256 of its SubjectPublicKeyInfo.
     pub key: Sha256Digest,
-    /// The public key: an uncompressed P-256 point, or 32 bytes of ed25519.
-    pub(crate) public: PublicKey,
+    /// The public key.
+    pub(crate) public: DeviceKey,
     /// From when the certificate is valid.
     pub not_before: Timestamp,
     /// Until when.
     pub not_after: Timestamp,
     /// Serial numbers of the CAs between it and the device CA.
     pub(crate) issuers: Vec<Vec<u8>>,
-}
-
-/// A public key of a kind that devices have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PublicKey {
-    /// ECDSA on P-256: the uncompressed point, 65 bytes.
-    P256(Vec<u8>),
-    /// ed25519: 32 bytes.
-    Ed25519(Vec<u8>),
 }
 
 /// Why a certificate is none of a device.
@@ -87,7 +72,10 @@ impl Identity {
         if common_name(&certificate) != Some(name.device.as_str()) {
             return Err(IdentityError::Profile("its subject is not the device's id alone"));
         }
-        let key = digest_of(certificate.public_key().raw);
+        let spki = certificate.public_key().raw;
+        let public = DeviceKey::from_spki(spki).filter(|key| !key.is_of_small_order());
+        let public = public.ok_or(IdentityError::Profile("its key is neither P-256 nor ed25519"))?;
+        let key = digest_of(spki);
         if name.kind == Kind::Factory && DeviceId::of_key(&key) != name.device {
             return Err(IdentityError::IdNotFromKey);
         }
@@ -96,8 +84,7 @@ impl Identity {
             name,
             serial: without_zeros(certificate.raw_serial()).to_vec(),
             key,
-            public: PublicKey::read(certificate.public_key())
-                .ok_or(IdentityError::Profile("its key is neither P-256 nor ed25519"))?,
+            public,
             not_before: Timestamp::from_unix(validity.not_before.timestamp()),
             not_after: Timestamp::from_unix(validity.not_after.timestamp()),
             issuers: Vec::new(),
@@ -110,30 +97,17 @@ impl Identity {
     }
 }
 
-impl PublicKey {
-    /// Of a SubjectPublicKeyInfo; `None` for keys of other kinds.
-    pub(crate) fn read(info: &SubjectPublicKeyInfo<'_>) -> Option<Self> {
-        let key = info.subject_public_key.data.as_ref();
-        let algorithm = info.algorithm.algorithm.to_id_string();
-        if algorithm == ED25519 && key.len() == 32 {
-            return Some(Self::Ed25519(key.to_vec()));
+/// Whether a device signed a message.
+pub(crate) fn verifies(key: &DeviceKey, message: &[u8], signature: &[u8]) -> bool {
+    use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+    let bytes = key.bytes();
+    match key {
+        DeviceKey::P256(..) => {
+            UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, bytes).verify(message, signature)
         }
-        let curve = info.algorithm.parameters.as_ref()?.as_oid().ok()?.to_id_string();
-        let whole = key.len() == 65 && key.first() == Some(&4);
-        (algorithm == EC && curve == P256 && whole).then(|| Self::P256(key.to_vec()))
+        DeviceKey::Ed25519(_) => UnparsedPublicKey::new(&ED25519, bytes).verify(message, signature),
     }
-
-    /// True where `signature` is by this key over `message`: ECDSA with SHA-256 in its ASN.1 form, or ed25519.
-    pub(crate) fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
-        use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
-        match self {
-            Self::P256(point) => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, point).verify(message, signature)
-            }
-            Self::Ed25519(key) => UnparsedPublicKey::new(&ED25519, key).verify(message, signature),
-        }
-        .is_ok()
-    }
+    .is_ok()
 }
 
 /// SHA-256.

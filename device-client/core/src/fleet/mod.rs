@@ -11,7 +11,7 @@
 //! | the journal was lost, and its numbers begin again | enrolment, so that numbers of two lives never meet |
 //! | no answer, or *later* | again after a pause that doubles, from a minute to six hours, part of it by chance |
 //! | a report that the server can't read | the others go on without it |
-//! | the owner has the device's records erased | silence, until the owner enrols it again |
+//! | the owner has the device's records erased | silence, until the owner enrols it again; where no answer comes, it is asked for again, through power cuts, until one does |
 
 mod record;
 #[cfg(test)]
@@ -26,7 +26,7 @@ use perennial_schemas::fleet::{
     Acknowledged, CheckIn, CheckedIn, Enrolled, Enrolment, Erasure, QueueAnswer, Refusal, RefusalCode,
     ReportQueue,
 };
-use perennial_schemas::limits::QUEUE_REPORTS;
+use perennial_schemas::limits::{QUEUE_LENGTH, QUEUE_REPORTS};
 use perennial_schemas::signed::to_text;
 use perennial_schemas::{Document, Timestamp};
 
@@ -34,6 +34,7 @@ pub use record::{FleetRecord, Mark, Membership, Stopped};
 pub use told::{Facts, FleetError, Running, Told};
 
 use crate::port::{Call, FleetLink, Identity, PortError, Reply, Vault, Who};
+use crate::report::Entry;
 
 /// The first pause after a failure, in seconds; it doubles.
 const PAUSE: i64 = 60;
@@ -73,7 +74,7 @@ impl<'p> Fleet<'p> {
     /// Tells what is due. `pressing`: the owner asks for it now, whatever pause is kept.
     pub fn tell(&mut self, facts: &Facts<'_>, now: Timestamp, pressing: bool) -> Told {
         let mut told = Told { acknowledged: facts.acknowledged, ..Told::default() };
-        if self.record.stopped.is_some() {
+        if let Some(Stopped::Erased { .. }) = self.record.stopped {
             told.trouble = pressing.then_some(FleetError::Silent);
             return told;
         }
@@ -83,7 +84,11 @@ impl<'p> Fleet<'p> {
             told.next = Some(again);
             return told;
         }
-        match self.tell_all(facts, now, pressing, &mut told) {
+        let outcome = match self.record.stopped {
+            Some(_) => self.go_on_erasing(now).map(drop),
+            None => self.tell_all(facts, now, pressing, &mut told),
+        };
+        match outcome {
             Ok(()) => (self.record.failures, self.record.again) = (0, None),
             Err(error) => self.note(error, facts.chance, now, &mut told),
         }
@@ -120,20 +125,44 @@ impl<'p> Fleet<'p> {
         self.record.membership.clone().ok_or(FleetError::NotEnrolled)
     }
 
-    /// Has everything erased that the server holds on this device, and stays silent from then on.
+    /// Has everything erased that the server holds on this device, and stays silent from then on. The wish is noted durably
+    /// first: where no answer comes, [`Fleet::tell`] goes on with it, until one does.
     ///
     /// # Errors
-    /// [`FleetError`]; nothing has changed here then.
-    pub fn erase(&mut self, now: Timestamp) -> Result<Erasure, FleetError> {
-        let reply = self.ask_as_member(Call::Erase, now)?;
-        let receipt: Erasure = read(&reply)?;
+    /// [`FleetError`]; the device is silent all the same, and asks again.
+    pub fn erase(&mut self, now: Timestamp) -> Result<Gone, FleetError> {
+        if self.record.membership.is_none() {
+            return Err(FleetError::NotEnrolled);
+        }
+        if self.record.stopped.is_none() {
+            self.record.stopped = Some(Stopped::Erasing { since: now });
+            (self.record.failures, self.record.again) = (0, None);
+            self.save()?;
+        }
+        self.go_on_erasing(now)
+    }
+
+    fn go_on_erasing(&mut self, now: Timestamp) -> Result<Gone, FleetError> {
+        use RefusalCode as C;
+        let gone = match self.ask_as_member(Call::Erase, now).and_then(|reply| read(&reply)) {
+            Ok(receipt) => Gone::Now(receipt),
+            // An answer that said so was lost; or somebody had it erased at the server.
+            Err(error) if error.code() == Some(C::NotEnrolled) => Gone::Before,
+            // No certificate of this device is good any more: with a new one, it may ask.
+            Err(error)
+                if matches!(error.code(), Some(C::Superseded | C::BadCertificate | C::FactoryOnly)) =>
+            {
+                self.begin(now, &mut Told::default())?;
+                Gone::Now(read(&self.ask(Call::Erase, &[])?)?)
+            }
+            Err(error) => return Err(error),
+        };
         let consent = self.record.consent;
-        let stopped = Some(Stopped::Erased { at: now });
         self.record = FleetRecord::default();
-        (self.record.stopped, self.record.consent) = (stopped, consent);
+        (self.record.stopped, self.record.consent) = (Some(Stopped::Erased { at: now }), consent);
         self.save()?;
         self.vault.retire(None)?;
-        Ok(receipt)
+        Ok(gone)
     }
 
     /// Everything that the server holds on this device, as the JSON text that it sends.
@@ -152,14 +181,9 @@ impl<'p> Fleet<'p> {
     pub fn queue(&self, facts: &Facts<'_>) -> Result<Option<String>, FleetError> {
         let membership = self.member()?;
         let identity = Identity { device: membership.device.clone(), ..facts.identity.clone() };
-        let pending = facts.history.iter().filter(|entry| entry.sequence > facts.acknowledged);
-        let reports: Vec<_> = pending.take(QUEUE_REPORTS).map(|entry| entry.to_report(&identity)).collect();
-        if reports.is_empty() {
-            return Ok(None);
-        }
-        let text = to_text(&ReportQueue::new(identity.device, reports))?;
+        let queue = Queue::of(&identity, facts.history, facts.acknowledged, QUEUE_REPORTS)?;
         let written = |error| FleetError::Answer { status: 0, why: format!("{error}") };
-        String::from_utf8(text).map(Some).map_err(written)
+        queue.map(|queue| String::from_utf8(queue.text).map_err(written)).transpose()
     }
 
     /// Takes what a gateway brought back, and says up to which report the server has all. A gateway can lose what it
@@ -411,13 +435,9 @@ impl<'p> Fleet<'p> {
         let identity = Identity { device: membership.device.clone(), ..facts.identity.clone() };
         let mut many = QUEUE_REPORTS;
         loop {
-            let pending = facts.history.iter().filter(|entry| entry.sequence > told.acknowledged).take(many);
-            let reports: Vec<_> = pending.map(|entry| entry.to_report(&identity)).collect();
-            let (Some(last), count) = (reports.last().map(|report| report.sequence), reports.len()) else {
-                return Ok(());
-            };
-            let body = to_text(&ReportQueue::new(identity.device.clone(), reports))?;
-            match read::<Acknowledged>(&self.ask(Call::Report, &body)?) {
+            let queue = Queue::of(&identity, facts.history, told.acknowledged, many)?;
+            let Some(Queue { text, count, last }) = queue else { return Ok(()) };
+            match read::<Acknowledged>(&self.ask(Call::Report, &text)?) {
                 // A server that has taken none of them would be asked for ever.
                 Ok(answer) if answer.acknowledged <= told.acknowledged => {
                     let why = format!("it acknowledges {} only", answer.acknowledged);
@@ -480,6 +500,47 @@ impl<'p> Fleet<'p> {
 
     fn save(&mut self) -> Result<(), PortError> {
         self.vault.save(&self.record.encode()?)
+    }
+}
+
+/// What an erasure came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gone {
+    /// The server's receipt.
+    Now(Erasure),
+    /// The server knows nothing of the device: an answer to an earlier request was lost, or somebody had it erased there.
+    Before,
+}
+
+/// The first reports that are not acknowledged, as a text within its limit.
+struct Queue {
+    text: Vec<u8>,
+    count: usize,
+    /// The last one's number.
+    last: u64,
+}
+
+impl Queue {
+    /// At most `many` of those after number `acknowledged`; `None` where there is none.
+    fn of(
+        identity: &Identity,
+        history: &[Entry],
+        acknowledged: u64,
+        mut many: usize,
+    ) -> Result<Option<Self>, FleetError> {
+        loop {
+            let pending = history.iter().filter(|entry| entry.sequence > acknowledged).take(many);
+            let reports: Vec<_> = pending.map(|entry| entry.to_report(identity)).collect();
+            let (Some(last), count) = (reports.last().map(|report| report.sequence), reports.len()) else {
+                return Ok(None);
+            };
+            let text = to_text(&ReportQueue::new(identity.device.clone(), reports))?;
+            // One by itself always fits: a report has its own limit.
+            if text.len() as u64 <= QUEUE_LENGTH || count == 1 {
+                return Ok(Some(Self { text, count, last }));
+            }
+            many = count / 2;
+        }
     }
 }
 

@@ -83,6 +83,11 @@ pub struct Mark {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stopped {
+    /// Its owner wants its records erased, and no answer has said yet that they are.
+    Erasing {
+        /// Since when, by the device's clock.
+        since: Timestamp,
+    },
     /// Its owner had its records erased.
     Erased {
         /// When, by the device's clock.

@@ -359,7 +359,8 @@ fn erased_means_silent_until_the_owner_enrols_again() {
     let none = pair.with(|fleet, _, now| fleet.erase(now)).unwrap();
     assert_eq!(none, Err(FleetError::NotEnrolled));
     pair.tell();
-    let receipt = pair.with(|fleet, _, now| fleet.erase(now)).unwrap().unwrap();
+    let gone = pair.with(|fleet, _, now| fleet.erase(now)).unwrap().unwrap();
+    let Gone::Now(receipt) = gone else { panic!("{gone:?}") };
     assert_eq!(receipt.erased.reports, 3);
     assert!(pair.vault.keys.is_empty() && pair.record().membership.is_none());
     pair.history.push(entry(4, 0));
@@ -376,6 +377,76 @@ fn erased_means_silent_until_the_owner_enrols_again() {
     pair.refuse(RefusalCode::Expired);
     pair.with(|fleet, _, now| fleet.data(now)).unwrap().unwrap();
     assert_eq!(pair.link.calls[pair.link.calls.len() - 2..], [Call::Enrol, Call::Data]);
+}
+
+#[test]
+fn an_erasure_whose_answer_is_lost_is_asked_for_again_and_nothing_else_is_told() {
+    for (fault, again) in [(LinkFault::AnswerLost, Call::Erase), (LinkFault::Unreachable, Call::Erase)] {
+        let mut pair = Pair::new(3);
+        pair.tell();
+        pair.link.faults.push_back(fault);
+        pair.link.calls.clear();
+        assert!(matches!(pair.with(|fleet, _, now| fleet.erase(now)), Some(Err(FleetError::Link(_)))));
+        assert!(matches!(pair.record().stopped, Some(Stopped::Erasing { .. })));
+        // There is more to tell, and it stays here.
+        pair.history.push(entry(4, 0));
+        pair.later(86_400);
+        pair.refuse(RefusalCode::Busy);
+        let told = pair.tell();
+        assert!(told.next.is_some() && told.trouble.is_some(), "{told:?}");
+        pair.later(86_400);
+        assert_eq!(pair.tell().trouble, None);
+        assert_eq!(pair.link.calls, [Call::Erase, again, again]);
+        assert!(matches!(pair.record().stopped, Some(Stopped::Erased { .. })));
+        assert!(pair.link.reports.is_empty() && pair.vault.keys.is_empty());
+        assert_eq!(pair.with(|fleet, _, now| fleet.erase(now)).unwrap(), Err(FleetError::NotEnrolled));
+    }
+    // With a certificate that isn't good any more, a new one is asked for.
+    let mut pair = Pair::new(1);
+    pair.tell();
+    pair.refuse(RefusalCode::Superseded);
+    assert!(matches!(pair.with(|fleet, _, now| fleet.erase(now)), Some(Ok(Gone::Now(_)))));
+    // The owner's other wish ends it.
+    let mut pair = Pair::new(1);
+    pair.tell();
+    pair.link.faults.push_back(LinkFault::Unreachable);
+    let _ = pair.with(|fleet, _, now| fleet.erase(now));
+    pair.with(|fleet, _, now| fleet.enrol(now)).unwrap().unwrap();
+    assert_eq!((pair.record().stopped, pair.tell().trouble), (None, None));
+}
+
+#[test]
+fn whatever_the_moment_of_a_power_cut_an_erasure_goes_on() {
+    for cut in 0..12 {
+        let mut pair = Pair::new(3);
+        pair.tell();
+        pair.power.cut_after(cut);
+        let first = pair.with(|fleet, _, now| fleet.erase(now));
+        pair.power.restore();
+        if pair.record().stopped.is_none() {
+            // Cut before the wish was noted: nothing was asked for.
+            assert!(!pair.link.calls.contains(&Call::Erase), "cut at {cut}: {first:?}");
+            continue;
+        }
+        pair.later(86_400);
+        pair.tell();
+        assert!(matches!(pair.record().stopped, Some(Stopped::Erased { .. })), "cut at {cut}: {first:?}");
+        assert!(pair.link.reports.is_empty() && pair.link.odd.is_empty(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_queue_stays_within_its_limit_however_long_its_reports_are() {
+    let mut pair = Pair::new(QUEUE_REPORTS as u64);
+    pair.acknowledged = 0;
+    pair.history.iter_mut().for_each(|entry| entry.detail = "\u{1}".repeat(1000));
+    let told = pair.tell();
+    assert_eq!((told.acknowledged, told.trouble), (QUEUE_REPORTS as u64, None));
+    let calls = pair.link.calls.iter().filter(|call| **call == Call::Report).count();
+    assert_eq!(calls, 2);
+    pair.acknowledged = 0;
+    let text = pair.with(|fleet, facts, _| fleet.queue(facts)).unwrap().unwrap().unwrap();
+    assert!(text.len() as u64 <= QUEUE_LENGTH, "{}", text.len());
 }
 
 #[test]

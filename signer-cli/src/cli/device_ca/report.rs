@@ -3,14 +3,14 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use perennial_schemas::fleet::{DeviceId, Label};
+use perennial_schemas::fleet::{DeviceId, DeviceKey, Label};
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
+use crate::crypto::Ring;
 use crate::device_ca::authority::{certificate_path, key_path};
 use crate::device_ca::issue::{Batch, Order};
 use crate::device_ca::ledger::Issued;
-use crate::device_ca::request::DeviceKey;
 use crate::device_ca::revoke::List;
 use crate::device_ca::show::{Certificate, Contents, RevocationList};
 use crate::terminal::shell_word;
@@ -227,9 +227,11 @@ fn shown(certificate: &Certificate) -> ShownCertificate {
 
 fn shown_request(request: &Result<DeviceKey, String>) -> ShownRequest {
     match request {
-        Ok(key) => {
-            ShownRequest { device: Some(DeviceId::of_key(&key.digest())), kind: Some(key.kind()), odd: None }
-        }
+        Ok(key) => ShownRequest {
+            device: Some(DeviceId::of_key(&key.digest(&Ring))),
+            kind: Some(key.kind()),
+            odd: None,
+        },
         Err(odd) => ShownRequest { device: None, kind: None, odd: Some(odd.clone()) },
     }
 }

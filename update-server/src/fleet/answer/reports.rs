@@ -6,6 +6,7 @@ use super::admit::SMALL;
 use super::caller::{Caller, decode};
 use super::refused::{Refused, what};
 use crate::fleet::fold::{Act, Done, Operation, Verdict, Who};
+use crate::fleet::identity::verifies;
 use crate::fleet::rate::Way;
 use crate::fleet::writer::{TOGETHER, weight};
 use base64ct::{Base64, Encoding};
@@ -144,7 +145,7 @@ impl Fleet {
         let identity = trust.identify(&chain, now)?;
         let signature = Base64::decode_vec(signature)
             .map_err(|_| Refused::new(RefusalCode::Malformed, "the signature is no base64"))?;
-        if !identity.public.verifies(&signed_bytes(&queue.reports), &signature) {
+        if !verifies(&identity.public, &signed_bytes(&queue.reports), &signature) {
             return Err(RefusalCode::NotSigned.into());
         }
         if identity.name.device != said.device {
