@@ -103,25 +103,87 @@ impl Counts {
     pub fn told(&self) -> u64 {
         self.confirmed + self.bad()
     }
+
+    /// What is left without a part of them.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        Self {
+            confirmed: self.confirmed.saturating_sub(part.confirmed),
+            failed: self.failed.saturating_sub(part.failed),
+            rolled_back: self.rolled_back.saturating_sub(part.rolled_back),
+            missing: self.missing.saturating_sub(part.missing),
+        }
+    }
+
+    /// Together with others.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self {
+            confirmed: self.confirmed + others.confirmed,
+            failed: self.failed + others.failed,
+            rolled_back: self.rolled_back + others.rolled_back,
+            missing: self.missing + others.missing,
+        }
+    }
+}
+
+/// How strongly the counts speak, beside what it takes: what a person is shown, and what a decision is recorded with.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bounds {
+    /// How much the counts of the fleet speak for a rate above the ceiling; 1 where nothing was told.
+    pub against: f64,
+    /// It is halted once `against` comes to this.
+    pub halts_at: f64,
+    /// The same by hardware revision.
+    pub strata: BTreeMap<HardwareName, f64>,
+    /// One revision is halted once its own comes to this.
+    pub stratum_halts_at: f64,
+    /// How much the counts of the fleet speak for a rate below the ceiling.
+    pub in_favour: f64,
+    /// It may go on once `in_favour` comes to this.
+    pub goes_on_at: f64,
+}
+
+/// How strongly the counts speak.
+///
+/// Half of the gate's `alpha` is for the fleet, half for its hardware revisions together, so that a rare one can halt itself
+/// alone and the chance of any false halt stays below `alpha`. Where there is one revision, it is the fleet's.
+pub fn bounds(gate: &Gate, evidence: &Evidence) -> Bounds {
+    let (ceiling, alpha) = (share(gate.ceiling_ppm), share(gate.alpha_ppm));
+    let strata = evidence.strata.len();
+    let shared = if strata > 1 { alpha / 2.0 } else { alpha };
+    let speaks = |counts: &Counts| against(ceiling, counts.bad(), counts.told());
+    Bounds {
+        against: speaks(&evidence.all),
+        halts_at: 1.0 / shared,
+        strata: evidence.strata.iter().map(|(hardware, counts)| (hardware.clone(), speaks(counts))).collect(),
+        stratum_halts_at: strata.max(1) as f64 / shared,
+        in_favour: in_favour(ceiling, evidence.all.bad(), evidence.all.told()),
+        goes_on_at: 1.0 / share(gate.beta_ppm),
+    }
 }
 
 /// Judges. Silence alone never halts: it stops the advance.
 ///
-/// Half of the gate's `alpha` is for the fleet, half for its hardware revisions together, so that a rare one can halt itself
-/// alone and the chance of any false halt stays below `alpha`. Where there is one revision, it is the fleet's.
+/// Where one hardware revision is bad, and what the others told speaks rather for the release than against it, that one is
+/// halted alone.
 pub fn judge(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Verdict {
-    let (ceiling, alpha) = (share(gate.ceiling_ppm), share(gate.alpha_ppm));
-    let strata = evidence.strata.len();
-    let shared = if strata > 1 { alpha / 2.0 } else { alpha };
-    let is_bad = |counts: &Counts, alpha: f64| against(ceiling, counts.bad(), counts.told()) >= 1.0 / alpha;
-    if is_bad(&evidence.all, shared) {
-        return Verdict::Halt { hardware: None, counts: evidence.all };
-    }
-    if strata > 1 {
-        let each = shared / strata as f64;
-        if let Some((hardware, counts)) = evidence.strata.iter().find(|(_, counts)| is_bad(counts, each)) {
-            return Verdict::Halt { hardware: Some(hardware.clone()), counts: *counts };
+    let bounds = bounds(gate, evidence);
+    let bad = |(hardware, counts): (&HardwareName, &Counts)| {
+        let its = bounds.strata.get(hardware).copied().unwrap_or(1.0);
+        (its >= bounds.stratum_halts_at).then(|| (hardware.clone(), *counts))
+    };
+    let alone = if evidence.strata.len() > 1 { evidence.strata.iter().find_map(bad) } else { None };
+    if let Some((hardware, counts)) = alone {
+        let (ceiling, others) = (share(gate.ceiling_ppm), evidence.all.without(&counts));
+        let (bad, told) = (others.bad(), others.told());
+        let are_better = in_favour(ceiling, bad, told) > against(ceiling, bad, told);
+        if are_better || bounds.against < bounds.halts_at {
+            return Verdict::Halt { hardware: Some(hardware), counts };
         }
+    }
+    if bounds.against >= bounds.halts_at {
+        return Verdict::Halt { hardware: None, counts: evidence.all };
     }
     let waits = waits(gate, evidence, now);
     if waits.is_empty() { Verdict::GoOn } else { Verdict::Wait(waits) }
@@ -270,5 +332,23 @@ mod tests {
         let seen = Evidence { strata, ..evidence(all) };
         let Verdict::Halt { hardware: Some(hardware), .. } = judge(&GATE, &seen, at(3600)) else { panic!() };
         assert_eq!(hardware.as_str(), "revD");
+    }
+
+    #[test]
+    fn one_revision_that_is_bad_among_few_reports_does_not_halt_the_others() {
+        let good = Counts { confirmed: 20, ..Counts::default() };
+        let bad = Counts { failed: 6, ..Counts::default() };
+        let strata = Strata::from([("revC".parse().unwrap(), good), ("revD".parse().unwrap(), bad)]);
+        let seen = Evidence { strata, ..evidence(good.and(&bad)) };
+        let bounds = bounds(&GATE, &seen);
+        assert!(bounds.against >= bounds.halts_at, "all together are bad enough: {bounds:?}");
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert!(matches!(verdict, Verdict::Halt { hardware: Some(_), .. }), "{verdict}");
+        // Where all are bad, or nothing is known of the others, all are halted, although one would be on its own.
+        for other in [bad, Counts::default()] {
+            let strata = Strata::from([("revC".parse().unwrap(), bad), ("revD".parse().unwrap(), other)]);
+            let seen = Evidence { strata, ..evidence(bad.and(&other)) };
+            assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Halt { hardware: None, .. }));
+        }
     }
 }

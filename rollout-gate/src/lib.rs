@@ -9,4 +9,4 @@ pub mod evidence;
 mod judge;
 pub mod simulate;
 
-pub use judge::{Counts, Evidence, Strata, Verdict, WaitFor, Watched, judge};
+pub use judge::{Bounds, Counts, Evidence, Strata, Verdict, WaitFor, Watched, bounds, judge};

@@ -33,6 +33,9 @@ pub enum KeyError {
     /// Not a key.
     #[error("{path} holds no ed25519 key in PKCS#8 form", path = .0.display())]
     Malformed(PathBuf),
+    /// Not a key of marks.
+    #[error("{path} doesn't hold the 32 bytes of a key of marks", path = .0.display())]
+    Marks(PathBuf),
     /// The system gave no random numbers.
     #[error("the system gave no random numbers")]
     Random,

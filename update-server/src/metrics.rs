@@ -3,6 +3,7 @@
 
 use crate::fleet::figures::Figures;
 use crate::ingest::Reason;
+use crate::rollout::figures::Figures as Rollouts;
 use perennial_schemas::Timestamp;
 use prometheus::{
     Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
@@ -78,6 +79,8 @@ pub struct Metrics {
     pub swept: IntCounter,
     /// Those of the fleet plane.
     pub fleet: Arc<Figures>,
+    /// Those of rollouts.
+    pub rollouts: Arc<Rollouts>,
 }
 
 impl Metrics {
@@ -165,6 +168,7 @@ impl Metrics {
             blob_bytes: gauge("perennial_blob_bytes", "Content on the disk, as of the last sweep")?,
             swept: counter("perennial_swept_bytes_total", "Content that no kept generation names, removed")?,
             fleet: Arc::new(Figures::new(&registry)?),
+            rollouts: Arc::new(Rollouts::new(&registry)?),
             refused,
             last_refused,
             registry,

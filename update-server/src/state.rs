@@ -4,12 +4,12 @@
 //! ```text
 //! STATE/lock                 held by the process that uses the store
 //! STATE/root.json            the first trusted root, handed over by a person
-//! STATE/keys/                timestamp.key, rollout.key (PKCS#8, 0600), *.pub.json
+//! STATE/keys/                timestamp.key, rollout.key (PKCS#8, 0600), marks.key (32 bytes, 0600), *.pub.json
 //! STATE/admin.token          the admin token, for its holder; may be moved away
 //! STATE/tokens.json          digests of the tokens that are accepted
 //! STATE/admin.sock           for commands, while the server runs (0600)
 //! STATE/store.json           which engine holds the records; fjall where it isn't there
-//! STATE/store/               generations, devices, audit chain (fjall; store.sled/ for sled)
+//! STATE/store/               generations, devices, rollouts, audit chain (fjall; store.sled/ for sled)
 //! STATE/blobs/               content by SHA-256
 //! STATE/incoming/            content that is being received
 //! ```

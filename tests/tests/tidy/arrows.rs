@@ -16,7 +16,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "perennial-signer",
         &["perennial-device-core", "perennial-gate", "perennial-label", "perennial-schemas"],
     ),
-    ("perennial-server", &["perennial-device-core", "perennial-label", "perennial-schemas"]),
+    (
+        "perennial-server",
+        &["perennial-device-core", "perennial-gate", "perennial-label", "perennial-schemas"],
+    ),
     (
         "perennial-examples",
         &[

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::fleet::authority;
 use crate::io::Io;
 use crate::keys::{FileKey, KeyError, OnlineKey, create_token};
+use crate::rollout::votes::MarkKey;
 use crate::state::State;
 use crate::tokens::{Right, Token, Tokens};
 use perennial_schemas::limits::ROOT_LENGTH;
@@ -54,6 +55,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     state.create().map_err(|error| Failure::of(&error, disk_hint))?;
     let timestamp = key(&state, "timestamp", "server timestamp")?;
     let rollout = key(&state, "rollout", "server rollout")?;
+    MarkKey::load(&state.keys().join("marks.key")).map_err(|error| Failure::of(&error, key_hint(&error)))?;
     let enrolment_request = authority::create(&state.keys()).map_err(|error| {
         Failure::of(&error, "mend what the system says; a key that is there is never replaced")
     })?;
@@ -82,16 +84,16 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
 }
 
 fn key(state: &State, name: &str, label: &str) -> Result<KeyId, Failure> {
-    let made = FileKey::create(&state.keys(), name, label).map_err(|error| {
-        let hint = match &error {
-            KeyError::Exposed { path, .. } => {
-                format!("make it its owner's alone: chmod 600 {}", path.display())
-            }
-            _ => "mend what the system says; a key that is there is never replaced".into(),
-        };
-        Failure::of(&error, hint)
-    })?;
+    let made =
+        FileKey::create(&state.keys(), name, label).map_err(|error| Failure::of(&error, key_hint(&error)))?;
     Ok(made.keyid().clone())
+}
+
+fn key_hint(error: &KeyError) -> String {
+    match error {
+        KeyError::Exposed { path, .. } => format!("make it its owner's alone: chmod 600 {}", path.display()),
+        _ => "mend what the system says; a key that is there is never replaced".into(),
+    }
 }
 
 fn token(state: &State) -> Result<Option<PathBuf>, Failure> {

@@ -197,6 +197,11 @@ pub const KEYS: &[Key] = &[
         "\"1095d\"",
         "Devices that nothing was heard of for so long are erased; revocations stay.",
     ),
+    key(
+        "rollout.silence",
+        "3",
+        "A device that began with a release and wasn't heard of for so many times fleet.check_in counts as missing: it holds the next phase back, and never halts a rollout.",
+    ),
     key("log.format", "\"text\"", "\"text\" for people, \"json\" for collectors."),
     key(
         "log.level",

@@ -52,6 +52,9 @@ pub struct Config {
     /// Devices with an identity.
     #[serde(default)]
     pub fleet: Fleet,
+    /// Staged rollouts.
+    #[serde(default)]
+    pub rollout: Rollout,
     /// Logging.
     #[serde(default)]
     pub log: Log,
@@ -125,6 +128,14 @@ pub struct Cache {
     pub fresh: Span,
     /// `max-age` of a 404.
     pub missing: Span,
+}
+
+/// `[rollout]`
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rollout {
+    /// Check-ins that a device may miss before it counts as silent.
+    pub silence: u32,
 }
 
 /// `[limits]`
@@ -261,6 +272,7 @@ impl Config {
             cache: Cache::default(),
             limits: Limits::default(),
             fleet: Fleet::default(),
+            rollout: Rollout::default(),
             log: Log::default(),
         }
     }
@@ -282,6 +294,11 @@ impl Config {
     /// The age at which the timestamp is renewed: half its validity unless told otherwise.
     pub fn renew_after(&self) -> std::time::Duration {
         self.timestamp.renew_after.map_or(self.timestamp.validity.0 / 2, |span| span.0)
+    }
+
+    /// How long a device may be silent before it counts as missing.
+    pub fn silence(&self) -> std::time::Duration {
+        self.fleet.check_in.0 * self.rollout.silence
     }
 
     /// What no single value can tell.
@@ -318,6 +335,9 @@ impl Config {
         }
         self.store.check()?;
         self.fleet.check(self)?;
+        if !(1..=1000).contains(&self.rollout.silence) {
+            return Err("rollout.silence lies between 1 and 1000".into());
+        }
         self.limits.check()
     }
 }
@@ -392,6 +412,12 @@ impl Default for Keep {
 impl Default for Cache {
     fn default() -> Self {
         Self { fresh: Span::seconds(60), missing: Span::seconds(30) }
+    }
+}
+
+impl Default for Rollout {
+    fn default() -> Self {
+        Self { silence: 3 }
     }
 }
 

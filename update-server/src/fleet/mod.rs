@@ -7,7 +7,7 @@
 
 mod answer;
 pub mod authority;
-mod bytes;
+pub(crate) mod bytes;
 pub mod desk;
 pub mod event;
 pub mod figures;
@@ -33,4 +33,7 @@ mod writer;
 mod writer_tests;
 
 pub use bytes::Unreadable;
+pub(crate) use fold::{Act, Operation, Verdict, Who};
+pub(crate) use identity::Identity;
 pub(crate) use start::{Doors, Parts, Plane, start};
+pub(crate) use writer::{Fault, Means as WriterMeans, Writer, start as start_writer};

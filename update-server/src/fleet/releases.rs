@@ -44,7 +44,7 @@ impl Shelf {
         Arc::clone(&current.1)
     }
 
-    #[cfg(test)]
+    /// With these releases, whatever is served: for tests and simulations.
     pub(crate) fn of(store: Arc<dyn Store>, releases: Releases) -> Self {
         let caching = crate::site::Caching::new(std::time::Duration::ZERO, std::time::Duration::ZERO);
         let site = Arc::new(ArcSwap::from_pointee(Site::empty(&caching)));

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::io::Now;
 use crate::metrics::Metrics;
 use crate::plane::End;
+use crate::rollout::ballot::Ballot;
 use crate::server::{StartError, listen_on};
 use crate::site::Site;
 use crate::state::State;
@@ -36,6 +37,7 @@ pub(crate) struct Parts<'a> {
     pub(crate) state: &'a State,
     pub(crate) store: Arc<dyn Store>,
     pub(crate) site: Arc<ArcSwap<Site>>,
+    pub(crate) ballot: Arc<Ballot>,
     pub(crate) metrics: &'a Arc<Metrics>,
     pub(crate) now: Now,
 }
@@ -129,6 +131,7 @@ pub(crate) fn start(
         store: Arc::clone(&parts.store),
         releases: Arc::new(shelf),
         trust: doors.trust.clone(),
+        ballot: parts.ballot,
         figures: Arc::clone(&parts.metrics.fleet),
         now: Arc::clone(&parts.now),
         queue: config.queue,

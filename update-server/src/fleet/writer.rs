@@ -9,6 +9,7 @@ use super::releases::Shelf;
 use super::row::Row;
 use super::trust::Trust;
 use crate::io::Now;
+use crate::rollout::ballot::{self, Ballot};
 use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::Timestamp;
@@ -56,6 +57,8 @@ pub(crate) struct Means {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) releases: Arc<Shelf>,
     pub(crate) trust: Option<Arc<Trust>>,
+    /// Where votes on releases are taken.
+    pub(crate) ballot: Arc<Ballot>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) now: Now,
     /// Reports that may wait.
@@ -270,6 +273,7 @@ impl Thread {
         batch.prefetch(operations, &rows)?;
         let mut verdicts = Vec::with_capacity(operations.len());
         let mut flags = Vec::new();
+        let mut votes = means.ballot.open(now);
         for operation in operations {
             let Some(slot) = rows.of(operation.who.device()) else {
                 verdicts.push(Err(RefusalCode::Internal));
@@ -288,12 +292,16 @@ impl Thread {
                 Err(error) => return Err(error),
             }
             flags.append(&mut effects.flags);
+            if let (Some(votes), Act::Reports(queue), Some(row)) = (&mut votes, &operation.act, &slot.row) {
+                votes.take(row, queue, &effects.events);
+            }
             batch.take(effects)?;
         }
         let events = batch.events.len();
-        let batch = rows.into_batch(batch.into_batch());
+        let votes = votes.map_or_else(|| Ok(Vec::new()), |votes| votes.close(means.store.as_ref()))?;
+        let batch = ballot::put(rows.into_batch(batch.into_batch()), &votes);
         if !batch.is_empty() {
-            means.store.commit(batch)?;
+            means.ballot.tallies.commit(means.store.as_ref(), batch, &votes)?;
         }
         means.figures.committed(events, &verdicts, &flags);
         Ok(verdicts)

@@ -85,6 +85,7 @@ impl Bench {
             releases: Arc::new(Shelf::of(Arc::clone(&shared), Releases::default())),
             store: shared,
             trust: None,
+            ballot: crate::rollout::testkit::ballot([]),
             figures: Arc::new(Figures::new(&prometheus::Registry::new()).unwrap()),
             now: Arc::new(move || Timestamp::from_unix(at.load(Ordering::SeqCst))),
             queue,
@@ -294,7 +295,7 @@ fn what_is_erased_is_gone_and_what_is_revoked_stays_so() {
     assert!(desk::revoke(store, &"d-10".parse().unwrap(), "command", "stolen", now).unwrap());
     assert!(!desk::revoke(store, &"d-10".parse().unwrap(), "command", "again", now).unwrap());
     let receipt = desk::erase(store, &"d-10".parse().unwrap(), "command", now).unwrap().unwrap();
-    assert_eq!(receipt.kept.len(), 2);
+    assert_eq!(receipt.kept.len(), 3);
     assert!(bench.row("d-10").unwrap().revoked.is_some() && bench.events("d-10") == 0);
 }
 

@@ -5,10 +5,11 @@ use super::body::{AnswerBody, Payload};
 use super::conditional::{Part, part};
 use super::guard::Watch;
 use super::maps::Maps;
-use crate::site::{Content, Entry, Kind, Site};
+use crate::site::{Content, Entries, Entry, Kind, Site};
 use crate::support::Pages;
 use crate::support::page::policy;
 use crate::support::pages::Ready;
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use hyper::header::{
     ACCEPT_LANGUAGE, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_DISPOSITION, CONTENT_LANGUAGE,
@@ -25,6 +26,8 @@ use tokio::time::Instant;
 pub(crate) struct Source<'a> {
     /// What is served.
     pub(crate) site: &'a Site,
+    /// The statuses of rollouts.
+    pub(crate) rollouts: &'a ArcSwap<Entries>,
     /// Opens blobs.
     pub(crate) maps: &'a Maps,
     /// Whether the server is ready, and why not.
@@ -62,6 +65,12 @@ fn decide<B>(request: &mut Request<B>, source: &Source<'_>) -> Decided {
         return closing(refused, request.version());
     }
     let path = request.uri().path();
+    if path.starts_with("/rollouts/") {
+        return match source.rollouts.load().get(path) {
+            Some(entry) => found(entry, std::mem::take(request.headers_mut()), head, source.maps),
+            None => missing(source.site, head),
+        };
+    }
     match source.site.find(path) {
         Some(entry) => found(entry, std::mem::take(request.headers_mut()), head, source.maps),
         None => match path {

@@ -114,6 +114,7 @@ fn respond(core: &Core, watch: &Rc<Watch>, mut request: Request<Incoming>) -> Re
     let mut site = core.site.borrow_mut();
     let source = Source {
         site: site.load(),
+        rollouts: &core.shared.rollouts,
         maps: &core.maps,
         ready: &|| core.shared.ready.check(),
         now: &|| (core.shared.now)(),

@@ -22,7 +22,7 @@ use crate::config::Limits;
 use crate::io::Now;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::site::Site;
+use crate::site::{Entries, Site};
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::io;
@@ -36,6 +36,8 @@ use tokio::sync::watch;
 pub(crate) struct Shared {
     /// What is served now.
     pub(crate) site: Arc<ArcSwap<Site>>,
+    /// The statuses of rollouts, which change on their own.
+    pub(crate) rollouts: Arc<ArcSwap<Entries>>,
     /// Where blobs lie.
     pub(crate) blobs: Blobs,
     /// The limits.

@@ -6,6 +6,8 @@ use crate::fleet::Unreadable;
 use crate::fleet::event::Event;
 use crate::fleet::row::Row;
 use crate::generation::{self, Generation};
+use crate::rollout::record::Record;
+use crate::rollout::votes::Mark;
 use crate::store::{Space, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -78,6 +80,11 @@ impl Look {
                 .map(drop)
                 .map_err(|error| unreadable(space, key, &error)),
             Space::Keys => Ok(()),
+            Space::Rollouts => Record::decode(key, value).map(drop),
+            Space::Marks => Mark::manifest(key)
+                .and_then(|_| Mark::decode(value))
+                .map(drop)
+                .map_err(|error| unreadable(space, key, &error)),
         };
         if let Err(error) = understood {
             self.fault(error.to_string());

@@ -42,12 +42,24 @@ pub enum Space {
     Reports,
     /// Whose a device's public key is, by the SHA-256 of its SubjectPublicKeyInfo.
     Keys,
+    /// Rollouts by the SHA-256 of their release's manifest.
+    Rollouts,
+    /// Votes on releases: the manifest's SHA-256, then 16 bytes of a keyed hash of it and the device's id.
+    Marks,
 }
 
 impl Space {
     /// All spaces.
-    pub const ALL: [Self; 6] =
-        [Self::Meta, Self::Generations, Self::Audit, Self::Devices, Self::Reports, Self::Keys];
+    pub const ALL: [Self; 8] = [
+        Self::Meta,
+        Self::Generations,
+        Self::Audit,
+        Self::Devices,
+        Self::Reports,
+        Self::Keys,
+        Self::Rollouts,
+        Self::Marks,
+    ];
 
     /// The name on disk; never changed once released.
     pub const fn name(self) -> &'static str {
@@ -58,6 +70,8 @@ impl Space {
             Self::Devices => "devices",
             Self::Reports => "reports",
             Self::Keys => "keys",
+            Self::Rollouts => "rollouts",
+            Self::Marks => "marks",
         }
     }
 

@@ -7,7 +7,7 @@
 use crate::store::Space;
 
 /// What makes the tables, in order; never changed once released, only added to. One definition each.
-pub(super) const MIGRATIONS: [&str; 7] = [
+pub(super) const MIGRATIONS: [&str; 9] = [
     "CREATE TABLE IF NOT EXISTS perennial_commits (id bytea PRIMARY KEY)",
     "CREATE TABLE IF NOT EXISTS perennial_meta (key bytea PRIMARY KEY, value bytea NOT NULL)",
     "CREATE TABLE IF NOT EXISTS perennial_generations (key bytea PRIMARY KEY, value bytea NOT NULL)",
@@ -15,6 +15,8 @@ pub(super) const MIGRATIONS: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS perennial_devices (key bytea PRIMARY KEY, value bytea NOT NULL)",
     "CREATE TABLE IF NOT EXISTS perennial_reports (key bytea PRIMARY KEY, value bytea NOT NULL)",
     "CREATE TABLE IF NOT EXISTS perennial_keys (key bytea PRIMARY KEY, value bytea NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS perennial_rollouts (key bytea PRIMARY KEY, value bytea NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS perennial_marks (key bytea PRIMARY KEY, value bytea NOT NULL)",
 ];
 
 /// The table of the migrations themselves.

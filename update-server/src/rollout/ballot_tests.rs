@@ -1,0 +1,137 @@
+use super::drive::Member;
+use super::tallies::sweep;
+use super::testkit::{Bench, day, hardware, votes};
+use super::votes::Votes;
+use crate::fleet::desk;
+use crate::store::{Batch, Space};
+use perennial_schemas::rollout::bucket;
+
+/// Those of so many devices whose turn comes with the first phase, and the others.
+fn first_and_others(bench: &Bench, count: u32) -> (Vec<Member>, Vec<Member>) {
+    let members = bench.members(count, "revC");
+    let salt = &bench.offer.plan.salt;
+    let crypto = perennial_device_core::crypto::Ring;
+    members.into_iter().partition(|member| bucket(salt, &member.device, &crypto) < 10_000)
+}
+
+#[test]
+fn a_device_has_one_vote_and_its_worst_outcome_counts_across_batches_and_restarts() {
+    let mut bench = Bench::new();
+    bench.tick(day(-2));
+    let (first, _) = first_and_others(&bench, 300);
+    assert!(first.len() >= 2, "{}", first.len());
+    bench.drive().set(day(0));
+    bench.report(&first, "started");
+    let all = first.len() as u64;
+    let started = |started| Votes { started, ..Votes::default() };
+    assert_eq!(bench.votes()[&hardware("revC")], started(all));
+    bench.report(&first, "installed");
+    assert_eq!(bench.votes()[&hardware("revC")], started(all));
+    bench.report(&first, "confirmed");
+    // In one batch: the worst of it.
+    let both = [bench.told(&first[0], "rolled-back"), bench.told(&first[0], "confirmed")];
+    bench.drive().report(both.to_vec()).unwrap();
+    bench.report(&first[..1], "failed");
+    bench.report(&first[..1], "started");
+    assert_eq!(bench.votes()[&hardware("revC")], votes(all - 1, 0, 1));
+    assert_eq!(bench.recounted(), bench.votes());
+    // What says nothing of the release is no vote.
+    bench.report(&first[1..2], "delta-failed");
+    assert_eq!(bench.votes()[&hardware("revC")], votes(all - 1, 0, 1));
+    bench.start(day(1));
+    bench.tick(day(1));
+    assert_eq!(bench.votes()[&hardware("revC")], votes(all - 1, 0, 1));
+}
+
+#[test]
+fn only_devices_that_the_plan_had_admitted_vote() {
+    let mut bench = Bench::new();
+    bench.tick(day(-2));
+    let (first, others) = first_and_others(&bench, 300);
+    let mut canary = bench.members(2, "revD");
+    canary.iter_mut().for_each(|member| member.labels = ["ring=canary".parse().unwrap()].into());
+    bench.drive().enrol(&canary).unwrap();
+    bench.report(&canary, "confirmed");
+    assert!(bench.votes().is_empty(), "two days before its time, at its owner's word");
+    bench.drive().set(day(-1));
+    bench.report(&canary[..1], "confirmed");
+    assert_eq!(bench.votes()[&hardware("revD")], votes(1, 0, 0));
+    bench.drive().set(day(0));
+    bench.report(&others, "failed");
+    bench.report(&first[..1], "confirmed");
+    assert_eq!(bench.votes()[&hardware("revC")], votes(1, 0, 0), "only the first phase is open");
+    // Hardware that has no part, a revoked device, a copied identity.
+    let stranger = bench.members(1, "revX");
+    bench.report(&stranger, "failed");
+    let store = bench.store();
+    assert!(desk::revoke(store, &first[1].device, "command", "stolen", day(0)).unwrap());
+    let told = bench.told(&first[1], "failed");
+    assert!(bench.drive().report(vec![told]).is_err());
+    let mut forked = bench.told(&canary[1], "failed");
+    bench.drive().report(vec![forked.clone()]).unwrap();
+    assert_eq!(bench.votes()[&hardware("revD")], votes(1, 1, 0));
+    forked.1[0].detail = "another".into();
+    bench.drive().report(vec![forked]).unwrap();
+    bench.report(&canary[1..], "rolled-back");
+    assert_eq!(bench.votes()[&hardware("revD")], votes(1, 1, 0), "it is quarantined");
+    assert!(!bench.votes().contains_key(&hardware("revX")));
+    assert_eq!(bench.recounted(), bench.votes());
+}
+
+#[test]
+fn a_recount_agrees_with_what_is_told_while_it_goes_on() {
+    let mut bench = Bench::new();
+    bench.offer.plan.phases[0].share = 900_000;
+    bench.start(day(-3));
+    bench.tick(day(-2));
+    let members = bench.members(2500, "revC");
+    bench.drive().set(day(0));
+    bench.report(&members, "started");
+    // After each page some more tell how it went: in front of it and behind it.
+    let (engine, store) = (bench.drive().engine.ballot().clone(), bench.drive().store.clone());
+    let manifest = bench.offer.manifest;
+    let told = std::cell::RefCell::new((&mut bench, 0));
+    let pause = || {
+        let (bench, at) = &mut *told.borrow_mut();
+        let some: Vec<_> = members.iter().skip(*at).step_by(3).cloned().collect();
+        bench.report(&some, "confirmed");
+        *at += 1;
+    };
+    engine.tallies.recount(store.as_ref(), &manifest, &pause).unwrap();
+    let (_, at) = told.into_inner();
+    assert!(at >= 2, "it took several pages");
+    assert_eq!(bench.votes(), bench.recounted());
+    assert!(bench.votes()[&hardware("revC")].confirmed > 1000);
+}
+
+#[test]
+fn erasing_a_device_leaves_its_mark_which_says_nothing_of_it_and_goes_with_the_release() {
+    let mut bench = Bench::new();
+    bench.tick(day(-2));
+    let (first, _) = first_and_others(&bench, 300);
+    bench.drive().set(day(0));
+    bench.report(&first, "rolled-back");
+    let counted = bench.votes();
+    let receipt = desk::erase(bench.store(), &first[0].device, desk::DEVICE, day(0)).unwrap().unwrap();
+    assert!(receipt.kept.iter().any(|kept| kept.contains("vote")), "{:?}", receipt.kept);
+    assert_eq!(bench.recounted(), counted);
+    for (key, value) in bench.store().scan(Space::Marks, None, 1000).unwrap() {
+        let id = first[0].device.as_str().as_bytes();
+        assert!(![key, value].iter().any(|part| part.windows(id.len()).any(|window| window == id)));
+    }
+    // It enrols anew: still one vote.
+    bench.drive().enrol(&first[..1]).unwrap();
+    bench.report(&first[..1], "failed");
+    assert_eq!(bench.votes(), counted);
+    // As long as the release is offered the marks stay, and no longer; others' marks stay.
+    let other = [[2; 32].as_slice(), &[9; 16]].concat();
+    let mark = bench.store().scan(Space::Marks, None, 1).unwrap().remove(0).1;
+    bench.store().commit(Batch::new().put(Space::Marks, other.clone(), mark)).unwrap();
+    let manifest = bench.offer.manifest;
+    assert!(sweep(bench.store(), |it| *it == manifest || it.0 == [2; 32]).unwrap());
+    assert_eq!(bench.store().scan(Space::Marks, None, 1000).unwrap().len(), first.len() + 1);
+    assert!(!sweep(bench.store(), |it| it.0 == [2; 32]).unwrap());
+    assert!(sweep(bench.store(), |it| it.0 == [2; 32]).unwrap());
+    let left = bench.store().scan(Space::Marks, None, 1000).unwrap();
+    assert_eq!(left.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), [other]);
+}

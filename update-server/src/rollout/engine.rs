@@ -1,0 +1,345 @@
+//! The engine: looks at what is offered and what was counted, takes each rollout's next step, records and signs it, and shows
+//! the status. It reads no clock and opens no socket: whoever drives it says what time it is. What it decides, the machine
+//! decides; what it knows is in the store, so that another may take over at any moment.
+
+use super::ballot::Ballot;
+use super::figures::Figures;
+use super::machine::{Change, Counted, Facts, step};
+use super::offers::{Offer, Offers};
+use super::record::{self, Record, State};
+use super::silence::{self, Silence};
+use super::status::{Said, StatusError, sign};
+use super::tallies;
+use crate::audit;
+use crate::blobs::digest_of;
+use crate::keys::OnlineKey;
+use crate::site::{Caching, Content, Entries, Entry, Kind};
+use crate::store::{Batch, Space, Store, StoreError};
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use perennial_schemas::rollout::RolloutStatus;
+use perennial_schemas::{Sha256Digest, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Changes of one rollout in one turn: from scheduled to the first phase there are three.
+const STEPS: usize = 8;
+
+/// Why a turn came to nothing, for all rollouts or for one.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No status could be signed.
+    #[error(transparent)]
+    Status(#[from] StatusError),
+}
+
+/// What an engine needs.
+pub struct Means {
+    /// Where everything lies.
+    pub store: Arc<dyn Store>,
+    /// The rollout key.
+    pub key: Box<dyn OnlineKey>,
+    /// The votes.
+    pub ballot: Arc<Ballot>,
+    /// What is told to Prometheus.
+    pub figures: Arc<Figures>,
+    /// How long a device may be silent before it counts as missing, beside a release's interruption.
+    pub silence: Duration,
+    /// How long caches may keep a status.
+    pub caching: Caching,
+}
+
+/// See the module.
+pub struct Engine {
+    means: Means,
+    /// The statuses, by their path on the static plane.
+    shown: Arc<ArcSwap<Entries>>,
+    /// The states as of the last turn.
+    states: Mutex<BTreeMap<Sha256Digest, State>>,
+    silent: Mutex<BTreeMap<Sha256Digest, Silence>>,
+    /// One turn at a time.
+    turn: Mutex<()>,
+}
+
+impl Engine {
+    /// An engine that has done nothing yet.
+    pub fn new(means: Means) -> Self {
+        let (shown, states, silent, turn) =
+            (Arc::default(), Mutex::default(), Mutex::default(), Mutex::default());
+        Self { means, shown, states, silent, turn }
+    }
+
+    /// The statuses for the static plane.
+    pub fn shown(&self) -> Arc<ArcSwap<Entries>> {
+        Arc::clone(&self.shown)
+    }
+
+    /// The votes.
+    pub fn ballot(&self) -> &Arc<Ballot> {
+        &self.means.ballot
+    }
+
+    /// Takes every step that is due: what was done, in order. A rollout that another front end changed meanwhile is left for
+    /// the next turn, and one that fails doesn't hold the others up.
+    ///
+    /// # Errors
+    /// [`EngineError`]: the first; what was recorded until then stays, and statuses stay as they were.
+    pub fn tick(&self, now: Timestamp) -> Result<Vec<Change>, EngineError> {
+        let _one = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.turn(now);
+        if done.is_err() {
+            self.means.figures.failed.inc();
+        }
+        done
+    }
+
+    fn turn(&self, now: Timestamp) -> Result<Vec<Change>, EngineError> {
+        let offers = self.means.ballot.board.refresh()?;
+        if offers.generation.is_none() {
+            return Ok(Vec::new());
+        }
+        let own = &self.means.ballot.own;
+        let mut records: BTreeMap<_, _> = record::all(self.means.store.as_ref())?
+            .into_iter()
+            .map(|(manifest, (record, before))| (manifest, (record, Some(before))))
+            .collect();
+        for offer in offers.offered.values().filter(|offer| offer.key == *own) {
+            records.entry(offer.manifest).or_insert_with(|| (Record::new(offer, now), None));
+        }
+        let (mut changes, mut failed, mut seen) = (Vec::new(), None, Vec::new());
+        for (record, before) in records.into_values() {
+            // Another server's to steer: its key signs, and its records are in its own store.
+            if record.key != *own {
+                seen.push((record, Counted::default()));
+                continue;
+            }
+            match self.one(record, before, &offers, now, &mut changes) {
+                Ok(Some(pair)) => seen.push(pair),
+                Ok(None) => {}
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        changes.iter().for_each(|change| self.means.figures.changed(change.action));
+        self.means.ballot.tallies.keep(|manifest| offers.offered.contains_key(manifest));
+        self.show(&seen, &offers, now);
+        self.means.figures.show(&seen, &offers, own, now);
+        let states = seen.iter().map(|(record, _)| (record.manifest, record.state)).collect();
+        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
+        failed.map_or(Ok(changes), Err)
+    }
+
+    /// One rollout's steps and status; `None` where somebody else was faster.
+    fn one(
+        &self,
+        mut record: Record,
+        mut before: Option<Vec<u8>>,
+        offers: &Offers,
+        now: Timestamp,
+        changes: &mut Vec<Change>,
+    ) -> Result<Option<(Record, Counted)>, EngineError> {
+        let offer = offers.offered.get(&record.manifest).map(Arc::as_ref);
+        let withdrawn = offers.withdrawn.get(&record.manifest).map(String::as_str);
+        let counted = match offer {
+            Some(offer) => self.counted(offer)?,
+            None => Counted::default(),
+        };
+        let facts = Facts { offer, withdrawn, counted: &counted };
+        if before.is_none() {
+            let detail = vec![
+                ("product", record.product.to_string()),
+                ("version", record.version.to_string()),
+                ("manifest", record.manifest.to_string()),
+                ("reason", record.reason.clone()),
+            ];
+            let by = record.by.clone();
+            let change = Change { action: "rollout.scheduled", by, record: record.clone(), detail };
+            let Some(saved) = self.save(&change, None, now)? else { return Ok(None) };
+            before = Some(saved);
+            changes.push(change);
+        }
+        for _ in 0..STEPS {
+            let Some(change) = step(&record, &facts, now) else { break };
+            let Some(saved) = self.save(&change, before.clone(), now)? else { return Ok(None) };
+            (record, before) = (change.record.clone(), Some(saved));
+            tracing::info!(
+                action = change.action,
+                product = %record.product,
+                version = %record.version,
+                reason = record.reason,
+                "a rollout has changed"
+            );
+            changes.push(change);
+        }
+        self.renew(record, before, offer, now).map(|record| record.map(|record| (record, counted)))
+    }
+
+    /// Commits a change with its entry in the audit: the record as it is stored; `None` where somebody else was faster.
+    fn save(
+        &self,
+        change: &Change,
+        before: Option<Vec<u8>>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<u8>>, EngineError> {
+        save(self.means.store.as_ref(), change, before, now).map_err(Into::into)
+    }
+
+    /// Signs the status where what it has to say changed, or half of its life is over.
+    fn renew(
+        &self,
+        record: Record,
+        before: Option<Vec<u8>>,
+        offer: Option<&Offer>,
+        now: Timestamp,
+    ) -> Result<Option<Record>, EngineError> {
+        let said = Said::of(&record, offer);
+        // What is withdrawn is said once: the signers' word stays.
+        let is_over = record.state == State::Withdrawn && said.is_said_by(&record);
+        if is_over || said.is_current(&record, now) {
+            return Ok(Some(record));
+        }
+        let store = self.means.store.as_ref();
+        let head = audit::head(store)?.to_string();
+        let signed = sign(&record, &said, self.means.key.as_ref(), &head, now)?;
+        let key = record.manifest.0;
+        let batch =
+            Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, signed.encode()?);
+        match store.commit(batch) {
+            Ok(()) => {
+                self.means.figures.signed.inc();
+                Ok(Some(signed))
+            }
+            Err(StoreError::Changed(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// What was counted of a release.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is counted for the first time, and can't be.
+    pub fn counted(&self, offer: &Offer) -> Result<Counted, StoreError> {
+        let tallies = &self.means.ballot.tallies;
+        let votes = match tallies.of(&offer.manifest) {
+            Some(votes) => votes,
+            None => {
+                tallies.recount(self.means.store.as_ref(), &offer.manifest, &|| {})?;
+                tallies.of(&offer.manifest).unwrap_or_default()
+            }
+        };
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Counted::new(votes, silent.get(&offer.manifest)))
+    }
+
+    /// Counts votes anew: those of rollouts that go on, and of all where `all` says so.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn recount(&self, all: bool, pause: &dyn Fn()) -> Result<(), StoreError> {
+        let live =
+            self.of_state(|state| all || matches!(state, State::Running | State::Paused | State::Halted));
+        live.iter().try_for_each(|offer| {
+            self.means.ballot.tallies.recount(self.means.store.as_ref(), &offer.manifest, pause)
+        })
+    }
+
+    /// Looks who fell silent, for rollouts that go on.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was found before stays.
+    pub fn listen(&self, now: Timestamp, pause: &dyn Fn()) -> Result<(), StoreError> {
+        let means = &self.means;
+        let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
+        let found = silence::look(means.store.as_ref(), &means.ballot, &live, means.silence, now, pause)?;
+        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        Ok(())
+    }
+
+    /// Whether a rollout goes on that nobody has listened for yet: until then it doesn't advance.
+    pub fn must_listen(&self) -> bool {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
+        live.iter().any(|offer| !silent.contains_key(&offer.manifest))
+    }
+
+    /// Removes votes on what is offered no more; true where nothing is left to remove.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn sweep(&self) -> Result<bool, StoreError> {
+        let offers = self.means.ballot.board.refresh()?;
+        if offers.generation.is_none() {
+            return Ok(true);
+        }
+        tallies::sweep(self.means.store.as_ref(), |manifest| offers.offered.contains_key(manifest))
+    }
+
+    fn of_state(&self, wanted: impl Fn(State) -> bool) -> Vec<Arc<Offer>> {
+        let offers = self.means.ballot.board.current();
+        let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        let live = states.iter().filter(|(_, state)| wanted(**state));
+        live.filter_map(|(manifest, _)| offers.offered.get(manifest).cloned()).collect()
+    }
+
+    /// Shows the statuses on the static plane, where one has changed.
+    fn show(&self, seen: &[(Record, Counted)], offers: &Offers, now: Timestamp) {
+        let mut entries = Entries::new();
+        // Of two manifests of one version, the one on offer is shown.
+        let mut records: Vec<&Record> = seen.iter().map(|(record, _)| record).collect();
+        records.sort_by_key(|record| offers.offered.contains_key(&record.manifest));
+        for record in records.into_iter().filter(|record| is_shown(record, now)) {
+            let path = format!("/{}", RolloutStatus::path(&record.product, &record.version));
+            let bytes = Bytes::from(record.status.clone());
+            let (length, digest) = (bytes.len() as u64, digest_of(&bytes));
+            let content = Content::Memory(bytes);
+            let entry = Entry::new(&path, Kind::Fresh, content, length, &digest, &self.means.caching);
+            entries.insert(path.into(), entry);
+        }
+        let before = self.shown.load();
+        let same = before.len() == entries.len()
+            && entries.iter().all(|(path, entry)| before.get(path).is_some_and(|it| it.etag == entry.etag));
+        if !same {
+            self.shown.store(Arc::new(entries));
+        }
+    }
+}
+
+/// Commits a change with its entry in the audit: the record as it is stored; `None` where somebody else was faster.
+///
+/// # Errors
+/// [`StoreError`]
+pub(super) fn save(
+    store: &dyn Store,
+    change: &Change,
+    before: Option<Vec<u8>>,
+    now: Timestamp,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let (key, value) = (change.record.manifest.0, change.record.encode()?);
+    let batch = Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, value.clone());
+    let event = audit::Event::new(now, &change.by, change.action, &change.detail);
+    match audit::commit(store, &batch, &event) {
+        Ok(_) => Ok(Some(value)),
+        Err(StoreError::Changed(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A status is served for as long as it is valid: also that of a release that is withdrawn, so that a device which hasn't heard
+/// of that yet is held.
+pub(super) fn is_shown(record: &Record, now: Timestamp) -> bool {
+    super::status::expires(record).is_some_and(|expires| now < expires)
+}
+
+/// The statuses that count at `now`, by their path beside `metadata/` and `targets/`: for exports.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<BTreeMap<String, String>, StoreError> {
+    let mut records: Vec<Record> = record::all(store)?.into_values().map(|(record, _)| record).collect();
+    records.sort_by_key(|record| record.state != State::Withdrawn);
+    let shown = records.into_iter().filter(|record| is_shown(record, now));
+    Ok(shown.map(|record| (RolloutStatus::path(&record.product, &record.version), record.status)).collect())
+}

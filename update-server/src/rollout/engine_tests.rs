@@ -1,0 +1,218 @@
+use super::drive::Member;
+use super::offers::Offers;
+use super::record::State;
+use super::testkit::{Bench, day, hardware, offers};
+use crate::audit;
+use crate::store::{Batch, Space};
+use perennial_schemas::Timestamp;
+use perennial_schemas::rollout::{RolloutState, WHOLE};
+
+fn entries(bench: &Bench) -> Vec<audit::Entry> {
+    audit::verify(bench.store()).unwrap();
+    audit::entries(bench.store(), 0, 1000).unwrap()
+}
+
+/// A fleet whose first phase opens for half of it.
+fn half_open(at: Timestamp) -> (Bench, Vec<Member>) {
+    let mut bench = Bench::new();
+    bench.offer.plan.phases[0].share = 500_000;
+    bench.offer.plan.phases[1].share = 600_000;
+    bench.start(at);
+    bench.tick(at);
+    let members = bench.members(1000, "revC");
+    (bench, members)
+}
+
+#[test]
+fn a_release_is_taken_up_recorded_signed_and_shown() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.tick(day(-3)), ["rollout.scheduled"]);
+    let first = bench.status();
+    // Open for the first phase before its time: the plan alone counts then.
+    assert_eq!((first.open, first.state, first.stopped.len()), (10_000, RolloutState::Running, 0));
+    assert_eq!(first.common.version, day(-3).unix() as u64);
+    let head = audit::head(bench.store()).unwrap();
+    assert_eq!(first.audit, head.to_string());
+    assert_eq!(bench.tick(day(-3).plus_seconds(1)), [""; 0]);
+    assert_eq!(bench.status(), first, "nothing changed, and half of its life isn't over");
+    assert_eq!(bench.tick(day(-3).plus_seconds(43_200)), [""; 0]);
+    assert_eq!(bench.status().common.version, first.common.version + 43_200);
+    assert_eq!(bench.tick(day(-1)), ["rollout.started"]);
+    assert_eq!(entries(&bench).len(), 2);
+    // The number rises, also when the clock goes back.
+    let last = bench.status().common.version;
+    bench.start(day(-2));
+    bench.tick(day(-2));
+    assert_eq!(bench.status().common.version, last + 1);
+}
+
+#[test]
+fn proof_opens_the_next_phase_and_the_end_finishes_it() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members, "started");
+    assert_eq!(bench.tick(day(2)), [""; 0]);
+    bench.report(&members, "confirmed");
+    assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
+    assert_eq!(bench.status().open, 600_000);
+    assert_eq!(bench.tick(day(4)), ["rollout.advanced"]);
+    assert_eq!(bench.status().open, WHOLE);
+    assert_eq!(bench.tick(day(5)), ["rollout.finished"]);
+    assert_eq!(bench.status().state, RolloutState::Running);
+    let said = entries(&bench);
+    let last = &said.last().unwrap().detail;
+    assert!(last["counts"].ends_with("confirmed, 0 failed, 0 rolled back, 0 missing"), "{last:?}");
+    assert!(last["bound"].contains("where 20 lets it go on") && last["rule"].contains("ceiling 2 %"));
+}
+
+#[test]
+fn a_halt_is_there_after_a_restart_whatever_was_told_before_and_whenever_it_died() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members, "rolled-back");
+    // It dies before its turn: what was acknowledged counts when it is back.
+    bench.start(day(1));
+    assert_eq!(bench.tick(day(1)), ["rollout.halted"]);
+    assert_eq!(bench.status().state, RolloutState::Halted);
+    let before = bench.status().common.version;
+    // It dies between the record and the status: the status says it at the next turn.
+    let mut record = bench.record();
+    let saved = record.encode().unwrap();
+    record.status = record.status.replace("halted", "running");
+    let key = bench.offer.manifest.0;
+    let batch = Batch::new().expect(Space::Rollouts, key, Some(saved));
+    bench.store().commit(batch.put(Space::Rollouts, key, record.encode().unwrap())).unwrap();
+    bench.start(day(1));
+    assert_eq!(bench.tick(day(1)), [""; 0]);
+    assert_eq!((bench.status().state, bench.status().common.version), (RolloutState::Halted, before + 1));
+    assert_eq!(bench.record().state, State::Halted);
+}
+
+#[test]
+fn one_revision_is_stopped_in_the_status_while_others_go_on() {
+    let (mut bench, members) = half_open(day(0));
+    let rare = bench.members(40, "revD");
+    bench.report(&members, "confirmed");
+    bench.report(&rare, "rolled-back");
+    assert_eq!(bench.tick(day(1)), ["rollout.stopped"]);
+    let status = bench.status();
+    assert_eq!((status.state, status.stopped), (RolloutState::Running, vec![hardware("revD")]));
+    assert_eq!(status.since, day(1), "consent must be later than that");
+    assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
+}
+
+#[test]
+fn who_begins_and_falls_silent_holds_the_next_phase_until_it_is_heard_of_again() {
+    let (mut bench, members) = half_open(day(0));
+    let (told, lost) = members.split_at(900);
+    bench.report(&members, "started");
+    bench.report(told, "confirmed");
+    bench.drive().set(day(9));
+    bench.report(told, "confirmed");
+    // Nobody has looked who fell silent: it doesn't advance.
+    assert_eq!(bench.tick(day(9)), [""; 0]);
+    assert!(bench.drive().engine.must_listen());
+    bench.drive().engine.listen(day(9), &|| {}).unwrap();
+    assert!(!bench.drive().engine.must_listen());
+    assert_eq!(bench.tick(day(9)), [""; 0], "they are missing");
+    let counted = bench.drive().engine.counted(&bench.offer).unwrap();
+    let missing = counted.votes[&hardware("revC")].missing;
+    assert!((30..80).contains(&missing), "half of a hundred: {missing}");
+    assert_eq!(counted.others.all, 0, "everybody's time has come");
+    bench.report(lost, "confirmed");
+    bench.drive().engine.listen(day(9), &|| {}).unwrap();
+    assert_eq!(bench.tick(day(9)), ["rollout.advanced"]);
+}
+
+#[test]
+fn silence_is_measured_by_devices_whose_time_has_not_come() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members, "started");
+    bench.drive().set(day(1));
+    // Nobody is heard of: neither those that began nor the others.
+    bench.drive().engine.listen(day(3), &|| {}).unwrap();
+    let counted = |bench: &Bench| bench.drive().engine.counted(&bench.offer).unwrap();
+    assert_eq!(counted(&bench).others.silent, 0, "three days and the interruption aren't over");
+    bench.tick(day(1));
+    bench.drive().engine.listen(day(3).plus_seconds(61), &|| {}).unwrap();
+    let others = counted(&bench).others;
+    assert!(others.all > 300 && others.silent == others.all, "{others:?}");
+}
+
+#[test]
+fn another_servers_plan_is_left_alone() {
+    let mut bench = Bench::new();
+    let mut other = super::testkit::offer(2);
+    other.version = "3.0.0".parse().unwrap();
+    bench.drive().offer(offers([bench.offer.clone(), other]));
+    assert_eq!(bench.tick(day(0)), ["rollout.scheduled", "rollout.started"]);
+    assert_eq!(bench.store().scan(Space::Rollouts, None, 10).unwrap().len(), 1);
+    assert_eq!(bench.drive().engine.shown().load().len(), 1);
+    // A plan whose key this server no longer has: its record stays as it was.
+    let record = bench.record();
+    bench.folder = {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("store")).unwrap();
+        bench.drive = None;
+        std::fs::remove_dir(folder.path().join("store")).unwrap();
+        std::fs::rename(bench.folder.path().join("store"), folder.path().join("store")).unwrap();
+        folder
+    };
+    bench.start(day(1));
+    assert_eq!(bench.tick(day(1)), [""; 0]);
+    assert_eq!(bench.record(), record);
+}
+
+#[test]
+fn what_is_withdrawn_is_halted_in_its_last_status_which_ends_by_itself() {
+    let bench = Bench::new();
+    bench.tick(day(0));
+    let mut gone = Offers { generation: Some(2), ..Offers::default() };
+    gone.withdrawn.insert(bench.offer.manifest, "it overheats".into());
+    bench.drive().offer(gone);
+    assert_eq!(bench.tick(day(1)), ["rollout.withdrawn"]);
+    let status = bench.status();
+    assert_eq!((status.state, status.open), (RolloutState::Halted, 0));
+    assert_eq!(bench.tick(day(1).plus_seconds(80_000)), [""; 0]);
+    assert_eq!(bench.status(), status, "it isn't renewed");
+    assert_eq!(bench.tick(day(2)), [""; 0]);
+    assert!(bench.drive().engine.shown().load().is_empty());
+    // Before the first generation nothing is known, and nothing is withdrawn.
+    let bench = Bench::new();
+    bench.tick(day(0));
+    bench.drive().offer(Offers::default());
+    assert_eq!(bench.tick(day(1)), [""; 0]);
+    assert_eq!(bench.record().state, State::Running);
+}
+
+#[test]
+fn two_front_ends_never_lose_each_others_changes() {
+    let mut bench = Bench::new();
+    bench.tick(day(-2));
+    let shared = std::sync::Arc::clone(&bench.drive().store);
+    let key = Box::new(super::testkit::key(bench.folder.path()).0);
+    let usual = std::time::Duration::from_secs(86_400);
+    let other =
+        super::drive::Drive::new(shared, key, &[7; 32], offers([bench.offer.clone()]), usual, day(-2))
+            .unwrap();
+    let members = bench.members(3000, "revC");
+    bench.drive().set(day(4));
+    other.set(day(4));
+    let queues: Vec<_> = members.iter().map(|member| bench.told(member, "rolled-back")).collect();
+    std::thread::scope(|scope| {
+        let (one, two) = queues.split_at(1500);
+        scope.spawn(|| bench.drive().report(one.to_vec()).unwrap());
+        scope.spawn(|| other.report(two.to_vec()).unwrap());
+    });
+    bench.drive().engine.recount(true, &|| {}).unwrap();
+    assert_eq!(bench.votes()[&hardware("revC")].rolled_back, 3000);
+    // Both take the same turn at once: one change, one entry.
+    let changes = std::thread::scope(|scope| {
+        let turns = [&bench.drive().engine, &other.engine]
+            .map(|engine| scope.spawn(move || engine.tick(day(4)).unwrap().len()));
+        turns.map(|turn| turn.join().unwrap()).iter().sum::<usize>()
+    });
+    assert_eq!(changes, 2, "started and halted, by one of them");
+    assert_eq!(entries(&bench).len(), 3);
+    bench.tick(day(4));
+    other.engine.tick(day(4)).unwrap();
+    assert_eq!(bench.status().state, RolloutState::Halted);
+}

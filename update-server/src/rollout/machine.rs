@@ -1,0 +1,446 @@
+//! The state machine of a rollout: pure functions of the record, what the maker offers, what was counted, and the time. Each
+//! change comes with its reason and with everything that the audit records. It can stop and slow down; what it opens, the plan
+//! and the evidence allow.
+//!
+//! ```text
+//!             first time comes      gate: too many failures, or a person
+//! scheduled ───────────────▶ running ─────────────────────────▶ halted
+//!     │  ▲                    │ ▲  │  ◀──── a person resumes ──────┘ ▲
+//!     ▼  │ a person           ▼ │  ▼ gate: last phase is proved      │ gate
+//!    paused ◀─────────────── paused finished ────────────────────────┘
+//!
+//! any ── the maker offers it no more ──▶ withdrawn ── offered again ──▶ as before
+//! ```
+//! Beside its state, a rollout may be halted for single hardware revisions.
+
+use super::offers::Offer;
+use super::record::{Cause, Record, State, Stopped};
+use super::silence::Silence;
+use super::votes::Votes;
+use perennial_gate::{Bounds, Counts, Evidence, Verdict, Watched, bounds, judge};
+use perennial_schemas::{HardwareName, Timestamp};
+use std::collections::BTreeMap;
+
+/// Who acts by a rule.
+const SERVER: &str = "server";
+
+/// What was counted of a release.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// By hardware revision.
+    pub votes: BTreeMap<HardwareName, Votes>,
+    /// Devices of the same fleet whose time hasn't come.
+    pub others: Watched,
+    /// Devices began, and nobody has looked yet which of them fell silent.
+    pub unheard: bool,
+}
+
+impl Counted {
+    /// From votes, and from who fell silent where somebody has looked.
+    pub fn new(mut votes: BTreeMap<HardwareName, Votes>, silence: Option<&Silence>) -> Self {
+        let began = votes.values().any(|votes| votes.started > 0);
+        let Some(Silence { missing, others }) = silence else {
+            return Self { votes, others: Watched::default(), unheard: began };
+        };
+        for (hardware, missing) in missing {
+            votes.entry(hardware.clone()).or_default().missing = *missing;
+        }
+        Self { votes, others: *others, unheard: false }
+    }
+}
+
+/// What a rollout is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The release as it is offered; `None` where it isn't.
+    pub offer: Option<&'a Offer>,
+    /// Why its maker withdrew it, where they did.
+    pub withdrawn: Option<&'a str>,
+    /// What was counted.
+    pub counted: &'a Counted,
+}
+
+/// A change: the record after it, and what the audit says of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// What happened, as the audit calls it.
+    pub action: &'static str,
+    /// Who, as the audit calls them.
+    pub by: String,
+    /// The record after it.
+    pub record: Record,
+    /// What more the audit says.
+    pub detail: Vec<(&'static str, String)>,
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wish {
+    /// Stop it for now.
+    Pause,
+    /// Stop it, for all or for one hardware revision.
+    Halt(Option<HardwareName>),
+    /// Let it go on, for all or for one hardware revision.
+    Resume {
+        /// The one; all without it.
+        hardware: Option<HardwareName>,
+        /// What was counted so far counts no more.
+        set_aside: bool,
+    },
+}
+
+/// Why a wish isn't granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// The state doesn't allow it.
+    #[error("the rollout is {}", .0.as_str())]
+    State(State),
+    /// It isn't stopped for that revision.
+    #[error("the rollout isn't stopped for {0}")]
+    NotStopped(HardwareName),
+    /// It is stopped for that revision.
+    #[error("the rollout is stopped for {0} already")]
+    StoppedBefore(HardwareName),
+    /// It has no part in the rollout.
+    #[error("the rollout has no part for {0}")]
+    Hardware(HardwareName),
+    /// The evidence speaks against it.
+    #[error("the evidence speaks against it: {0}")]
+    Evidence(String),
+    /// Its plan isn't at hand.
+    #[error("no channel offers the release any more")]
+    NotOffered,
+}
+
+impl Refused {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::State(State::Running) => {
+                "to let it go on for a hardware revision that is stopped, name it with --hardware"
+            }
+            Self::State(_) => "`perennial-server rollout show` says since when, and why",
+            Self::NotStopped(_) | Self::StoppedBefore(_) | Self::Hardware(_) => {
+                "`perennial-server rollout show` names its hardware revisions, and those that are stopped"
+            }
+            Self::Evidence(_) => {
+                "if you know why the devices failed and that it isn't the release, add --set-aside-evidence: what was counted so far counts no more, and the audit says so"
+            }
+            Self::NotOffered => "its maker withdrew it, or took it from the channel: publish it again first",
+        }
+    }
+}
+
+/// The evidence as the gate judges it: without what was set aside, and without the hardware revisions that are stopped. All that
+/// take part are strata from the beginning, so that the chance of a false halt is shared out once and for all.
+pub fn evidence(record: &Record, offer: &Offer, counted: &Counted) -> Evidence {
+    let none = Votes::default();
+    let mut evidence =
+        Evidence { others: counted.others, phase_since: record.phase_since, ..Evidence::default() };
+    for hardware in &offer.hardware {
+        let votes = counted.votes.get(hardware).unwrap_or(&none);
+        let mut counts = votes.counts(record.set_aside.get(hardware).unwrap_or(&none));
+        if record.stopped.contains_key(hardware) {
+            counts = Counts::default();
+        }
+        evidence.all = evidence.all.and(&counts);
+        evidence.strata.insert(hardware.clone(), counts);
+    }
+    evidence
+}
+
+/// The next change that is due, if one is; asked again with its record until nothing is.
+pub fn step(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
+    match (facts.withdrawn, facts.offer) {
+        (Some(why), _) => return withdraw(record, &format!("its maker withdrew it: {why}"), now),
+        (None, None) => return withdraw(record, "no channel offers it any more", now),
+        (None, Some(_)) if record.state == State::Withdrawn => return Some(offered_again(record, now)),
+        _ => {}
+    }
+    let offer = facts.offer?;
+    match record.state {
+        State::Scheduled if now >= offer.first() => Some(begin(record, offer, now)),
+        State::Running | State::Paused | State::Finished => {
+            let evidence = evidence(record, offer, facts.counted);
+            match judge(&offer.plan.gate, &evidence, now) {
+                Verdict::Halt { hardware, .. } => Some(halt(record, offer, &evidence, hardware, now)),
+                Verdict::GoOn if record.state == State::Running && !facts.counted.unheard => {
+                    advance(record, offer, &evidence, now)
+                }
+                Verdict::GoOn | Verdict::Wait(_) => None,
+            }
+        }
+        State::Scheduled | State::Halted | State::Withdrawn => None,
+    }
+}
+
+/// Grants a person's wish, or says why not.
+///
+/// # Errors
+/// [`Refused`]
+pub fn wish(
+    record: &Record,
+    facts: &Facts<'_>,
+    wish: &Wish,
+    by: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<Change, Refused> {
+    let offer = facts.offer.filter(|_| facts.withdrawn.is_none()).ok_or(Refused::NotOffered)?;
+    let person = |action, record: Record, detail: Vec<(&'static str, String)>| {
+        change(action, by, record, detail, offer, facts.counted)
+    };
+    match wish {
+        Wish::Pause => match record.state {
+            State::Scheduled | State::Running | State::Finished => {
+                Ok(person("rollout.paused", to(record, State::Paused, Cause::Person, by, why, now), vec![]))
+            }
+            other => Err(Refused::State(other)),
+        },
+        Wish::Halt(None) => match record.state {
+            State::Halted | State::Withdrawn => Err(Refused::State(record.state)),
+            _ => Ok(person("rollout.halted", to(record, State::Halted, Cause::Person, by, why, now), vec![])),
+        },
+        Wish::Halt(Some(hardware)) => {
+            known(offer, hardware)?;
+            if record.stopped.contains_key(hardware) {
+                return Err(Refused::StoppedBefore(hardware.clone()));
+            }
+            if matches!(record.state, State::Halted | State::Withdrawn) {
+                return Err(Refused::State(record.state));
+            }
+            let record = stop(record, offer, hardware, Cause::Person, by, why, now);
+            Ok(person(stopped(&record), record, vec![("hardware", hardware.to_string())]))
+        }
+        Wish::Resume { hardware, set_aside } => {
+            let resumed = resume(record, offer, facts, hardware.as_ref(), *set_aside, (by, why, now))?;
+            let mut detail = vec![("set_aside", if *set_aside { "yes" } else { "no" }.to_owned())];
+            detail.extend(hardware.as_ref().map(|hardware| ("hardware", hardware.to_string())));
+            Ok(person("rollout.resumed", resumed, detail))
+        }
+    }
+}
+
+fn resume(
+    record: &Record,
+    offer: &Offer,
+    facts: &Facts<'_>,
+    hardware: Option<&HardwareName>,
+    set_aside: bool,
+    (by, why, now): (&str, &str, Timestamp),
+) -> Result<Record, Refused> {
+    let begun = now >= offer.first();
+    let mut after = match hardware {
+        Some(hardware) => {
+            known(offer, hardware)?;
+            let mut after = record.clone();
+            after.stopped.remove(hardware).ok_or_else(|| Refused::NotStopped(hardware.clone()))?;
+            after
+        }
+        None => match record.state {
+            State::Paused | State::Halted => {
+                let state = if begun { State::Running } else { State::Scheduled };
+                let mut after = to(record, state, Cause::Person, by, why, now);
+                if record.state == State::Halted && begun {
+                    after.phase_since = Some(now);
+                    // Halted revision by revision until none was left: all of them go on.
+                    if after.stopped.len() >= offer.hardware.len() {
+                        after.stopped.clear();
+                    }
+                }
+                after
+            }
+            other => return Err(Refused::State(other)),
+        },
+    };
+    if set_aside {
+        for (revision, votes) in &facts.counted.votes {
+            if hardware.is_none_or(|hardware| hardware == revision) && !after.stopped.contains_key(revision) {
+                after.set_aside.insert(revision.clone(), *votes);
+            }
+        }
+    }
+    let evidence = evidence(&after, offer, facts.counted);
+    match judge(&offer.plan.gate, &evidence, now) {
+        verdict @ Verdict::Halt { .. } => Err(Refused::Evidence(verdict.to_string())),
+        Verdict::GoOn | Verdict::Wait(_) => Ok(after),
+    }
+}
+
+fn known(offer: &Offer, hardware: &HardwareName) -> Result<(), Refused> {
+    if offer.hardware.contains(hardware) { Ok(()) } else { Err(Refused::Hardware(hardware.clone())) }
+}
+
+fn withdraw(record: &Record, why: &str, now: Timestamp) -> Option<Change> {
+    if record.state == State::Withdrawn {
+        return None;
+    }
+    let mut after = to(record, State::Withdrawn, Cause::Maker, SERVER, why, now);
+    after.before = Some(record.state);
+    let action = "rollout.withdrawn";
+    Some(Change { action, by: SERVER.into(), detail: common(&after), record: after })
+}
+
+/// It goes on from where it was: what was halted stays so. It counts as stopped anew, as its signers have only offered it.
+fn offered_again(record: &Record, now: Timestamp) -> Change {
+    let state = record.before.unwrap_or(State::Scheduled);
+    let mut after = to(record, state, Cause::Maker, SERVER, "it is offered again", now);
+    after.before = None;
+    let action = "rollout.offered-again";
+    Change { action, by: SERVER.into(), detail: common(&after), record: after }
+}
+
+fn begin(record: &Record, offer: &Offer, now: Timestamp) -> Change {
+    let reason = format!("its first time came, {}", offer.first());
+    let mut after = to(record, State::Running, Cause::Plan, SERVER, &reason, now);
+    after.phase_since = Some(now);
+    change("rollout.started", SERVER, after, vec![], offer, &Counted::default())
+}
+
+fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) -> Option<Change> {
+    let Some(next) = offer.plan.phases.get(record.phase + 1) else {
+        let reason = "it is open for all, and failures are proved to be rarer than the ceiling";
+        let after = to(record, State::Finished, Cause::Gate, SERVER, reason, now);
+        return Some(judged("rollout.finished", after, offer, evidence));
+    };
+    if now < next.not_before {
+        return None;
+    }
+    let mut after = record.clone();
+    (after.phase, after.phase_since) = (record.phase + 1, Some(now));
+    (after.cause, after.by) = (Cause::Gate, SERVER.into());
+    after.reason =
+        format!("phase {} is open: failures are proved to be rarer than the ceiling", after.phase + 1);
+    Some(judged("rollout.advanced", after, offer, evidence))
+}
+
+fn halt(
+    record: &Record,
+    offer: &Offer,
+    evidence: &Evidence,
+    hardware: Option<HardwareName>,
+    now: Timestamp,
+) -> Change {
+    let bad = |counts: &Counts| format!("it failed on {} of {} devices", counts.bad(), counts.told());
+    match hardware {
+        None => {
+            let reason = format!("{}, more than the ceiling allows", bad(&evidence.all));
+            let after = to(record, State::Halted, Cause::Gate, SERVER, &reason, now);
+            judged("rollout.halted", after, offer, evidence)
+        }
+        Some(hardware) => {
+            let counts = evidence.strata.get(&hardware).copied().unwrap_or_default();
+            let reason = format!("{} of {hardware}, more than the ceiling allows", bad(&counts));
+            let after = stop(record, offer, &hardware, Cause::Gate, SERVER, &reason, now);
+            let mut change = judged(stopped(&after), after, offer, evidence);
+            change.detail.push(("hardware", hardware.to_string()));
+            change
+        }
+    }
+}
+
+/// Halts one revision; all of it, where none is left.
+fn stop(
+    record: &Record,
+    offer: &Offer,
+    hardware: &HardwareName,
+    cause: Cause,
+    by: &str,
+    reason: &str,
+    now: Timestamp,
+) -> Record {
+    let mut after = record.clone();
+    let stopped = Stopped { since: now, cause, by: by.into(), reason: reason.into() };
+    after.stopped.insert(hardware.clone(), stopped);
+    if offer.hardware.iter().all(|hardware| after.stopped.contains_key(hardware)) {
+        return to(&after, State::Halted, cause, by, reason, now);
+    }
+    after
+}
+
+/// What it is called when a revision was stopped.
+fn stopped(after: &Record) -> &'static str {
+    if after.state == State::Halted { "rollout.halted" } else { "rollout.stopped" }
+}
+
+fn to(record: &Record, state: State, cause: Cause, by: &str, reason: &str, now: Timestamp) -> Record {
+    let mut after = record.clone();
+    (after.state, after.cause, after.since) = (state, cause, now);
+    (after.by, after.reason) = (by.into(), reason.into());
+    after
+}
+
+/// A change by a rule, with what it was judged by.
+fn judged(action: &'static str, record: Record, offer: &Offer, evidence: &Evidence) -> Change {
+    let mut detail = common(&record);
+    detail.extend(counts(evidence));
+    detail.push(("bound", words(&bounds(&offer.plan.gate, evidence))));
+    detail.push(("rule", rule(offer)));
+    Change { action, by: SERVER.into(), record, detail }
+}
+
+/// A change by the plan or by a person, with the counts as they stand.
+fn change(
+    action: &'static str,
+    by: &str,
+    record: Record,
+    mut detail: Vec<(&'static str, String)>,
+    offer: &Offer,
+    counted: &Counted,
+) -> Change {
+    detail.extend(common(&record));
+    detail.extend(counts(&evidence(&record, offer, counted)));
+    Change { action, by: by.into(), record, detail }
+}
+
+fn common(record: &Record) -> Vec<(&'static str, String)> {
+    let mut detail = vec![
+        ("product", record.product.to_string()),
+        ("version", record.version.to_string()),
+        ("manifest", record.manifest.to_string()),
+        ("state", record.state.as_str().to_owned()),
+        ("phase", (record.phase + 1).to_string()),
+        ("reason", record.reason.clone()),
+    ];
+    if !record.stopped.is_empty() {
+        let stopped: Vec<&str> = record.stopped.keys().map(HardwareName::as_str).collect();
+        detail.push(("stopped", stopped.join(", ")));
+    }
+    detail
+}
+
+fn counts(evidence: &Evidence) -> Vec<(&'static str, String)> {
+    let by: Vec<String> = evidence
+        .strata
+        .iter()
+        .filter(|(_, counts)| **counts != Counts::default())
+        .map(|(hardware, counts)| format!("{hardware}: {counts}"))
+        .collect();
+    let mut detail = vec![("counts", evidence.all.to_string())];
+    if evidence.strata.len() > 1 && !by.is_empty() {
+        detail.push(("by_hardware", by.join("; ")));
+    }
+    detail
+}
+
+/// The bounds in words.
+pub fn words(bounds: &Bounds) -> String {
+    let Bounds { against, halts_at, in_favour, goes_on_at, .. } = bounds;
+    format!(
+        "{against:.2} against it, where {halts_at:.0} halts; {in_favour:.2} in its favour, where {goes_on_at:.0} lets it go on"
+    )
+}
+
+/// The rule of a plan's gate in words.
+pub fn rule(offer: &Offer) -> String {
+    let gate = &offer.plan.gate;
+    let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
+    format!(
+        "ceiling {} %, alpha {} %, beta {} %, at least {} devices and {} hours",
+        percent(gate.ceiling_ppm),
+        percent(gate.alpha_ppm),
+        percent(gate.beta_ppm),
+        gate.least_sample,
+        gate.least_soak_seconds / 3600
+    )
+}

@@ -1,0 +1,243 @@
+use super::machine::{Change, Counted, Facts, Refused, Wish, evidence, step, wish};
+use super::offers::Offer;
+use super::record::{Cause, Record, State};
+use super::testkit::{day, hardware, offer, votes};
+use super::votes::Votes;
+use perennial_gate::Watched;
+use perennial_schemas::Timestamp;
+
+/// A rollout that a test drives.
+struct Rollout {
+    offer: Offer,
+    record: Record,
+    counted: Counted,
+    offered: bool,
+    withdrawn: Option<&'static str>,
+}
+
+impl Rollout {
+    fn new() -> Self {
+        let offer = offer(1);
+        let record = Record::new(&offer, day(-3));
+        Self { offer, record, counted: Counted::default(), offered: true, withdrawn: None }
+    }
+
+    /// One that runs since its first moment.
+    fn running() -> Self {
+        let mut rollout = Self::new();
+        assert_eq!(rollout.step(day(-1)), ["rollout.started"]);
+        rollout
+    }
+
+    fn facts(&self) -> Facts<'_> {
+        let offer = self.offered.then_some(&self.offer);
+        Facts { offer, withdrawn: self.withdrawn, counted: &self.counted }
+    }
+
+    /// Everything that is due.
+    fn step(&mut self, now: Timestamp) -> Vec<&'static str> {
+        let mut actions = Vec::new();
+        while let Some(change) = step(&self.record, &self.facts(), now) {
+            self.take(&change, now);
+            actions.push(change.action);
+            assert!(actions.len() < 10, "{actions:?}");
+        }
+        actions
+    }
+
+    fn wish(&mut self, what: Wish, now: Timestamp) -> Result<&'static str, Refused> {
+        let change = wish(&self.record, &self.facts(), &what, "token:ann", "looked at it", now)?;
+        assert_eq!(change.by, "token:ann");
+        self.take(&change, now);
+        Ok(change.action)
+    }
+
+    fn take(&mut self, change: &Change, now: Timestamp) {
+        let detail = |name| change.detail.iter().any(|(known, value)| *known == name && !value.is_empty());
+        assert!(["product", "version", "manifest", "state", "reason"].into_iter().all(detail), "{change:?}");
+        let automatic = ["rollout.halted", "rollout.advanced", "rollout.finished", "rollout.stopped"];
+        if automatic.contains(&change.action) {
+            assert!(detail("counts"), "{change:?}");
+            assert_eq!(detail("bound") && detail("rule"), change.by == "server", "{change:?}");
+        }
+        assert!(change.record.changed() <= now);
+        // As it comes back from the store.
+        let key = change.record.manifest.as_bytes();
+        self.record = Record::decode(key, &change.record.encode().unwrap()).unwrap();
+        assert_eq!(self.record, change.record);
+    }
+
+    fn count(&mut self, name: &str, votes: Votes) {
+        self.counted.votes.insert(hardware(name), votes);
+    }
+}
+
+#[test]
+fn a_good_release_goes_from_its_first_time_to_its_end_and_never_faster_than_its_plan() {
+    let mut rollout = Rollout::new();
+    assert_eq!(rollout.step(day(-1).plus_seconds(-1)), [""; 0], "not before the early group's time");
+    assert_eq!(rollout.step(day(-1)), ["rollout.started"]);
+    assert_eq!((rollout.record.state, rollout.record.cause), (State::Running, Cause::Plan));
+    // Proof is there from the beginning, and each phase waits for its time and for being watched.
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.step(day(2).plus_seconds(-1)), [""; 0]);
+    assert_eq!((rollout.step(day(2)), rollout.record.phase), (vec!["rollout.advanced"], 1));
+    assert_eq!(rollout.step(day(4).plus_seconds(-1)), [""; 0]);
+    assert_eq!((rollout.step(day(4)), rollout.record.phase), (vec!["rollout.advanced"], 2));
+    assert_eq!(rollout.step(day(5).plus_seconds(-1)), [""; 0], "the last phase is watched too");
+    assert_eq!(rollout.step(day(5)), ["rollout.finished"]);
+    assert_eq!(rollout.step(day(400)), [""; 0]);
+}
+
+#[test]
+fn a_server_that_was_down_for_long_takes_one_phase_at_a_time() {
+    let mut rollout = Rollout::new();
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.step(day(30)), ["rollout.started"]);
+    assert_eq!(rollout.step(day(31)), ["rollout.advanced"]);
+    assert_eq!(rollout.step(day(31).plus_seconds(3600)), [""; 0]);
+    assert_eq!(rollout.step(day(32)), ["rollout.advanced"]);
+    assert_eq!(rollout.step(day(33)), ["rollout.finished"]);
+}
+
+#[test]
+fn without_proof_sample_soak_or_with_silence_it_waits() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(100, 0, 0));
+    assert_eq!(rollout.step(day(2)), [""; 0], "100 devices prove little");
+    rollout.count("revC", Votes { missing: 60, ..votes(400, 0, 0) });
+    assert_eq!(rollout.step(day(2)), [""; 0], "60 fell silent");
+    assert_eq!(rollout.record.state, State::Running, "silence never halts");
+    rollout.counted.others = Watched { silent: 200, all: 1000 };
+    assert_eq!(rollout.step(day(2)), ["rollout.advanced"], "as many as elsewhere");
+}
+
+#[test]
+fn a_bad_release_halts_whatever_its_state_and_stays_halted() {
+    for state in [State::Running, State::Paused, State::Finished] {
+        let mut rollout = Rollout::running();
+        rollout.record.state = state;
+        rollout.count("revC", votes(10, 3, 3));
+        rollout.count("revD", votes(10, 3, 3));
+        assert_eq!(rollout.step(day(1)), ["rollout.halted"], "{state:?}");
+        let Record { state, cause, reason, since, .. } = &rollout.record;
+        assert_eq!((*state, *cause, *since), (State::Halted, Cause::Gate, day(1)));
+        assert_eq!(reason, "it failed on 12 of 32 devices, more than the ceiling allows");
+        // Later evidence never brings it back by itself.
+        rollout.count("revC", votes(100_000, 3, 3));
+        assert_eq!(rollout.step(day(9)), [""; 0]);
+    }
+}
+
+#[test]
+fn one_hardware_revision_stops_alone_and_the_others_go_on_without_its_failures() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(500, 1, 0));
+    rollout.count("revD", votes(2, 0, 6));
+    assert_eq!(rollout.step(day(1)), ["rollout.stopped"]);
+    assert_eq!(rollout.record.state, State::Running);
+    assert_eq!((rollout.record.since, rollout.record.changed()), (day(-1), day(1)));
+    assert!(rollout.record.stopped[&hardware("revD")].reason.contains("6 of 8 devices of revD"));
+    let seen = evidence(&rollout.record, &rollout.offer, &rollout.counted);
+    assert_eq!((seen.all.told(), seen.strata.len()), (501, 2));
+    assert_eq!(rollout.step(day(2)), ["rollout.advanced"]);
+    // When the last one is stopped too, all of it is halted.
+    rollout.count("revC", votes(500, 100, 0));
+    assert_eq!(rollout.step(day(3)), ["rollout.halted"]);
+    assert_eq!(rollout.step(day(4)), [""; 0]);
+}
+
+#[test]
+fn a_person_stops_each_revision_and_then_it_is_halted() {
+    let mut rollout = Rollout::running();
+    let revision = |name| Wish::Halt(Some(hardware(name)));
+    assert_eq!(rollout.wish(revision("revC"), day(1)), Ok("rollout.stopped"));
+    assert_eq!(rollout.wish(revision("revC"), day(1)), Err(Refused::StoppedBefore(hardware("revC"))));
+    assert_eq!(rollout.wish(revision("revE"), day(1)), Err(Refused::Hardware(hardware("revE"))));
+    assert_eq!(rollout.wish(revision("revD"), day(2)), Ok("rollout.halted"));
+    assert_eq!(rollout.record.state, State::Halted);
+    let all = Wish::Resume { hardware: None, set_aside: false };
+    assert_eq!(rollout.wish(all, day(3)), Ok("rollout.resumed"));
+    assert!(rollout.record.stopped.is_empty() && rollout.record.state == State::Running);
+    let one = Wish::Resume { hardware: Some(hardware("revC")), set_aside: false };
+    assert_eq!(rollout.wish(one, day(3)), Err(Refused::NotStopped(hardware("revC"))));
+}
+
+#[test]
+fn a_pause_holds_the_advance_and_evidence_still_halts() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.wish(Wish::Pause, day(1)), Ok("rollout.paused"));
+    assert_eq!(rollout.wish(Wish::Pause, day(1)), Err(Refused::State(State::Paused)));
+    assert_eq!(rollout.step(day(10)), [""; 0]);
+    let resume = || Wish::Resume { hardware: None, set_aside: false };
+    assert_eq!(rollout.wish(resume(), day(10)), Ok("rollout.resumed"));
+    assert_eq!(rollout.wish(resume(), day(10)), Err(Refused::State(State::Running)));
+    assert_eq!(rollout.step(day(10)), ["rollout.advanced"]);
+    // Paused before its time, it goes on waiting for that.
+    let mut early = Rollout::new();
+    assert_eq!(early.wish(Wish::Pause, day(-2)), Ok("rollout.paused"));
+    assert_eq!(early.step(day(-1)), [""; 0]);
+    assert_eq!(early.wish(resume(), day(-2)), Ok("rollout.resumed"));
+    assert_eq!(early.record.state, State::Scheduled);
+}
+
+#[test]
+fn after_a_halt_by_evidence_a_person_must_say_that_it_is_set_aside() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(20, 6, 0));
+    rollout.count("revD", votes(20, 6, 0));
+    assert_eq!(rollout.step(day(1)), ["rollout.halted"]);
+    let resume = |set_aside| Wish::Resume { hardware: None, set_aside };
+    let refused = rollout.wish(resume(false), day(2)).unwrap_err();
+    assert!(matches!(&refused, Refused::Evidence(why) if why.contains("12 failed")), "{refused}");
+    assert!(refused.hint().contains("--set-aside-evidence"));
+    assert_eq!(rollout.wish(resume(true), day(2)), Ok("rollout.resumed"));
+    assert_eq!(rollout.record.set_aside[&hardware("revC")], votes(20, 6, 0));
+    assert_eq!((rollout.record.phase_since, rollout.step(day(2))), (Some(day(2)), vec![]));
+    // What comes after it counts, from nothing.
+    rollout.count("revC", votes(25, 7, 0));
+    assert_eq!(evidence(&rollout.record, &rollout.offer, &rollout.counted).all.told(), 6);
+    rollout.count("revC", votes(25, 12, 0));
+    rollout.count("revD", votes(40, 6, 0));
+    assert_eq!(rollout.step(day(2)), ["rollout.stopped"]);
+    // And for one revision.
+    let one = |set_aside| Wish::Resume { hardware: Some(hardware("revC")), set_aside };
+    assert!(matches!(rollout.wish(one(false), day(3)), Err(Refused::Evidence(_))));
+    assert_eq!(rollout.wish(one(true), day(3)), Ok("rollout.resumed"));
+    assert_eq!(rollout.step(day(3)), [""; 0]);
+}
+
+#[test]
+fn a_person_who_halts_may_let_it_go_on_unless_evidence_came_meanwhile() {
+    let mut rollout = Rollout::running();
+    assert_eq!(rollout.wish(Wish::Halt(None), day(1)), Ok("rollout.halted"));
+    assert_eq!(rollout.wish(Wish::Halt(None), day(1)), Err(Refused::State(State::Halted)));
+    rollout.count("revC", votes(20, 12, 0));
+    let resume = Wish::Resume { hardware: None, set_aside: false };
+    assert!(matches!(rollout.wish(resume.clone(), day(2)), Err(Refused::Evidence(_))));
+    rollout.count("revC", votes(20, 0, 0));
+    assert_eq!(rollout.wish(resume, day(2)), Ok("rollout.resumed"));
+}
+
+#[test]
+fn what_is_withdrawn_is_over_and_what_was_halted_before_is_halted_when_it_is_offered_again() {
+    let mut rollout = Rollout::running();
+    assert_eq!(rollout.wish(Wish::Halt(None), day(1)), Ok("rollout.halted"));
+    rollout.withdrawn = Some("it overheats");
+    assert_eq!(rollout.step(day(2)), ["rollout.withdrawn"]);
+    assert_eq!(rollout.record.reason, "its maker withdrew it: it overheats");
+    assert_eq!(rollout.step(day(3)), [""; 0]);
+    assert_eq!(rollout.wish(Wish::Pause, day(3)), Err(Refused::NotOffered));
+    (rollout.withdrawn, rollout.offered) = (None, false);
+    assert_eq!(rollout.step(day(3)), [""; 0]);
+    rollout.offered = true;
+    assert_eq!(rollout.step(day(4)), ["rollout.offered-again"]);
+    assert_eq!((rollout.record.state, rollout.record.since), (State::Halted, day(4)));
+    // One that ran and is no longer on offer.
+    let mut rollout = Rollout::running();
+    rollout.offered = false;
+    assert_eq!(rollout.step(day(1)), ["rollout.withdrawn"]);
+    rollout.offered = true;
+    assert_eq!((rollout.step(day(2)), rollout.record.state), (vec!["rollout.offered-again"], State::Running));
+}

@@ -1,0 +1,26 @@
+//! Staged rollouts: how far each release with a plan is open, and why. Inside what its signers have planned this server slows
+//! down, stops, and lets go on, by evidence or by a person's word; it can't open anything that the plan doesn't.
+//!
+//! In the order in which a release meets them: [`offers`], [`record`], [`machine`]; a report: [`ballot`],
+//! [`votes`], [`tallies`], [`silence`]. What brings them together is the [`engine`]; its word to devices is the [`status`].
+
+pub mod ballot;
+#[cfg(test)]
+mod ballot_tests;
+pub mod drive;
+pub mod engine;
+#[cfg(test)]
+mod engine_tests;
+pub mod figures;
+pub mod machine;
+#[cfg(test)]
+mod machine_tests;
+pub mod offers;
+pub mod record;
+pub(crate) mod run;
+pub mod silence;
+pub mod status;
+pub mod tallies;
+#[cfg(test)]
+pub(crate) mod testkit;
+pub mod votes;

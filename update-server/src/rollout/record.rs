@@ -1,0 +1,195 @@
+//! What is kept of a rollout: its state with the reason, how far it is open, what was set aside, and the status that was signed
+//! last. One record for each release, read and written whole, always under the condition that nobody else changed it.
+
+use super::offers::Offer;
+use super::votes::Votes;
+use crate::store::{Space, Store, StoreError};
+use perennial_schemas::{HardwareName, KeyId, ProductName, ReleaseVersion, Sha256Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Rollouts read at once.
+const PAGE: usize = 256;
+/// The version of the encoding.
+const FORMAT: u8 = 1;
+
+/// The state of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Its first time has not come.
+    Scheduled,
+    /// It goes on, as the plan and the evidence let it.
+    Running,
+    /// A person has stopped it for now.
+    Paused,
+    /// Evidence, or a person, has stopped it.
+    Halted,
+    /// It is open for all, and the evidence is good. It is still watched.
+    Finished,
+    /// Its maker offers it no more.
+    Withdrawn,
+}
+
+/// By what a rollout came into its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cause {
+    /// By the plan: its time came.
+    Plan,
+    /// By evidence.
+    Gate,
+    /// By a person.
+    Person,
+    /// By what its maker published.
+    Maker,
+}
+
+/// A hardware revision for which it is halted while it goes on for others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stopped {
+    /// Since when.
+    pub since: Timestamp,
+    /// By what.
+    pub cause: Cause,
+    /// Who, as the audit calls them.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    format: u8,
+    /// The product.
+    pub product: ProductName,
+    /// The release.
+    pub version: ReleaseVersion,
+    /// SHA-256 of its manifest.
+    pub manifest: Sha256Digest,
+    /// The rollout key of its plan.
+    pub key: KeyId,
+    /// The longest that a status may be valid, in seconds.
+    pub status_max_age: u64,
+    /// The state.
+    pub state: State,
+    /// Since when.
+    pub since: Timestamp,
+    /// By what.
+    pub cause: Cause,
+    /// Who, as the audit calls them.
+    pub by: String,
+    /// Why, in plain words.
+    pub reason: String,
+    /// The state before it was withdrawn: should it be offered again, it goes on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<State>,
+    /// The phase that is open, from 0.
+    pub phase: usize,
+    /// Since when that is watched; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase_since: Option<Timestamp>,
+    /// Hardware revisions for which it is halted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stopped: BTreeMap<HardwareName, Stopped>,
+    /// What was counted when a person set the evidence aside: it counts no more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_aside: BTreeMap<HardwareName, Votes>,
+    /// The number of the last status; 0 for none.
+    pub sequence: u64,
+    /// The last status, as it is served; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub status: String,
+}
+
+impl State {
+    /// Every one, with its word.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::Scheduled, "scheduled"),
+        (Self::Running, "running"),
+        (Self::Paused, "paused"),
+        (Self::Halted, "halted"),
+        (Self::Finished, "finished"),
+        (Self::Withdrawn, "withdrawn"),
+    ];
+
+    /// As it is written in JSON.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, word)| word)
+    }
+}
+
+impl Record {
+    /// Of a release that is offered for the first time.
+    pub fn new(offer: &Offer, now: Timestamp) -> Self {
+        Self {
+            format: FORMAT,
+            product: offer.product.clone(),
+            version: offer.version.clone(),
+            manifest: offer.manifest,
+            key: offer.key.clone(),
+            status_max_age: offer.plan.status_max_age_seconds,
+            state: State::Scheduled,
+            since: now,
+            cause: Cause::Maker,
+            by: "server".into(),
+            reason: format!("its plan begins at {}", offer.first()),
+            before: None,
+            phase: 0,
+            phase_since: None,
+            stopped: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
+            sequence: 0,
+            status: String::new(),
+        }
+    }
+
+    /// Since when it is as it is, hardware revisions that were stopped included: what consent must be later than.
+    pub fn changed(&self) -> Timestamp {
+        self.stopped.values().map(|stopped| stopped.since).chain([self.since]).max().unwrap_or(self.since)
+    }
+
+    /// The record.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it can't be written down, which its types exclude.
+    pub fn encode(&self) -> Result<Vec<u8>, StoreError> {
+        serde_json::to_vec(self).map_err(|error| StoreError::Corrupt(error.to_string()))
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`], which names it.
+    pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
+        let corrupt = |why: String| StoreError::Corrupt(format!("rollouts/{}: {why}", key.escape_ascii()));
+        let record: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
+        if record.format == FORMAT && record.manifest.as_bytes() == key {
+            return Ok(record);
+        }
+        Err(corrupt("it is another one's, or of a later version".into()))
+    }
+}
+
+/// All rollouts, with their records as they were read.
+///
+/// # Errors
+/// [`StoreError`] when one can't be read.
+pub fn all(store: &dyn Store) -> Result<BTreeMap<Sha256Digest, (Record, Vec<u8>)>, StoreError> {
+    let (mut records, mut after) = (BTreeMap::new(), None::<Vec<u8>>);
+    loop {
+        let page = store.scan(Space::Rollouts, after.as_deref(), PAGE)?;
+        let whole = page.len() < PAGE;
+        for (key, value) in page {
+            let record = Record::decode(&key, &value)?;
+            records.insert(record.manifest, (record, value));
+            after = Some(key);
+        }
+        if whole {
+            return Ok(records);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! The engine's threads in a running server: one takes turns, twice a second; one counts anew, listens for who fell silent, and
+//! removes what is kept no longer. They only say what time it is; what is done, the engine knows.
+
+use super::engine::Engine;
+use crate::io::Now;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// Between two turns: a change is served within a second.
+const TURN: Duration = Duration::from_millis(500);
+/// Between two looks at what the slow thread has to do.
+const LOOK: Duration = Duration::from_secs(1);
+/// Between two counts, and two passes over all devices: so long at least, and twenty times as long as the last one took.
+const REST: Duration = Duration::from_secs(180);
+const REST_FACTOR: u32 = 20;
+/// Every so many counts, those of finished rollouts are counted anew too.
+const FINISHED: u32 = 20;
+/// Between two pages of either.
+const BREATH: Duration = Duration::from_millis(5);
+/// How often the same failure is logged, in turns: once a minute.
+const LOGGED: u32 = 120;
+
+/// Starts both.
+///
+/// # Errors
+/// When the system gives no thread.
+pub(crate) fn start(
+    engine: &Arc<Engine>,
+    now: &Now,
+    stop: &watch::Receiver<bool>,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let (fast, slow) = (Arc::clone(engine), Arc::clone(engine));
+    let (fast_now, slow_now) = (Arc::clone(now), Arc::clone(now));
+    let (fast_stop, slow_stop) = (stop.clone(), stop.clone());
+    let named = |name: &str| std::thread::Builder::new().name(name.into());
+    Ok(vec![
+        named("rollouts").spawn(move || every(TURN, fast_stop, &mut turns(&fast, &fast_now)))?,
+        named("rollout-counts").spawn(move || {
+            let stopped = slow_stop.clone();
+            every(LOOK, slow_stop, &mut counts(&slow, &slow_now, &stopped));
+        })?,
+    ])
+}
+
+fn turns<'e>(engine: &'e Engine, now: &'e Now) -> impl FnMut() + 'e {
+    let mut failures = 0_u32;
+    move || match engine.tick(now()) {
+        Ok(_) => failures = 0,
+        Err(error) => {
+            if failures.is_multiple_of(LOGGED) {
+                tracing::error!(%error, "rollouts stay as they are");
+            }
+            failures = failures.wrapping_add(1);
+        }
+    }
+}
+
+fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>) -> impl FnMut() + 'e {
+    // At shutdown there is no reason to breathe.
+    let pause = || {
+        if !*stop.borrow() {
+            std::thread::sleep(BREATH);
+        }
+    };
+    let (mut count, mut listen, mut rounds) = (Instant::now() + REST, Instant::now(), 0_u32);
+    let rest = |began: Instant| Instant::now() + REST.max(began.elapsed() * REST_FACTOR);
+    move || {
+        let began = Instant::now();
+        if began >= listen || engine.must_listen() {
+            if let Err(error) = engine.listen(now(), &pause) {
+                tracing::warn!(%error, "nobody knows which devices fell silent");
+            }
+            listen = rest(began);
+        }
+        let began = Instant::now();
+        if began >= count {
+            rounds = rounds.wrapping_add(1);
+            if let Err(error) = engine.recount(rounds.is_multiple_of(FINISHED), &pause) {
+                tracing::warn!(%error, "votes can't be counted anew; the counts as they were kept up stay");
+            }
+            match engine.sweep() {
+                Ok(true) => count = rest(began),
+                // There is more: the next page at the next look.
+                Ok(false) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "votes on what is offered no more can't be removed");
+                    count = rest(began);
+                }
+            }
+        }
+    }
+}
+
+/// Does something again and again until told to stop.
+fn every(span: Duration, mut stop: watch::Receiver<bool>, work: &mut dyn FnMut()) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "nobody looks after rollouts"),
+    };
+    runtime.block_on(async {
+        loop {
+            work();
+            tokio::select! {
+                () = sleep(span) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    });
+}

@@ -1,0 +1,239 @@
+//! Votes on a release: one for each device, the worst outcome wins. What is kept of a vote is a mark under a keyed hash, so that
+//! whoever reads the store can't tell whose it is; the counts are sums over marks.
+
+use crate::disk::{self, DiskError};
+use crate::fleet::Unreadable;
+use crate::fleet::bytes::{Decoder, Encoder};
+use crate::keys::KeyError;
+use perennial_gate::Counts;
+use perennial_schemas::fleet::DeviceId;
+use perennial_schemas::report::Outcome;
+use perennial_schemas::{HardwareName, Sha256Digest, Timestamp};
+use ring::hmac;
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use utoipa::ToSchema;
+
+const VERSION: u8 = 1;
+/// Bytes of a mark's key: the manifest, and half of a hash. 2^64 devices could share a release before two marks met.
+pub const KEY_LENGTH: usize = 32 + 16;
+
+/// The outcome of a release on a device, from the mildest to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Vote {
+    /// It began, and nothing was heard of how it went.
+    Started,
+    /// It runs, and was healthy.
+    Confirmed,
+    /// It could not be installed.
+    Failed,
+    /// It ran, and the device went back.
+    RolledBack,
+}
+
+/// What is kept of a device's vote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// The worst outcome so far.
+    pub vote: Vote,
+    /// The hardware revision.
+    pub hardware: HardwareName,
+    /// When that outcome was told, by the server's clock in whole seconds.
+    pub received: Timestamp,
+}
+
+/// How the devices of one hardware revision voted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Votes {
+    /// They began, and have not told how it went.
+    pub started: u64,
+    /// It runs, and was healthy.
+    pub confirmed: u64,
+    /// It could not be installed.
+    pub failed: u64,
+    /// It ran, and the device went back.
+    pub rolled_back: u64,
+    /// Of those that began: not heard of for longer than usual.
+    pub missing: u64,
+}
+
+/// The key under which marks are kept: whoever hasn't got it can't tell whose a mark is.
+pub struct MarkKey(hmac::Key);
+
+impl Vote {
+    /// The vote of a report; `None` where it says nothing of the release.
+    pub fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Started | Outcome::Installed => Some(Self::Started),
+            Outcome::Confirmed => Some(Self::Confirmed),
+            Outcome::Failed => Some(Self::Failed),
+            Outcome::RolledBack => Some(Self::RolledBack),
+            Outcome::DeltaFailed | Outcome::Unknown => None,
+        }
+    }
+
+    /// Its number on disk; never changed once released.
+    const fn number(self) -> u8 {
+        match self {
+            Self::Started => 1,
+            Self::Confirmed => 2,
+            Self::Failed => 3,
+            Self::RolledBack => 4,
+        }
+    }
+}
+
+impl Mark {
+    /// The record.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Encoder::with_version(VERSION);
+        out.byte(self.vote.number()).signed(self.received.unix()).text(self.hardware.as_str()).finish()
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Unreadable`], which names the part.
+    pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
+        const VOTES: [Vote; 4] = [Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack];
+        let mut from = Decoder::of(record, VERSION)?;
+        let number = from.byte("outcome")?;
+        let vote = VOTES.into_iter().find(|vote| vote.number() == number).ok_or(Unreadable("outcome"))?;
+        let received = Timestamp::from_unix(from.signed("time")?);
+        let mark = Self { vote, received, hardware: from.name("hardware")? };
+        from.end()?;
+        Ok(mark)
+    }
+
+    /// The manifest in a mark's key.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where it is none.
+    pub fn manifest(key: &[u8]) -> Result<Sha256Digest, Unreadable> {
+        let (manifest, _) =
+            key.split_first_chunk::<32>().filter(|_| key.len() == KEY_LENGTH).ok_or(Unreadable("key"))?;
+        Ok(Sha256Digest(*manifest))
+    }
+}
+
+impl Votes {
+    /// Adds a vote, or takes one away.
+    pub(crate) fn change(&mut self, vote: Vote, added: bool) {
+        let count = match vote {
+            Vote::Started => &mut self.started,
+            Vote::Confirmed => &mut self.confirmed,
+            Vote::Failed => &mut self.failed,
+            Vote::RolledBack => &mut self.rolled_back,
+        };
+        *count = if added { *count + 1 } else { count.saturating_sub(1) };
+    }
+
+    /// What the gate judges of them, without those that were set aside.
+    pub fn counts(&self, aside: &Self) -> Counts {
+        Counts {
+            confirmed: self.confirmed.saturating_sub(aside.confirmed),
+            failed: self.failed.saturating_sub(aside.failed),
+            rolled_back: self.rolled_back.saturating_sub(aside.rolled_back),
+            missing: self.missing.saturating_sub(aside.missing),
+        }
+    }
+
+    /// No device said anything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Votes {
+    fn add_assign(&mut self, other: Self) {
+        self.started += other.started;
+        self.confirmed += other.confirmed;
+        self.failed += other.failed;
+        self.rolled_back += other.rolled_back;
+        self.missing += other.missing;
+    }
+}
+
+impl MarkKey {
+    /// Of 32 random bytes.
+    pub fn new(bytes: &[u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// Loads the key, and makes it where it isn't there: front ends that share a store share this file too.
+    ///
+    /// # Errors
+    /// [`KeyError::Exposed`] where others can read it, [`KeyError::Marks`] where it isn't 32 bytes.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        if !disk::exists(path) {
+            let random = ring::rand::SystemRandom::new();
+            let bytes: [u8; 32] = ring::rand::generate(&random).map_err(|_| KeyError::Random)?.expose();
+            disk::replace(path, &bytes, 0o600)?;
+        }
+        let mode = disk::mode(path)?;
+        if mode & 0o077 != 0 {
+            return Err(KeyError::Exposed { path: path.into(), mode });
+        }
+        let bytes: Result<Vec<u8>, DiskError> = disk::read(path, 64);
+        let bytes: [u8; 32] = bytes?.try_into().map_err(|_| KeyError::Marks(path.into()))?;
+        Ok(Self::new(&bytes))
+    }
+
+    /// The key of a device's mark: the manifest, then 16 bytes of HMAC-SHA256 over manifest and device id. The manifest is in
+    /// the hash so that marks of one device on two releases have nothing in common.
+    pub fn mark(&self, manifest: &Sha256Digest, device: &DeviceId) -> Vec<u8> {
+        let mut hash = hmac::Context::with_key(&self.0);
+        hash.update(manifest.as_bytes());
+        hash.update(device.as_str().as_bytes());
+        let mut key = Vec::with_capacity(KEY_LENGTH);
+        key.extend_from_slice(manifest.as_bytes());
+        key.extend_from_slice(&hash.sign().as_ref()[..16]);
+        key
+    }
+}
+
+impl std::fmt::Debug for MarkKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MarkKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_kept_whole_and_refused_when_it_is_cut_short() {
+        let hardware: HardwareName = "revC".parse().unwrap();
+        for vote in [Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack] {
+            let mark =
+                Mark { vote, hardware: hardware.clone(), received: Timestamp::from_unix(1_800_000_000) };
+            let record = mark.encode();
+            assert_eq!(Mark::decode(&record), Ok(mark));
+            (0..record.len()).for_each(|length| assert!(Mark::decode(&record[..length]).is_err()));
+        }
+        assert!(
+            Vote::RolledBack > Vote::Failed
+                && Vote::Failed > Vote::Confirmed
+                && Vote::Confirmed > Vote::Started
+        );
+    }
+
+    #[test]
+    fn a_marks_key_is_made_once_for_its_owner_and_tells_devices_and_releases_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("marks.key");
+        let (key, again) = (MarkKey::load(&path).unwrap(), MarkKey::load(&path).unwrap());
+        let (one, other) = (Sha256Digest([1; 32]), Sha256Digest([2; 32]));
+        let (a, b): (DeviceId, DeviceId) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_eq!(key.mark(&one, &a), again.mark(&one, &a));
+        assert_eq!(Mark::manifest(&key.mark(&one, &a)), Ok(one));
+        assert_ne!(key.mark(&one, &a), key.mark(&one, &b));
+        assert_ne!(key.mark(&one, &a)[32..], key.mark(&other, &a)[32..]);
+        disk::set_mode(&path, 0o640).unwrap();
+        assert!(matches!(MarkKey::load(&path), Err(KeyError::Exposed { .. })));
+        disk::replace(&path, b"short", 0o600).unwrap();
+        assert!(matches!(MarkKey::load(&path), Err(KeyError::Marks(_))));
+    }
+}
