@@ -149,8 +149,8 @@ fn fetch_index(
     Err(wrong(format!("it describes {} bytes, the manifest says {length}", index.shape().length())))
 }
 
-/// Fetches the payload of `plan` from offset `from` on into the staging area, with both indexes. `from` is 0, or an offset
-/// that was journalled.
+/// Fetches the bytes `part` of the payload of `plan`, and whatever else is in their chunks, into the staging area, with both
+/// indexes. It begins at 0, or at an offset that was journalled. Gives the offset up to which everything is there.
 ///
 /// # Errors
 /// [`PortError`]; whatever was verified before it is journalled, and counts.
@@ -159,20 +159,20 @@ pub fn stage(
     staging: &mut dyn Staging,
     plan: &Plan,
     source: &Source,
-    from: u64,
+    part: Range<u64>,
     crypto: &impl Digest,
     checkpoint: Checkpoint<'_>,
-) -> Result<(), PortError> {
-    if from == 0 {
+) -> Result<u64, PortError> {
+    if part.start == 0 {
         staging.clear()?;
     }
     index(fetch, Some(&mut *staging), IndexOf::Image, &source.image_index, plan.length, crypto)?;
     let (file, length) = (&source.payload_index, source.payload_length);
     let index = index(fetch, Some(&mut *staging), IndexOf::Payload, file, length, crypto)?;
-    let (mut done, mut synced) = (from, from);
+    let (mut done, mut synced) = (part.start, part.start);
     let place = Place::Network(fetch, &source.payload);
     let mut payload = Payload { place, index: &index, crypto };
-    let outcome = payload.chunks(from..length, &mut |chunk| {
+    let outcome = payload.chunks(part, &mut |chunk| {
         staging.write(chunk)?;
         done = chunk.offset() + chunk.bytes().len() as u64;
         if done - synced >= checkpoint.every {
@@ -187,7 +187,7 @@ pub fn stage(
         staging.sync()?;
         (checkpoint.save)(done)?;
     }
-    outcome
+    outcome.map(|()| done)
 }
 
 /// Where a payload is read from, in parts.

@@ -67,6 +67,9 @@ pub struct Journal {
     /// The release that was last put off, and since when: its maker may have signed a limit.
     #[serde(default)]
     pub put_off: Option<PutOff>,
+    /// What the owner wants at once: neither its rollout, quiet hours nor a postponement counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_once: Option<AtOnce>,
     /// How often in a row a wrong answer has met a delta in this state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) delta_answers: u8,
@@ -102,6 +105,16 @@ pub struct PromisedTo {
     pub cohort: CohortName,
     /// The last day on which security updates are promised.
     pub until: Date,
+}
+
+/// A release that its owner wants at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtOnce {
+    /// Whichever the next check finds.
+    Next,
+    /// The one of this manifest.
+    Of(Sha256Digest),
 }
 
 /// A release that its owner has put off.
@@ -193,6 +206,7 @@ impl Journal {
             said: None,
             known: Known::default(),
             put_off: None,
+            at_once: None,
             delta_answers: 0,
             restarts: 0,
             questions: 0,

@@ -14,7 +14,7 @@
 //! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
 //! | [`recover`] | what counts after records were lost |
 //! | [`fleet`] | when the device enrols, checks in and reports, beside all updates |
-//! | [`journal`], [`plan`], [`report`], [`support`] | what is remembered |
+//! | [`journal`], [`plan`], [`report`], [`support`], [`rollout`] | what is remembered |
 //! | [`port`] | nothing: what the core asks of a device, as small traits |
 //! | [`vouch`], [`slots`] | which bytes are vouched for, and whether a slot holds the signed image |
 //!
@@ -38,6 +38,7 @@ pub mod port;
 pub mod recover;
 pub mod report;
 pub mod revert;
+pub mod rollout;
 pub mod run;
 pub mod session;
 pub mod slots;

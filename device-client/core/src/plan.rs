@@ -11,6 +11,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::port::Slot;
+use crate::rollout::Admitted;
 
 /// What is installed, from where, into which slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +57,10 @@ pub struct Source {
     /// When the metadata that vouches for all this expires. The download and the activation each begin before it, or
     /// after the metadata was renewed.
     pub expires: Timestamp,
+    /// What lets this device have a release that is rolled out in stages: asked again on the way. Not for a release for
+    /// everybody, nor for one that the owner wants at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Admitted>,
     /// Whether the payload goes through the staging area. Decided when the download begins.
     #[serde(default)]
     pub staged: bool,

@@ -304,7 +304,10 @@ impl<'r, C: Crypto> Runner<'r, C> {
             }
             Effect::AskHealth => return self.ports.health.check().map(|verdict| Some(Input::Said(verdict))),
             Effect::Prepare => self.prepare()?,
-            Effect::Download { from } => self.download(from, now)?,
+            Effect::Download { from } => match self.download(from, now)? {
+                Some(event) => event,
+                None => return Ok(Some(Input::Paused)),
+            },
             Effect::Claim => {
                 self.check_withdrawn()?;
                 let plan = plan(&self.client)?;
@@ -370,7 +373,9 @@ impl<'r, C: Crypto> Runner<'r, C> {
         Ok(if room >= source.payload_length { Event::Stages } else { Event::Streams })
     }
 
-    fn download(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
+    /// Downloads. What is rolled out in stages comes in parts, so that a halt is heard in between: `None` after each but the
+    /// last.
+    fn download(&mut self, from: u64, now: Timestamp) -> Result<Option<Event>, PortError> {
         let (plan, source) = plan_and_source(&self.client)?;
         let (plan, source) = (plan.clone(), source.clone());
         let Ports { fetch, staging, store, notice, .. } = &mut self.ports;
@@ -379,10 +384,12 @@ impl<'r, C: Crypto> Runner<'r, C> {
             return Err(PortError::new(FailureCode::NoRoom, "downloading", detail));
         };
         let every = self.client.settings().checkpoint_bytes;
+        let to = if source.rollout.is_some() { from.saturating_add(every) } else { u64::MAX };
+        let part = from..to.min(source.payload_length);
         let mut save = saver(&mut self.client, *store, *notice, source.payload_length, now);
         let checkpoint = Checkpoint { every, save: &mut save };
-        stage(*fetch, *staging, &plan, &source, from, self.crypto, checkpoint)?;
-        Ok(Event::Arrived)
+        let done = stage(*fetch, *staging, &plan, &source, part, self.crypto, checkpoint)?;
+        Ok((done >= source.payload_length).then_some(Event::Arrived))
     }
 
     fn activate(&mut self, tries: u8) -> Result<Event, PortError> {

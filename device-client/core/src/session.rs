@@ -5,13 +5,13 @@
 
 mod error;
 mod plans;
+mod rollouts;
 
 pub use error::{SessionError, SupportRefused};
 
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 
@@ -21,9 +21,9 @@ use perennial_schemas::ident::CohortName;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Document, ProductName, Sha256Digest, TargetPath, Timestamp};
+use perennial_schemas::{Document, ProductName, TargetPath, Timestamp};
 
-use crate::decide::{Decision, Facts, Manifest, Step, decide};
+use crate::decide::{Decision, Documents, Facts, Manifest, Step, decide};
 use crate::journal::{Journal, Known};
 use crate::plan::Plan;
 use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
@@ -80,6 +80,8 @@ pub struct Checked {
     /// Withdrawn releases that found no room among those that are remembered for good. As long as the channel names
     /// them, they are not installed either.
     pub withdrawn_left_out: usize,
+    /// A rollout status that was refused, and why: the last one.
+    pub status_refused: Option<String>,
     /// Until when the metadata holds.
     pub validity: Validity,
 }
@@ -148,7 +150,18 @@ impl<'c, C: Crypto> Session<'c, C> {
         let identity = device.identity;
         let refresh = Refresh::new(self.trust.clone(), self.crypto, now, self.limits.clone());
         let (floors, crypto) = (&mut self.floors, self.crypto);
-        let mut check = Check { refresh, fetch, store: &mut *store, floors, device, crypto, now };
+        let (offered_at, status_refused) = (None, None);
+        let mut check = Check {
+            refresh,
+            fetch,
+            store: &mut *store,
+            floors,
+            device,
+            crypto,
+            now,
+            offered_at,
+            status_refused,
+        };
         let checked = check.run();
         // What was accepted before an error is saved, and stays trusted. Where saving it was the error, it is saved
         // before anything else next time.
@@ -217,6 +230,10 @@ struct Check<'k, 'c, C> {
     device: &'k Device<'k>,
     crypto: &'c C,
     now: Timestamp,
+    /// When the role was signed that vouches for the channel.
+    offered_at: Option<Timestamp>,
+    /// Why a rollout status was refused.
+    status_refused: Option<String>,
 }
 
 impl<C: Crypto> Check<'_, '_, C> {
@@ -226,6 +243,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         let path = Channel::path(&identity.product, &identity.channel)
             .map_err(|source| SessionError::Document { path: identity.channel.to_string(), source })?;
         let channel: Channel = self.document(&path).map_err(|error| self.nothing_offered(error))?;
+        self.offered_at = self.refresh.found().and_then(|channel| channel.signed_at);
         if channel.product != identity.product || channel.channel != identity.channel {
             // Nothing is learnt from another's channel; the decision says so.
             let (decision, _) = self.decide(&channel)?;
@@ -235,7 +253,9 @@ impl<C: Crypto> Check<'_, '_, C> {
         let support_refused = self.learn_support()?;
         let (decision, chosen) = self.decide(&channel)?;
         let plan = match (&decision, &chosen) {
-            (Decision::Update { manifest, .. }, Some(release)) => Some(self.plan(release, *manifest)?),
+            (Decision::Update { manifest, admitted, .. }, Some(release)) => {
+                Some(self.plan(release, *manifest, *admitted)?)
+            }
             _ => None,
         };
         Ok(Checked { release: chosen, plan, support_refused, withdrawn_left_out, ..self.checked(decision) })
@@ -266,8 +286,8 @@ impl<C: Crypto> Check<'_, '_, C> {
 
     fn checked(&self, decision: Decision) -> Checked {
         let (release, plan, support_refused, withdrawn_left_out) = (None, None, None, 0);
-        let validity = self.refresh.validity();
-        Checked { decision, release, plan, support_refused, withdrawn_left_out, validity }
+        let (status_refused, validity) = (self.status_refused.clone(), self.refresh.validity());
+        Checked { decision, release, plan, support_refused, withdrawn_left_out, status_refused, validity }
     }
 
     /// Refreshes, or carries out the search begun last.
@@ -297,11 +317,12 @@ impl<C: Crypto> Check<'_, '_, C> {
         T::parse(&bytes).map_err(|source| SessionError::Document { path: path.to_string(), source })
     }
 
-    /// Remembers what is withdrawn, durably, before anything else is fetched: whoever holds the next file back must not
+    /// Remembers what is withdrawn, and forgets rollouts of what is offered no more; durably, before anything else is fetched: whoever holds the next file back must not
     /// undo it. Returns how many found no room.
     fn learn_withdrawn(&mut self, channel: &Channel) -> Result<usize, SessionError> {
         let mut floors = self.floors.clone();
         let left_out = floors.note_withdrawn(channel);
+        floors.rollouts.keep(&channel.releases.iter().map(|offered| offered.manifest).collect());
         self.keep(floors)?;
         Ok(left_out)
     }
@@ -363,7 +384,7 @@ impl<C: Crypto> Check<'_, '_, C> {
 
     fn decide(&mut self, channel: &Channel) -> Result<(Decision, Option<Release>), SessionError> {
         let Device { identity, journal, booted, counter, capacity, .. } = *self.device;
-        let mut manifests: BTreeMap<Sha256Digest, Manifest> = BTreeMap::new();
+        let mut documents = Documents::default();
         loop {
             let facts = Facts {
                 product: &identity.product,
@@ -376,15 +397,26 @@ impl<C: Crypto> Check<'_, '_, C> {
                 postponed_until: journal.postponed_until,
                 put_off: journal.put_off.as_ref(),
                 capacity,
+                standing: self.standing(),
+                at_once: journal.at_once,
             };
-            match decide(&facts, channel, &manifests, self.now) {
+            match decide(&facts, channel, &documents, self.crypto, self.now) {
                 Step::Need(offered) => {
                     let manifest = self.manifest(channel, offered)?;
-                    manifests.insert(offered.manifest, manifest);
+                    documents.manifests.insert(offered.manifest, manifest);
+                }
+                Step::NeedStatus(offered) => {
+                    let manifest = documents.manifests.get(&offered.manifest);
+                    let status = match manifest {
+                        Some(Manifest::Read(release)) => self.status(release, &offered.manifest)?,
+                        _ => None,
+                    };
+                    documents.statuses.insert(offered.manifest, status);
                 }
                 Step::Made(decision) => {
+                    self.remember(&decision)?;
                     let chosen = match &decision {
-                        Decision::Update { manifest, .. } => manifests.remove(manifest),
+                        Decision::Update { manifest, .. } => documents.manifests.remove(manifest),
                         _ => None,
                     };
                     let release = match chosen {

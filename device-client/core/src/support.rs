@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::PromisedTo;
+use crate::rollout::Rollouts;
 
 pub use distrust::{DISTRUSTS, Distrust};
 use noted::Noted;
@@ -51,6 +52,9 @@ pub struct Floors {
     /// Metadata that was refused, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     distrust: Vec<Distrust>,
+    /// How far rollouts have come.
+    #[serde(default, skip_serializing_if = "Rollouts::is_empty")]
+    pub(crate) rollouts: Rollouts,
     /// Floors that a later version of this program knows.
     #[serde(flatten)]
     later: BTreeMap<String, Value>,
@@ -74,6 +78,7 @@ impl Default for Floors {
             promised_to: None,
             watch: Watch::default(),
             distrust: Vec::new(),
+            rollouts: Rollouts::default(),
             later: BTreeMap::new(),
         }
     }
@@ -116,6 +121,11 @@ impl Floors {
     /// The support record that counts.
     pub fn support(&self) -> Option<&Support> {
         self.noted.support()
+    }
+
+    /// How far rollouts have come.
+    pub fn rollouts(&self) -> &Rollouts {
+        &self.rollouts
     }
 
     /// What is known besides that record.

@@ -10,12 +10,15 @@ mod source;
 pub mod tell;
 pub mod work;
 
+use std::collections::BTreeSet;
+
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::machine::Settings;
 use perennial_device_core::port::{FetchError, Identity, PortError, Record, Staging};
 use perennial_device_core::recover::{RecoverError, Remains, recover};
 use perennial_device_core::run::{Notice, Ports, RunError, Runner};
 use perennial_schemas::Timestamp;
+use perennial_schemas::ident::{DeviceId, Label};
 use perennial_schemas::limits::ROOT_LENGTH;
 
 pub use advice::{advice, is_refusal};
@@ -29,6 +32,7 @@ use crate::counter::FileCounter;
 use crate::decompress::Zstd;
 use crate::fetch::Place;
 use crate::files::{FileError, read_limited};
+use crate::fleet::agent::vault;
 use crate::fleet::{FleetAgent, FleetProblem};
 use crate::hooks::ExecHooks;
 use crate::http::{HttpClient, HttpError, HttpOptions, Interrupt, NotAUrl, Proxies};
@@ -188,7 +192,10 @@ fn fleet(
 /// [`ImageInfoError`] where the running image's own words can't be read.
 pub fn identity(config: &Config) -> Result<Identity, ImageInfoError> {
     let running = config.image_info.as_deref().map(ImageInfo::read).transpose()?.flatten();
+    let (drawn_as, labels) = provisioned(config);
     Ok(Identity {
+        drawn_as,
+        labels,
         device: config.id.clone(),
         product: config.product.clone(),
         hardware: config.hardware.clone(),
@@ -196,6 +203,20 @@ pub fn identity(config: &Config) -> Result<Identity, ImageInfoError> {
         cohort: config.cohort.clone(),
         running: running.map(ImageInfo::into_running),
     })
+}
+
+/// As whom this device takes part in rollouts: as its factory certificate names it, where it has one, so that its server
+/// comes to the same answer; else as its configuration says.
+fn provisioned(config: &Config) -> (DeviceId, BTreeSet<Label>) {
+    let own = || (config.id.clone(), config.labels.clone());
+    match vault(config).factory_name() {
+        Ok(Some(name)) => (name.device, name.labels),
+        Ok(None) => own(),
+        Err(problem) => {
+            tracing::warn!(%problem, "the factory certificate can't be read: rollouts take the configured name");
+            own()
+        }
+    }
 }
 
 /// The root that this device was born with.

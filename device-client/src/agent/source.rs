@@ -38,6 +38,10 @@ impl Fetch for LazySource {
         self.source()?.metadata(name, max_length)
     }
 
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        self.source()?.status(path, max_length)
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.source()?.target(path, max_length)
     }

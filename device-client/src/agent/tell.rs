@@ -116,6 +116,10 @@ impl<'t> Teller<'t> {
             tracing::warn!(code = error.code().number(), %error, "a support record is refused");
             self.say(&format!("A support record is refused: {error}."));
         }
+        if let Some(why) = &checked.status_refused {
+            tracing::warn!(why, "a rollout status is refused");
+            self.say(&format!("A rollout status is refused: {why}."));
+        }
         if checked.withdrawn_left_out > 0 {
             let left_out = checked.withdrawn_left_out;
             tracing::warn!(left_out, "no room to remember more withdrawn releases");

@@ -44,6 +44,8 @@ pub(super) struct CheckReport {
     security_updates_until: Option<Date>,
     #[serde(skip_serializing_if = "Option::is_none")]
     support_refused: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rollout_status_refused: Option<String>,
     #[serde(skip)]
     support: Option<OnDevice>,
 }
@@ -84,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Re
     Ok(match checked.decision {
         Decision::UpToDate => 0,
         Decision::Update { .. } => AVAILABLE,
-        Decision::Held(_) => HELD,
+        Decision::Held { .. } => HELD,
         Decision::Refused(_) => REFUSED,
     })
 }
@@ -103,6 +105,7 @@ impl CheckReport {
             metadata_valid_until: checked.validity.earliest().map(|(_, until)| until),
             security_updates_until: None,
             support_refused: checked.support_refused.as_ref().map(ToString::to_string),
+            rollout_status_refused: checked.status_refused.clone(),
             support: None,
         };
         match &checked.decision {
@@ -118,7 +121,7 @@ impl CheckReport {
                     })
                     .collect();
             }
-            Decision::Held(passed) | Decision::Refused(passed) => {
+            Decision::Held { told: passed, .. } | Decision::Refused(passed) => {
                 report.version = passed.version.clone();
                 report.reason = Some(passed.reason.to_string());
                 match &passed.reason {
@@ -177,6 +180,9 @@ impl fmt::Display for CheckReport {
         for passed in &self.passed_over {
             let version = passed.version.as_ref().map_or("the channel", ReleaseVersion::as_str);
             writeln!(f, "Skipped:  {version} {}", passed.reason)?;
+        }
+        if let Some(refused) = &self.rollout_status_refused {
+            writeln!(f, "Refused:  a rollout status: {refused}")?;
         }
         if let Some(refused) = &self.support_refused {
             writeln!(f, "Refused:  a support record: {refused}")?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::trust::TrustState;
-use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId, Label};
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::{HardwareName, ProductName};
 
@@ -41,6 +41,9 @@ pub(super) struct Arguments {
     /// The cohort that it was sold in, as the maker's support record names it.
     #[arg(long, value_name = "NAME")]
     cohort: Option<CohortName>,
+    /// What marks it for early groups of rollouts. May be repeated.
+    #[arg(long = "label", value_name = "LABEL")]
+    labels: Vec<Label>,
     /// A PEM file with the certificates that TLS believes, in place of the system's.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
@@ -197,6 +200,7 @@ fn configure(
         hardware: arguments.hardware,
         channel: arguments.channel,
         cohort: arguments.cohort,
+        labels: arguments.labels.into_iter().collect(),
         server,
         ca: arguments.ca.as_deref().map(full).transpose()?,
         root: folder.join("root.json"),

@@ -194,7 +194,7 @@ fn of_entry(entry: &Entry) -> (&'static str, Option<String>, u8) {
 
 fn of_decision(decision: Option<&Decision>, failure: Option<String>) -> (&'static str, Option<String>, u8) {
     match decision {
-        Some(Decision::Held(passed)) => ("held", Some(passed.to_string()), HELD),
+        Some(Decision::Held { told: passed, .. }) => ("held", Some(passed.to_string()), HELD),
         Some(Decision::Refused(passed)) => ("refused", Some(passed.to_string()), REFUSED),
         Some(Decision::UpToDate) => ("current", None, 0),
         _ => match failure {

@@ -5,13 +5,13 @@
 
 mod template;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use perennial_schemas::fleet::AttributeName;
-use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
-use perennial_schemas::limits::{ATTRIBUTE_LENGTH, ATTRIBUTES};
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId, Label};
+use perennial_schemas::limits::{ATTRIBUTE_LENGTH, ATTRIBUTES, LABELS};
 use perennial_schemas::{HardwareName, ProductName};
 use serde::Deserialize;
 
@@ -44,6 +44,9 @@ pub struct Config {
     /// it.
     #[serde(default)]
     pub cohort: Option<CohortName>,
+    /// What marks it for early groups of rollouts, where it has no factory certificate that says so.
+    #[serde(default)]
+    pub labels: BTreeSet<Label>,
     /// Where updates come from: an address, a folder or a file.
     pub server: String,
     /// A PEM file with the certificates that TLS believes; the system's without it.
@@ -191,6 +194,7 @@ impl Config {
         value((1..=15).contains(&config.boot.tries), "boot.tries", "must be 1 to 15")?;
         let limit = config.hooks.limit_seconds;
         value((1..=86_400).contains(&limit), "hooks.limit_seconds", "must be 1 to 86,400")?;
+        value(config.labels.len() <= LABELS, "labels", "must be at most 16")?;
         value(Place::parse(&config.server).is_ok(), "server", "must be http://…, https://… or a path")?;
         value(!config.marker.starts_with(&config.state), "marker", "must be outside of `state`")?;
         value(config.slots.a != config.slots.b, "slots.b", "must be another one than `slots.a`")?;

@@ -20,6 +20,8 @@ pub fn template(config: &Config) -> String {
         Some(cohort) => format!("cohort = \"{cohort}\""),
         None => "#cohort = \"made-2026\"".into(),
     };
+    let labels: Vec<String> = config.labels.iter().map(|label| quoted(label.as_str())).collect();
+    let labels = labels.join(", ");
     let support_file =
         optional("support_file", config.support_file.as_deref(), "/run/perennial/support.json");
     let (a, b) = (path(&config.slots.a), path(&config.slots.b));
@@ -44,6 +46,8 @@ channel = "{channel}"
 # The cohort that it was sold in, as the maker's support record names it. Without it, or where the record doesn't know
 # it, the earliest support date of all units counts.
 {cohort}
+# What marks this device for the early groups of rollouts; the labels of a factory certificate take their place.
+labels = [{labels}]
 
 # Where updates come from: http://…, https://…, a folder with metadata/ and targets/, or a bundle in one file.
 # Proxies are taken from HTTP_PROXY, HTTPS_PROXY and NO_PROXY.
@@ -164,6 +168,7 @@ mod tests {
             hardware: "revC".parse().unwrap(),
             channel: "beta".parse().unwrap(),
             cohort: None,
+            labels: ["beta".parse().unwrap()].into(),
             server: odd.into(),
             ca: Some(odd.into()),
             root: odd.into(),

@@ -84,6 +84,10 @@ impl Fetch for BundleSource {
         self.read(&format!("metadata/{name}"), max_length)
     }
 
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        self.read(path, max_length)
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         let found = self.read(&format!("targets/{path}"), max_length)?;
         found.ok_or_else(|| FetchError::NotFound { path: path.into() })

@@ -55,6 +55,12 @@ impl Fetch for FolderSource {
         self.read("metadata", name, max_length)
     }
 
+    /// Read anew each time: somebody may renew it while a stick stays where it is.
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        self.is_there()?;
+        self.read("", path, max_length)
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.is_there()?;
         let found = self.read("targets", path, max_length)?;

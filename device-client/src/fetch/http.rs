@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "this module measures how long a download takes")]
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -10,6 +11,8 @@ use perennial_device_core::port::{Fetch, FetchError, Sink, Stop};
 use crate::error::chain;
 use crate::http::{Answer, Get, HttpClient, HttpError, Span, Url, jittered};
 
+/// Files that are kept for conditional requests: the timestamp and some statuses of 32 KiB at most.
+const KEPT: usize = 8;
 /// Times that a download goes on after it broke off without bringing [`LEAST_PROGRESS`].
 const FRUITLESS: u32 = 3;
 /// Bytes that an answer must bring to count. A server that breaks off after each byte would otherwise hold a device for
@@ -26,37 +29,50 @@ pub struct HttpSource {
     client: HttpClient,
     metadata: Url,
     targets: Url,
-    /// The last `timestamp.json` with its entity tag: a poll that finds nothing new moves a hundred bytes. The core
-    /// verifies the bytes again, so a 304 extends nothing.
-    timestamp: Option<(String, Vec<u8>)>,
+    /// What rollout statuses are below; `None`: this source has none.
+    statuses: Option<Url>,
+    /// `timestamp.json` and rollout statuses as they came last, with their entity tags: a poll that finds nothing new moves a
+    /// hundred bytes. The core verifies the bytes again, so a 304 extends nothing.
+    kept: BTreeMap<String, Kept>,
+}
+
+/// A file as it came last.
+struct Kept {
+    etag: String,
+    bytes: Vec<u8>,
 }
 
 impl HttpSource {
     /// A server with `metadata/` and `targets/` below `base`.
     pub fn below(client: HttpClient, base: &Url) -> Self {
         let (metadata, targets) = (base.escaped("metadata"), base.escaped("targets"));
-        Self::new(client, metadata, targets)
+        Self { statuses: Some(base.clone()), ..Self::new(client, metadata, targets) }
     }
 
-    /// A server with metadata and targets anywhere.
+    /// A server with metadata and targets anywhere, and no rollout statuses.
     pub fn new(client: HttpClient, metadata: Url, targets: Url) -> Self {
-        Self { client, metadata, targets, timestamp: None }
+        Self { client, metadata, targets, statuses: None, kept: BTreeMap::new() }
     }
 
-    /// The newest timestamp, asked for conditionally.
+    /// The newest version of a file, asked for conditionally.
     fn poll(&mut self, url: &Url, max_length: u64) -> Result<Option<Vec<u8>>, HttpError> {
-        let (etag, kept) = self.timestamp.take().unzip();
-        let get = Get { url, span: Span::Whole { max_length }, unless: etag.as_deref() };
-        match self.client.get(get)? {
+        let name = url.to_string();
+        let before = self.kept.remove(&name);
+        let unless = before.as_ref().map(|kept| kept.etag.as_str());
+        match self.client.get(Get { url, span: Span::Whole { max_length }, unless })? {
             Answer::NotFound => Ok(None),
             Answer::Unchanged => {
-                self.timestamp = etag.zip(kept.clone());
-                Ok(kept)
+                let bytes = before.as_ref().map(|kept| kept.bytes.clone());
+                self.kept.extend(before.map(|kept| (name, kept)));
+                Ok(bytes)
             }
             Answer::Body(body) => {
                 let etag = body.etag().map(str::to_owned);
                 let bytes = body.collect()?;
-                self.timestamp = etag.map(|etag| (etag, bytes.clone()));
+                if self.kept.len() >= KEPT {
+                    self.kept.clear();
+                }
+                self.kept.extend(etag.map(|etag| (name, Kept { etag, bytes: bytes.clone() })));
                 Ok(Some(bytes))
             }
         }
@@ -73,6 +89,11 @@ impl Fetch for HttpSource {
             self.client.get_whole(&url, max_length)
         };
         answer.map_err(|error| refused(&error, &self.metadata))
+    }
+
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        let Some(base) = self.statuses.clone() else { return Ok(None) };
+        self.poll(&base.file(path), max_length).map_err(|error| refused(&error, &base))
     }
 
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {

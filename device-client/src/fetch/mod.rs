@@ -86,6 +86,10 @@ impl Fetch for Source {
         self.inner().metadata(name, max_length)
     }
 
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError> {
+        self.inner().status(path, max_length)
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.inner().target(path, max_length)
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use perennial_device_core::port::{NextKey, PortError, Vault};
 use perennial_schemas::Sha256Digest;
-use perennial_schemas::fleet::{DeviceId, Kind};
+use perennial_schemas::fleet::{DeviceId, Kind, Name};
 use perennial_schemas::limits::CHAIN_LENGTH;
 use perennial_schemas::report::FailureCode;
 use rustls_pki_types::CertificateDer;
@@ -108,8 +108,12 @@ impl FileVault {
     }
 }
 
-impl Vault for FileVault {
-    fn factory(&mut self) -> Result<Option<DeviceId>, PortError> {
+impl FileVault {
+    /// Who the factory's certificate says that this device is; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`PortError`] where it can't be read, or is another device's.
+    pub fn factory_name(&self) -> Result<Option<Name>, PortError> {
         let Some(chain) = self.factory_chain()? else { return Ok(None) };
         let Some(key) = self.key(&self.factory_key())? else { return Ok(None) };
         let operation = "reading the factory certificate";
@@ -121,7 +125,13 @@ impl Vault for FileVault {
         if leaf.name.kind != Kind::Factory || leaf.name.device != id {
             return Err(failed(operation, &"it does not name this device"));
         }
-        Ok(Some(id))
+        Ok(Some(leaf.name))
+    }
+}
+
+impl Vault for FileVault {
+    fn factory(&mut self) -> Result<Option<DeviceId>, PortError> {
+        Ok(self.factory_name()?.map(|name| name.device))
     }
 
     fn next_key(&mut self, current: Option<&Sha256Digest>) -> Result<NextKey, PortError> {

@@ -88,6 +88,9 @@ pub enum StatusRefused {
     /// It claims to be of the future.
     #[error("it is dated {0}, which is in the future")]
     Future(Timestamp),
+    /// Its number is of the future, and would outlive every later one.
+    #[error("its number {0} is far ahead of its date")]
+    Ahead(u64),
     /// A later one was seen.
     #[error("number {seen} was seen, and this is number {number}")]
     Older {
@@ -141,6 +144,11 @@ impl RolloutStatus {
         // A device's clock may be slow by as much as a status may be old.
         if self.issued > now.plus_seconds(age) {
             return Err(StatusRefused::Future(self.issued));
+        }
+        // Numbers are Unix seconds, or one more than the last. One of 2099 would shut out all that follow whoever stole the key.
+        let newest = self.issued.plus_seconds(age).unix();
+        if i64::try_from(self.version()).map_or(true, |number| number > newest) {
+            return Err(StatusRefused::Ahead(self.version()));
         }
         if self.is_current(now) { Ok(()) } else { Err(StatusRefused::Expired(self.expires())) }
     }

@@ -6,12 +6,14 @@
 mod device;
 mod product;
 mod repository;
+mod rollout;
 mod signers;
 mod unit;
 
 pub use device::{Device, MemoryStore, Verdict};
 pub use product::{PRODUCT, Product, delta, delta_for, image, noise, support_until};
 pub use repository::Repository;
+pub use rollout::{ROLLOUT_KEY, path_of_status, signed_status, staged, status};
 pub use signers::Signer;
 pub use unit::{Conduct, FromOpen, Unit};
 

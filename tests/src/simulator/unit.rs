@@ -79,6 +79,8 @@ impl Unit {
             hardware: "revC".parse().expect("a hardware name"),
             channel: "stable".parse().expect("a channel"),
             cohort: None,
+            drawn_as: "unit-1".parse().expect("a device"),
+            labels: Default::default(),
             running: Some(running),
         };
         Self {

@@ -5,6 +5,7 @@ mod crash;
 mod delta;
 mod hostile;
 mod recovery;
+mod rollout;
 mod update;
 
 use perennial_schemas::report::FailureCode;

@@ -36,6 +36,7 @@ fn plan(fetch: &mut MemoryFetch, payload: &[u8], coding: Coding, bits: (u8, u8))
         base: None,
         full: None,
         expires: Timestamp::EPOCH,
+        rollout: None,
         staged: false,
     };
     Plan {
@@ -98,7 +99,16 @@ fn a_staged_payload_is_verified_again_before_it_is_unpacked() {
     let mut staging = MemoryStaging::new(&power, 1 << 20);
     let mut save = |_| Ok(());
     let checkpoint = Checkpoint { every: 30_000, save: &mut save };
-    crate::download::stage(&mut fetch, &mut staging, &plan, &source, 0, &Ring, checkpoint).unwrap();
+    crate::download::stage(
+        &mut fetch,
+        &mut staging,
+        &plan,
+        &source,
+        0..source.payload_length,
+        &Ring,
+        checkpoint,
+    )
+    .unwrap();
     assert_eq!(staging.disk, payload);
     staging.disk[5000] ^= 1;
     staging.cut();

@@ -3,10 +3,15 @@
 //! Pure: documents and facts in, a decision with its reason out. It never fetches, and it never weighs anything that
 //! was not verified: whoever calls it has checked every document against signed metadata.
 //!
+//! A release that is rolled out in stages is taken once the plan that its signers made, and the status that its server
+//! signs, let this device have it ([`perennial_schemas::rollout::admit()`]); the status is asked for only once the planned
+//! time has come.
+//!
 //! The newest release that may be installed is taken. A release that may not be (a barrier in front of it, another
 //! hardware) is passed over with its reason, so that a barrier leads through the release before it.
 
 mod reason;
+mod rollout;
 
 pub use reason::{Decision, HoldReason, PassedOver, Reason, Refusal};
 
@@ -17,13 +22,17 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 
 use perennial_schemas::channel::{Channel, Offered};
+use perennial_schemas::crypto::Digest;
 use perennial_schemas::document::FormatError;
-use perennial_schemas::ident::ChannelName;
+use perennial_schemas::ident::{ChannelName, DeviceId, Label};
 use perennial_schemas::release::{DeltaSource, Encoding, Image, Payload, Release};
 use perennial_schemas::report::FailureCode;
+use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 
-use crate::journal::{Content, FAILURE_WAITS, FailedRelease, PutOff};
+use self::rollout::Turn;
+use crate::journal::{AtOnce, Content, FAILURE_WAITS, FailedRelease, PutOff};
+use crate::rollout::Rollouts;
 
 /// Manifests looked at in one decision. A maker with more barriers in a row than this withdraws old releases.
 pub const MANIFESTS: usize = 64;
@@ -57,6 +66,34 @@ pub struct Facts<'f> {
     pub put_off: Option<&'f PutOff>,
     /// Room for an image, in bytes.
     pub capacity: u64,
+    /// Where it stands in rollouts.
+    pub standing: Standing<'f>,
+    /// What its owner wants at once: neither its rollout nor a postponement counts.
+    pub at_once: Option<AtOnce>,
+}
+
+/// Where a device stands in rollouts, and what it knows of them.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'f> {
+    /// The name by which its place is drawn.
+    pub drawn_as: &'f DeviceId,
+    /// What marks it for early groups.
+    pub labels: &'f BTreeSet<Label>,
+    /// When the role was signed that offers releases to it.
+    pub signed_at: Option<Timestamp>,
+    /// What it remembers.
+    pub remembered: &'f Rollouts,
+    /// The time that counts for rollouts: its clock's, and never before the newest offline signature.
+    pub now: Timestamp,
+}
+
+/// What was fetched for a decision, by the manifests' digests.
+#[derive(Debug, Clone, Default)]
+pub struct Documents {
+    /// Manifests.
+    pub manifests: BTreeMap<Sha256Digest, Manifest>,
+    /// Statuses of rollouts that count now; `None` where there is none that does.
+    pub statuses: BTreeMap<Sha256Digest, Option<RolloutStatus>>,
 }
 
 /// A manifest that was fetched and has the digest that the channel gives.
@@ -97,26 +134,30 @@ pub fn code_of(error: &FormatError) -> FailureCode {
 pub enum Step<'c> {
     /// It needs this manifest.
     Need(&'c Offered),
+    /// It needs to know how far the rollout of this release is open: its planned time has come here.
+    NeedStatus(&'c Offered),
     /// It is made.
     Made(Decision),
 }
 
-/// Decides, or asks for the next manifest. Manifests are asked for one at a time from the newest release on, so an
-/// up-to-date device fetches none.
+/// Decides, or asks for the next manifest or rollout status. They are asked for one at a time from the newest release on, so
+/// an up-to-date device fetches none.
 pub fn decide<'c>(
     facts: &Facts<'_>,
     channel: &'c Channel,
-    manifests: &BTreeMap<Sha256Digest, Manifest>,
+    documents: &Documents,
+    digest: &impl Digest,
     now: Timestamp,
 ) -> Step<'c> {
     if channel.product != *facts.product || channel.channel != *facts.channel {
         let reason = Reason::no(Refusal::OtherChannel);
-        return Step::Made(Decision::Refused(PassedOver { version: None, reason }));
+        return Step::Made(Decision::Refused(PassedOver { version: None, manifest: None, reason }));
     }
     let mut passed_over = Vec::new();
     let mut seen = 0;
     for offered in candidates(facts, channel) {
-        let verdict = match (before_manifest(facts, offered, now), manifests.get(&offered.manifest)) {
+        let manifest = documents.manifests.get(&offered.manifest);
+        let verdict = match (before_manifest(facts, offered, now), manifest) {
             (Some(reason), _) => Err(reason),
             (None, _) if seen >= MANIFESTS => break,
             (None, None) => return Step::Need(offered),
@@ -125,11 +166,26 @@ pub fn decide<'c>(
                 examine(facts, offered, manifest)
             }
         };
+        let verdict = match verdict {
+            Ok(release) => match rollout::turn(facts, offered, release, documents, digest) {
+                Turn::Asks => return Step::NeedStatus(offered),
+                Turn::Waits(reason) => Err(reason),
+                Turn::Comes(admitted) => put_off(facts, offered, release, now).map_or(Ok(admitted), Err),
+            },
+            Err(reason) => Err(reason),
+        };
+        let (version, manifest) = (offered.version.clone(), offered.manifest);
         match verdict {
-            Ok(release) => return Step::Made(take(facts, offered, release, passed_over, now)),
+            Ok(admitted) => {
+                return Step::Made(Decision::Update { version, manifest, passed_over, admitted });
+            }
             Err(reason) => {
-                let version = Some(offered.version.clone());
-                passed_over.push(PassedOver { version, reason });
+                let is_postponed = matches!(reason, Reason::Held { why: HoldReason::Postponed, .. });
+                passed_over.push(PassedOver { version: Some(version), manifest: Some(manifest), reason });
+                // What the owner puts off is the newest release that could be had, and no older one in its place.
+                if is_postponed {
+                    break;
+                }
             }
         }
     }
@@ -233,20 +289,18 @@ fn is_at_least(facts: &Facts<'_>, minimum: &perennial_schemas::ReleaseVersion) -
     facts.running.is_some_and(|running| running.version.rank(minimum) != Ordering::Less)
 }
 
-fn take(
-    facts: &Facts<'_>,
-    offered: &Offered,
-    release: &Release,
-    passed_over: Vec<PassedOver>,
-    now: Timestamp,
-) -> Decision {
-    let (version, manifest) = (offered.version.clone(), offered.manifest);
-    match put_off_until(facts, release, now) {
-        Some(until) => {
-            let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
-            Decision::Held(PassedOver { version: Some(version), reason })
-        }
-        None => Decision::Update { version, manifest, passed_over },
+/// The owner has put this release off, and doesn't want it at once.
+fn put_off(facts: &Facts<'_>, offered: &Offered, release: &Release, now: Timestamp) -> Option<Reason> {
+    let until = put_off_until(facts, release, now).filter(|_| !wants_at_once(facts, &offered.manifest))?;
+    Some(Reason::Held { until: Some(until), why: HoldReason::Postponed })
+}
+
+/// Whether the owner wants this release at once.
+fn wants_at_once(facts: &Facts<'_>, manifest: &Sha256Digest) -> bool {
+    match facts.at_once {
+        Some(AtOnce::Next) => true,
+        Some(AtOnce::Of(wanted)) => wanted == *manifest,
+        None => false,
     }
 }
 
@@ -259,11 +313,14 @@ fn put_off_until(facts: &Facts<'_>, release: &Release, now: Timestamp) -> Option
     Some(last.map_or(until, |last| until.min(last))).filter(|until| *until > now)
 }
 
-/// The reason of the newest release counts: a hold passes, a refusal stays.
+/// The reason of the newest release counts: a hold passes, a refusal stays. What the owner put off could be had now.
 fn none_left(passed_over: Vec<PassedOver>) -> Decision {
-    let held = passed_over.iter().find(|passed| matches!(passed.reason, Reason::Held { .. }));
-    match (held, passed_over.first()) {
-        (Some(held), _) => Decision::Held(held.clone()),
+    let postponed =
+        |passed: &&PassedOver| matches!(passed.reason, Reason::Held { why: HoldReason::Postponed, .. });
+    let held = |passed: &&PassedOver| matches!(passed.reason, Reason::Held { .. });
+    let told = passed_over.iter().find(postponed).or_else(|| passed_over.iter().find(held)).cloned();
+    match (told, passed_over.first()) {
+        (Some(told), _) => Decision::Held { told, passed_over },
         (None, Some(refused)) => Decision::Refused(refused.clone()),
         (None, None) => Decision::UpToDate,
     }

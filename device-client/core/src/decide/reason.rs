@@ -5,7 +5,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use perennial_schemas::report::FailureCode;
+use perennial_schemas::rollout::Admission;
 use perennial_schemas::{HardwareName, ReleaseVersion, Sha256Digest, Timestamp};
+
+use crate::rollout::Admitted;
 
 /// What is done about updates now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +23,16 @@ pub enum Decision {
         manifest: Sha256Digest,
         /// Newer ones that may not be installed.
         passed_over: Vec<PassedOver>,
+        /// What lets this device have it, where it is rolled out in stages and the owner doesn't want it at once.
+        admitted: Option<Admitted>,
     },
     /// There is one, and it has to wait.
-    Held(PassedOver),
+    Held {
+        /// The newest that waits.
+        told: PassedOver,
+        /// All that were looked at, newest first.
+        passed_over: Vec<PassedOver>,
+    },
     /// There is one, and it may not be installed.
     Refused(PassedOver),
 }
@@ -32,6 +42,8 @@ pub enum Decision {
 pub struct PassedOver {
     /// The release.
     pub version: Option<ReleaseVersion>,
+    /// SHA-256 of its manifest.
+    pub manifest: Option<Sha256Digest>,
     /// Why.
     pub reason: Reason,
 }
@@ -72,6 +84,8 @@ pub enum HoldReason {
     },
     /// The owner went back from it.
     GoneBackFrom,
+    /// It is rolled out in stages. What it waits for is in there: mostly its turn, or its server, and in the end its signers.
+    Rollout(Admission),
 }
 
 /// Why a release may not be installed.
@@ -102,6 +116,11 @@ pub enum Refusal {
         /// The least version that may go on.
         minimum: ReleaseVersion,
     },
+    /// Its rollout leaves this hardware out.
+    NotRolledOut {
+        /// The hardware.
+        hardware: HardwareName,
+    },
     /// It has no image for this hardware.
     NoImage {
         /// The hardware.
@@ -116,6 +135,21 @@ pub enum Refusal {
     },
     /// No payload in an encoding that is known here.
     NoPayload,
+}
+
+impl Decision {
+    /// Why this release is passed over, where it is.
+    pub fn reason_for(&self, manifest: &Sha256Digest) -> Option<&Reason> {
+        let passed_over = match self {
+            Self::UpToDate => &[],
+            Self::Update { passed_over, .. } | Self::Held { passed_over, .. } => passed_over.as_slice(),
+            Self::Refused(refused) => core::slice::from_ref(refused),
+        };
+        passed_over
+            .iter()
+            .find(|passed| passed.manifest.as_ref() == Some(manifest))
+            .map(|passed| &passed.reason)
+    }
 }
 
 impl Reason {
@@ -133,7 +167,7 @@ impl Refusal {
             Self::Withdrawn => FailureCode::Withdrawn,
             Self::BelowCounter { .. } => FailureCode::SecurityVersion,
             Self::Barrier { .. } => FailureCode::Barrier,
-            Self::NoImage { .. } => FailureCode::WrongHardware,
+            Self::NotRolledOut { .. } | Self::NoImage { .. } => FailureCode::WrongHardware,
             Self::NoRoom { .. } => FailureCode::NoRoom,
             Self::NoPayload => FailureCode::RequirementUnknown,
         }
@@ -145,7 +179,7 @@ impl fmt::Display for Decision {
         match self {
             Self::UpToDate => f.write_str("up to date"),
             Self::Update { version, .. } => write!(f, "{version} is to be installed"),
-            Self::Held(held) => write!(f, "{held}"),
+            Self::Held { told, .. } => write!(f, "{told}"),
             Self::Refused(refused) => write!(f, "{refused}"),
         }
     }
@@ -163,6 +197,7 @@ impl fmt::Display for PassedOver {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Held { why: why @ HoldReason::Rollout(_), .. } => write!(f, "waits: {why}"),
             Self::Held { until: Some(until), why } => write!(f, "waits until {until}: {why}"),
             Self::Held { until: None, why } => write!(f, "waits for the owner: {why}"),
             Self::Refused(refusal) => write!(f, "is refused: {refusal}"),
@@ -179,6 +214,7 @@ impl fmt::Display for HoldReason {
                 write!(f, "it failed here {tries} times (code {})", code.number())
             }
             Self::GoneBackFrom => f.write_str("the owner went back from it"),
+            Self::Rollout(admission) => write!(f, "{admission}"),
         }
     }
 }
@@ -195,6 +231,7 @@ impl fmt::Display for Refusal {
                 "its security version is {security_version}, and this device has confirmed {counter} already"
             ),
             Self::Barrier { minimum } => write!(f, "{minimum} or a later release has to be installed first"),
+            Self::NotRolledOut { hardware } => write!(f, "its rollout leaves hardware {hardware} out"),
             Self::NoImage { hardware } => write!(f, "it has no image for hardware {hardware}"),
             Self::NoRoom { length, capacity } => {
                 write!(f, "its image has {length} bytes, and {capacity} fit into a slot")

@@ -1,4 +1,5 @@
 use super::*;
+use crate::crypto::Ring;
 use alloc::{format, vec};
 use perennial_schemas::release::{Class, IndexRef, Notes};
 use perennial_schemas::{Date, Document, ReleaseVersion};
@@ -56,7 +57,7 @@ fn release(text: &str) -> Release {
 /// A thermostat on 1.0.0 with counter 5 that is offered 1.0.0, 2.0.0 and 3.0.0; a test changes what it is about.
 struct World {
     channel: Channel,
-    manifests: BTreeMap<Sha256Digest, Manifest>,
+    documents: Documents,
     running: Option<Content>,
     withdrawn: BTreeSet<Sha256Digest>,
     failed: Vec<FailedRelease>,
@@ -66,15 +67,20 @@ struct World {
     capacity: u64,
     hardware: &'static str,
     now: Timestamp,
+    drawn_as: DeviceId,
+    labels: BTreeSet<Label>,
+    signed_at: Option<Timestamp>,
+    remembered: Rollouts,
+    at_once: Option<AtOnce>,
 }
 
 impl World {
     fn new() -> Self {
         let mut channel = Channel::new("thermostat".parse().unwrap(), "stable".parse().unwrap());
-        let mut manifests = BTreeMap::new();
+        let mut documents = Documents::default();
         for text in ["2.0.0", "3.0.0", "1.0.0"] {
             channel.releases.push(Offered { version: version(text), manifest: digest(text) });
-            manifests.insert(digest(text), Manifest::Read(Box::new(release(text))));
+            documents.manifests.insert(digest(text), Manifest::Read(Box::new(release(text))));
         }
         let running = Some(Content {
             version: version("1.0.0"),
@@ -85,7 +91,7 @@ impl World {
         let (withdrawn, failed) = (BTreeSet::new(), vec![]);
         Self {
             channel,
-            manifests,
+            documents,
             running,
             withdrawn,
             failed,
@@ -95,11 +101,16 @@ impl World {
             capacity: 1000,
             hardware: "revC",
             now: NOW,
+            drawn_as: "unit-1".parse().unwrap(),
+            labels: BTreeSet::new(),
+            signed_at: None,
+            remembered: Rollouts::default(),
+            at_once: None,
         }
     }
 
     fn change(mut self, text: &str, change: impl Fn(&mut Release)) -> Self {
-        if let Some(Manifest::Read(release)) = self.manifests.get_mut(&digest(text)) {
+        if let Some(Manifest::Read(release)) = self.documents.manifests.get_mut(&digest(text)) {
             change(release);
         }
         self
@@ -125,13 +136,22 @@ impl World {
             postponed_until: self.postponed_until,
             put_off: self.put_off.as_ref(),
             capacity: self.capacity,
+            standing: Standing {
+                drawn_as: &self.drawn_as,
+                labels: &self.labels,
+                signed_at: self.signed_at,
+                remembered: &self.remembered,
+                now: self.now,
+            },
+            at_once: self.at_once,
         };
-        decide(&facts, &self.channel, &self.manifests, self.now)
+        decide(&facts, &self.channel, &self.documents, &Ring, self.now)
     }
 
     fn says(&self) -> String {
         match self.step() {
             Step::Need(offered) => format!("needs {}", offered.version),
+            Step::NeedStatus(offered) => format!("needs the status of {}", offered.version),
             Step::Made(decision) => decision.to_string(),
         }
     }
@@ -153,9 +173,10 @@ fn an_owner_puts_a_release_off_as_far_as_its_maker_lets_them() {
         world
     };
     let held = |world: World| match world.step() {
-        Step::Made(Decision::Held(PassedOver {
-            reason: Reason::Held { until: Some(until), .. }, ..
-        })) => Some((until.unix() - today.unix()) / 86_400),
+        Step::Made(Decision::Held {
+            told: PassedOver { reason: Reason::Held { until: Some(until), .. }, .. },
+            ..
+        }) => Some((until.unix() - today.unix()) / 86_400),
         _ => None,
     };
     assert_eq!(held(put_off(None, -100, 7)), Some(7), "without a limit the owner's word counts");
@@ -230,7 +251,7 @@ fn each_reason_passes_a_release_over_or_holds_it() {
 fn an_up_to_date_device_asks_for_no_manifest() {
     let mut world = World::new();
     world.running = world.running.map(|running| Content { version: version("3.0"), ..running });
-    world.manifests.clear();
+    world.documents.manifests.clear();
     assert_eq!(world.says(), "up to date", "3.0 and 3.0.0 have the same rank");
     world.channel.releases.retain(|offered| offered.version == version("1.0.0"));
     assert_eq!(world.says(), "up to date", "a device never goes to a lower version by itself");
@@ -239,7 +260,7 @@ fn an_up_to_date_device_asks_for_no_manifest() {
 #[test]
 fn manifests_are_asked_for_from_the_newest_on_and_withdrawn_ones_never() {
     let mut world = World::new();
-    world.manifests.clear();
+    world.documents.manifests.clear();
     assert_eq!(world.says(), "needs 3.0.0");
     world.withdrawn.insert(digest("3.0.0"));
     assert_eq!(world.says(), "needs 2.0.0");
@@ -257,7 +278,7 @@ fn a_manifest_that_requires_more_than_this_agent_knows_is_passed_over() {
     let mut world = World::new();
     let mut newest = release("3.0.0");
     newest.requires.push("teleport".into());
-    world.manifests.insert(digest("3.0.0"), Manifest::parse(&serde_json::to_vec(&newest).unwrap()));
+    world.documents.manifests.insert(digest("3.0.0"), Manifest::parse(&serde_json::to_vec(&newest).unwrap()));
     let Step::Made(Decision::Update { version, passed_over, .. }) = world.step() else {
         panic!("no update");
     };
@@ -282,7 +303,7 @@ fn a_decision_reads_a_bounded_number_of_manifests() {
         world.channel.releases.push(Offered { version: version(&text), manifest: digest(&text) });
         let mut release = release(&text);
         release.security_version = 1 + 4 * u32::from(minor == 0);
-        world.manifests.insert(digest(&text), Manifest::Read(Box::new(release)));
+        world.documents.manifests.insert(digest(&text), Manifest::Read(Box::new(release)));
     }
     let said = world.says();
     assert!(said.starts_with("4.64 is refused: its security version is 1"), "{said}");

@@ -19,6 +19,8 @@ fn identity() -> Identity {
         hardware: "revC".parse().unwrap(),
         channel: "stable".parse().unwrap(),
         cohort: None,
+        drawn_as: "unit-1".parse().unwrap(),
+        labels: Default::default(),
         running: None,
     }
 }

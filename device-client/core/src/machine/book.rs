@@ -6,7 +6,8 @@ use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_schemas::{ReleaseVersion, Timestamp};
 
 use super::{Client, Event, Illegal, State, next};
-use crate::journal::{Content, Known, PutOff, SAID_LENGTH, Said};
+use crate::decide::Decision;
+use crate::journal::{AtOnce, Content, Known, PutOff, SAID_LENGTH, Said};
 use crate::plan::Plan;
 
 impl Client {
@@ -62,7 +63,7 @@ impl Client {
             _ => {}
         }
         if state == State::Idle {
-            self.journal.plan = None;
+            (self.journal.plan, self.journal.at_once) = (None, None);
         }
         if state == State::Trying {
             let asked = self.journal.questions.saturating_add(1);
@@ -89,6 +90,18 @@ impl Client {
         if noted.is_none_or(|noted| noted.version != *version || noted.since > now) {
             self.journal.put_off = Some(PutOff { version: version.clone(), since: now });
             self.unsaved = true;
+        }
+    }
+
+    /// What the owner wants at once is the release that a check finds; where it finds none, nothing is left of the wish.
+    pub(super) fn note_at_once(&mut self, decision: &Decision) {
+        let wanted = match (self.journal.at_once, decision) {
+            (Some(AtOnce::Next), Decision::Update { manifest, .. }) => Some(AtOnce::Of(*manifest)),
+            (Some(AtOnce::Of(wanted)), Decision::Update { manifest, .. }) if wanted == *manifest => return,
+            _ => None,
+        };
+        if self.journal.at_once != wanted {
+            (self.journal.at_once, self.unsaved) = (wanted, true);
         }
     }
 
@@ -141,7 +154,9 @@ impl Client {
         let illegal = Illegal { state: self.journal.state, event: Event::DeltaFailed { code } };
         let plan = self.journal.plan.as_mut().ok_or(illegal)?;
         let source = plan.source.as_mut().ok_or(illegal)?;
+        let rollout = source.rollout;
         *source = *source.full.take().ok_or(illegal)?;
+        source.rollout = rollout;
         let (version, manifest) = (plan.version.clone(), plan.manifest);
         self.journal.note_failed_delta(&version, &manifest, code);
         self.report(Outcome::DeltaFailed, Some(code), now);

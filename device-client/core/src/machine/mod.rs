@@ -18,12 +18,14 @@ use alloc::boxed::Box;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::report::FailureCode;
+use perennial_schemas::rollout::{Admission, Hold};
 
 use crate::decide::{Decision, HoldReason, POSTPONED_SECONDS, PassedOver, Reason};
 use crate::download::CHECKPOINT;
-use crate::journal::Journal;
-use crate::plan::Plan;
+use crate::journal::{AtOnce, Journal};
+use crate::plan::{Plan, Source};
 use crate::port::{BootStatus, PortError, Slot, Verdict};
+use crate::rollout::Admitted;
 use crate::trial;
 
 /// Bytes of memory that a delta may ask for, unless it was set otherwise: what makers of images for Linux reckon with.
@@ -34,6 +36,11 @@ const DELTA_ANSWERS: u8 = 3;
 
 /// Seconds before something that failed for now is tried again: 30, 60, 120, … up to an hour.
 const RETRY_SECONDS: core::ops::RangeInclusive<i64> = 30..=3600;
+
+/// Seconds after which a release that is rolled out in stages is asked about again while it downloads: a halt is heard then.
+const ASK_SECONDS: i64 = 300;
+/// The same before its activation.
+const LAST_ASK_SECONDS: i64 = 60;
 
 /// What may be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +93,8 @@ pub enum Input {
     Said(Verdict),
     /// Answers any other effect; [`Event::Progress`] may come while it goes on.
     Happened(Event),
+    /// The effect has come as far as it goes without a look at the clock; it goes on from where the state says.
+    Paused,
     /// The effect failed.
     Failed(PortError),
     /// The owner wants something.
@@ -99,6 +108,9 @@ pub enum Wish {
     CheckNow,
     /// Put updates off.
     PostponeUntil(Timestamp),
+    /// Take the newest release that may be taken now: neither its rollout nor what the owner said before counts. Hardware,
+    /// barriers, floors, withdrawals and failures do.
+    AtOnce,
     /// Try every failed release again.
     Retry,
     /// Say that the release on trial works.
@@ -163,6 +175,8 @@ pub enum Why {
     Health,
     /// The owner has put updates off.
     Postponed,
+    /// The release is rolled out in stages, and held here.
+    Rollout,
 }
 
 /// The state machine with its journal.
@@ -182,6 +196,8 @@ pub struct Client {
     pause: Option<(Timestamp, Why)>,
     retries: u32,
     next_check: Timestamp,
+    /// When a check was answered last, or nobody was there to answer.
+    asked: Timestamp,
 }
 
 impl Client {
@@ -198,6 +214,7 @@ impl Client {
             pause: None,
             retries: 0,
             next_check: Timestamp::from_unix(i64::MIN),
+            asked: Timestamp::from_unix(i64::MIN),
         }
     }
 
@@ -252,6 +269,7 @@ impl Client {
                     self.retries = 0;
                 }
             }
+            Input::Paused => self.under_way = None,
             Input::Failed(error) => return self.on_failure(&error, now),
             Input::Owner(wish) => return self.on_wish(wish, now),
         }
@@ -286,12 +304,16 @@ impl Client {
             Why::Health => trial::QUESTION_SECONDS,
             Why::Retry => *RETRY_SECONDS.end(),
             Why::Postponed => POSTPONED_SECONDS,
+            Why::Rollout => self.check_seconds(),
             Why::Check => i64::MAX,
         };
         let is_over = |(until, why): (Timestamp, Why)| until <= now || until > now.plus_seconds(longest(why));
         self.pause = self.pause.filter(|pause| !is_over(*pause));
         if self.next_check > now.plus_seconds(self.check_seconds()) {
             self.next_check = now;
+        }
+        if self.asked > now {
+            self.asked = Timestamp::from_unix(i64::MIN);
         }
     }
 
@@ -312,7 +334,7 @@ impl Client {
     fn wanted(&self, now: Timestamp) -> Option<Effect> {
         let plan = self.journal.plan.as_ref();
         let runs_new = plan.is_some_and(|plan| self.booted == Some(plan.slot));
-        let check = !self.is_current(now) || now >= self.next_check;
+        let check = !self.is_current(now) || now >= self.next_check || self.asks_again(now);
         Some(match self.journal.state {
             State::Idle if now >= self.next_check => Effect::Check,
             State::Idle => return None,
@@ -335,17 +357,31 @@ impl Client {
         })
     }
 
-    /// Whether the metadata still vouches for the plan.
+    /// Whether it is time to ask how far the rollout of the release under way is open: a halt stops a download, and an
+    /// activation.
+    fn asks_again(&self, now: Timestamp) -> bool {
+        let is_rolled_out = self.source().is_some_and(|source| source.rollout.is_some());
+        let seconds = if self.journal.state == State::Installed { LAST_ASK_SECONDS } else { ASK_SECONDS };
+        is_rolled_out && now >= self.asked.plus_seconds(seconds)
+    }
+
+    fn source(&self) -> Option<&Source> {
+        self.journal.plan.as_ref()?.source.as_ref()
+    }
+
+    /// Whether the metadata still vouches for the plan, and the rollout's last status lets the device have it.
     fn is_current(&self, now: Timestamp) -> bool {
         // A clock that was turned back revives nothing: what was signed offline since says how late it is at least.
         let clock = self.journal.known.signed_at.map_or(now, |signed_at| signed_at.max(now));
-        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
-        source.is_none_or(|source| source.expires > clock)
+        self.source().is_none_or(|source| {
+            let admitted = source.rollout.and_then(|admitted| admitted.until);
+            source.expires > clock && admitted.is_none_or(|until| until > clock)
+        })
     }
 
     /// Whether everything is here that the update needs from now on, is still vouched for, and wanted.
     fn goes_on_alone(&self, now: Timestamp) -> bool {
-        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        let source = self.source();
         let is_here = match self.journal.state {
             State::Staged | State::Claimed | State::Installing { .. } => {
                 source.is_some_and(|source| source.staged)
@@ -385,11 +421,11 @@ impl Client {
     fn on_checked(&mut self, decision: &Decision, plan: Option<Plan>, now: Timestamp) -> Result<(), Illegal> {
         self.under_way = None;
         self.retries = 0;
-        self.next_check = now.plus_seconds(self.check_seconds());
+        (self.next_check, self.asked) = (now.plus_seconds(self.check_seconds()), now);
         self.note_said(alloc::format!("{decision}"), now);
-        if let Decision::Held(PassedOver { version: Some(version), reason: Reason::Held { why, .. } }) =
-            decision
-            && *why == HoldReason::Postponed
+        self.note_at_once(decision);
+        if let Decision::Held { told: PassedOver { version: Some(version), reason, .. }, .. } = decision
+            && matches!(reason, Reason::Held { why: HoldReason::Postponed, .. })
         {
             self.note_put_off(version, now);
         }
@@ -397,7 +433,7 @@ impl Client {
         match (plan, &mut self.journal.plan) {
             (Some(new), Some(old)) if before && new.manifest == old.manifest => {
                 if let (Some(old), Some(new)) = (&mut old.source, new.source) {
-                    old.expires = new.expires;
+                    (old.expires, old.rollout) = (new.expires, new.rollout);
                     if let Some(full) = &mut old.full {
                         full.expires = new.expires;
                     }
@@ -421,18 +457,41 @@ impl Client {
         }
     }
 
-    /// What was begun waits where the owner said so, and is dropped for any other reason.
+    /// What was begun waits where the owner said so or its rollout holds it, and is dropped for any other reason.
     fn put_off_or_drop(&mut self, decision: &Decision, now: Timestamp) -> Result<(), Illegal> {
-        match decision {
-            Decision::Held(PassedOver {
-                reason: Reason::Held { until: Some(until), why: HoldReason::Postponed },
-                ..
-            }) => {
-                self.pause = Some((*until, Why::Postponed));
+        if let Decision::Held { told: PassedOver { reason, .. }, .. } = decision
+            && let Reason::Held { until: Some(until), why: HoldReason::Postponed } = reason
+        {
+            self.pause = Some((*until, Why::Postponed));
+            return Ok(());
+        }
+        let manifest = self.journal.plan.as_ref().map(|plan| plan.manifest);
+        match manifest.and_then(|manifest| decision.reason_for(&manifest)) {
+            Some(Reason::Held { why: HoldReason::Rollout(admission), .. }) => {
+                self.hold(admission, now);
                 Ok(())
             }
             _ => self.happen(Event::Dropped, now),
         }
+    }
+
+    /// The rollout holds what was begun: it stays as it is until that ends. Where the server only says nothing, its last word
+    /// counts as long as it said it would; where it says "stop", that counts for good, also after a power cut and with
+    /// nobody to ask.
+    fn hold(&mut self, admission: &Admission, now: Timestamp) {
+        let is_silence = matches!(admission, Admission::Held { hold: Hold::NoStatus, .. });
+        if is_silence && self.is_current(now) {
+            return;
+        }
+        if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {
+            source.rollout = Some(Admitted { until: Some(Timestamp::EPOCH) });
+            self.unsaved = true;
+        }
+        let ends = match admission {
+            Admission::NotBefore { at, .. } => *at,
+            _ => self.next_check,
+        };
+        self.pause = Some((ends.min(self.next_check), Why::Rollout));
     }
 
     fn on_verdict(&mut self, verdict: &Verdict, now: Timestamp) -> Result<(), Illegal> {
@@ -461,7 +520,7 @@ impl Client {
             self.note_said(alloc::format!("could not check: {error}"), now);
             // Nobody answers, after a restart in the cellar for instance. What has arrived is as good as it was then.
             if error.code == FailureCode::Unreachable && self.goes_on_alone(now) {
-                self.next_check = now.plus_seconds(*RETRY_SECONDS.end());
+                (self.next_check, self.asked) = (now.plus_seconds(*RETRY_SECONDS.end()), now);
                 return Ok(());
             }
         }
@@ -486,7 +545,7 @@ impl Client {
     fn delta_ends(&mut self, effect: Option<Effect>, code: FailureCode) -> bool {
         use FailureCode as F;
         let plan = self.journal.plan.as_ref();
-        let source = plan.and_then(|plan| plan.source.as_ref()).filter(|source| source.delta().is_some());
+        let source = self.source().filter(|source| source.delta().is_some());
         let Some(source) = source else { return false };
         let works = match effect {
             Some(Effect::Prepare | Effect::Download { .. }) => true,
@@ -514,7 +573,7 @@ impl Client {
     /// Whether a failure is one of the moment: tried again from where the update has come to, without being counted.
     fn may_pass(&self, code: FailureCode) -> bool {
         use FailureCode as F;
-        let source = self.journal.plan.as_ref().and_then(|plan| plan.source.as_ref());
+        let source = self.source();
         let from_network = match self.journal.state {
             State::Installing { .. } => source.is_some_and(|source| !source.staged),
             _ => true,
@@ -536,6 +595,11 @@ impl Client {
             Wish::PostponeUntil(until) => {
                 self.journal.postponed_until = Some(until.min(now.plus_seconds(POSTPONED_SECONDS)));
                 (self.next_check, self.unsaved) = (now, true);
+            }
+            Wish::AtOnce => {
+                self.journal.at_once = Some(AtOnce::Next);
+                (self.next_check, self.unsaved) = (now, true);
+                self.pause = self.pause.filter(|(_, why)| *why == Why::Health);
             }
             Wish::Retry => {
                 self.journal.failed.clear();

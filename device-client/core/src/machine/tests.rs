@@ -5,8 +5,8 @@ use crate::plan::{Coding, IndexFile, Source};
 use crate::port::BootFlag;
 use alloc::vec;
 use alloc::vec::Vec;
-use perennial_schemas::Sha256Digest;
 use perennial_schemas::report::Outcome;
+use perennial_schemas::{ReleaseVersion, Sha256Digest};
 use proptest::prelude::*;
 
 const CODE: FailureCode = FailureCode::Unhealthy;
@@ -109,6 +109,7 @@ fn plan(n: u8) -> Plan {
         base: None,
         full: None,
         expires: NOW.plus_days(7),
+        rollout: None,
         staged: false,
     };
     Plan {
@@ -124,7 +125,7 @@ fn plan(n: u8) -> Plan {
 
 fn update(plan: &Plan) -> Decision {
     let (version, manifest) = (plan.version.clone(), plan.manifest);
-    Decision::Update { version, manifest, passed_over: vec![] }
+    Decision::Update { version, manifest, passed_over: vec![], admitted: None }
 }
 
 fn started(booted: Slot, b: BootFlag) -> Input {
@@ -284,6 +285,11 @@ fn where_somebody_else_restarts_the_device_the_new_release_waits() {
     assert_eq!((starts, client.state()), (100, State::Activated { tries: 3 }));
 }
 
+fn held(version: Option<ReleaseVersion>, reason: Reason) -> Decision {
+    let told = PassedOver { version, manifest: Some(Sha256Digest([1; 32])), reason };
+    Decision::Held { passed_over: vec![told.clone()], told }
+}
+
 #[test]
 fn updates_are_put_off_for_thirty_days_at_most_and_by_no_clock_that_ran_ahead() {
     let mut client = chosen();
@@ -293,18 +299,18 @@ fn updates_are_put_off_for_thirty_days_at_most_and_by_no_clock_that_ran_ahead() 
     let until = ahead.plus_days(2);
     client.handle(Input::Owner(Wish::PostponeUntil(until)), ahead).unwrap();
     assert_eq!(effect(&mut client, ahead), Some(Effect::Check));
-    let held = |until| {
+    let put_off = |until| {
         let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
-        Input::Checked(Decision::Held(PassedOver { version: Some("2.0.0".parse().unwrap()), reason }), None)
+        Input::Checked(held(Some("2.0.0".parse().unwrap()), reason), None)
     };
-    client.handle(held(until), ahead).unwrap();
+    client.handle(put_off(until), ahead).unwrap();
     assert_eq!(client.poll_timeout(), Some((until, Why::Postponed)));
     assert_eq!(client.journal().put_off.as_ref().unwrap().since, ahead);
     // The clock is put right: neither the pause nor the day of the first time stands.
     assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
-    client.handle(held(NOW.plus_days(1)), NOW).unwrap();
+    client.handle(put_off(NOW.plus_days(1)), NOW).unwrap();
     assert_eq!(client.journal().put_off.as_ref().unwrap().since, NOW);
-    client.handle(held(NOW.plus_days(1)), NOW.plus_seconds(60)).unwrap();
+    client.handle(put_off(NOW.plus_days(1)), NOW.plus_seconds(60)).unwrap();
     assert_eq!(client.journal().put_off.as_ref().unwrap().since, NOW, "and then it stays");
 }
 
@@ -315,7 +321,7 @@ fn an_update_that_is_withdrawn_before_its_activation_is_dropped() {
     happen(&mut client, &TO_INSTALLED);
     assert_eq!(effect(&mut client, late), Some(Effect::Check));
     let reason = Reason::Refused(Refusal::Withdrawn);
-    let refused = Decision::Refused(PassedOver { version: None, reason });
+    let refused = Decision::Refused(PassedOver { version: None, manifest: None, reason });
     client.handle(Input::Checked(refused, None), late).unwrap();
     // Activating it may have failed after the boot loader was told.
     assert_eq!(effect(&mut client, late), Some(Effect::Retire));
@@ -374,7 +380,7 @@ fn an_owner_who_puts_updates_off_stops_the_one_under_way_and_loses_nothing() {
     client.handle(Input::Owner(Wish::PostponeUntil(until)), NOW).unwrap();
     assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
     let reason = Reason::Held { until: Some(until), why: HoldReason::Postponed };
-    client.handle(Input::Checked(Decision::Held(PassedOver { version: None, reason }), None), NOW).unwrap();
+    client.handle(Input::Checked(held(None, reason), None), NOW).unwrap();
     assert_eq!(effect(&mut client, NOW), None);
     assert_eq!(client.poll_timeout(), Some((until, Why::Postponed)));
     assert_eq!(client.state(), State::Installing { offset: 0 });

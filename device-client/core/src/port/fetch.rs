@@ -22,6 +22,13 @@ pub trait Fetch {
     /// `None`: a server's failure is [`FetchError::Answer`].
     fn metadata(&mut self, name: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError>;
 
+    /// The rollout status at `path` relative to the static plane's base, such as `rollouts/thermostat/2.0.0.json`; `None`
+    /// where there is none. The adapter percent-encodes where its transport asks for it.
+    ///
+    /// # Errors
+    /// As [`Fetch::metadata`].
+    fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError>;
+
     /// The whole target file at `path` relative to the targets' base, in its consistent-snapshot spelling
     /// (`thermostat/<sha256>.support.json`). The adapter percent-encodes where its transport asks for it.
     ///
@@ -119,6 +126,8 @@ mod memory {
         pub metadata: BTreeMap<String, Vec<u8>>,
         /// Target files, under the names that are asked for.
         pub targets: BTreeMap<String, Vec<u8>>,
+        /// Rollout statuses, by path.
+        pub statuses: BTreeMap<String, Vec<u8>>,
         /// What goes wrong, by the end of the file's name.
         pub faults: Vec<(String, Fault)>,
         /// Bytes of a piece that the sink gets; 0 means 1,000.
@@ -157,16 +166,24 @@ mod memory {
         }
     }
 
+    fn within(path: &str, limit: u64, bytes: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, FetchError> {
+        match bytes {
+            Some(bytes) if bytes.len() as u64 > limit => {
+                Err(FetchError::TooLong { path: path.into(), limit })
+            }
+            bytes => Ok(bytes),
+        }
+    }
+
     impl Fetch for MemoryFetch {
         fn metadata(&mut self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
             let found = self.metadata.get(name).cloned();
-            let bytes = self.serve(name, found)?;
-            match bytes {
-                Some(bytes) if bytes.len() as u64 > limit => {
-                    Err(FetchError::TooLong { path: name.into(), limit })
-                }
-                bytes => Ok(bytes),
-            }
+            within(name, limit, self.serve(name, found)?)
+        }
+
+        fn status(&mut self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
+            let found = self.statuses.get(path).cloned();
+            within(path, limit, self.serve(path, found)?)
         }
 
         fn target(&mut self, path: &str, limit: u64) -> Result<Vec<u8>, FetchError> {

@@ -1,6 +1,8 @@
 //! Who this device is, and what runs on it.
 
-use perennial_schemas::ident::{ChannelName, CohortName, DeviceId};
+use alloc::collections::BTreeSet;
+
+use perennial_schemas::ident::{ChannelName, CohortName, DeviceId, Label};
 use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest};
 
 use super::PortError;
@@ -19,6 +21,11 @@ pub struct Identity {
     pub channel: ChannelName,
     /// The cohort that it was sold in, where that was provisioned: its support date may be a later one.
     pub cohort: Option<CohortName>,
+    /// The name by which its place in rollouts is drawn: of its factory key where it has one, as its server knows it; else
+    /// its own.
+    pub drawn_as: DeviceId,
+    /// What marks it for early groups: from its certificate, or its provisioning.
+    pub labels: BTreeSet<Label>,
     /// What the running image says of itself, where it carries such a file. Taken when the journal knows nothing: on
     /// a device fresh from the factory, and in a recovery.
     pub running: Option<RunningImage>,

@@ -12,9 +12,15 @@ use perennial_schemas::{Sha256Digest, Timestamp};
 use super::{Check, Device, SessionError};
 use crate::decide::{choose_delta, choose_payload};
 use crate::plan::{Base, Coding, IndexFile, Plan, Source};
+use crate::rollout::Admitted;
 
 impl<C: Crypto> Check<'_, '_, C> {
-    pub(super) fn plan(&mut self, release: &Release, manifest: Sha256Digest) -> Result<Plan, SessionError> {
+    pub(super) fn plan(
+        &mut self,
+        release: &Release,
+        manifest: Sha256Digest,
+        admitted: Option<Admitted>,
+    ) -> Result<Plan, SessionError> {
         let missing = || SessionError::NotVouchedFor { path: release.version.to_string() };
         let image = release.image_for(&self.device.identity.hardware).ok_or_else(missing)?;
         let payload = choose_payload(image).ok_or_else(missing)?;
@@ -22,6 +28,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         if let Some(delta) = self.delta(image, payload, manifest)? {
             source = Source { full: Some(Box::new(source)), ..delta };
         }
+        source.rollout = admitted;
         Ok(Plan {
             version: release.version.clone(),
             manifest,
@@ -54,6 +61,7 @@ impl<C: Crypto> Check<'_, '_, C> {
             base: None,
             full: None,
             expires: validity.earliest().map_or(Timestamp::EPOCH, |(_, expires)| expires),
+            rollout: None,
             staged: false,
         })
     }

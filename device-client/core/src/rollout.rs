@@ -1,0 +1,131 @@
+//! What a device keeps of rollouts under way: how far their statuses have come, since when it was held.
+//!
+//! Decides what is forgotten: a release that its channel offers no more, and the oldest where there are too many. A status'
+//! number never falls while its release is offered, so that no old "go on" undoes a halt. A plan names one key, so a manifest
+//! stands for both.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use perennial_schemas::rollout::{Admission, Memory};
+use perennial_schemas::{Sha256Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Rollouts that are remembered. A product has few in flight.
+pub const ROLLOUTS: usize = 16;
+
+/// The rollouts that a device remembers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Rollouts(Vec<Note>);
+
+/// What is remembered of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    /// SHA-256 of the release's manifest.
+    manifest: Sha256Digest,
+    /// The greatest number of a status that was taken; 0 before the first.
+    #[serde(default)]
+    seen: u64,
+    /// Since when it was held, and has been open again.
+    #[serde(default)]
+    memory: Memory,
+}
+
+/// What lets a device have a release that is rolled out in stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admitted {
+    /// Until when that counts without another word of the server; `None`: as long as its metadata is valid, since its
+    /// signers alone have opened it.
+    pub until: Option<Timestamp>,
+}
+
+impl Rollouts {
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The greatest number of a status of this release that was taken; 0 before the first.
+    pub fn seen(&self, manifest: &Sha256Digest) -> u64 {
+        self.note(manifest).map_or(0, |note| note.seen)
+    }
+
+    /// Since when the device was held.
+    pub fn memory(&self, manifest: &Sha256Digest) -> Memory {
+        self.note(manifest).map(|note| note.memory).unwrap_or_default()
+    }
+
+    /// A status of this number is to be taken.
+    pub(crate) fn saw(&mut self, manifest: &Sha256Digest, number: u64) {
+        self.change(manifest, |note| note.seen = note.seen.max(number));
+    }
+
+    /// What an admission leaves behind.
+    pub(crate) fn admitted(&mut self, manifest: &Sha256Digest, admission: &Admission, now: Timestamp) {
+        let after = self.memory(manifest).after(admission, now);
+        self.change(manifest, |note| note.memory = after);
+    }
+
+    /// Forgets what is offered no more.
+    pub(crate) fn keep(&mut self, offered: &BTreeSet<Sha256Digest>) {
+        self.0.retain(|note| offered.contains(&note.manifest));
+    }
+
+    fn note(&self, manifest: &Sha256Digest) -> Option<&Note> {
+        self.0.iter().find(|note| note.manifest == *manifest)
+    }
+
+    /// Leaves no note that says nothing.
+    fn change(&mut self, manifest: &Sha256Digest, change: impl FnOnce(&mut Note)) {
+        let fresh = Note { manifest: *manifest, seen: 0, memory: Memory::default() };
+        if let Some(note) = self.0.iter_mut().find(|note| note.manifest == *manifest) {
+            return change(note);
+        }
+        let mut note = fresh;
+        change(&mut note);
+        if note == fresh {
+            return;
+        }
+        if self.0.len() >= ROLLOUTS {
+            self.0.remove(0);
+        }
+        self.0.push(note);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use perennial_schemas::rollout::Wait;
+
+    fn manifest(n: u8) -> Sha256Digest {
+        Sha256Digest([n; 32])
+    }
+
+    #[test]
+    fn a_number_never_falls_and_goes_with_its_release() {
+        let mut rollouts = Rollouts::default();
+        rollouts.saw(&manifest(1), 7);
+        rollouts.saw(&manifest(1), 3);
+        rollouts.saw(&manifest(2), 1);
+        assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(3))), (7, 0));
+        rollouts.keep(&[manifest(1)].into());
+        assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(2))), (7, 0));
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_only_what_says_something() {
+        let mut rollouts = Rollouts::default();
+        rollouts.admitted(&manifest(0), &Admission::Now, Timestamp::EPOCH);
+        let place = Admission::NotBefore { at: Timestamp::EPOCH, wait: Wait::Place };
+        rollouts.admitted(&manifest(0), &place, Timestamp::EPOCH);
+        assert!(rollouts.is_empty());
+        for n in 0..20 {
+            rollouts.saw(&manifest(n), 1);
+        }
+        assert_eq!(rollouts.0.len(), ROLLOUTS);
+        assert_eq!((rollouts.seen(&manifest(3)), rollouts.seen(&manifest(19))), (0, 1));
+    }
+}

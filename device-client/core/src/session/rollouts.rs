@@ -1,0 +1,88 @@
+//! The rollout status of a release: fetched, verified, its number kept before it is used; and what a decision leaves to be
+//! remembered of rollouts.
+//!
+//! A status that can't be had, or doesn't count, is none: the release is then held, as its plan says.
+
+use alloc::string::{String, ToString};
+
+use perennial_schemas::Sha256Digest;
+use perennial_schemas::crypto::Crypto;
+use perennial_schemas::release::Release;
+use perennial_schemas::rollout::{Plan, RolloutStatus};
+use perennial_schemas::signed::Signed;
+use perennial_schemas::tuf::Role;
+
+use super::{Check, SessionError};
+use crate::decide::{Decision, HoldReason, Reason, Standing};
+
+impl<C: Crypto> Check<'_, '_, C> {
+    /// Where this device stands in rollouts.
+    pub(super) fn standing(&self) -> Standing<'_> {
+        Standing {
+            drawn_as: &self.device.identity.drawn_as,
+            labels: &self.device.identity.labels,
+            signed_at: self.offered_at,
+            remembered: self.floors.rollouts(),
+            now: self.refresh.validity().now(self.now),
+        }
+    }
+
+    /// The status of a release's rollout that counts now, if there is one.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`] where its number can't be kept: it isn't used then.
+    pub(super) fn status(
+        &mut self,
+        release: &Release,
+        manifest: &Sha256Digest,
+    ) -> Result<Option<RolloutStatus>, SessionError> {
+        let Some(plan) = &release.rollout else { return Ok(None) };
+        match self.heard(release, plan, manifest) {
+            Ok(Some(status)) => {
+                let mut floors = self.floors.clone();
+                floors.rollouts.saw(manifest, status.version());
+                self.keep(floors)?;
+                Ok(Some(status))
+            }
+            Ok(None) => Ok(None),
+            Err(why) => {
+                self.status_refused = Some(why);
+                Ok(None)
+            }
+        }
+    }
+
+    fn heard(
+        &mut self,
+        release: &Release,
+        plan: &Plan,
+        manifest: &Sha256Digest,
+    ) -> Result<Option<RolloutStatus>, String> {
+        let path = RolloutStatus::path(&release.product, &release.version);
+        let bytes = self.fetch.status(&path, RolloutStatus::MAX_LENGTH).map_err(|error| error.to_string())?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let signed = Signed::parse(&bytes).map_err(|error| error.to_string())?;
+        let status = RolloutStatus::verify(signed, plan, &release.product, manifest, self.crypto)
+            .map_err(|error| error.to_string())?;
+        let (seen, now) = (self.floors.rollouts().seen(manifest), self.refresh.validity().now(self.now));
+        status.check_current(plan, seen, now).map_err(|error| error.to_string())?;
+        Ok(Some(status.into_inner()))
+    }
+
+    /// Keeps since when releases are held, or open again. What the plan alone holds back needs no memory.
+    pub(super) fn remember(&mut self, decision: &Decision) -> Result<(), SessionError> {
+        let (Decision::Update { passed_over, .. } | Decision::Held { passed_over, .. }) = decision else {
+            return Ok(());
+        };
+        let now = self.refresh.validity().now(self.now);
+        let mut floors = self.floors.clone();
+        for passed in passed_over {
+            if let (Some(manifest), Reason::Held { why: HoldReason::Rollout(admission), .. }) =
+                (&passed.manifest, &passed.reason)
+            {
+                floors.rollouts.admitted(manifest, admission, now);
+            }
+        }
+        self.keep(floors)
+    }
+}
