@@ -35,7 +35,10 @@ enum Command {
     /// Export, import, check and move the records
     #[command(subcommand)]
     Store(commands::store::Command),
-    /// List devices, show, explain, revoke or erase one
+    /// Ask for the certificate with which this server enrols devices
+    #[command(subcommand)]
+    Enrolment(commands::enrolment::Command),
+    /// List devices; show, explain, revoke, lift or erase one
     #[command(subcommand)]
     Device(commands::device::Command),
     /// Make, list and revoke the tokens of the admin listener
@@ -76,6 +79,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         Command::Push(arguments) => commands::push::run(&arguments, io),
         Command::ExportSite(arguments) => commands::export_site::run(&arguments, io),
         Command::Store(command) => commands::store::run(&command, io),
+        Command::Enrolment(command) => commands::enrolment::run(&command, io),
         Command::Device(command) => commands::device::run(&command, io),
         Command::Token(command) => commands::token::run(&command, io),
         Command::Audit(command) => commands::audit::run(&command, io),

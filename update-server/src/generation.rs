@@ -85,6 +85,22 @@ pub fn next(store: &dyn Store, after: Option<u64>) -> Result<Option<Generation>,
     found.first().map(|(key, value)| parse(key, value)).transpose()
 }
 
+/// A generation's number, and what it holds, if that can be read.
+pub type Looked = (u64, Result<Generation, StoreError>);
+
+/// The first generation after number `after`, also where it can't be read.
+///
+/// # Errors
+/// [`StoreError`] when the store can't be read.
+pub fn look(store: &dyn Store, after: Option<u64>) -> Result<Option<Looked>, StoreError> {
+    let after = after.map(u64::to_be_bytes);
+    let found = store.scan(Space::Generations, after.as_ref().map(<[u8; 8]>::as_slice), 1)?;
+    let Some((key, value)) = found.first() else { return Ok(None) };
+    let number = key.as_slice().try_into().map(u64::from_be_bytes);
+    let number = number.map_err(|_| StoreError::Corrupt(format!("generations/{}", key.escape_ascii())))?;
+    Ok(Some((number, parse(key, value))))
+}
+
 /// The trust state that the device's core reached with the generation that is served.
 ///
 /// # Errors

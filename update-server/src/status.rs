@@ -192,6 +192,19 @@ fn fleet_alarms(fleet: &Summary, now: Timestamp, alarms: &mut Vec<Alarm>) {
         let what = "LAB MODE: whoever reaches fleet.without_tls reports as any device without an identity";
         alarms.push(Alarm::new("lab", what, "set fleet.lab = false wherever devices of customers report"));
     }
+    if fleet.damaged > 0 {
+        let what = format!("the records of {} devices can't be read", fleet.damaged);
+        let hint =
+            "`device list` names them; bring an export back, or erase them one by one: they enrol anew";
+        alarms.push(Alarm::new("damaged", what, hint));
+    }
+    if fleet.releases_unreadable > 0 {
+        let what = format!(
+            "{} generations or manifests can't be read: what devices say of releases in them isn't compared",
+            fleet.releases_unreadable
+        );
+        alarms.push(Alarm::new("damaged", what, "`store check` says which; ingest their bundle again"));
+    }
     if let Some(until) = fleet.revocations_until.filter(|until| *until < now) {
         let what = format!("the device CA's revocation list should have been renewed at {until}");
         let hint = "perennial-signer device-ca revoke writes a new one; what it holds goes on counting";

@@ -17,6 +17,8 @@ use utoipa::ToSchema;
 const LIMIT: u64 = 512 << 10;
 /// Tokens in all.
 const TOKENS: usize = 1_000;
+/// Days of a token that has an end: ten years.
+pub(crate) const DAYS: u32 = 3_650;
 /// Bytes of a name.
 const NAME: usize = 64;
 
@@ -79,7 +81,8 @@ pub struct Request {
     pub name: String,
     /// What it is to allow.
     pub role: Right,
-    /// For how many days; without end where there is none.
+    /// For how many days, 1 to 3650; without end where there is none.
+    #[schema(minimum = 1, maximum = 3650)]
     pub days: Option<u32>,
 }
 
@@ -134,6 +137,9 @@ pub enum TokensError {
     /// A name that isn't one.
     #[error("`{0}` can't be a token's name")]
     Name(String),
+    /// An end that is none.
+    #[error("a token is accepted for 1 to {DAYS} days, or without end")]
+    Days,
     /// The name is in use.
     #[error("there is a token {0} already")]
     Taken(String),
@@ -150,6 +156,7 @@ impl TokensError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Name(_) => "write 1 to 64 letters, digits, dots, hyphens and underscores",
+            Self::Days => "say how many days, or leave them out",
             Self::Taken(_) => "choose another name, or revoke that token first",
             Self::Unknown(_) => "`perennial-server token list` shows them",
             Self::TooMany => "revoke those that nobody uses",
@@ -245,6 +252,9 @@ impl Book {
                 name.chars().take(NAME).filter(|char| !char.is_control()).collect(),
             ));
         }
+        if days.is_some_and(|days| !(1..=DAYS).contains(&days)) {
+            return Err(TokensError::Days);
+        }
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut tokens = (*self.tokens()).clone();
         if tokens.tokens.iter().any(|token| token.name == name) {
@@ -254,7 +264,7 @@ impl Book {
             return Err(TokensError::TooMany);
         }
         let text = random_token()?;
-        let expires = days.map(|days| now.plus_seconds(i64::from(days.clamp(1, 3_650)) * 86_400));
+        let expires = days.map(|days| now.plus_seconds(i64::from(days) * 86_400));
         let sha256 = digest_of(text.as_bytes());
         let token = Token { name: name.clone(), role, sha256, created: Some(now), expires };
         let listed = token.listed(now);

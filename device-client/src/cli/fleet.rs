@@ -11,6 +11,7 @@ use perennial_schemas::limits::ACKNOWLEDGED_LENGTH;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{Json, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 
 use super::{CliError, Io, common};
 use crate::agent::{advice, identity};
@@ -18,6 +19,10 @@ use crate::config::Config;
 use crate::files::read_limited;
 use crate::fleet::{FleetAgent, FleetProblem, Snapshot};
 use crate::http::Proxies;
+
+/// Pages of what a server holds on a device, of some hundred reports each: as many as a server with the rates that it has
+/// unless configured answers at once. Where there are more, the last line but one says so (`next`).
+const DATA_PAGES: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -156,11 +161,23 @@ fn answer_in(path: &Path) -> Result<QueueAnswer, CliError> {
 
 pub(super) fn data(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let now = io.now();
-    let held = agent(config, io)?.with(|fleet| fleet.data(now)).map_err(|error| problem(&error))?;
-    let held = held.map_err(|error| failed(&error))?;
-    let odd = || CliError::new("the fleet server answers with no JSON", "tell whoever runs the server");
-    let json: serde_json::Value = serde_json::from_slice(&held).map_err(|_| odd())?;
-    let text = serde_json::to_string_pretty(&json).map_err(|_| odd())?;
+    let mut agent = agent(config, io)?;
+    let odd = || CliError::new("the fleet server's answer can't be read", "tell whoever runs the server");
+    let mut page = |before| -> Result<Value, CliError> {
+        let held = agent.with(|fleet| fleet.data(before, now)).map_err(|error| problem(&error))?;
+        serde_json::from_slice(&held.map_err(|error| failed(&error))?).map_err(|_| odd())
+    };
+    let mut whole = page(None)?;
+    // Its reports come some at a time, the newest first.
+    for _ in 0..DATA_PAGES {
+        let Some(next) = whole["next"].as_str() else { break };
+        let place = next.split_once('.').and_then(|(e, s)| Some((e.parse().ok()?, s.parse().ok()?)));
+        let earlier = page(Some(place.ok_or_else(odd)?))?;
+        let events = earlier["events"].as_array().ok_or_else(odd)?;
+        whole["events"].as_array_mut().ok_or_else(odd)?.extend(events.iter().cloned());
+        whole["next"] = earlier["next"].clone();
+    }
+    let text = serde_json::to_string_pretty(&whole).map_err(|_| odd())?;
     io.print(&(text + "\n")).map(|()| 0)
 }
 

@@ -128,3 +128,17 @@ fn a_sender_that_is_too_slow_is_cut_off_and_holds_up_nobody() {
     assert!(said.starts_with("Generation 1 is served"), "{said}");
     assert_eq!(half.read(false).status, 422);
 }
+
+#[test]
+fn a_body_is_waited_for_only_after_the_token() {
+    let kit = Kit::new();
+    let server = kit.serve("");
+    let address = server.admin.unwrap();
+    let device = "ab".repeat(16);
+    for path in ["/api/v1/tokens".to_owned(), format!("/api/v1/devices/{device}/revoke")] {
+        // A thousand bytes are announced, and none is sent.
+        let mut wire = super::kit::Wire::to(address);
+        wire.send(&format!("POST {path} HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"));
+        assert_eq!(wire.read(false).status, 401, "{path}");
+    }
+}

@@ -220,9 +220,29 @@ fn json_is_printed_where_it_is_asked_for() {
 }
 
 #[test]
-fn the_example_configuration_is_one() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server.toml");
-    let text = std::fs::read_to_string(path).unwrap();
-    let config = perennial_server::config::Config::parse("server.toml", &text).unwrap();
-    assert_eq!(config.serve.tls.len(), 1);
+fn an_enrolment_request_is_written_again_and_its_key_kept() {
+    let kit = Kit::new();
+    let state = kit.state();
+    let keys = state.join("keys");
+    let request = keys.join("enrolment.csr.pem");
+    let ask = || -> serde_json::Value {
+        let args = ["enrolment", "request", "--state", state.to_str().unwrap(), "--json"];
+        serde_json::from_str(&kit.command(args).ok()).unwrap()
+    };
+    let key = std::fs::read(keys.join("enrolment.key")).unwrap();
+    std::fs::remove_file(&request).unwrap();
+    assert_eq!(ask()["key_made"], false);
+    assert!(std::fs::read_to_string(&request).unwrap().starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+    assert_eq!(std::fs::read(keys.join("enrolment.key")).unwrap(), key);
+    // While the server runs, too; and where there never was a key.
+    let server = kit.serve("");
+    assert_eq!(ask()["request"], request.to_str().unwrap());
+    server.stop();
+    std::fs::remove_file(keys.join("enrolment.key")).unwrap();
+    assert_eq!(ask()["key_made"], true);
+    assert_ne!(std::fs::read(keys.join("enrolment.key")).unwrap(), key);
+    let elsewhere = kit.path("elsewhere");
+    let (what, hint) =
+        kit.command(["enrolment", "request", "--state", elsewhere.to_str().unwrap()]).refused();
+    assert!(what.contains("is no state folder") && hint.contains("init"), "{what} {hint}");
 }

@@ -121,6 +121,52 @@ fn devices_are_listed_shown_explained_revoked_and_erased_with_and_without_a_serv
 }
 
 #[test]
+fn a_quarantine_is_lifted_by_command_and_over_http() {
+    let kit = kit_with_devices();
+    let third = id(3).to_string();
+    let lift = ["device", "lift", &third, "--reason", "a board was swapped"];
+    for served in [false, true] {
+        if served {
+            let held = State::at(kit.state()).hold().unwrap();
+            let row = row("cam", Some(Flag::SequenceForked)).encode();
+            held.store.commit(Batch::new().put(Space::Devices, third.as_str(), row)).unwrap();
+        }
+        let server = served.then(|| kit.serve(""));
+        assert_eq!(json(&kit, &["device", "show", &third])["standing"], "quarantined");
+        assert_eq!(json(&kit, &lift)["changed"], true);
+        assert_eq!(json(&kit, &lift)["changed"], false);
+        assert_eq!(json(&kit, &["device", "show", &third])["standing"], "enrolled");
+        let state = kit.state();
+        let state = state.to_str().unwrap();
+        let (what, _) =
+            kit.command(["device", "lift", "nobody", "--reason", "x", "--state", state]).refused();
+        assert_eq!(what, "no device nobody is known");
+        drop(server);
+    }
+    let server = kit.serve("");
+    let audit = ask(&server, "GET", "/api/v1/audit", Some(&kit.token()));
+    let audit = audit.text();
+    assert_eq!(audit.matches("device.lifted").count(), 2, "{audit}");
+    assert!(audit.contains("a board was swapped") && audit.contains("ticket-forked"), "{audit}");
+}
+
+#[test]
+fn damaged_records_are_told_in_lists_and_in_the_status() {
+    let kit = kit_with_devices();
+    let held = State::at(kit.state()).hold().unwrap();
+    held.store.commit(Batch::new().put(Space::Devices, id(2).as_str(), *b"?")).unwrap();
+    drop(held);
+    let page = json(&kit, &["device", "list"]);
+    assert_eq!((ids(&page).len(), &page["damaged"][0]), (4, &id(2).as_str().into()));
+    let state = kit.state();
+    let said = kit.command(["device", "list", "--state", state.to_str().unwrap()]).ok();
+    assert!(said.contains("its record is damaged"), "{said}");
+    let status = json(&kit, &["status"]);
+    assert_eq!(status["fleet"]["damaged"], 1, "{status}");
+    assert!(status["alarms"].to_string().contains("records of 1 devices"), "{status}");
+}
+
+#[test]
 fn who_may_only_look_changes_no_device() {
     let kit = kit_with_devices();
     let viewer = json(&kit, &["token", "create", "--name", "v", "--role", "viewer"])["token"].clone();
@@ -135,11 +181,13 @@ fn who_may_only_look_changes_no_device() {
     }
     assert_eq!(ask(&server, "DELETE", &path, Some(viewer)).status, 403);
     assert_eq!(ask(&server, "POST", &format!("{path}/revoke"), Some(viewer)).status, 403);
+    assert_eq!(ask(&server, "POST", &format!("{path}/lift"), Some(viewer)).status, 403);
     for wrong in [
         "/api/v1/devices?limit=x",
         "/api/v1/devices?standing=odd",
         "/api/v1/devices?after=/",
         "/api/v1/devices/%00",
+        "/api/v1/devices/d?before=1",
     ] {
         assert_eq!(ask(&server, "GET", wrong, Some(viewer)).status, 400, "{wrong}");
     }

@@ -1,15 +1,15 @@
-//! The admin plane's answers about devices: which there are, what is held on one, why one isn't updating, and to revoke or
-//! erase one.
+//! The admin plane's answers about devices: which there are, what is held on one, why one isn't updating, and to revoke one,
+//! lift its quarantine, or erase it.
 
 use super::Desk;
 use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem};
-use crate::fleet::desk::{self, Filter, Listed};
+use crate::fleet::desk::{self, Filter, Listed, Page};
 use crate::fleet::releases::Releases;
 use crate::fleet::row::Standing;
 use crate::state::State as Place;
 use crate::store::{Store, StoreError};
 use crate::tokens::Right;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -25,6 +25,8 @@ use utoipa_axum::routes;
 pub(crate) const DEVICES: usize = 1_000;
 /// Reports that are shown of a device, at most.
 pub(crate) const REPORTS: usize = 1_000;
+/// Reports that are looked at to explain a device: the last one is told.
+const NEWEST: usize = 1;
 /// Characters of a reason.
 pub(crate) const WHY: usize = 256;
 
@@ -34,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
         .routes(routes!(show, erase))
         .routes(routes!(explain))
         .routes(routes!(revoke))
+        .routes(routes!(lift))
 }
 
 /// A page of devices.
@@ -45,6 +48,15 @@ pub(crate) struct Devices {
     /// Where there may be more: what `after` is for the next page.
     #[schema(value_type = Option<String>)]
     pub(crate) next: Option<DeviceId>,
+    /// Those whose records can't be read: of them nothing can be said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) damaged: Vec<String>,
+}
+
+impl From<Page> for Devices {
+    fn from(page: Page) -> Self {
+        Self { devices: page.devices, next: page.next, damaged: page.damaged }
+    }
 }
 
 /// Why a device isn't updating.
@@ -70,7 +82,17 @@ pub(crate) struct Revoked {
     pub(crate) changed: bool,
 }
 
-/// Why somebody revokes a device.
+/// That a device's quarantine is lifted.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Lifted {
+    /// The device.
+    #[schema(value_type = String)]
+    pub(crate) device: DeviceId,
+    /// False where nothing was to be lifted.
+    pub(crate) changed: bool,
+}
+
+/// Why somebody revokes a device, or lifts its quarantine.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
@@ -99,7 +121,8 @@ pub(crate) fn explained(
     device: DeviceId,
     now: Timestamp,
 ) -> Result<Explained, DeviceError> {
-    let held = desk::show(store, &device, REPORTS)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
+    let held =
+        desk::show(store, &device, None, NEWEST)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
     let releases = Releases::read(store, &place.blobs(), &Releases::default())?;
     Ok(Explained { device, standing: held.standing, reasons: desk::explain(&held, &releases, now) })
 }
@@ -112,14 +135,32 @@ pub(crate) fn revoked(
     why: &str,
     now: Timestamp,
 ) -> Result<Revoked, DeviceError> {
-    if !(1..=WHY).contains(&why.chars().count()) || why.chars().any(char::is_control) {
-        return Err(DeviceError::Why);
-    }
+    reason(why)?;
     if desk::row(store, &device)?.is_none() {
         return Err(DeviceError::Unknown(device));
     }
     let changed = desk::revoke(store, &device, by, why, now)?;
     Ok(Revoked { device, changed })
+}
+
+/// Lifts a device's quarantine, with the reason in the audit.
+pub(crate) fn lifted(
+    store: &dyn Store,
+    device: DeviceId,
+    by: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<Lifted, DeviceError> {
+    reason(why)?;
+    match desk::lift(store, &device, by, why, now)? {
+        Some(changed) => Ok(Lifted { device, changed }),
+        None => Err(DeviceError::Unknown(device)),
+    }
+}
+
+fn reason(why: &str) -> Result<(), DeviceError> {
+    let good = (1..=WHY).contains(&why.chars().count()) && !why.chars().any(char::is_control);
+    if good { Ok(()) } else { Err(DeviceError::Why) }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -155,7 +196,7 @@ async fn list(
     let after = asked.after.map(|text| id(&text)).transpose()?;
     let limit = asked.limit.unwrap_or(100).clamp(1, DEVICES);
     let page = blocking(move || desk::list(desk.keeper.store(), &filter, after.as_ref(), limit)).await?;
-    Ok(fresh(Devices { devices: page.0, next: page.1 }))
+    Ok(fresh(Devices::from(page)))
 }
 
 /// The standing of that name.
@@ -165,8 +206,10 @@ pub(crate) fn standing(word: &str) -> Option<Standing> {
 
 #[derive(Debug, Deserialize, IntoParams)]
 struct Shown {
-    /// At most so many of its reports, 100 unless given, 1000 at most.
+    /// At most so many of its reports, the newest first, 100 unless given, 1000 at most.
     reports: Option<usize>,
+    /// Reports before this one only, as `next` says it: `EPOCH.SEQUENCE`.
+    before: Option<String>,
 }
 
 /// Everything that is held on a device.
@@ -180,11 +223,13 @@ async fn show(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let hint = "write it like /api/v1/devices/ID?reports=100";
-    let Query(shown) = shown.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))?;
+    let hint = "write it like /api/v1/devices/ID?reports=100&before=1.42";
+    let bad = |what: &str| problem(StatusCode::BAD_REQUEST, what, hint);
+    let Query(shown) = shown.map_err(|error| bad(&error.body_text()))?;
+    let before = shown.before.as_deref().map(str::parse).transpose().map_err(bad)?;
     let (device, limit) = (id(&device)?, shown.reports.unwrap_or(100).min(REPORTS));
     let asked = device.clone();
-    let held = blocking(move || desk::show(desk.keeper.store(), &asked, limit)).await?;
+    let held = blocking(move || desk::show(desk.keeper.store(), &asked, before, limit)).await?;
     held.map(fresh).ok_or_else(|| refused(&DeviceError::Unknown(device)))
 }
 
@@ -213,14 +258,32 @@ async fn revoke(
     State(desk): State<Desk>,
     Path(device): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Body,
 ) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Operator)?;
-    let (device, reason): (_, Reason) = (id(&device)?, body_of(&body)?);
+    let (device, reason): (_, Reason) = (id(&device)?, body_of(body).await?);
     let now = (desk.now)();
     let revoked =
         super::routes::work(move || revoked(desk.keeper.store(), device, &actor, &reason.why, now)).await?;
     revoked.map(fresh).map_err(|error| refused(&error))
+}
+
+/// Lifts a device's quarantine: what spoke for a copied identity is taken off, and its next check-in begins anew.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/lift", tag = "devices", security(("token" = ["operator"])),
+    params(("id" = String, Path, description = "The device's id")), request_body = Reason,
+    responses((status = 200, body = Lifted), Refused))]
+async fn lift(
+    State(desk): State<Desk>,
+    Path(device): Path<String>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Refusal> {
+    let actor = allow(&desk, &headers, Right::Operator)?;
+    let (device, reason): (_, Reason) = (id(&device)?, body_of(body).await?);
+    let now = (desk.now)();
+    let lifted =
+        super::routes::work(move || lifted(desk.keeper.store(), device, &actor, &reason.why, now)).await?;
+    lifted.map(fresh).map_err(|error| refused(&error))
 }
 
 /// Erases a device: its row, its reports, and by which keys it was known. The answer is the receipt.

@@ -8,19 +8,24 @@ use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::Right;
 use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
+use std::time::Duration;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// Bytes of a JSON body; bundles have a limit of their own.
 const BODY: usize = 64 << 10;
+/// Time for all of it.
+const BODY_TIME: Duration = Duration::from_secs(10);
 
 /// An error, as commands print it.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -78,9 +83,15 @@ pub(super) enum Refused {
     /// There is nothing of that name.
     #[response(status = 404)]
     Missing(Problem),
+    /// What was sent came too slowly.
+    #[response(status = 408)]
+    Slow(Problem),
     /// It doesn't go with what is there.
     #[response(status = 409)]
     Conflict(Problem),
+    /// What was sent is too long.
+    #[response(status = 413)]
+    Long(Problem),
     /// What was sent is refused, with the reason.
     #[response(status = 422)]
     Content(Problem),
@@ -136,7 +147,6 @@ static DESCRIPTION: LazyLock<Bytes> =
 pub(crate) fn router(desk: Desk) -> Router {
     described()
         .0
-        .layer(DefaultBodyLimit::max(BODY))
         .fallback(async || {
             problem(StatusCode::NOT_FOUND, "there is nothing here", "the admin plane answers under /api/v1/")
         })
@@ -275,10 +285,27 @@ fn failed(error: &dyn std::fmt::Display) -> Refusal {
     problem(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string(), "look at the server's log")
 }
 
-/// What was sent as JSON.
-pub(super) fn body_of<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+/// What was sent as JSON. Received only now: whoever calls this has looked at the token first.
+pub(super) async fn body_of<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, Refusal> {
+    body_within(body, BODY_TIME).await
+}
+
+async fn body_within<T: serde::de::DeserializeOwned>(body: Body, time: Duration) -> Result<T, Refusal> {
     let hint = "send JSON as GET /api/v1/openapi.json describes it";
-    serde_json::from_slice(body).map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string(), hint))
+    let received = match timeout(time, Limited::new(body, BODY).collect()).await {
+        Ok(Ok(received)) => received.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let what = format!("the body is longer than its limit of {BODY} bytes");
+            return Err(problem(StatusCode::PAYLOAD_TOO_LARGE, &what, hint));
+        }
+        Ok(Err(_)) => return Err(problem(StatusCode::BAD_REQUEST, "the body is cut short", hint)),
+        Err(_) => {
+            let what = format!("the body didn't come within {} s", time.as_secs());
+            return Err(problem(StatusCode::REQUEST_TIMEOUT, &what, "send it again, at once"));
+        }
+    };
+    serde_json::from_slice(&received)
+        .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string(), hint))
 }
 
 pub(super) fn fresh<T: Serialize>(value: T) -> Response {
@@ -292,6 +319,31 @@ pub(super) fn problem(status: StatusCode, error: &str, hint: &str) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_that_does_not_come_or_is_too_long_is_given_up() {
+        use std::task::Poll;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let status = |body| {
+            let read = runtime.block_on(body_within::<serde_json::Value>(body, Duration::from_millis(1)));
+            read.map_err(|refused| refused.status)
+        };
+        struct Never;
+        impl hyper::body::Body for Never {
+            type Data = Bytes;
+            type Error = std::io::Error;
+            fn poll_frame(
+                self: std::pin::Pin<&mut Self>,
+                _: &mut std::task::Context<'_>,
+            ) -> Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+                Poll::Pending
+            }
+        }
+        assert_eq!(status(Body::new(Never)), Err(StatusCode::REQUEST_TIMEOUT));
+        assert_eq!(status(Body::from(vec![b' '; BODY + 1])), Err(StatusCode::PAYLOAD_TOO_LARGE));
+        assert_eq!(status(Body::from("{")), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(status(Body::from("7")), Ok(7.into()));
+    }
 
     /// Every route is registered together with its description, so none can lack one; this looks at what comes out.
     #[test]

@@ -3,7 +3,7 @@
 use super::Desk;
 use super::routes::{Refusal, Refused, allow, body_of, fresh, problem, work};
 use crate::tokens::{Created, Listed, Request, Right, TokensError};
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -25,9 +25,9 @@ async fn list(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, 
 /// Makes a token. Its text is in this answer, and nowhere else.
 #[utoipa::path(post, path = "/api/v1/tokens", tag = "tokens", security(("token" = ["publisher"])),
     request_body = Request, responses((status = 200, body = Created), Refused))]
-async fn create(State(desk): State<Desk>, headers: HeaderMap, body: Bytes) -> Result<Response, Refusal> {
+async fn create(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Publisher)?;
-    let request: Request = body_of(&body)?;
+    let request: Request = body_of(body).await?;
     let now = (desk.now)();
     let made = work(move || desk.book.create(desk.keeper.store(), &request, &actor, now)).await?;
     made.map(fresh).map_err(|error| refused(&error))
@@ -50,7 +50,7 @@ async fn revoke(
 
 fn refused(error: &TokensError) -> Refusal {
     let status = match error {
-        TokensError::Name(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        TokensError::Name(_) | TokensError::Days => StatusCode::UNPROCESSABLE_ENTITY,
         TokensError::Taken(_) | TokensError::TooMany => StatusCode::CONFLICT,
         TokensError::Unknown(_) => StatusCode::NOT_FOUND,
         _ => StatusCode::INTERNAL_SERVER_ERROR,

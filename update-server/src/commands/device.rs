@@ -1,12 +1,14 @@
-//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the
-//! running server's socket, or over the store that it left.
+//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke one, lift its quarantine, or
+//! erase it. Through the running server's socket, or over the store that it left.
 
 use super::{Place, parse, report};
-use crate::admin::client::{NOTHING, call, get};
-use crate::admin::devices::{DEVICES, DeviceError, Devices, REPORTS, Reason, explained, revoked, standing};
+use crate::admin::client::{NOTHING, Server, call, get};
+use crate::admin::devices::{
+    DEVICES, DeviceError, Devices, REPORTS, Reason, explained, lifted, revoked, standing,
+};
 use crate::cli::Where;
 use crate::failure::Failure;
-use crate::fleet::desk::{self, Filter};
+use crate::fleet::desk::{self, Cursor, Filter};
 use crate::fleet::row::Standing;
 use crate::io::Io;
 use clap::Subcommand;
@@ -19,12 +21,14 @@ use std::fmt::Write as _;
 pub(crate) enum Command {
     /// List devices by id
     List(List),
-    /// Show everything that is held on a device
-    Show(One),
+    /// Show everything that is held on a device, its newest reports first
+    Show(Show),
     /// Say why a device isn't updating, as far as the server knows
     Explain(One),
     /// Revoke a device: nothing of the fleet plane opens for it any more
-    Revoke(Revoke),
+    Revoke(Because),
+    /// Lift a quarantine: what spoke for a copied identity is taken off, and what it reports from then on counts
+    Lift(Because),
     /// Erase what is held on a device, and print the receipt
     Erase(Erase),
 }
@@ -65,11 +69,20 @@ pub(crate) struct One {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Revoke {
+pub(crate) struct Show {
+    #[command(flatten)]
+    one: One,
+    /// Reports before this one: the next page, as the one before it says
+    #[arg(long, value_name = "EPOCH.SEQUENCE")]
+    before: Option<Cursor>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Because {
     #[command(flatten)]
     one: One,
     /// Why; the audit keeps it
-    #[arg(long, value_name = "WORDS")]
+    #[arg(long = "reason", visible_alias = "why", value_name = "WORDS")]
     why: String,
 }
 
@@ -88,6 +101,7 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
         Command::Show(arguments) => show(arguments, io),
         Command::Explain(arguments) => explain(arguments, io),
         Command::Revoke(arguments) => revoke(arguments, io),
+        Command::Lift(arguments) => lift(arguments, io),
         Command::Erase(arguments) => erase(arguments, io),
     }
 }
@@ -97,9 +111,8 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     let page = match Place::of(&arguments.place)? {
         Place::Here(held) => {
             let filter = Filter { product: product.clone(), standing: *standing, flagged: *flagged };
-            let (devices, next) = desk::list(&held.store, &filter, after.as_ref(), usize::from(*limit))
-                .map_err(|error| failure(&error.into()))?;
-            json(&Devices { devices, next })?
+            let page = desk::list(&held.store, &filter, after.as_ref(), usize::from(*limit));
+            json(&Devices::from(page.map_err(|error| failure(&error.into()))?))?
         }
         Place::Running(server) => {
             let mut path = format!("/api/v1/devices?limit={limit}&flagged={flagged}");
@@ -117,6 +130,9 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     };
     let devices = page["devices"].as_array().cloned().unwrap_or_default();
     let mut lines: Vec<String> = devices.iter().map(line).collect();
+    for damaged in page["damaged"].as_array().into_iter().flatten() {
+        lines.push(format!("{}  its record is damaged: nothing can be said of it", text(damaged)));
+    }
     if let Some(next) = page["next"].as_str() {
         lines.push(format!("There may be more: --after {next}"));
     }
@@ -138,15 +154,18 @@ fn line(device: &Value) -> String {
     )
 }
 
-fn show(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
+fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
+    let Show { one: arguments, before } = arguments;
     let device = &arguments.device;
     let held = match Place::of(&arguments.place)? {
         Place::Here(held) => {
-            let shown = desk::show(&held.store, device, REPORTS).map_err(|error| failure(&error.into()))?;
+            let shown =
+                desk::show(&held.store, device, *before, REPORTS).map_err(|error| failure(&error.into()))?;
             json(&shown.ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
         }
         Place::Running(server) => {
-            parse(&get(&server, &format!("/api/v1/devices/{device}?reports={REPORTS}"))?)?
+            let before = before.map_or(String::new(), |before| format!("&before={before}"));
+            parse(&get(&server, &format!("/api/v1/devices/{device}?reports={REPORTS}{before}"))?)?
         }
     };
     let mut out = format!(
@@ -171,8 +190,11 @@ fn show(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
             event["detail"].as_str().unwrap_or_default()
         );
     }
-    if held["more"] == true {
-        out.push_str("  and more reports than are shown\n");
+    if let Some(damaged) = held["damaged"].as_u64() {
+        let _ = writeln!(out, "  {damaged} reports among these are damaged and can't be shown");
+    }
+    if let Some(next) = held["next"].as_str() {
+        let _ = writeln!(out, "  There are earlier ones: --before {next}");
     }
     report(io, arguments.json, &held, out.trim_end())
 }
@@ -199,19 +221,14 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.json, &why, &text)
 }
 
-fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
+fn revoke(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
     let device = &arguments.one.device;
     let done = match Place::of(&arguments.one.place)? {
         Place::Here(held) => {
             let done = revoked(&held.store, device.clone(), "command", &arguments.why, (io.now)());
             json(&done.map_err(|error| failure(&error))?)?
         }
-        Place::Running(server) => {
-            let body = serde_json::to_vec(&Reason { why: arguments.why.clone() }).unwrap_or_default();
-            let length = body.len() as u64;
-            let sent = Some((std::io::Cursor::new(body), length));
-            parse(&call(&server, Method::POST, &format!("/api/v1/devices/{device}/revoke"), sent)?)?
-        }
+        Place::Running(server) => post(&server, arguments, "revoke")?,
     };
     let text = if done["changed"] == true {
         format!("{device} is revoked: nothing of the fleet plane opens for it any more.")
@@ -219,6 +236,31 @@ fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
         format!("{device} was revoked before; nothing was changed.")
     };
     report(io, arguments.one.json, &done, &text)
+}
+
+fn lift(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
+    let device = &arguments.one.device;
+    let done = match Place::of(&arguments.one.place)? {
+        Place::Here(held) => {
+            let done = lifted(&held.store, device.clone(), "command", &arguments.why, (io.now)());
+            json(&done.map_err(|error| failure(&error))?)?
+        }
+        Place::Running(server) => post(&server, arguments, "lift")?,
+    };
+    let text = if done["changed"] == true {
+        format!("{device} is quarantined no longer: what it reports from now on counts.")
+    } else {
+        format!("{device} wasn't quarantined; nothing was changed.")
+    };
+    report(io, arguments.one.json, &done, &text)
+}
+
+/// Sends a reason to a running server.
+fn post(server: &Server, because: &Because, what: &str) -> Result<Value, Failure> {
+    let body = serde_json::to_vec(&Reason { why: because.why.clone() }).unwrap_or_default();
+    let length = body.len() as u64;
+    let sent = Some((std::io::Cursor::new(body), length));
+    parse(&call(server, Method::POST, &format!("/api/v1/devices/{}/{what}", because.one.device), sent)?)
 }
 
 fn erase(arguments: &Erase, io: &mut Io<'_>) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod check_config;
 pub(crate) mod device;
+pub(crate) mod enrolment;
 pub(crate) mod export_site;
 pub(crate) mod ingest;
 pub(crate) mod init;

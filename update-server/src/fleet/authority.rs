@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 
+/// The enrolment key's file, and the one of its request.
+const KEY: &str = "enrolment.key";
+const REQUEST: &str = "enrolment.csr.pem";
 /// A P-256 key in PKCS#8 has about 140 bytes.
 const KEY_LIMIT: u64 = 4096;
 /// A certificate begins this long before it is made, for clocks that are behind.
@@ -85,21 +88,34 @@ pub(crate) struct Issued {
 /// # Errors
 /// [`AuthorityError`].
 pub fn create(folder: &Path) -> Result<PathBuf, AuthorityError> {
-    let path = folder.join("enrolment.key");
-    if !disk::exists(&path) {
+    let path = folder.join(REQUEST);
+    if disk::exists(&path) && disk::exists(&folder.join(KEY)) {
+        load(&folder.join(KEY))?;
+        return Ok(path);
+    }
+    request(folder).map(|(path, _)| path)
+}
+
+/// Writes a request for a certificate of the enrolment key, anew, and gives its file. A key that is there is kept; whether
+/// one was made is told too.
+///
+/// # Errors
+/// [`AuthorityError`].
+pub fn request(folder: &Path) -> Result<(PathBuf, bool), AuthorityError> {
+    let key = folder.join(KEY);
+    let new = !disk::exists(&key);
+    if new {
         let pair = KeyPair::generate().map_err(|_| AuthorityError::Random)?;
-        disk::replace(&path, pair.serialized_der(), 0o600)?;
+        disk::replace(&key, pair.serialized_der(), 0o600)?;
     }
-    let pair = load(&path)?;
-    let request = folder.join("enrolment.csr.pem");
-    if !disk::exists(&request) {
-        let mut params = CertificateParams::default();
-        params.distinguished_name = common_name("enrolment CA");
-        let made = params.serialize_request(&pair).and_then(|request| request.pem());
-        let made = made.map_err(|error| AuthorityError::Certificate(error.to_string()))?;
-        disk::replace(&request, made.as_bytes(), 0o644)?;
-    }
-    Ok(request)
+    let pair = load(&key)?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = common_name("enrolment CA");
+    let made = params.serialize_request(&pair).and_then(|request| request.pem());
+    let made = made.map_err(|error| AuthorityError::Certificate(error.to_string()))?;
+    let path = folder.join(REQUEST);
+    disk::replace(&path, made.as_bytes(), 0o644)?;
+    Ok((path, new))
 }
 
 impl Authority {

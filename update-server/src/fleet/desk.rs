@@ -1,19 +1,20 @@
-//! What people ask of the fleet: which devices there are, what is held on one, why one isn't updating, and to revoke or
-//! erase one. Plain functions over the store, for commands and the admin plane; each change is audited with it.
+//! What people ask of the fleet: which devices there are, what is held on one, why one isn't updating, and to revoke one,
+//! lift its quarantine, or erase it. Plain functions over the store, for commands and the admin plane; each change is audited with it.
 
+pub use super::count::{Counted, count};
+pub use super::erase::erase;
 use super::event::Event;
 use super::releases::{Possible, Releases};
 use super::row::{Revoked, Row, Standing};
 use crate::audit;
 use crate::store::{Batch, Space, Store, StoreError};
-use perennial_schemas::fleet::{AuditMark, DeviceId, Erased, Erasure, Flag};
+use perennial_schemas::Timestamp;
+use perennial_schemas::fleet::{DeviceId, Flag};
 use perennial_schemas::report::Outcome;
-use perennial_schemas::{Document, Sha256Digest, Timestamp};
-use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
 
-/// Events removed in one commit while a device is erased: at most 8 MB of them are read for that.
-const PAGE: usize = 1000;
 /// Rows read at once.
 const ROWS: usize = 1000;
 /// Who wants a receipt of it, as the audit calls them.
@@ -51,33 +52,57 @@ pub struct Filter {
     pub flagged: bool,
 }
 
-/// Up to `limit` devices after `after`, by id, and the id to go on after where there may be more.
+/// A page of a list.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// The devices, by id.
+    pub devices: Vec<Listed>,
+    /// The id to go on after, where there may be more.
+    pub next: Option<DeviceId>,
+    /// Among them, those of whom nothing can be said, as their rows can't be read: their keys, in readable form.
+    pub damaged: Vec<String>,
+}
+
+/// Up to `limit` devices after `after`, by id.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`]; a row that can't be read is told in its page and passed over.
 pub fn list(
     store: &dyn Store,
     filter: &Filter,
     after: Option<&DeviceId>,
     limit: usize,
-) -> Result<(Vec<Listed>, Option<DeviceId>), StoreError> {
-    let mut found = Vec::new();
+) -> Result<Page, StoreError> {
+    let mut found = Page::default();
     let mut last = after.map(|device| device.as_str().as_bytes().to_vec());
+    let mut known = after.cloned();
     loop {
         let page = store.scan(Space::Devices, last.as_deref(), ROWS)?;
         let whole = page.len() < ROWS;
         for (key, value) in page {
-            if found.len() == limit {
-                return Ok((found, last.map(|key| id(&key)).transpose()?));
+            if found.devices.len() == limit {
+                found.next = known;
+                return Ok(found);
             }
-            let (device, row) = (id(&key)?, decode(&key, &value)?);
+            match (id(&key), Row::decode(&value)) {
+                (Some(device), Ok(row)) => {
+                    if filter.takes(&row) {
+                        found.devices.push(listed(device.clone(), &row));
+                    }
+                    known = Some(device);
+                }
+                (device, _) => {
+                    // A page has no more of them than of devices.
+                    if found.damaged.len() < limit {
+                        found.damaged.push(key.escape_ascii().to_string());
+                    }
+                    known = device.or(known);
+                }
+            }
             last = Some(key);
-            if filter.takes(&row) {
-                found.push(listed(device, &row));
-            }
         }
         if whole {
-            return Ok((found, None));
+            return Ok(found);
         }
     }
 }
@@ -92,10 +117,53 @@ pub struct Held {
     /// Its row.
     #[serde(flatten)]
     pub row: Row,
-    /// Its reports, the newest epoch last.
+    /// Its reports, the newest first.
     pub events: Vec<HeldEvent>,
-    /// True where there are more reports than are shown.
-    pub more: bool,
+    /// Among these, reports that can't be read.
+    #[serde(skip_serializing_if = "is_none")]
+    pub damaged: u64,
+    /// Where there are earlier ones than are shown: what `before` is for the next page.
+    pub next: Option<Cursor>,
+}
+
+/// Where a device's reports are gone on from, written `EPOCH.SEQUENCE`: by its place, so that what comes meanwhile moves
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// In which of its enrolments.
+    pub epoch: u32,
+    /// The report's number.
+    pub sequence: u64,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.epoch, self.sequence)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = "a place among reports is written EPOCH.SEQUENCE, as in 1.42";
+        let (epoch, sequence) = text.split_once('.').ok_or(wrong)?;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits(epoch) || !digits(sequence) {
+            return Err(wrong);
+        }
+        Ok(Self { epoch: epoch.parse().map_err(|_| wrong)?, sequence: sequence.parse().map_err(|_| wrong)? })
+    }
+}
+
+impl Serialize for Cursor {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// One report of a device.
@@ -110,17 +178,33 @@ pub struct HeldEvent {
     pub event: Event,
 }
 
-/// What is held on a device, with up to `limit` of its reports; `None` where it isn't known.
+/// What is held on a device, with up to `limit` of its reports, the newest of those before `before`; `None` where it isn't
+/// known.
 ///
 /// # Errors
-/// [`StoreError`].
-pub fn show(store: &dyn Store, device: &DeviceId, limit: usize) -> Result<Option<Held>, StoreError> {
+/// [`StoreError`], also where its row can't be read; a report that can't be is counted and passed over.
+pub fn show(
+    store: &dyn Store,
+    device: &DeviceId,
+    before: Option<Cursor>,
+    limit: usize,
+) -> Result<Option<Held>, StoreError> {
     let Some(row) = row(store, device)? else { return Ok(None) };
-    let pairs = store.scan_prefix(Space::Reports, &Event::prefix(device), None, limit.saturating_add(1))?;
+    let before = before.map(|before| Event::key(device, before.epoch, before.sequence));
+    let prefix = Event::prefix(device);
+    let pairs = store.scan_back(Space::Reports, &prefix, before.as_deref(), limit.saturating_add(1))?;
     let more = pairs.len() > limit;
-    let events =
-        pairs.iter().take(limit).map(|(key, value)| held_event(key, value)).collect::<Result<_, _>>()?;
-    Ok(Some(Held { device: device.clone(), standing: row.standing(), row, events, more }))
+    let pairs = &pairs[..pairs.len().min(limit)];
+    let events: Vec<HeldEvent> = pairs.iter().filter_map(|(key, value)| held_event(key, value)).collect();
+    let last = pairs.last().and_then(|(key, _)| Event::place(key).ok());
+    Ok(Some(Held {
+        device: device.clone(),
+        standing: row.standing(),
+        row,
+        damaged: (pairs.len() - events.len()) as u64,
+        next: last.filter(|_| more).map(|(epoch, sequence)| Cursor { epoch, sequence }),
+        events,
+    }))
 }
 
 /// A device's row.
@@ -170,13 +254,17 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
     match &row.check_in {
         None => why.push("it never checked in".into()),
         Some(last) => {
-            let possible =
-                last.manifest.as_ref().map(|it| releases.possible(it, &row.product, &row.hardware));
-            if possible == Some(Possible::No) {
-                why.push(format!(
-                    "it says that it runs {}, which this server never published for it",
+            let judge = |it| releases.possible(it, &last.version, &row.product, &row.hardware);
+            match last.manifest.as_ref().map(judge) {
+                Some(Possible::No) => why.push(format!(
+                    "it says that it runs {}, with a manifest that this server never published under that version for it",
                     last.version
-                ));
+                )),
+                Some(Possible::Unknowable) if releases.unreadable() > 0 => why.push(format!(
+                    "whether it runs a release of this server can't be said: {} of its generations or manifests can't be read",
+                    releases.unreadable()
+                )),
+                _ => {}
             }
         }
     }
@@ -186,7 +274,7 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
         }
     }
     let bad = |outcome| matches!(outcome, Outcome::Failed | Outcome::RolledBack);
-    if let Some(last) = held.events.last().filter(|last| bad(last.event.outcome)) {
+    if let Some(last) = held.events.first().filter(|last| bad(last.event.outcome)) {
         let code = last.event.failure.map_or_else(|| "no code".into(), |code| code.number().to_string());
         let event = &last.event;
         why.push(format!(
@@ -229,104 +317,40 @@ pub fn revoke(
     }
 }
 
-/// Erases a device: its row, its reports, and by which keys it was known. The audit says that a device was erased and not
-/// which. What is revoked stays revoked: of it, the bare revocation is kept. `None` where it isn't known.
-///
-/// # Errors
-/// [`StoreError`]; a part of its reports may be gone then, and asking again erases the rest.
-pub fn erase(
-    store: &dyn Store,
-    device: &DeviceId,
-    by: &str,
-    now: Timestamp,
-) -> Result<Option<Erasure>, StoreError> {
-    let (key, prefix) = (device.as_str(), Event::prefix(device));
-    let mut reports = 0_u64;
-    loop {
-        let Some(before) = store.get(Space::Devices, key.as_bytes())? else { return Ok(None) };
-        let row = decode(key.as_bytes(), &before)?;
-        let events = store.scan_prefix(Space::Reports, &prefix, None, PAGE)?;
-        let last = events.len() < PAGE;
-        let count = events.len() as u64;
-        let batch =
-            events.into_iter().fold(Batch::new(), |batch, (key, _)| batch.remove(Space::Reports, key));
-        if !last {
-            store.commit(batch)?;
-            reports += count;
-            continue;
-        }
-        let (batch, keys, kept) =
-            forget(store, batch.expect(Space::Devices, key, Some(before)), device, &row)?;
-        let detail = [("reports", (reports + count).to_string())];
-        match audit::commit(store, &batch, &audit::Event::new(now, by, "device.erased", &detail)) {
-            Ok(head) => {
-                return Ok(Some(Erasure {
-                    format: Erasure::FORMAT.into(),
-                    requires: Vec::new(),
-                    device: device.clone(),
-                    at: now,
-                    erased: Erased {
-                        reports: reports + count,
-                        check_ins: row.check_in.is_some().into(),
-                        attributes: row.check_in.map_or(0, |last| last.attributes.len() as u64),
-                        keys,
-                    },
-                    kept,
-                    audit: AuditMark { sequence: head.sequence, digest: head.digest },
-                }));
-            }
-            // It reported at that moment: what came is erased too.
-            Err(StoreError::Changed(_)) => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Takes the row and its keys away, or all of it but the revocation.
-fn forget(
-    store: &dyn Store,
-    mut batch: Batch,
-    device: &DeviceId,
-    row: &Row,
-) -> Result<(Batch, u64, Vec<String>), StoreError> {
-    let mut kept = vec![
-        "that a device was erased, without saying which: in the audit log, which nobody can change"
-            .to_owned(),
-        "its votes on releases that are being rolled out, under a key that nobody can trace back to it without this server's: so that it has one vote whatever happens; they go when the release is offered no more".to_owned(),
-    ];
-    let keys: BTreeSet<&Sha256Digest> = row.keys().collect();
-    let count = keys.len() as u64;
-    if let Some(revoked) = &row.revoked {
-        let mut bare = Row::new(row.product.clone(), row.hardware.clone(), false, revoked.at);
-        bare.revoked = Some(revoked.clone());
-        bare.factory = row.factory.clone();
-        batch = batch.put(Space::Devices, device.as_str(), bare.encode());
-        kept.push("that this device is revoked, and its factory key: so that nobody uses it again".into());
-        return Ok((batch, count, kept));
-    }
-    for key in keys {
-        if store.get(Space::Keys, key.as_bytes())?.is_some() {
-            batch = batch.remove(Space::Keys, *key.as_bytes());
-        }
-    }
-    Ok((batch.remove(Space::Devices, device.as_str()), count, kept))
-}
-
-/// How many devices there are, by standing.
+/// Lifts a device's quarantine: what spoke for a copied identity is taken off its row, and its next check-in begins a new
+/// chain of tickets. Audited with the device's id and with what was taken off. `false` where nothing was to be lifted;
+/// `None` where the device isn't known.
 ///
 /// # Errors
 /// [`StoreError`].
-pub fn count(store: &dyn Store) -> Result<BTreeMap<Standing, u64>, StoreError> {
-    let mut counted = BTreeMap::new();
-    let mut after: Option<Vec<u8>> = None;
+pub fn lift(
+    store: &dyn Store,
+    device: &DeviceId,
+    by: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<Option<bool>, StoreError> {
+    let key = device.as_str();
     loop {
-        let page = store.scan(Space::Devices, after.as_deref(), ROWS)?;
-        for (key, value) in &page {
-            *counted.entry(decode(key, value)?.standing()).or_default() += 1;
+        let Some(before) = store.get(Space::Devices, key.as_bytes())? else { return Ok(None) };
+        let mut row = decode(key.as_bytes(), &before)?;
+        let lifted: Vec<&str> =
+            row.flags.keys().filter(|flag| flag.is_of_a_clone()).map(|flag| flag.as_str()).collect();
+        if lifted.is_empty() {
+            return Ok(Some(false));
         }
-        match page.into_iter().next_back() {
-            Some((key, _)) => after = Some(key),
-            None => return Ok(counted),
+        let lifted = lifted.join(" ");
+        row.flags.retain(|flag, _| !flag.is_of_a_clone());
+        // Which of the two has the newest ticket, nobody here knows.
+        row.tickets.clear();
+        let batch =
+            Batch::new().expect(Space::Devices, key, Some(before)).put(Space::Devices, key, row.encode());
+        let detail = [("device", key.to_owned()), ("why", why.to_owned()), ("flags", lifted)];
+        match audit::commit(store, &batch, &audit::Event::new(now, by, "device.lifted", &detail)) {
+            Ok(_) => return Ok(Some(true)),
+            // It reported at that moment.
+            Err(StoreError::Changed(_)) => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -352,15 +376,13 @@ fn listed(device: DeviceId, row: &Row) -> Listed {
     }
 }
 
-fn held_event(key: &[u8], value: &[u8]) -> Result<HeldEvent, StoreError> {
-    let corrupt = |error| StoreError::Corrupt(format!("reports/{}: {error}", key.escape_ascii()));
-    let (epoch, sequence) = Event::place(key).map_err(corrupt)?;
-    Ok(HeldEvent { epoch, sequence, event: Event::decode(value).map_err(corrupt)? })
+fn held_event(key: &[u8], value: &[u8]) -> Option<HeldEvent> {
+    let (epoch, sequence) = Event::place(key).ok()?;
+    Some(HeldEvent { epoch, sequence, event: Event::decode(value).ok()? })
 }
 
-fn id(key: &[u8]) -> Result<DeviceId, StoreError> {
-    let text = std::str::from_utf8(key).ok().and_then(|text| text.parse().ok());
-    text.ok_or_else(|| StoreError::Corrupt(format!("devices/{}", key.escape_ascii())))
+pub(super) fn id(key: &[u8]) -> Option<DeviceId> {
+    std::str::from_utf8(key).ok().and_then(|text| text.parse().ok())
 }
 
 fn decode(key: &[u8], value: &[u8]) -> Result<Row, StoreError> {

@@ -34,6 +34,10 @@ pub struct Figures {
     pub revocations: IntGauge,
     /// Devices by standing, as of the last count.
     pub devices: IntGaugeVec,
+    /// Devices whose rows can't be read, as of the last count.
+    pub devices_damaged: IntGauge,
+    /// Generations and manifests that can't be read: of the releases in them, nothing can be said.
+    pub releases_unreadable: IntGauge,
     flags: IntCounterVec,
     refused: IntCounterVec,
 }
@@ -106,6 +110,14 @@ impl Figures {
             reloads_failed: counter(
                 "perennial_fleet_reloads_failed_total",
                 "Times that the device CA or its revocation list couldn't be read again",
+            )?,
+            devices_damaged: gauge(
+                "perennial_fleet_devices_damaged",
+                "Devices whose records can't be read, as of the last count",
+            )?,
+            releases_unreadable: gauge(
+                "perennial_fleet_releases_unreadable",
+                "Generations and manifests that can't be read",
             )?,
             revocations: gauge("perennial_fleet_revocations", "Serial numbers on the revocation lists")?,
             refused,

@@ -8,7 +8,9 @@
 mod answer;
 pub mod authority;
 pub(crate) mod bytes;
+mod count;
 pub mod desk;
+mod erase;
 pub mod event;
 pub mod figures;
 mod fold;

@@ -2,6 +2,7 @@
 
 use super::answer::{Bodies, Fleet, Pace};
 use super::authority::{Authority, AuthorityError};
+use super::count::Counted;
 use super::handshake::Verifier;
 use super::rate::Rates;
 use super::releases::Shelf;
@@ -24,7 +25,6 @@ use crate::store::Store;
 use crate::tls::Certificates;
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -53,7 +53,7 @@ pub(crate) struct Doors {
 /// The running plane, for whoever asks how it is.
 pub(crate) struct Plane {
     pub(super) fleet: Arc<Fleet>,
-    counted: Mutex<Option<(Timestamp, BTreeMap<Standing, u64>)>>,
+    counted: Mutex<Option<(Timestamp, Counted)>>,
 }
 
 impl Doors {
@@ -125,11 +125,11 @@ pub(crate) fn start(
         );
     }
     let setup = |error: std::io::Error| StartError::Setup(error.to_string());
-    let shelf = Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site);
-    shelf.current();
+    let shelf = Arc::new(Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site));
+    parts.metrics.fleet.releases_unreadable.set(shelf.current().unreadable() as i64);
     let (writer, thread) = writer::start(Means {
         store: Arc::clone(&parts.store),
-        releases: Arc::new(shelf),
+        releases: Arc::clone(&shelf),
         trust: doors.trust.clone(),
         ballot: parts.ballot,
         figures: Arc::clone(&parts.metrics.fleet),
@@ -164,6 +164,7 @@ pub(crate) fn start(
         enrolment,
         reload: parts.config.tls.reload.0,
         keep: config.keep.clone(),
+        releases: shelf,
     };
     let stop = stop.clone();
     let tending =
@@ -174,9 +175,10 @@ pub(crate) fn start(
 
 impl Plane {
     /// Notes how many devices there are.
-    pub(super) fn counted(&self, counted: BTreeMap<Standing, u64>) {
+    pub(super) fn counted(&self, counted: Counted) {
+        self.fleet.figures.devices_damaged.set(counted.damaged as i64);
         for (standing, word) in Standing::ALL {
-            let count = counted.get(&standing).copied().unwrap_or(0);
+            let count = counted.by.get(&standing).copied().unwrap_or(0);
             self.fleet.figures.devices.with_label_values(&[word]).set(count as i64);
         }
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(((self.fleet.now)(), counted));
@@ -190,8 +192,10 @@ impl Plane {
         let revocations = self.fleet.trust.as_ref().map(|trust| trust.revocations());
         Summary {
             lab: self.fleet.lab,
-            devices: super::status::words(&devices.unwrap_or_default()),
+            damaged: devices.as_ref().map_or(0, |counted| counted.damaged),
+            devices: super::status::words(&devices.unwrap_or_default().by),
             counted_at,
+            releases_unreadable: figures.releases_unreadable.get().unsigned_abs(),
             waiting: figures.waiting.get(),
             reports: figures.reports.get(),
             check_ins: figures.check_ins.get(),

@@ -17,6 +17,12 @@ pub struct Summary {
     pub lab: bool,
     /// Devices by standing: `enrolled`, `quarantined`, `revoked`, `lab`.
     pub devices: BTreeMap<String, u64>,
+    /// Devices whose records can't be read.
+    #[serde(default)]
+    pub damaged: u64,
+    /// Generations and manifests that can't be read: whether devices run releases of theirs can't be said.
+    #[serde(default)]
+    pub releases_unreadable: u64,
     /// When they were counted.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub counted_at: Option<Timestamp>,
@@ -45,9 +51,11 @@ impl Summary {
     /// [`StoreError`].
     pub fn left_behind(store: &dyn Store, now: Timestamp) -> Result<Option<Self>, StoreError> {
         let counted = desk::count(store)?;
-        Ok((!counted.is_empty()).then(|| Self {
+        Ok((counted != desk::Counted::default()).then(|| Self {
             lab: false,
-            devices: words(&counted),
+            devices: words(&counted.by),
+            damaged: counted.damaged,
+            releases_unreadable: 0,
             counted_at: Some(now),
             waiting: 0,
             reports: 0,

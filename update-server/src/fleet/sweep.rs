@@ -1,16 +1,18 @@
 //! What is kept no longer: reports past their time, and devices that nothing was heard of for years. What is revoked stays.
 
-use super::desk;
+use super::desk::id;
+use super::erase::erase_while;
 use super::event::Event;
 use super::row::Row;
 use crate::config::fleet::Keep;
-use crate::store::{Batch, Pair, Space, Store, StoreError};
+use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::DeviceId;
 use std::time::Duration;
 
-/// Records looked at, and removed, at once.
+/// Records looked at, and removed, in one step.
 const PAGE: usize = 1000;
+/// Devices erased in one step: each is a commit of its own.
+const ERASED: u64 = 16;
 
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -19,58 +21,70 @@ pub(crate) struct Swept {
     pub(crate) devices: u64,
 }
 
-/// Removes what is past its time at `now`. `pause` is called after each page, so that devices don't wait for a sweep.
-///
-/// # Errors
-/// [`StoreError`]; what was removed until then is gone, and the next sweep goes on.
-pub(crate) fn sweep(
-    store: &dyn Store,
-    keep: &Keep,
+/// A sweep on its way, in short steps: whoever takes them may do other things between, or stop; the next sweep goes on.
+#[derive(Debug)]
+pub(crate) struct Sweep {
+    keep: Keep,
     now: Timestamp,
-    pause: &dyn Fn(),
-) -> Result<Swept, StoreError> {
-    let before = |span: Duration| now.plus_seconds(-(span.as_secs() as i64));
-    let mut swept = Swept::default();
-    let oldest = before(keep.reports.0);
-    pages(store, Space::Reports, pause, |page| {
-        // One that can't be read is left for whoever looks at the disk.
-        let over = |value: &[u8]| Event::received(value).is_ok_and(|received| received < oldest);
-        let mut batch = Batch::new();
-        for (key, _) in page.iter().filter(|(_, value)| over(value)) {
-            batch = batch.remove(Space::Reports, key.as_slice());
-            swept.reports += 1;
-        }
-        if batch.is_empty() { Ok(()) } else { store.commit(batch) }
-    })?;
-    let oldest = before(keep.devices.0);
-    pages(store, Space::Devices, pause, |page| {
-        for (key, value) in page {
-            let silent = Row::decode(value).is_ok_and(|row| row.last_seen < oldest && row.revoked.is_none());
-            let device = std::str::from_utf8(key).ok().and_then(|text| text.parse::<DeviceId>().ok());
-            if let Some(device) = device.filter(|_| silent) {
-                desk::erase(store, &device, "server", now)?;
-                swept.devices += 1;
-            }
-        }
-        Ok(())
-    })?;
-    Ok(swept)
+    space: Space,
+    after: Option<Vec<u8>>,
+    pub(crate) swept: Swept,
 }
 
-fn pages(
-    store: &dyn Store,
-    space: Space,
-    pause: &dyn Fn(),
-    mut look: impl FnMut(&[Pair]) -> Result<(), StoreError>,
-) -> Result<(), StoreError> {
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let page = store.scan(space, after.as_deref(), PAGE)?;
-        look(&page)?;
-        match page.into_iter().next_back() {
-            Some((key, _)) => after = Some(key),
-            None => return Ok(()),
+impl Sweep {
+    /// Of what is past its time at `now`.
+    pub(crate) fn new(keep: &Keep, now: Timestamp) -> Self {
+        Self { keep: keep.clone(), now, space: Space::Reports, after: None, swept: Swept::default() }
+    }
+
+    /// Removes a little more; true at the end. Nothing more is begun once `stopped` holds.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was removed until then is gone.
+    pub(crate) fn step(&mut self, store: &dyn Store, stopped: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+        let page = store.scan(self.space, self.after.as_deref(), PAGE)?;
+        if page.is_empty() {
+            let over = self.space == Space::Devices;
+            (self.space, self.after) = (Space::Devices, None);
+            return Ok(over);
         }
-        pause();
+        if self.space == Space::Reports {
+            let oldest = self.before(self.keep.reports.0);
+            // One that can't be read is left for whoever looks at the disk.
+            let over = |value: &[u8]| Event::received(value).is_ok_and(|received| received < oldest);
+            let mut batch = Batch::new();
+            for (key, _) in page.iter().filter(|(_, value)| over(value)) {
+                batch = batch.remove(Space::Reports, key.as_slice());
+                self.swept.reports += 1;
+            }
+            if !batch.is_empty() {
+                store.commit(batch)?;
+            }
+            self.after = page.into_iter().next_back().map(|(key, _)| key);
+            return Ok(false);
+        }
+        let oldest = self.before(self.keep.devices.0);
+        let silent = |row: &Row| row.last_seen < oldest && row.revoked.is_none();
+        let mut erased = 0;
+        for (key, value) in page {
+            if stopped() || erased == ERASED {
+                break;
+            }
+            let device = id(&key).filter(|_| Row::decode(&value).is_ok_and(|row| silent(&row)));
+            if let Some(device) = device {
+                // Looked at again: it may have been heard of since the page was read.
+                let still = |row: Option<&Row>| row.is_some_and(silent) && !stopped();
+                if erase_while(store, &device, "server", self.now, &still)?.is_some() {
+                    self.swept.devices += 1;
+                }
+                erased += 1;
+            }
+            self.after = Some(key);
+        }
+        Ok(false)
+    }
+
+    fn before(&self, span: Duration) -> Timestamp {
+        self.now.plus_seconds(-(span.as_secs() as i64))
     }
 }

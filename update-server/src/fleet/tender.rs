@@ -1,10 +1,13 @@
 //! Looks after the fleet plane while it runs: reads the device CA's files again, counts the devices, and sweeps what is past
-//! its time. It answers nobody.
+//! its time, in short steps, between which it looks at what else is due, and whether to stop. It answers nobody.
 
 use super::Plane;
 use super::authority::{Authority, AuthorityError};
-use super::sweep::sweep;
+use super::count::Count;
+use super::releases::Shelf;
+use super::sweep::Sweep;
 use crate::config::fleet::Keep;
+use crate::store::{Store, StoreError};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +22,7 @@ const COUNT_FACTOR: u32 = 100;
 /// Between two sweeps; the first comes an hour after the start.
 const SWEEP: Duration = Duration::from_secs(86_400);
 const FIRST_SWEEP: Duration = Duration::from_secs(3600);
-/// Between two pages of a sweep.
+/// Between two steps of a count or a sweep, so that devices don't wait for either.
 const BREATH: Duration = Duration::from_millis(20);
 
 /// How it looks after what.
@@ -30,6 +33,8 @@ pub(super) struct Duties {
     /// How often files are looked at.
     pub(super) reload: Duration,
     pub(super) keep: Keep,
+    /// What is known of releases.
+    pub(super) releases: Arc<Shelf>,
 }
 
 /// Runs until told to stop.
@@ -41,31 +46,84 @@ pub(super) fn run(duties: &Duties, mut stop: watch::Receiver<bool>) {
     runtime.block_on(async {
         let began = Instant::now();
         let (mut reload, mut count, mut sweep) = (began + duties.reload, began, began + FIRST_SWEEP);
+        let mut chores = Chores::default();
         loop {
             let now = Instant::now();
             if now >= reload {
                 duties.reload();
                 reload = now + duties.reload;
             }
-            if now >= count {
-                duties.count();
-                count = Instant::now() + COUNT.max(now.elapsed() * COUNT_FACTOR);
+            if now >= count && chores.counting.is_none() {
+                chores.counting = Some((Count::default(), Duration::ZERO));
             }
             if now >= sweep {
-                duties.sweep(&stop);
+                chores.sweeping = Some(Sweep::new(&duties.keep, (duties.plane.fleet.now)()));
                 sweep = now + SWEEP;
             }
+            if let Some(took) = chores.count(duties) {
+                count = Instant::now() + COUNT.max(took * COUNT_FACTOR);
+            }
+            chores.sweep(duties, &|| *stop.borrow());
+            let pause = if chores.counting.is_some() || chores.sweeping.is_some() { BREATH } else { TICK };
             tokio::select! {
-                () = sleep(TICK) => {}
+                () = sleep(pause) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         }
     });
 }
 
+/// What takes many steps, where it is under way.
+#[derive(Default)]
+struct Chores {
+    /// With the time that its steps took.
+    counting: Option<(Count, Duration)>,
+    sweeping: Option<Sweep>,
+}
+
+impl Chores {
+    /// A step of the count; at its end, how long it took in all.
+    fn count(&mut self, duties: &Duties) -> Option<Duration> {
+        let (count, took) = self.counting.as_mut()?;
+        let began = Instant::now();
+        let step = count.step(duties.store());
+        *took += began.elapsed();
+        if matches!(step, Ok(false)) {
+            return None;
+        }
+        let (count, took) = self.counting.take()?;
+        match step {
+            Ok(_) => duties.plane.counted(count.counted),
+            Err(error) => tracing::warn!(%error, "the devices can't be counted"),
+        }
+        Some(took)
+    }
+
+    /// A step of the sweep.
+    fn sweep(&mut self, duties: &Duties, stopped: &dyn Fn() -> bool) {
+        let Some(sweep) = &mut self.sweeping else { return };
+        let step: Result<bool, StoreError> = sweep.step(duties.store(), stopped);
+        match step {
+            Ok(false) => return,
+            Ok(true) => {
+                let swept = sweep.swept;
+                tracing::info!(
+                    swept.reports,
+                    swept.devices,
+                    "what devices told is kept no longer than promised"
+                );
+            }
+            Err(error) => tracing::error!(%error, "old reports can't be removed"),
+        }
+        self.sweeping = None;
+    }
+}
+
 impl Duties {
     fn reload(&self) {
         let fleet = &self.plane.fleet;
+        self.releases.again();
+        fleet.figures.releases_unreadable.set(self.releases.current().unreadable() as i64);
         let Some(trust) = &fleet.trust else { return };
         match trust.reload(false) {
             Ok(true) => tracing::info!("the device CA's files were read again"),
@@ -90,30 +148,7 @@ impl Duties {
         }
     }
 
-    fn count(&self) {
-        match super::desk::count(self.plane.fleet.store.as_ref()) {
-            Ok(counted) => self.plane.counted(counted),
-            Err(error) => tracing::warn!(%error, "the devices can't be counted"),
-        }
-    }
-
-    fn sweep(&self, stop: &watch::Receiver<bool>) {
-        let fleet = &self.plane.fleet;
-        // At shutdown the rest is left for the next time: there is no reason to breathe then.
-        let pause = || {
-            if !*stop.borrow() {
-                std::thread::sleep(BREATH);
-            }
-        };
-        match sweep(fleet.store.as_ref(), &self.keep, (fleet.now)(), &pause) {
-            Ok(swept) => {
-                tracing::info!(
-                    swept.reports,
-                    swept.devices,
-                    "what devices told is kept no longer than promised"
-                );
-            }
-            Err(error) => tracing::error!(%error, "old reports can't be removed"),
-        }
+    fn store(&self) -> &dyn Store {
+        self.plane.fleet.store.as_ref()
     }
 }

@@ -1,14 +1,16 @@
 use super::desk;
+use super::erase::erase_while;
 use super::event::Event;
 use super::figures::Figures;
 use super::fold::{Act, Done, Enrol, Operation, Who};
 use super::releases::{Releases, Shelf};
-use super::row::Row;
+use super::row::{Row, Standing};
+use super::sweep::Sweep;
 use super::testkit::{Maker, now};
 use super::writer::{Fault, Means, Writer, start};
 use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::Timestamp;
-use perennial_schemas::fleet::{CheckIn, DeviceId, RefusalCode, ReportQueue, Ticket};
+use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, RefusalCode, ReportQueue, Ticket};
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,6 +40,16 @@ impl Store for Weather {
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
         self.store.scan_prefix(space, prefix, after, limit)
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.store.scan_back(space, prefix, before, limit)
     }
 
     fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
@@ -295,7 +307,7 @@ fn what_is_erased_is_gone_and_what_is_revoked_stays_so() {
     assert!(desk::revoke(store, &"d-10".parse().unwrap(), "command", "stolen", now).unwrap());
     assert!(!desk::revoke(store, &"d-10".parse().unwrap(), "command", "again", now).unwrap());
     let receipt = desk::erase(store, &"d-10".parse().unwrap(), "command", now).unwrap().unwrap();
-    assert_eq!(receipt.kept.len(), 3);
+    assert_eq!(receipt.kept.len(), 4);
     assert!(bench.row("d-10").unwrap().revoked.is_some() && bench.events("d-10") == 0);
 }
 
@@ -310,8 +322,133 @@ fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
     let days = |days: u64| crate::config::Span::seconds(days * 86_400);
     let keep = crate::config::fleet::Keep { reports: days(30), devices: days(35) };
     let now = Timestamp::from_unix(bench.clock.load(Ordering::SeqCst));
-    let swept = super::sweep::sweep(store, &keep, now, &|| {}).unwrap();
-    assert_eq!((swept.reports, swept.devices), (4, 1));
+    let mut sweep = Sweep::new(&keep, now);
+    // Told to stop, it begins nothing more.
+    assert_eq!((0..10).filter(|_| sweep.step(store, &|| true).unwrap()).count(), 0);
+    assert!(bench.row("d-2").is_some());
+    assert!((0..10).any(|_| sweep.step(store, &|| false).unwrap()));
+    assert_eq!((sweep.swept.reports, sweep.swept.devices), (4, 1));
     assert_eq!((bench.events("d-1"), bench.row("d-1").is_some()), (1, true));
     assert!(bench.row("d-2").is_none() && bench.row("d-3").is_some());
+}
+
+#[test]
+fn a_device_that_is_heard_of_while_it_is_erased_for_its_silence_stays() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=3)]).unwrap();
+    let silent = bench.row("d-1").unwrap().last_seen;
+    let asked = std::cell::Cell::new(0);
+    let still = |row: Option<&Row>| {
+        asked.set(asked.get() + 1);
+        let silent = row.unwrap().last_seen == silent;
+        if asked.get() == 1 {
+            // Between the look and the commit.
+            bench.clock.fetch_add(100, Ordering::SeqCst);
+            bench.write(vec![reports("d-1", 4..=4)]).unwrap();
+        }
+        silent
+    };
+    let store = &bench.store.store;
+    assert_eq!(erase_while(store, &"d-1".parse().unwrap(), "server", now(), &still).unwrap(), None);
+    assert_eq!((asked.get(), bench.events("d-1")), (2, 4));
+}
+
+#[test]
+fn a_sweep_erases_few_devices_in_one_step() {
+    let bench = Bench::new(1000, 0);
+    bench.write((1..=40).map(|number| reports(&format!("d-{number}"), 1..=1)).collect()).unwrap();
+    let day = crate::config::Span::seconds(86_400);
+    let keep = crate::config::fleet::Keep { reports: day, devices: day };
+    let mut sweep = Sweep::new(&keep, Timestamp::from_unix(1_800_000_000).plus_days(3));
+    let mut steps = vec![0];
+    while !sweep.step(&bench.store.store, &|| false).unwrap() {
+        steps.push(sweep.swept.devices);
+    }
+    assert!(steps.windows(2).all(|pair| pair[1] - pair[0] <= 16), "{steps:?}");
+    assert_eq!((sweep.swept.devices, sweep.swept.reports), (40, 40));
+}
+
+#[test]
+fn damaged_rows_are_told_and_passed_over_and_can_be_erased() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=1), reports("d-3", 1..=1)]).unwrap();
+    let store = &bench.store.store;
+    store
+        .commit(Batch::new().put(Space::Devices, *b"d-2", *b"?").put(Space::Devices, *b"\xff", *b""))
+        .unwrap();
+    let page = desk::list(store, &desk::Filter::default(), None, 10).unwrap();
+    let ids: Vec<&str> = page.devices.iter().map(|one| one.device.as_str()).collect();
+    assert_eq!((ids, page.next), (vec!["d-1", "d-3"], None));
+    assert_eq!(page.damaged, ["d-2", "\\xff"]);
+    let page = desk::list(store, &desk::Filter::default(), None, 1).unwrap();
+    let rest = desk::list(store, &desk::Filter::default(), page.next.as_ref(), 1).unwrap();
+    assert_eq!(rest.devices[0].device.as_str(), "d-3");
+    let counted = desk::count(store).unwrap();
+    assert_eq!((counted.by[&Standing::Lab], counted.damaged), (2, 2));
+    let receipt = desk::erase(store, &"d-2".parse().unwrap(), "command", now()).unwrap().unwrap();
+    assert!(receipt.kept.iter().any(|kept| kept.contains("damaged")), "{:?}", receipt.kept);
+    assert_eq!(desk::count(store).unwrap().damaged, 1);
+}
+
+#[test]
+fn what_is_kept_of_a_revoked_device_is_told_truly() {
+    let bench = Bench::new(1000, 0);
+    let maker = Maker::new();
+    let factory = maker.identify(&maker.factory(1, |_| {}));
+    let (_, credential) = maker.fleet(&factory, now());
+    let fleet_key = *credential.key.as_bytes();
+    let act = Act::Enrol(Box::new(Enrol { credential, ticket: Ticket::of_bytes(&[1; 16]) }));
+    bench.write(vec![Operation { who: Who::Device(Arc::clone(&factory)), act }]).unwrap();
+    let (store, device) = (&bench.store.store, &factory.name.device);
+    assert!(desk::revoke(store, device, "command", "stolen", now()).unwrap());
+    let receipt = desk::erase(store, device, "command", now()).unwrap().unwrap();
+    assert_eq!(receipt.erased.keys, 1);
+    assert!(receipt.kept.iter().any(|kept| kept.contains("revoked") && kept.contains("factory")));
+    assert!(receipt.kept.iter().any(|kept| kept.contains("exports")), "{:?}", receipt.kept);
+    assert_eq!(store.get(Space::Keys, &fleet_key).unwrap(), None);
+    assert!(store.get(Space::Keys, factory.key.as_bytes()).unwrap().is_some());
+    let row = bench.row(device.as_str()).unwrap();
+    assert_eq!((row.fleet, row.check_in, row.revoked.is_some()), (None, None, true));
+}
+
+#[test]
+fn the_newest_reports_are_shown_first_and_earlier_ones_page_by_page() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=5), reports("d-10", 1..=1)]).unwrap();
+    let (store, device) = (&bench.store.store, "d-1".parse().unwrap());
+    let mut before = None;
+    let mut seen = Vec::new();
+    loop {
+        let held = desk::show(store, &device, before, 2).unwrap().unwrap();
+        seen.push(held.events.iter().map(|event| event.sequence).collect::<Vec<_>>());
+        match held.next {
+            Some(next) => before = Some(next.to_string().parse().unwrap()),
+            None => break,
+        }
+    }
+    assert_eq!(seen, [vec![5, 4], vec![3, 2], vec![1]]);
+    for wrong in ["", "1", "1.", ".1", "-1.2", "1.2.3", "1.+2", "4294967296.1"] {
+        assert!(wrong.parse::<desk::Cursor>().is_err(), "{wrong}");
+    }
+    // A report that can't be read is counted, and the others are shown.
+    store.commit(Batch::new().put(Space::Reports, Event::key(&device, 0, 4), *b"?")).unwrap();
+    let held = desk::show(store, &device, None, 2).unwrap().unwrap();
+    assert_eq!((held.events.len(), held.damaged, held.next.unwrap().sequence), (1, 1, 4));
+}
+
+#[test]
+fn a_quarantine_is_lifted_with_its_reason_in_the_audit_and_tickets_begin_anew() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![check_in("d-1"), check_in("d-1")]).unwrap();
+    let (store, device) = (&bench.store.store, "d-1".parse().unwrap());
+    assert!(bench.row("d-1").unwrap().flags.contains_key(&Flag::TicketForked));
+    let lift = || desk::lift(store, &device, "command", "a board was swapped", now()).unwrap();
+    assert_eq!((lift(), lift()), (Some(true), Some(false)));
+    assert_eq!(desk::lift(store, &"d-9".parse().unwrap(), "command", "x", now()).unwrap(), None);
+    assert!(bench.row("d-1").unwrap().flags.is_empty());
+    let entry = format!("{:?}", crate::audit::entries(store, 0, 10).unwrap());
+    assert!(entry.contains("device.lifted") && entry.contains("a board was swapped"), "{entry}");
+    assert!(entry.contains("ticket-forked"), "{entry}");
+    bench.write(vec![check_in("d-1")]).unwrap();
+    assert!(bench.row("d-1").unwrap().flags.is_empty());
 }

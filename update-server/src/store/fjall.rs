@@ -3,7 +3,8 @@
 
 use super::witness::Witness;
 use super::{
-    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, conditions, fits, is_empty, room,
+    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
+    room,
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,20 @@ impl Store for FjallStore {
             return Ok(Vec::new());
         }
         self.space(space).range(bounds).take(limit).map(pair).collect()
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let bounds = bounds_back(prefix, before);
+        if is_empty(&bounds) {
+            return Ok(Vec::new());
+        }
+        self.space(space).range(bounds).rev().take(limit).map(pair).collect()
     }
 
     fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {

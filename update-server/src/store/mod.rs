@@ -228,6 +228,18 @@ pub trait Store: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError>;
 
+    /// Up to `limit` pairs whose keys begin with `prefix` and come before `before`, the last of them first.
+    ///
+    /// # Errors
+    /// [`StoreError::Engine`].
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError>;
+
     /// The pair with the greatest key.
     ///
     /// # Errors
@@ -267,6 +279,16 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
         (**self).scan_prefix(space, prefix, after, limit)
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        (**self).scan_back(space, prefix, before, limit)
     }
 
     fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
@@ -341,6 +363,18 @@ fn bounds(prefix: &[u8], after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>
         None => Bound::Unbounded,
     };
     (start, end)
+}
+
+/// The keys that begin with `prefix` and come before `before`, as bounds.
+fn bounds_back(prefix: &[u8], before: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let (start, end) = bounds(prefix, None);
+    match (before, end) {
+        (Some(before), Bound::Excluded(end)) => {
+            (start, Bound::Excluded(if before < end.as_slice() { before.to_vec() } else { end }))
+        }
+        (Some(before), _) => (start, Bound::Excluded(before.to_vec())),
+        (None, end) => (start, end),
+    }
 }
 
 /// True where bounds hold no key at all; engines differ in what they make of such bounds.

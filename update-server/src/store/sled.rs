@@ -12,7 +12,8 @@
 
 use super::witness::Witness;
 use super::{
-    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, conditions, fits, is_empty, room,
+    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
+    room,
 };
 use crate::disk::{self, DiskError};
 use sled::{Db, IVec, Mode};
@@ -113,6 +114,22 @@ impl Store for SledStore {
         limit: usize,
     ) -> Result<Vec<Pair>, StoreError> {
         let Some(range) = self.range(space, prefix, after) else { return Ok(Vec::new()) };
+        range.take(limit).map(|found| pair(found).map(|(_, key, value)| (key, value.to_vec()))).collect()
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let before = before.map(|key| full(space, key));
+        let bounds = bounds_back(&full(space, prefix), before.as_deref());
+        if is_empty(&bounds) {
+            return Ok(Vec::new());
+        }
+        let range = self.database.range::<Vec<u8>, (Bound<Vec<u8>>, Bound<Vec<u8>>)>(bounds).rev();
         range.take(limit).map(|found| pair(found).map(|(_, key, value)| (key, value.to_vec()))).collect()
     }
 

@@ -103,6 +103,18 @@ fn prefixes(store: &dyn Store) {
         let found = store.scan_prefix(Space::Reports, prefix, after, limit).unwrap();
         found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
     };
+    let back = |prefix: &[u8], before: Option<&[u8]>, limit| {
+        let found = store.scan_back(Space::Reports, prefix, before, limit).unwrap();
+        found.into_iter().map(|(key, _)| key).collect::<Vec<_>>()
+    };
+    let reversed = |range: std::ops::Range<usize>| keys[range].iter().rev().cloned().collect::<Vec<_>>();
+    assert_eq!(back(b"", None, 10), reversed(0..keys.len()));
+    assert_eq!(back(b"ab", None, 10), reversed(1..4));
+    assert_eq!(back(b"ab", Some(keys[3]), 1), reversed(2..3));
+    assert_eq!(back(b"ab", Some(keys[1]), 10), reversed(0..0));
+    assert_eq!(back(b"ab", Some(b"b"), 2), reversed(2..4));
+    assert_eq!(back(b"\xff", None, 10), reversed(5..keys.len()));
+    assert_eq!(back(b"ab", None, 0), reversed(0..0));
     assert_eq!(scan(b"", None, 10), keys);
     assert_eq!(scan(b"ab", None, 10), keys[1..4]);
     assert_eq!(scan(b"ab", Some(b"ab"), 1), keys[2..3]);

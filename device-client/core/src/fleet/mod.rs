@@ -165,12 +165,14 @@ impl<'p> Fleet<'p> {
         Ok(gone)
     }
 
-    /// Everything that the server holds on this device, as the JSON text that it sends.
+    /// Everything that the server holds on this device, as the JSON text that it sends; with its newest reports, or with
+    /// those before the one of that epoch and number.
     ///
     /// # Errors
     /// [`FleetError`].
-    pub fn data(&mut self, now: Timestamp) -> Result<Vec<u8>, FleetError> {
-        let reply = self.ask_as_member(Call::Data, now)?;
+    pub fn data(&mut self, before: Option<(u32, u64)>, now: Timestamp) -> Result<Vec<u8>, FleetError> {
+        let call = before.map_or(Call::Data, |(epoch, sequence)| Call::Earlier { epoch, sequence });
+        let reply = self.ask_as_member(call, now)?;
         if reply.status == 200 { Ok(reply.body) } else { Err(refused(&reply)) }
     }
 

@@ -377,7 +377,7 @@ fn erased_means_silent_until_the_owner_enrols_again() {
     assert_eq!(pair.tell().acknowledged, 4);
     // With a certificate that has expired, the owner's rights are asked for after its renewal.
     pair.refuse(RefusalCode::Expired);
-    pair.with(|fleet, _, now| fleet.data(now)).unwrap().unwrap();
+    pair.with(|fleet, _, now| fleet.data(None, now)).unwrap().unwrap();
     assert_eq!(pair.link.calls[pair.link.calls.len() - 2..], [Call::Enrol, Call::Data]);
 }
 

@@ -1,5 +1,7 @@
 //! The way to the fleet plane: one request, one answer. Nothing that a device installs hangs on it.
 
+use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -20,20 +22,32 @@ pub enum Call {
     Report,
     /// To forget this device: `DELETE /v1/devices/self`.
     Erase,
-    /// What is held on this device: `GET /v1/devices/self`.
+    /// What is held on this device, with its newest reports: `GET /v1/devices/self`.
     Data,
+    /// The same with the reports before that one: `GET /v1/devices/self?before=EPOCH.SEQUENCE`.
+    Earlier {
+        /// In which of its enrolments.
+        epoch: u32,
+        /// The report's number.
+        sequence: u64,
+    },
 }
 
 impl Call {
     /// Method and path.
-    pub fn route(self) -> (&'static str, &'static str) {
-        match self {
+    pub fn route(self) -> (&'static str, Cow<'static, str>) {
+        let own = "/v1/devices/self";
+        let (method, path) = match self {
             Call::Enrol => ("POST", "/v1/enrol"),
-            Call::CheckIn => ("PUT", "/v1/devices/self"),
+            Call::CheckIn => ("PUT", own),
             Call::Report => ("POST", "/v1/reports"),
-            Call::Erase => ("DELETE", "/v1/devices/self"),
-            Call::Data => ("GET", "/v1/devices/self"),
-        }
+            Call::Erase => ("DELETE", own),
+            Call::Data => ("GET", own),
+            Call::Earlier { epoch, sequence } => {
+                return ("GET", format!("{own}?before={epoch}.{sequence}").into());
+            }
+        };
+        (method, path.into())
     }
 
     /// The most bytes that its answer may have. A refusal is shorter than each of them.
@@ -42,7 +56,7 @@ impl Call {
             Call::Enrol => ENROLLED_LENGTH,
             Call::CheckIn | Call::Erase => FLEET_ANSWER_LENGTH,
             Call::Report => ACKNOWLEDGED_LENGTH,
-            Call::Data => DEVICE_DATA_LENGTH,
+            Call::Data | Call::Earlier { .. } => DEVICE_DATA_LENGTH,
         }
     }
 }
@@ -107,7 +121,7 @@ mod memory {
     use super::*;
     use alloc::collections::{BTreeMap, VecDeque};
     use alloc::string::ToString;
-    use alloc::{format, vec};
+    use alloc::vec;
     use perennial_schemas::fleet::{
         Acknowledged, AuditMark, CheckIn, CheckedIn, DeviceId, Enrolled, Enrolment, Erased, Erasure, Refusal,
         RefusalCode, ReportQueue, Ticket,
@@ -189,7 +203,7 @@ mod memory {
                 Call::CheckIn => Ok(self.take_check_in(body)),
                 Call::Report => Ok(self.take_reports(body)),
                 Call::Erase => Ok(self.erase()),
-                Call::Data => Ok(ok(&self.check_in)),
+                Call::Data | Call::Earlier { .. } => Ok(ok(&self.check_in)),
             }
         }
 

@@ -60,7 +60,7 @@ fn a_gateway_that_brings_old_queues_again_after_a_renewal_harms_nobody() {
     let (gateway, unit) = (fleet.enrolled(&server), fleet.enrolled(&server));
     let old = signed(&unit, &fleet.queue(&unit.device, &[1]).to_string());
     let mut wire = fleet.connect(&server, &gateway);
-    assert_eq!(hand_in(&mut wire, &[old.clone()]), ["up to 1"]);
+    assert_eq!(hand_in(&mut wire, std::slice::from_ref(&old)), ["up to 1"]);
     let renewed = fleet.enrol(&server, &unit).unwrap();
     assert_eq!(fleet.report(&server, &renewed, &[2]).status, 200);
     fleet.kit.clock.set(day(3));

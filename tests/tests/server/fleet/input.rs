@@ -143,3 +143,40 @@ fn slow_bodies_are_cut_and_slow_heads_too() {
     drop(wire);
     drip.join().unwrap();
 }
+
+#[test]
+fn the_example_configuration_is_one_that_check_config_accepts() {
+    let fleet = Fleet::new();
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: rcgen::date_time_ymd(2026, 1, 1),
+        next_update: rcgen::date_time_ymd(2060, 1, 1),
+        crl_number: rcgen::SerialNumber::from(1),
+        issuing_distribution_point: None,
+        revoked_certs: Vec::new(),
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    std::fs::write(fleet.kit.path("crl.pem"), list.signed_by(&fleet.ca).unwrap().pem().unwrap()).unwrap();
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/server.toml");
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (file, ours) in [
+        ("/var/lib/perennial-server", fleet.kit.state()),
+        ("/etc/perennial/tls/fullchain.pem", fleet.kit.path("tls.pem")),
+        ("/etc/perennial/tls/privkey.pem", fleet.kit.path("tls.key")),
+        ("/etc/perennial/device-ca/ca.pem", fleet.kit.path("ca.pem")),
+        ("/etc/perennial/device-ca/enrolment.pem", fleet.kit.path("enrolment.pem")),
+        ("/etc/perennial/device-ca/crl.pem", fleet.kit.path("crl.pem")),
+    ] {
+        assert!(text.contains(file), "the example names no {file}");
+        text = text.replace(file, ours.to_str().unwrap());
+    }
+    let config = fleet.kit.path("example.toml");
+    std::fs::write(&config, &text).unwrap();
+    let said = fleet.kit.command(["check-config", "--config", config.to_str().unwrap()]).ok();
+    assert!(said.contains("is in order") && !said.contains("fleet."), "{said}");
+    // What it sets of the records and of the fleet plane is set, whatever the defaults are.
+    let parsed = perennial_server::config::Config::parse("server.toml", &text).unwrap();
+    assert_eq!((parsed.serve.tls.len(), parsed.fleet.tls.len()), (1, 1));
+    for key in ["[store]", "engine", "cache", "reserve", "[fleet.keep]", "devices"] {
+        assert!(text.contains(key), "the example has no {key}");
+    }
+}

@@ -153,7 +153,7 @@ async fn fulfil(
     match asked {
         Asked::Enrol => text(&enrol::enrol(fleet, caller, body, now).await?),
         Asked::CheckIn => text(&own::check_in(fleet, caller, body).await?),
-        Asked::Show => text(&own::show(fleet, caller, now).await?),
+        Asked::Show => text(&own::show(fleet, caller, head.uri.query(), now).await?),
         Asked::Erase => text(&own::erase(fleet, caller, now).await?),
         Asked::Reports => text(&reports::queue(fleet, caller, body).await?),
         Asked::Batch => text(&reports::batch(fleet, caller, body, now).await?),

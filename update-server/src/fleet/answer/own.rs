@@ -4,7 +4,7 @@ use super::Fleet;
 use super::caller::Caller;
 use super::refused::Refused;
 use crate::fleet::authority::random;
-use crate::fleet::desk::{self, Held};
+use crate::fleet::desk::{self, Cursor, Held};
 use crate::fleet::fold::{Act, Done, Operation};
 use bytes::Bytes;
 use perennial_schemas::fleet::{CheckIn, CheckedIn, Erasure, RefusalCode, Ticket};
@@ -30,16 +30,29 @@ pub(super) async fn check_in(fleet: &Arc<Fleet>, caller: Caller, body: Bytes) ->
 }
 
 /// `GET`.
-pub(super) async fn show(fleet: &Arc<Fleet>, caller: Caller, now: Timestamp) -> Result<Held, Refused> {
+pub(super) async fn show(
+    fleet: &Arc<Fleet>,
+    caller: Caller,
+    query: Option<&str>,
+    now: Timestamp,
+) -> Result<Held, Refused> {
     let who = caller.who(None)?;
+    let before = query.map(before).transpose()?;
     let fleet = Arc::clone(fleet);
     super::blocking(move || {
-        let held = desk::show(fleet.store.as_ref(), who.device(), SHOWN)?;
+        let held = desk::show(fleet.store.as_ref(), who.device(), before, SHOWN)?;
         fleet.may(&who, held.as_ref().map(|held| &held.row), now)?;
         fleet.writer.seen(who.device());
         held.ok_or_else(|| RefusalCode::NotEnrolled.into())
     })
     .await?
+}
+
+/// `before=EPOCH.SEQUENCE`, and nothing else.
+fn before(query: &str) -> Result<Cursor, Refused> {
+    let odd = "ask for /v1/devices/self, or /v1/devices/self?before=EPOCH.SEQUENCE as `next` says it";
+    let cursor = query.strip_prefix("before=").and_then(|text| text.parse().ok());
+    cursor.ok_or_else(|| Refused::new(RefusalCode::Unacceptable, odd))
 }
 
 /// `DELETE`.

@@ -17,8 +17,8 @@ pub(super) fn take(
     if row.lab {
         (row.product, row.hardware) = (said.product.clone(), said.hardware.clone());
     }
-    let possible =
-        said.manifest.as_ref().map(|it| facts.releases.possible(it, &said.product, &said.hardware));
+    let judge = |it| facts.releases.possible(it, &said.version, &said.product, &said.hardware);
+    let possible = said.manifest.as_ref().map(judge);
     if !(same || row.lab) || possible == Some(Possible::No) {
         odd(row, Flag::ImpossibleVersion, facts, effects);
     }

@@ -76,7 +76,8 @@ fn keep(
 ) -> Vec<Flag> {
     let mut flags = Vec::new();
     let same = row.lab || report.product == row.product && report.hardware == row.hardware;
-    let possible = facts.releases.possible(&report.manifest, &report.product, &report.hardware);
+    let Report { manifest, version, product, hardware, .. } = report;
+    let possible = facts.releases.possible(manifest, version, product, hardware);
     if !same || possible == Possible::No {
         flags.push(Flag::ImpossibleVersion);
     }

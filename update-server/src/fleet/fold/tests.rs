@@ -208,6 +208,26 @@ fn impossible_releases_and_clocks_are_told() {
 }
 
 #[test]
+fn a_version_that_is_not_its_manifests_is_impossible() {
+    let mut world = World::new();
+    let (fleet, ..) = world.enrol(&world.factory(1)).unwrap();
+    let mut report = world.one(&fleet, 1, "");
+    report.version = "9.9.9".parse().unwrap();
+    assert_eq!(world.hand_in(&fleet, vec![report]), Ok((1, vec![(1, Flag::ImpossibleVersion)])));
+    let event = Event::decode(&world.events[&Event::key(fleet.device(), 1, 1)]).unwrap();
+    assert!(crate::fleet::desk::evidence(&event, world.row()).is_err());
+    let said: CheckIn = serde_json::from_value(serde_json::json!({
+        "format": "perennial.check-in/1", "requires": [], "at": world.now, "product": "thermostat",
+        "hardware": "revC", "channel": "stable", "version": "9.9.9", "security_version": 1, "agent": "a 1",
+        "manifest": "ab".repeat(32),
+    }))
+    .unwrap();
+    world.row.as_mut().unwrap().tickets.clear();
+    let act = Act::CheckIn(Box::new(said), Ticket::of_bytes(&[8; 16]));
+    assert_eq!(world.apply(&fleet, act).1, [Flag::ImpossibleVersion]);
+}
+
+#[test]
 fn answers_that_are_lost_one_after_another_are_no_copy() {
     let mut world = World::new();
     let (fleet, _, first) = world.enrol(&world.factory(1)).unwrap();

@@ -21,10 +21,11 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn of(operation: &'static str, error: &Error) -> Self {
         let reason = words(error);
-        let Some(code) = error.code() else {
-            // No answer of the server: the connection failed.
-            return Self::Gone(reason);
-        };
+        // No answer of the server: the connection failed.
+        error.code().map_or(Self::Gone(reason.clone()), |code| Self::of_code(operation, code, reason))
+    }
+
+    fn of_code(operation: &'static str, code: &SqlState, reason: String) -> Self {
         if *code == SqlState::T_R_SERIALIZATION_FAILURE || *code == SqlState::T_R_DEADLOCK_DETECTED {
             return Self::Conflict(reason);
         }
@@ -33,7 +34,9 @@ impl Fault {
         }
         // 08: connection; 57P: shut down or starting up; 53300: too many connections.
         let passing = ["08", "57P"].iter().any(|class| code.code().starts_with(class));
-        if passing || *code == SqlState::TOO_MANY_CONNECTIONS {
+        // 40003: the database itself doesn't know whether the statement was carried out.
+        let unknown = *code == SqlState::T_R_STATEMENT_COMPLETION_UNKNOWN;
+        if passing || unknown || *code == SqlState::TOO_MANY_CONNECTIONS {
             return Self::Gone(reason);
         }
         Self::Final(StoreError::Engine { operation, reason })
@@ -61,4 +64,20 @@ fn words(error: &Error) -> String {
         source = cause.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_happened_is_told_from_what_did_not() {
+        let of = |code: &str| Fault::of_code("commit", &SqlState::from_code(code), "why".into());
+        for gone in ["40003", "08006", "08007", "57P01", "57P03", "53300"] {
+            assert!(matches!(of(gone), Fault::Gone(_)), "{gone}");
+        }
+        assert!(matches!(of("40001"), Fault::Conflict(_)) && matches!(of("40P01"), Fault::Conflict(_)));
+        assert!(matches!(of("53100"), Fault::Final(StoreError::Full(_))));
+        assert!(matches!(of("42P01"), Fault::Final(StoreError::Engine { .. })));
+    }
 }

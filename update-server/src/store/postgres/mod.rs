@@ -10,7 +10,9 @@ mod tls;
 
 use self::fault::Fault;
 use self::tls::Rustls;
-use super::{Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, changed, fits, is_empty};
+use super::{
+    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, changed, fits, is_empty,
+};
 use crate::disk;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime, Transaction};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -241,6 +243,27 @@ impl Store for PostgresStore {
                 self.read(&sql::scan(space, past, true), &[&from, &limit, &end])?
             }
             Bound::Unbounded => self.read(&sql::scan(space, past, false), &[&from, &limit])?,
+        };
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        let bounds = bounds_back(prefix, before);
+        if is_empty(&bounds) || limit == 0 {
+            return Ok(Vec::new());
+        }
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = match bounds.1 {
+            Bound::Excluded(end) | Bound::Included(end) => {
+                self.read(&sql::scan_back(space, true), &[&prefix, &limit, &end])?
+            }
+            Bound::Unbounded => self.read(&sql::scan_back(space, false), &[&prefix, &limit])?,
         };
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

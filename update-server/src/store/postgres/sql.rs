@@ -54,6 +54,15 @@ pub(super) fn scan(space: Space, past: bool, ends: bool) -> String {
     )
 }
 
+/// Keys from `$1` on, before `$3` where there is an end, the last `$2` of them, backwards.
+pub(super) fn scan_back(space: Space, ends: bool) -> String {
+    let end = if ends { " AND key < $3" } else { "" };
+    format!(
+        "SELECT key, value FROM perennial_{} WHERE key >= $1{end} ORDER BY key DESC LIMIT $2",
+        space.name()
+    )
+}
+
 pub(super) fn put(space: Space) -> String {
     format!(
         "INSERT INTO perennial_{} (key, value) SELECT * FROM unnest($1::bytea[], $2::bytea[]) \
@@ -75,6 +84,7 @@ mod tests {
         all.extend([MIGRATED, APPLIED, APPLY, BEGIN, FORGET].map(str::to_owned));
         for space in Space::ALL {
             all.extend([get(space), get_many(space), last(space), put(space), remove(space)]);
+            all.extend([scan_back(space, false), scan_back(space, true)]);
             all.extend(
                 [(false, false), (false, true), (true, false), (true, true)].map(|(p, e)| scan(space, p, e)),
             );
