@@ -136,6 +136,47 @@ pub struct Said {
     pub since: Timestamp,
     /// What was decided, or why it could not be.
     pub text: String,
+    /// The release that it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<ReleaseVersion>,
+    /// What the device waits for.
+    #[serde(default)]
+    pub waits: Waits,
+    /// Until when at most, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+/// What a device waits for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Waits {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// A check that somebody answers.
+    Check,
+    /// Its place in a rollout's plan, or its turn after a hold.
+    Turn,
+    /// A rollout's server, which holds it back or says nothing.
+    Server,
+    /// A rollout's signers.
+    Signers,
+    /// Its owner.
+    Owner,
+    /// The time until a release that failed here is tried again.
+    Failure,
+    /// Another release than the one that is offered.
+    Release,
+    /// The end of quiet hours.
+    QuietHours,
+    /// Its restart.
+    Restart,
+    /// The end of a trial.
+    Trial,
+    /// Something that this version doesn't know.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A release that was confirmed in a slot.

@@ -12,6 +12,7 @@
 //! | [`download`], [`apply`] | which bytes may be kept, and which may be written |
 //! | [`delta`] | which bytes a delta makes of the old image |
 //! | [`trial`], [`revert`] | what a boot means; whether the owner may go back |
+//! | [`quiet`] | when updates leave the device alone |
 //! | [`recover`] | what counts after records were lost |
 //! | [`fleet`] | when the device enrols, checks in and reports, beside all updates |
 //! | [`journal`], [`plan`], [`report`], [`support`], [`rollout`] | what is remembered |
@@ -35,6 +36,7 @@ pub mod lookup;
 pub mod machine;
 pub mod plan;
 pub mod port;
+pub mod quiet;
 pub mod recover;
 pub mod report;
 pub mod revert;

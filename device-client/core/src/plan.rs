@@ -81,6 +81,11 @@ pub struct Base {
 }
 
 impl Source {
+    /// Whether the rollout held it when it was asked last.
+    pub fn is_held(&self) -> bool {
+        self.rollout.is_some_and(|admitted| admitted == Admitted::HELD)
+    }
+
     /// The image that a delta starts from, and the payload that takes a delta's place; nothing for a full payload.
     pub fn delta(&self) -> Option<(&Base, &Source)> {
         if self.coding != Coding::Delta {

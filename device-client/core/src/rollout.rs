@@ -41,6 +41,11 @@ pub struct Admitted {
     pub until: Option<Timestamp>,
 }
 
+impl Admitted {
+    /// Not any more: the server has said so since.
+    pub const HELD: Admitted = Admitted { until: Some(Timestamp::EPOCH) };
+}
+
 impl Rollouts {
     /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {

@@ -141,6 +141,7 @@ pub fn settings(config: &Config) -> Settings {
         tries: config.boot.tries,
         restarts: config.boot.simulate || !config.hooks.reboot.is_empty(),
         check_seconds: config.check_seconds.into(),
+        quiet: config.quiet(),
         delta_memory: u64::from(config.delta_memory_mib) << 20,
         jitter_seconds: i64::try_from(jittered(spread).as_secs()).unwrap_or(0),
         ..Settings::default()

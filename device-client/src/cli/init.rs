@@ -201,6 +201,8 @@ fn configure(
         channel: arguments.channel,
         cohort: arguments.cohort,
         labels: arguments.labels.into_iter().collect(),
+        quiet_hours: Vec::new(),
+        utc_offset_minutes: 0,
         server,
         ca: arguments.ca.as_deref().map(full).transpose()?,
         root: folder.join("root.json"),

@@ -16,6 +16,7 @@ mod status;
 mod support;
 mod update;
 mod verify;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -66,6 +67,8 @@ enum Command {
     Run,
     /// Show what runs here, what is known, and until when security updates are promised.
     Status(status::Arguments),
+    /// Say in one sentence what this device waits for, and until when.
+    Why(why::Arguments),
     /// Show until when security updates are promised, by which promises, and what to do at the end.
     Support(support::Arguments),
     /// Say that the release on trial works.
@@ -131,6 +134,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<u8, CliError> {
         Command::Update(arguments) => update::update(&arguments, &load()?, io),
         Command::Run => update::run(&load()?, io),
         Command::Status(arguments) => status::status(&arguments, &load()?, io),
+        Command::Why(arguments) => why::run(&arguments, &load()?, io),
         Command::Support(arguments) => match arguments.command {
             // For anybody, also where no device is set up.
             Some(support::Command::Verify(arguments)) => verify::run(&arguments, io),

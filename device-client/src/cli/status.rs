@@ -191,7 +191,7 @@ fn record(store: &mut FileStore, record: Record, problems: &mut Vec<String>) -> 
     }
 }
 
-fn journal(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Journal> {
+pub(super) fn journal(store: &mut FileStore, problems: &mut Vec<String>) -> Option<Journal> {
     let bytes = record(store, Record::Journal, problems)?;
     note(Journal::decode(&bytes), problems)
 }

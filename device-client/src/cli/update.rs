@@ -22,6 +22,11 @@ pub(super) struct UpdateArguments {
     /// Print JSON at the end, and nothing before.
     #[arg(long)]
     json: bool,
+    /// Take the newest signed release now, whatever its rollout, quiet hours or a postponement say. Never one that is
+    /// withdrawn, for other hardware, behind a barrier or below the anti-rollback counter; nor one that failed here, unless
+    /// --retry-failed stands beside.
+    #[arg(long)]
+    now: bool,
     /// Try releases again that failed here or wait.
     #[arg(long)]
     retry_failed: bool,
@@ -48,10 +53,11 @@ struct UpdateReport {
 }
 
 pub(super) fn update(arguments: &UpdateArguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let wish: Option<work::Wish<'_>> = arguments.retry_failed.then(|| {
-        let wish: work::Wish<'_> = Box::new(|runner, now| runner.wish(Wish::Retry, now));
-        wish
-    });
+    let wishes = [(arguments.retry_failed, Wish::Retry), (arguments.now, Wish::AtOnce)];
+    let wishes: Vec<Wish> = wishes.into_iter().filter_map(|(wanted, wish)| wanted.then_some(wish)).collect();
+    let wish: work::Wish<'_> =
+        Box::new(|runner, now| wishes.into_iter().try_for_each(|wish| runner.wish(wish, now)));
+    let wish = Some(wish);
     let mut adapters = common::open(config, io)?;
     act(&mut adapters, config, wish, arguments.json, io)
 }
@@ -164,6 +170,11 @@ impl UpdateReport {
                 ("restarting", Some(why.into()), 0)
             }
             (_, Some(entry)) => of_entry(entry),
+            (End::Waiting(Some((until, Why::Quiet))), None) => {
+                let version = decision.as_ref().and_then(|decision| decision.waits().0);
+                let version = version.map_or("the release".into(), |version| version.to_string());
+                ("held", Some(format!("{version} waits until {until}, when the quiet hours end")), HELD)
+            }
             _ => of_decision(decision.as_ref(), failure.map(|failure| failure.to_string())),
         };
         Self { result, running, reason, events, status }

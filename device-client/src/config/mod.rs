@@ -3,12 +3,14 @@
 //! It decides what a configuration may say: unknown keys are refused, so that a misspelt one is noticed on the bench and
 //! not in the field. It never looks at what the paths name.
 
+mod quiet;
 mod template;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use perennial_device_core::quiet::{NotQuiet, QuietHours};
 use perennial_schemas::fleet::AttributeName;
 use perennial_schemas::ident::{ChannelName, CohortName, DeviceId, Label};
 use perennial_schemas::limits::{ATTRIBUTE_LENGTH, ATTRIBUTES, LABELS};
@@ -19,6 +21,7 @@ use crate::boot::Booted;
 use crate::fetch::Place;
 use crate::hooks::Program;
 use crate::http::{Roots, Scheme, Url};
+pub use quiet::QuietWindow;
 pub use template::template;
 
 /// Bytes of a configuration.
@@ -67,6 +70,12 @@ pub struct Config {
     /// How often `run` looks for updates, in seconds.
     #[serde(default = "four_hours")]
     pub check_seconds: u32,
+    /// When updates leave this device alone, by local time.
+    #[serde(default)]
+    pub quiet_hours: Vec<QuietWindow>,
+    /// Minutes that local time is ahead of UTC.
+    #[serde(default)]
+    pub utc_offset_minutes: i16,
     /// Whether payloads are kept on disk while they arrive.
     #[serde(default = "yes")]
     pub staging: bool,
@@ -158,6 +167,9 @@ pub enum ConfigError {
     /// It is no TOML, or has a key that is unknown, missing or of another kind.
     #[error("{0}")]
     Toml(String),
+    /// No quiet hours.
+    #[error("`quiet_hours`: {0}")]
+    Quiet(NotQuiet),
     /// A value is out of bounds.
     #[error("`{key}` {rule}")]
     Value {
@@ -195,6 +207,10 @@ impl Config {
         let limit = config.hooks.limit_seconds;
         value((1..=86_400).contains(&limit), "hooks.limit_seconds", "must be 1 to 86,400")?;
         value(config.labels.len() <= LABELS, "labels", "must be at most 16")?;
+        let windows: Vec<_> = config.quiet_hours.iter().map(|window| window.0).collect();
+        if let Err(error) = QuietHours::new(&windows, config.utc_offset_minutes) {
+            return Err(ConfigError::Quiet(error));
+        }
         value(Place::parse(&config.server).is_ok(), "server", "must be http://…, https://… or a path")?;
         value(!config.marker.starts_with(&config.state), "marker", "must be outside of `state`")?;
         value(config.slots.a != config.slots.b, "slots.b", "must be another one than `slots.a`")?;
@@ -222,6 +238,13 @@ impl Config {
             }
         }
         self
+    }
+
+    /// When updates leave this device alone.
+    pub fn quiet(&self) -> QuietHours {
+        let windows: Vec<_> = self.quiet_hours.iter().map(|window| window.0).collect();
+        // Checked when it was read.
+        QuietHours::new(&windows, self.utc_offset_minutes).unwrap_or_default()
     }
 
     /// How the agent learns which slot was booted.
@@ -317,6 +340,9 @@ boot = { control = "/boot/control", booted = "cmdline", counter = "/var/lib/pere
             ("/var/lib/perennial/b\"", "/dev/a\""),
             ("product = \"thermostat\"", "product = \"Thermostat\""),
             ("id = \"d1\"", "id = \"d1\"\ncheck_seconds = 5"),
+            ("id = \"d1\"", "id = \"d1\"\nquiet_hours = [\"22-6\"]"),
+            ("id = \"d1\"", "id = \"d1\"\nquiet_hours = [\"00:00-12:00\", \"12:00-23:30\"]"),
+            ("id = \"d1\"", "id = \"d1\"\nutc_offset_minutes = 841"),
             ("id = \"d1\"", "id = \"d1\"\ndelta_memory_mib = 1025"),
             ("booted = \"cmdline\"", "simulate = true, booted = \"cmdline\""),
             ("booted = \"cmdline\"", "tries = 0, booted = \"cmdline\""),

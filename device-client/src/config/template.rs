@@ -22,6 +22,8 @@ pub fn template(config: &Config) -> String {
     };
     let labels: Vec<String> = config.labels.iter().map(|label| quoted(label.as_str())).collect();
     let labels = labels.join(", ");
+    let windows: Vec<String> = config.quiet_hours.iter().map(|window| format!("\"{window}\"")).collect();
+    let (windows, offset) = (windows.join(", "), config.utc_offset_minutes);
     let support_file =
         optional("support_file", config.support_file.as_deref(), "/run/perennial/support.json");
     let (a, b) = (path(&config.slots.a), path(&config.slots.b));
@@ -71,6 +73,11 @@ marker = {marker}
 
 # How often `perennial-device run` looks for updates, in seconds (60 to 2,592,000).
 check_seconds = {check_seconds}
+# When updates leave this device alone, each day, by local time: ["22:00-06:30"]. Nothing is then downloaded, installed or
+# restarted; what runs goes on, and so does a trial. `perennial-device update --now` doesn't wait.
+quiet_hours = [{windows}]
+# Minutes that local time is ahead of UTC (-840 to 840). There is no summer time.
+utc_offset_minutes = {offset}
 # Whether a payload is kept in `state` while it arrives, where there is room: a download that was cut goes on then,
 # and the other slot stays whole until everything is there.
 staging = {staging}
@@ -177,6 +184,8 @@ mod tests {
             image_info: None,
             support_file: None,
             check_seconds: 60,
+            quiet_hours: vec!["22:00-06:30".parse().unwrap()],
+            utc_offset_minutes: -300,
             staging: false,
             delta_memory_mib: 4,
             slots: SlotPaths { a: odd.into(), b: "/b".into() },

@@ -115,9 +115,12 @@ mod tests {
 
     fn folder() -> (tempfile::TempDir, FolderSource) {
         let folder = tempfile::tempdir().unwrap();
-        for (path, text) in
-            [("metadata/1.root.json", "{}"), ("targets/p/ab.x", "0123456789"), ("secret", "no")]
-        {
+        for (path, text) in [
+            ("metadata/1.root.json", "{}"),
+            ("targets/p/ab.x", "0123456789"),
+            ("rollouts/p/2.0.0.json", "{}"),
+            ("secret", "no"),
+        ] {
             let path = folder.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
@@ -133,6 +136,9 @@ mod tests {
         assert_eq!(source.metadata("2.root.json", 2).unwrap(), None);
         assert!(matches!(source.metadata("1.root.json", 1), Err(FetchError::TooLong { limit: 1, .. })));
         assert_eq!(source.target("p/ab.x", 10).unwrap(), b"0123456789");
+        assert_eq!(source.status("rollouts/p/2.0.0.json", 2).unwrap().unwrap(), b"{}");
+        assert_eq!(source.status("rollouts/p/3.0.0.json", 2).unwrap(), None);
+        assert!(matches!(source.status("rollouts/p/2.0.0.json", 1), Err(FetchError::TooLong { .. })));
         let mut got = Vec::new();
         let mut take = |piece: &[u8]| {
             got.extend_from_slice(piece);
@@ -152,11 +158,13 @@ mod tests {
             assert!(matches!(range, Err(FetchError::NotFound { .. })), "{path}");
         }
         assert_eq!(source.metadata("../secret", 10).unwrap(), None);
+        assert_eq!(source.status("rollouts/../secret", 10).unwrap(), None);
     }
 
     #[test]
     fn a_folder_that_is_not_there_says_nothing_about_files() {
         let mut source = FolderSource::new(Path::new("/nowhere/at/all"));
         assert!(matches!(source.metadata("2.root.json", 2), Err(FetchError::Unreachable { .. })));
+        assert!(matches!(source.status("rollouts/p/1.json", 2), Err(FetchError::Unreachable { .. })));
     }
 }

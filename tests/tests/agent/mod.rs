@@ -7,6 +7,7 @@ mod fleet;
 pub(crate) mod kit;
 mod network;
 mod power;
+mod rollout;
 mod served;
 mod state;
 mod story;

@@ -5,9 +5,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::rollout::Admission;
+use perennial_schemas::rollout::{Admission, Hold};
 use perennial_schemas::{HardwareName, ReleaseVersion, Sha256Digest, Timestamp};
 
+use crate::journal::Waits;
 use crate::rollout::Admitted;
 
 /// What is done about updates now.
@@ -152,7 +153,35 @@ impl Decision {
     }
 }
 
+impl Decision {
+    /// The release that it is about, what the device waits for, and until when at most where that is known.
+    pub fn waits(&self) -> (Option<ReleaseVersion>, Waits, Option<Timestamp>) {
+        match self {
+            Self::UpToDate => (None, Waits::Nothing, None),
+            Self::Update { version, .. } => (Some(version.clone()), Waits::Nothing, None),
+            Self::Held { told: passed, .. } | Self::Refused(passed) => {
+                let (waits, until) = passed.reason.waits();
+                (passed.version.clone(), waits, until)
+            }
+        }
+    }
+}
+
 impl Reason {
+    fn waits(&self) -> (Waits, Option<Timestamp>) {
+        let Self::Held { until, why } = self else { return (Waits::Release, None) };
+        let waits = match why {
+            HoldReason::Postponed | HoldReason::FailedTooOften { .. } | HoldReason::GoneBackFrom => {
+                Waits::Owner
+            }
+            HoldReason::FailedBefore { .. } => Waits::Failure,
+            HoldReason::Rollout(Admission::Held { hold: Hold::NoConsent, .. }) => Waits::Signers,
+            HoldReason::Rollout(Admission::Held { .. }) => Waits::Server,
+            HoldReason::Rollout(_) => Waits::Turn,
+        };
+        (waits, *until)
+    }
+
     pub(super) fn no(refusal: Refusal) -> Self {
         Self::Refused(refusal)
     }

@@ -7,8 +7,9 @@ use perennial_schemas::{ReleaseVersion, Timestamp};
 
 use super::{Client, Event, Illegal, State, next};
 use crate::decide::Decision;
-use crate::journal::{AtOnce, Content, Known, PutOff, SAID_LENGTH, Said};
+use crate::journal::{AtOnce, Content, Known, PutOff, SAID_LENGTH, Said, Waits};
 use crate::plan::Plan;
+use crate::port::PortError;
 
 impl Client {
     /// A release was chosen, by the decision or by the owner.
@@ -111,12 +112,24 @@ impl Client {
         self.unsaved = true;
     }
 
-    /// Keeps the last decision for `status`, and writes only when it has changed.
-    pub(super) fn note_said(&mut self, mut text: String, now: Timestamp) {
+    /// Keeps the last decision for `status` and `why`.
+    pub(super) fn note_decision(&mut self, decision: &Decision, now: Timestamp) {
+        let (version, waits, until) = decision.waits();
+        self.note_said(Said { since: now, text: alloc::format!("{decision}"), version, waits, until });
+    }
+
+    /// Keeps that no decision could be made.
+    pub(super) fn note_no_decision(&mut self, why: &PortError, now: Timestamp) {
+        let text = alloc::format!("could not check: {why}");
+        self.note_said(Said { since: now, text, version: None, waits: Waits::Check, until: None });
+    }
+
+    /// Writes only what has changed.
+    fn note_said(&mut self, mut said: Said) {
         // It may quote what anybody sent. A journal longer than its record could never be saved again.
-        text.truncate(text.floor_char_boundary(SAID_LENGTH));
-        if self.journal.said.as_ref().is_none_or(|said| said.text != text) {
-            self.journal.said = Some(Said { since: now, text });
+        said.text.truncate(said.text.floor_char_boundary(SAID_LENGTH));
+        if self.journal.said.as_ref().is_none_or(|before| before.text != said.text) {
+            self.journal.said = Some(said);
             self.unsaved = true;
         }
     }

@@ -25,6 +25,7 @@ use crate::download::CHECKPOINT;
 use crate::journal::{AtOnce, Journal};
 use crate::plan::{Plan, Source};
 use crate::port::{BootStatus, PortError, Slot, Verdict};
+use crate::quiet::QuietHours;
 use crate::rollout::Admitted;
 use crate::trial;
 
@@ -58,6 +59,8 @@ pub struct Settings {
     pub checkpoint_bytes: u64,
     /// Bytes of memory that a delta may ask for; 0: full payloads alone are taken.
     pub delta_memory: u64,
+    /// When updates leave the device alone.
+    pub quiet: QuietHours,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             jitter_seconds: 0,
             checkpoint_bytes: CHECKPOINT,
             delta_memory: DELTA_MEMORY,
+            quiet: QuietHours::default(),
         }
     }
 }
@@ -177,6 +181,8 @@ pub enum Why {
     Postponed,
     /// The release is rolled out in stages, and held here.
     Rollout,
+    /// These are quiet hours.
+    Quiet,
 }
 
 /// The state machine with its journal.
@@ -290,11 +296,24 @@ impl Client {
         } else if self.booted.is_none() {
             Effect::LookAround
         } else {
-            self.wanted(now)?
+            let effect = self.wanted(now)?;
+            if let Some(end) = self.quiet_until(effect, now) {
+                self.pause = Some((end, Why::Quiet));
+                return None;
+            }
+            effect
         };
         self.under_way = Some(effect);
         self.restarting = matches!(effect, Effect::Reboot | Effect::Reinstate | Effect::FallBack);
         Some(effect)
+    }
+
+    /// Until when quiet hours put an effect off. What the owner wants at once, or back, waits for nothing; nor does a check, a
+    /// trial, or the way back from one.
+    fn quiet_until(&self, effect: Effect, now: Timestamp) -> Option<Timestamp> {
+        let waits = self.journal.state.waits_for_quiet() && effect != Effect::Check;
+        let waits = waits && self.is_update() && self.journal.at_once.is_none();
+        self.settings.quiet.until(now).filter(|_| waits)
     }
 
     /// Drops waits that are over, and those that only a clock that ran ahead can have set: a clock that is put back
@@ -305,6 +324,7 @@ impl Client {
             Why::Retry => *RETRY_SECONDS.end(),
             Why::Postponed => POSTPONED_SECONDS,
             Why::Rollout => self.check_seconds(),
+            Why::Quiet => 86_400,
             Why::Check => i64::MAX,
         };
         let is_over = |(until, why): (Timestamp, Why)| until <= now || until > now.plus_seconds(longest(why));
@@ -422,7 +442,7 @@ impl Client {
         self.under_way = None;
         self.retries = 0;
         (self.next_check, self.asked) = (now.plus_seconds(self.check_seconds()), now);
-        self.note_said(alloc::format!("{decision}"), now);
+        self.note_decision(decision, now);
         self.note_at_once(decision);
         if let Decision::Held { told: PassedOver { version: Some(version), reason, .. }, .. } = decision
             && matches!(reason, Reason::Held { why: HoldReason::Postponed, .. })
@@ -484,7 +504,7 @@ impl Client {
             return;
         }
         if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {
-            source.rollout = Some(Admitted { until: Some(Timestamp::EPOCH) });
+            source.rollout = Some(Admitted::HELD);
             self.unsaved = true;
         }
         let ends = match admission {
@@ -517,7 +537,7 @@ impl Client {
             return self.on_verdict(&Verdict::NotYet, now);
         }
         if effect == Some(Effect::Check) {
-            self.note_said(alloc::format!("could not check: {error}"), now);
+            self.note_no_decision(error, now);
             // Nobody answers, after a restart in the cellar for instance. What has arrived is as good as it was then.
             if error.code == FailureCode::Unreachable && self.goes_on_alone(now) {
                 (self.next_check, self.asked) = (now.plus_seconds(*RETRY_SECONDS.end()), now);

@@ -65,6 +65,11 @@ impl State {
         )
     }
 
+    /// Whether what comes next disturbs whoever uses the device: work on its slots, or its restart.
+    pub fn waits_for_quiet(self) -> bool {
+        self.is_before_activation() || matches!(self, State::Activated { .. })
+    }
+
     /// Its name in logs and in `status`.
     pub fn name(self) -> &'static str {
         match self {

@@ -579,3 +579,61 @@ fn the_journal_is_read_back() {
     happen(&mut client, &TO_INSTALLED[..3]);
     assert_eq!(&Journal::decode(&client.journal().encode().unwrap()).unwrap(), client.journal());
 }
+
+#[test]
+fn quiet_hours_put_work_and_restarts_off_and_neither_checks_nor_trials() {
+    // Quiet from midnight to six, and now it is midnight.
+    let quiet = QuietHours::new(&[crate::quiet::Window { from: 0, to: 360 }], 0).unwrap();
+    let end = NOW.plus_seconds(6 * 3600);
+    let at = |events: &[Event]| {
+        let mut client = chosen();
+        happen(&mut client, events);
+        client.settings.quiet = quiet;
+        client
+    };
+    let to_activated = [TO_INSTALLED.as_slice(), &[Event::Activated { tries: 3 }]].concat();
+    for (events, then) in [
+        (&to_activated[..0], Effect::Prepare),
+        (&to_activated[..1], Effect::Claim),
+        (&to_activated[..3], Effect::Install { from: 0 }),
+        (&to_activated[..4], Effect::Activate { tries: 3 }),
+        (&to_activated[..5], Effect::Reboot),
+    ] {
+        let mut client = at(events);
+        assert_eq!(effect(&mut client, NOW), None, "{then:?}");
+        assert_eq!(client.poll_timeout(), Some((end, Why::Quiet)), "{then:?}");
+        // The last check is some hours old by then.
+        client.next_check = end.plus_seconds(1);
+        assert_eq!(effect(&mut client, end), Some(then));
+        // The owner doesn't wait.
+        let mut client = at(events);
+        assert_eq!(effect(&mut client, NOW), None);
+        client.handle(Input::Owner(Wish::AtOnce), NOW).unwrap();
+        if then != Effect::Reboot {
+            assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+            client.handle(Input::Checked(update(&plan(1)), Some(Box::new(plan(1)))), NOW).unwrap();
+        }
+        assert_eq!(effect(&mut client, NOW), Some(then));
+    }
+    let mut client = at(&to_activated);
+    client.handle(started(Slot::B, BootFlag::Trying(2)), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::AskHealth));
+    let mut idle = Client::new(Journal::new(Slot::A, None), Settings { quiet, ..Settings::default() });
+    idle.handle(started(Slot::A, BootFlag::Unbootable), NOW).unwrap();
+    assert_eq!(effect(&mut idle, NOW), Some(Effect::Check));
+}
+
+#[test]
+fn a_wish_for_a_release_at_once_ends_with_it_or_with_nothing_to_take() {
+    let mut client = chosen();
+    client.handle(Input::Owner(Wish::AtOnce), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    client.handle(Input::Checked(update(&plan(1)), Some(Box::new(plan(1)))), NOW).unwrap();
+    assert_eq!(client.journal().at_once, Some(AtOnce::Of(Sha256Digest([1; 32]))));
+    client.handle(Input::Happened(Event::Failed { code: CODE }), NOW).unwrap();
+    assert_eq!((client.state(), client.journal().at_once), (State::Idle, None));
+    client.handle(Input::Owner(Wish::AtOnce), NOW).unwrap();
+    assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
+    client.handle(Input::Checked(Decision::UpToDate, None), NOW).unwrap();
+    assert_eq!(client.journal().at_once, None);
+}

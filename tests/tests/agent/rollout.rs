@@ -1,0 +1,139 @@
+//! Staged rollouts as an owner sees them: `why`, `update --now`, quiet hours; and statuses by every way that files come.
+
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::Timestamp;
+use perennial_schemas::crypto::Digest;
+use perennial_schemas::release::Release;
+use perennial_schemas::rollout::{RolloutState, RolloutStatus, bucket};
+use perennial_tests::maker::{Maker, image};
+use perennial_tests::simulator::{ROLLOUT_KEY, day, path_of_status, signed_status, staged, status};
+
+use super::kit::Device;
+
+const LENGTH: usize = 300_000;
+
+/// A maker who rolls 2.0.0 out in stages, and when that comes to the device `d1`.
+fn maker() -> (Maker, RolloutStatus, Timestamp) {
+    let mut maker = Maker::of(&[image("GOOD 1", LENGTH)]);
+    let image = image("GOOD 2", LENGTH);
+    let payload = zstd::encode_all(image.as_slice(), 1).unwrap();
+    maker.release_of("2.0.0", 2, &image, payload, staged);
+    let text = maker.targets["thermostat/2.0.0.release.json"].clone();
+    let plan = <Release as perennial_schemas::Document>::parse(&text).unwrap().rollout.unwrap();
+    let planned = plan.opens_for(bucket(&plan.salt, &"d1".parse().unwrap(), &Ring));
+    assert!(planned > day(2) && planned < day(12));
+    (maker, status(Ring.sha256(&text), planned), planned)
+}
+
+fn write_status(folder: &std::path::Path, status: &RolloutStatus) {
+    let path = folder.join(path_of_status("2.0.0"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, signed_status(status, ROLLOUT_KEY)).unwrap();
+}
+
+/// A device that runs 1.0.0, installed on day 1.
+fn device(maker: &Maker) -> (Device, std::path::PathBuf) {
+    let (device, folder) = Device::with_folder(maker);
+    assert_eq!(device.run(&["why"]).ok(), "Nothing was looked for yet; perennial-device check asks.\n");
+    let mut device = device;
+    device.clock = day(1);
+    let said = device.run(&["update"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert_eq!(device.running(), "1.0.0");
+    (device, folder)
+}
+
+#[test]
+fn why_says_in_one_sentence_what_the_device_waits_for() {
+    let (maker, running, planned) = maker();
+    let (mut device, folder) = device(&maker);
+    let held = device.run(&["update"]);
+    assert_eq!(held.code, 11);
+    let turn = format!("2.0.0 waits: its turn in the rollout comes at {planned}");
+    assert_eq!(held.out, format!("Held: {turn}. 1.0.0 is running.\n"));
+    assert_eq!(device.run(&["why"]).ok(), format!("{turn}.\n"));
+    let json: serde_json::Value = serde_json::from_str(&device.run(&["why", "--json"]).ok()).unwrap();
+    assert_eq!(json["waits_for"], "turn");
+    assert_eq!((&json["version"], &json["until"]), (&"2.0.0".into(), &planned.to_string().into()));
+
+    // Its turn comes, and the server has halted it.
+    device.clock = planned;
+    let deadline = planned.plus_days(7);
+    write_status(&folder, &RolloutStatus { state: RolloutState::Halted, since: planned, ..running.clone() });
+    assert_eq!(device.run(&["check"]).code, 11);
+    device.run(&["update"]);
+    let halted = format!(
+        "2.0.0 waits: the rollout is halted; it is held until {deadline} at most, and goes on then if its signers have signed \
+         it again.\n"
+    );
+    assert_eq!(device.run(&["why"]).ok(), halted);
+    // Somebody else's words change nothing, and are told.
+    device.clock = planned.plus_seconds(60);
+    let forged = RolloutStatus { manifest: perennial_schemas::Sha256Digest([1; 32]), ..running.clone() };
+    write_status(&folder, &forged);
+    let said = device.run(&["check"]);
+    assert!(
+        said.out.contains("Refused:  a rollout status: it is the status of another release"),
+        "{}",
+        said.out
+    );
+
+    // It goes on.
+    device.clock = planned.plus_seconds(120);
+    write_status(&folder, &status(running.manifest, device.clock));
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "2.0.0");
+    device.run(&["update"]).ok();
+    assert_eq!(device.run(&["why"]).ok(), "Nothing waits: this device is up to date.\n");
+}
+
+#[test]
+fn an_owner_takes_a_release_now() {
+    let (maker, _, planned) = maker();
+    let (mut device, _) = device(&maker);
+    device.configure(|text| text.replace("quiet_hours = []", "quiet_hours = [\"00:00-12:00\"]"));
+    device.run(&["postpone", "3"]).ok();
+    device.clock = day(1).plus_seconds(60);
+    assert!(device.clock < planned);
+    assert_eq!(device.run(&["update"]).code, 11);
+    device.run(&["update", "--now"]).ok();
+    assert_eq!(device.running(), "2.0.0");
+}
+
+#[test]
+fn quiet_hours_are_kept_and_told() {
+    let maker = Maker::of(&[image("GOOD 1", LENGTH)]);
+    let (mut device, _) = Device::with_folder(&maker);
+    // Quiet until one o'clock at night, in a zone two hours ahead: three hours in UTC from ten o'clock on.
+    device.configure(|text| {
+        text.replace("quiet_hours = []", "quiet_hours = [\"22:00-02:00\", \"02:00-03:00\"]")
+            .replace("utc_offset_minutes = 0", "utc_offset_minutes = 120")
+    });
+    device.clock = day(1);
+    let end = day(1).plus_seconds(3600);
+    let held = device.run(&["update"]);
+    assert_eq!(held.code, 11, "{}", held.err);
+    assert!(
+        held.out.ends_with(&format!(
+            "Held: 1.0.0 waits until {end}, when the quiet hours end. an image from the factory is running.\n"
+        )),
+        "{}",
+        held.out
+    );
+    let why = format!("1.0.0 waits until {end}, when the quiet hours end.\n");
+    assert_eq!(device.run(&["why"]).ok(), why);
+    device.clock = end;
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "1.0.0");
+}
+
+#[test]
+fn a_label_brings_a_device_in_early() {
+    let (maker, running, _) = maker();
+    let (mut device, folder) = device(&maker);
+    write_status(&folder, &RolloutStatus { open: 0, ..status(running.manifest, day(1)) });
+    device.clock = day(1).plus_seconds(60);
+    assert_eq!(device.run(&["check"]).code, 11);
+    device.configure(|text| text.replace("labels = []", "labels = [\"beta\"]"));
+    assert_eq!(device.run(&["check"]).code, 10);
+}
