@@ -41,6 +41,9 @@ enum Command {
     /// List devices; show, explain, revoke, lift or erase one
     #[command(subcommand)]
     Device(commands::device::Command),
+    /// Look at staged rollouts; pause, halt or resume one
+    #[command(subcommand)]
+    Rollout(commands::rollout::Command),
     /// Make, list and revoke the tokens of the admin listener
     #[command(subcommand)]
     Token(commands::token::Command),
@@ -81,6 +84,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCod
         Command::Store(command) => commands::store::run(&command, io),
         Command::Enrolment(command) => commands::enrolment::run(&command, io),
         Command::Device(command) => commands::device::run(&command, io),
+        Command::Rollout(command) => commands::rollout::run(&command, io),
         Command::Token(command) => commands::token::run(&command, io),
         Command::Audit(command) => commands::audit::run(&command, io),
         Command::Support(command) => commands::support::run(&command, io),

@@ -10,6 +10,7 @@ use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::digest::encode_hex;
 use perennial_schemas::document::FormatError;
 use ring::rand::{SecureRandom, SystemRandom};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -40,7 +41,7 @@ pub struct PagesOf<'a> {
     pub public: &'a str,
 }
 
-/// Writes the folder: first beside its final place, under a name of its own, then renamed, so that it is there whole or
+/// Writes the folder, with `rollouts` by their path in it: first beside its final place, under a name of its own, then renamed, so that it is there whole or
 /// not at all. The number of bytes written.
 ///
 /// # Errors
@@ -48,6 +49,7 @@ pub struct PagesOf<'a> {
 pub fn folder(
     generation: &Generation,
     timestamp: &[u8],
+    rollouts: &BTreeMap<String, String>,
     blobs: &Blobs,
     to: &Path,
     pages: &PagesOf<'_>,
@@ -59,6 +61,7 @@ pub fn folder(
     let beside = beside(to)?;
     disk::create_new_public_folder(&beside)?;
     let filled = fill(generation, timestamp, blobs, &beside);
+    let filled = filled.and_then(|bytes| Ok(bytes + fill_rollouts(rollouts, &beside)?));
     let filled = filled.and_then(|bytes| Ok(bytes + fill_pages(generation, blobs, &beside, pages)?));
     let written = filled.and_then(|bytes| {
         disk::rename(&beside, to)?;
@@ -71,7 +74,7 @@ pub fn folder(
     written
 }
 
-/// Writes one file in the bundle's form. The number of bytes of its contents.
+/// Writes one file in the bundle's form, which has no place for the statuses of rollouts. The number of bytes of its contents.
 ///
 /// # Errors
 /// [`ExportError::Disk`] when the disk fails; whatever was at that place is still there then.
@@ -125,6 +128,18 @@ fn fill_pages(
         bytes += content.len() as u64;
         Ok::<_, ExportError>(())
     })?;
+    Ok(bytes)
+}
+
+/// The statuses of rollouts as they are now: whoever takes the export is held by them until they expire, and then by their plans.
+fn fill_rollouts(rollouts: &BTreeMap<String, String>, folder: &Path) -> Result<u64, ExportError> {
+    let mut bytes = 0;
+    for (path, status) in rollouts {
+        let place = folder.join(path);
+        disk::create_public_folder(parent(&place))?;
+        disk::replace(&place, status.as_bytes(), 0o644)?;
+        bytes += status.len() as u64;
+    }
     Ok(bytes)
 }
 

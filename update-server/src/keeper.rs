@@ -14,6 +14,7 @@ use crate::keys::OnlineKey;
 use crate::metrics::Metrics;
 use crate::readiness::{Part, Readiness};
 use crate::refusals::Refusals;
+use crate::rollout::view::Rollout;
 use crate::site::{Caching, Site, build};
 use crate::state::{Held, State};
 use crate::status::{Facts, Ingesting, Running, Status};
@@ -223,6 +224,7 @@ impl Keeper {
         started: Timestamp,
         certificate_expires: Option<Timestamp>,
         fleet: Option<Summary>,
+        rollouts: Vec<Rollout>,
     ) -> Result<Status, StoreError> {
         let served = self.served();
         let classes = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"].map(str::to_owned);
@@ -243,6 +245,7 @@ impl Keeper {
             audit: self.broken.clone(),
             running: Some((running, self.ready.check())),
             fleet,
+            rollouts,
             now: (self.now)(),
         };
         facts.status()

@@ -10,18 +10,12 @@ use crate::fleet::trust::TrustError;
 use crate::ingest::accept::CoreJudge;
 use crate::io::Now;
 use crate::keeper::{Keeper, KeeperError, Rules};
-use crate::keys::{FileKey, KeyError, OnlineKey};
+use crate::keys::{FileKey, KeyError};
 use crate::metrics::Metrics;
 use crate::plane::{self, Count, End, Shared, open_listeners};
 use crate::readiness::{Part, Readiness};
 use crate::rollout;
-use crate::rollout::ballot::Ballot;
-use crate::rollout::engine::{Engine, Means};
-use crate::rollout::offers::Board;
-use crate::rollout::votes::MarkKey;
-use crate::site::Caching;
 use crate::state::{State, StateError};
-use crate::store::Store;
 use crate::tls::{Certificates, TlsError};
 use crate::tokens::{Book, TokensError};
 use rustls::ServerConfig;
@@ -31,9 +25,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
-
-/// How long caches keep a rollout's status, at most: a halt should be heard of soon.
-const STATUS_FRESH: Duration = Duration::from_secs(30);
 
 /// Why a server can't start.
 #[derive(Debug, thiserror::Error)]
@@ -163,7 +154,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     )?;
     keeper.tend();
     let keeper = Arc::new(keeper);
-    let engine = engine(config, &state, &store, &metrics)?;
+    let engine = rollout::setup::engine(config, &state, &store, &metrics.rollouts)?;
     if let Err(error) = engine.tick(now()) {
         tracing::error!(%error, "rollouts stay as they are");
     }
@@ -215,6 +206,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
             started: now(),
             certificates: certificates.clone(),
             fleet,
+            engine,
         },
         doors: Doors { address: admin, socket },
         certificates: certificates.clone(),
@@ -237,30 +229,6 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
         threads,
         socket: state.socket(),
     })
-}
-
-/// What steers the rollouts, with its key and the key of the marks.
-fn engine(
-    config: &Config,
-    state: &State,
-    store: &Arc<dyn Store>,
-    metrics: &Metrics,
-) -> Result<Arc<Engine>, StartError> {
-    let key = FileKey::load(&state.keys().join("rollout.key"))?;
-    let ballot = Ballot {
-        board: Arc::new(Board::new(Arc::clone(store), state.blobs())),
-        own: key.keyid().clone(),
-        key: MarkKey::load(&state.keys().join("marks.key"))?,
-        tallies: Arc::default(),
-    };
-    Ok(Arc::new(Engine::new(Means {
-        store: Arc::clone(store),
-        key: Box::new(key),
-        ballot: Arc::new(ballot),
-        figures: Arc::clone(&metrics.rollouts),
-        silence: config.silence(),
-        caching: Caching::new(config.cache.fresh.0.min(STATUS_FRESH), config.cache.missing.0),
-    })))
 }
 
 impl Running {

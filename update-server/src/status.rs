@@ -7,6 +7,7 @@ use crate::freshness;
 use crate::generation::Served;
 use crate::ingest::Reason;
 use crate::refusals::{Last, Refused, Tally};
+use crate::rollout::view::Rollout;
 use crate::store::{Store, StoreError};
 use crate::support::feeds::contacts::{NOTICE_DAYS, SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
@@ -63,6 +64,9 @@ pub struct Status {
     /// The fleet plane; `None` where it isn't served and never was.
     #[serde(default)]
     pub fleet: Option<Summary>,
+    /// Rollouts of releases on offer.
+    #[serde(default)]
+    pub rollouts: Vec<Rollout>,
 }
 
 /// What only a running server knows. Counts are since its start.
@@ -101,7 +105,8 @@ pub struct Ingesting {
 /// Something that somebody must look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
-    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`.
+    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`, `rollout_halted`,
+    /// `rollout_key`.
     pub code: String,
     /// What is the matter.
     pub what: String,
@@ -126,6 +131,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) running: Option<(Running, Result<(), String>)>,
     /// The fleet plane.
     pub(crate) fleet: Option<Summary>,
+    /// Rollouts.
+    pub(crate) rollouts: Vec<Rollout>,
     pub(crate) now: Timestamp,
 }
 
@@ -157,6 +164,7 @@ impl Facts<'_> {
             last_refused: self.refused.last,
             audit: Some(audit::head(self.store)?),
             fleet: self.fleet,
+            rollouts: self.rollouts.into_iter().filter(|rollout| rollout.state != "withdrawn").collect(),
         };
         status.alarms = alarms(&status, &self.refused.lasts, self.audit);
         Ok(status)
@@ -181,6 +189,9 @@ fn alarms(status: &Status, lasts: &BTreeMap<String, Last>, audit: Option<String>
     }
     refusals(status, lasts, &mut alarms);
     expiries(status, &mut alarms);
+    for (code, what, hint) in status.rollouts.iter().filter_map(Rollout::alarm) {
+        alarms.push(Alarm::new(code, what, hint));
+    }
     if let Some(fleet) = &status.fleet {
         fleet_alarms(fleet, status.now, &mut alarms);
     }
@@ -312,6 +323,7 @@ mod tests {
             audit: None,
             running: Some((running, Ok(()))),
             fleet: None,
+            rollouts: Vec::new(),
             now,
         };
         let mut status = facts.status().unwrap();

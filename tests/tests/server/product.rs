@@ -79,3 +79,25 @@ pub(super) fn refused(kit: &Kit, bundle: &std::path::Path, words: &str) {
     assert!(!hint.is_empty());
     assert!(kit.everything() == before, "a refused bundle changed the state folder");
 }
+
+/// A release of hardware `a` with a rollout plan, and the channel that offers it.
+pub(super) fn add_staged(kit: &mut Kit, version: &str, plan: &serde_json::Value) {
+    let mut staged: serde_json::Value = serde_json::from_str(&release(version, "2036-11-01")).unwrap();
+    staged["requires"] = serde_json::json!(["rollout"]);
+    staged["rollout"] = plan.clone();
+    add_release(kit, version, "2036-11-01");
+    let text = staged.to_string();
+    let manifest = Ring.sha256(text.as_bytes());
+    kit.target(&format!("cam/{version}.release.json"), &text);
+    let offered = serde_json::json!([{ "version": version, "manifest": manifest }]);
+    channel(kit, &offered, &serde_json::json!([]));
+}
+
+/// The channel `stable`.
+pub(super) fn channel(kit: &mut Kit, releases: &serde_json::Value, withdrawn: &serde_json::Value) {
+    let channel = serde_json::json!({
+        "format": "perennial.channel/1", "requires": [], "product": "cam", "channel": "stable",
+        "releases": releases, "withdrawn": withdrawn,
+    });
+    kit.target("cam/stable.channel.json", channel.to_string());
+}

@@ -6,6 +6,9 @@ use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem};
 use crate::fleet::desk::{self, Filter, Listed, Page};
 use crate::fleet::releases::Releases;
 use crate::fleet::row::Standing;
+use crate::generation;
+use crate::rollout::desk::places;
+use crate::rollout::offers::Offers;
 use crate::state::State as Place;
 use crate::store::{Store, StoreError};
 use crate::tokens::Right;
@@ -70,6 +73,8 @@ pub(crate) struct Explained {
     pub(crate) standing: Standing,
     /// The reasons that the server knows, the weightiest first; empty where nothing speaks against it.
     pub(crate) reasons: Vec<String>,
+    /// Where it stands in the rollouts of newer releases, one sentence each.
+    pub(crate) rollouts: Vec<String>,
 }
 
 /// That a device is revoked.
@@ -124,7 +129,12 @@ pub(crate) fn explained(
     let held =
         desk::show(store, &device, None, NEWEST)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
     let releases = Releases::read(store, &place.blobs(), &Releases::default())?;
-    Ok(Explained { device, standing: held.standing, reasons: desk::explain(&held, &releases, now) })
+    let offers = match generation::served(store)? {
+        Some(served) => Offers::read(&served.generation, &Offers::default(), &place.blobs())?,
+        None => Offers::default(),
+    };
+    let rollouts = places(store, &offers, &device, &held.row, now)?;
+    Ok(Explained { device, standing: held.standing, reasons: desk::explain(&held, &releases, now), rollouts })
 }
 
 /// Revokes a device, with the reason in the audit.

@@ -7,6 +7,7 @@ pub(crate) mod devices;
 mod listen;
 mod rate;
 mod records;
+pub(crate) mod rollouts;
 mod routes;
 mod tokens;
 mod upload;
@@ -21,6 +22,7 @@ use crate::fleet::status::Summary;
 use crate::io::Now;
 use crate::keeper::Keeper;
 use crate::readiness::Readiness;
+use crate::rollout::engine::Engine;
 use crate::tls::Certificates;
 use crate::tokens::{Book, Right};
 use perennial_schemas::Timestamp;
@@ -58,6 +60,8 @@ pub(crate) struct Desk {
     pub(crate) certificates: Option<Arc<Certificates>>,
     /// The fleet plane, where it is served.
     pub(crate) fleet: Option<Arc<Plane>>,
+    /// What steers rollouts.
+    pub(crate) engine: Arc<Engine>,
 }
 
 impl Desk {

@@ -4,6 +4,7 @@ use super::upload::receive;
 use super::{Barred, Desk};
 use crate::generation::Generation;
 use crate::ingest::{IngestError, Outcome};
+use crate::rollout::engine::statuses;
 use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::Right;
@@ -15,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -65,6 +67,9 @@ pub(crate) struct Whole {
     pub(crate) generation: Generation,
     /// The timestamp file's text.
     pub(crate) timestamp: String,
+    /// The statuses of rollouts, by their path beside `metadata/` and `targets/`.
+    #[serde(default)]
+    pub(crate) rollouts: BTreeMap<String, String>,
 }
 
 /// What every route may answer in place of what it is asked for.
@@ -106,7 +111,7 @@ pub(super) enum Refused {
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "perennial-server: admin plane", description = "Errors are JSON with the two lines that a command would print. On loopback and at the socket in the state folder, probes and figures need no token; at the socket nothing does."),
-    tags((name = "server"), (name = "audit"), (name = "store"), (name = "tokens"), (name = "devices")),
+    tags((name = "server"), (name = "audit"), (name = "store"), (name = "tokens"), (name = "devices"), (name = "rollouts")),
     modifiers(&Bearer),
 )]
 struct Document;
@@ -136,6 +141,7 @@ fn described() -> (Router<Desk>, utoipa::openapi::OpenApi) {
         .merge(super::records::routes())
         .merge(super::tokens::routes())
         .merge(super::devices::routes())
+        .merge(super::rollouts::routes())
         .split_for_parts()
 }
 
@@ -184,7 +190,11 @@ async fn metrics(State(desk): State<Desk>, headers: HeaderMap) -> Result<Respons
     responses((status = 200, body = Status), Refused))]
 async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let status = blocking(move || desk.keeper.status(desk.started, desk.certificate(), desk.fleet())).await?;
+    let status = blocking(move || {
+        let rollouts = crate::rollout::desk::list(&desk.engine, (desk.now)())?;
+        desk.keeper.status(desk.started, desk.certificate(), desk.fleet(), rollouts)
+    })
+    .await?;
     Ok(fresh(status))
 }
 
@@ -193,7 +203,9 @@ async fn status(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response
     responses((status = 200, body = Whole), Refused))]
 async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let served = blocking(move || Ok(desk.keeper.served())).await?;
+    let now = (desk.now)();
+    let read = move || Ok((desk.keeper.served(), statuses(desk.keeper.store(), now)?));
+    let (served, rollouts) = blocking(read).await?;
     let Some(served) = served else {
         return Err(problem(
             StatusCode::NOT_FOUND,
@@ -202,7 +214,7 @@ async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Resp
         ));
     };
     let timestamp = String::from_utf8_lossy(&served.timestamp).into_owned();
-    Ok(fresh(Whole { generation: served.generation, timestamp }))
+    Ok(fresh(Whole { generation: served.generation, timestamp, rollouts }))
 }
 
 /// Takes a bundle in, whole or not at all.

@@ -82,9 +82,9 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
 /// What the pages of this server would lack. A state that can't be read now, as another command is at work there, says
 /// nothing of them.
 fn doubts(config: &Config, io: &Io<'_>) -> Vec<[String; 2]> {
-    match current(&State::of(config)) {
+    match current(&State::of(config), (io.now)()) {
         Ok(current) => {
-            let generation = current.as_ref().map(|(generation, _)| generation);
+            let generation = current.as_ref().map(|whole| &whole.generation);
             contacts::doubts(generation, &config.serve.public, (io.now)())
         }
         Err(_) => Vec::new(),

@@ -209,7 +209,7 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
         Place::Running(server) => parse(&get(&server, &format!("/api/v1/devices/{device}/explain"))?)?,
     };
     let reasons = why["reasons"].as_array().cloned().unwrap_or_default();
-    let text = if reasons.is_empty() {
+    let mut text = if reasons.is_empty() {
         format!(
             "{device} is {}: nothing that this server knows speaks against its updating.",
             text(&why["standing"])
@@ -218,6 +218,9 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
         let reasons: Vec<String> = reasons.iter().map(|reason| format!("  - {}", text(reason))).collect();
         format!("{device} is {}:\n{}", text(&why["standing"]), reasons.join("\n"))
     };
+    for place in why["rollouts"].as_array().into_iter().flatten() {
+        let _ = write!(text, "\nRollout of {}.", self::text(place));
+    }
     report(io, arguments.json, &why, &text)
 }
 

@@ -2,6 +2,7 @@
 //! adapter can serve from, or as one file of the bundle's form. It copies what is served, byte for byte.
 
 use super::{config_of, current, report};
+use crate::admin::Whole;
 use crate::cli::Where;
 use crate::export::{self, ExportError, PagesOf};
 use crate::failure::Failure;
@@ -33,14 +34,15 @@ struct Exported {
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
     let state = State::of(&config);
-    let (generation, timestamp) = current(&state)?;
+    let Whole { generation, timestamp, rollouts } = current(&state, (io.now)())?;
+    let timestamp = timestamp.into_bytes();
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
     let pages = PagesOf { now: (io.now)(), public: config.serve.public.trim_end_matches('/') };
     let written = if as_file {
         export::file(&generation, &timestamp, &blobs, &arguments.to, pages.now)
     } else {
-        export::folder(&generation, &timestamp, &blobs, &arguments.to, &pages)
+        export::folder(&generation, &timestamp, &rollouts, &blobs, &arguments.to, &pages)
     };
     let bytes = written.map_err(|error| {
         let hint = match &error {
@@ -54,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let exported = Exported {
         to: arguments.to.clone(),
         generation: generation.number,
-        files: generation.files.len() + 1,
+        files: generation.files.len() + 1 + if as_file { 0 } else { rollouts.len() },
         bytes,
         timestamp_expires,
     };

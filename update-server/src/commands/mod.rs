@@ -8,21 +8,24 @@ pub(crate) mod export_site;
 pub(crate) mod ingest;
 pub(crate) mod init;
 pub(crate) mod push;
+pub(crate) mod rollout;
 pub(crate) mod serve;
 pub(crate) mod status;
 pub(crate) mod store;
 pub(crate) mod support;
 pub(crate) mod token;
 
+use crate::admin::Whole;
 use crate::admin::client::{Server, get};
 use crate::cli::Where;
 use crate::config::Config;
 use crate::disk;
 use crate::failure::Failure;
-use crate::generation::{Generation, served};
+use crate::generation::served;
 use crate::io::Io;
+use crate::rollout::engine::statuses;
 use crate::state::{Held, State, StateError};
-use perennial_schemas::Size;
+use perennial_schemas::{Size, Timestamp};
 use serde::Serialize;
 use std::path::Path;
 
@@ -59,32 +62,27 @@ fn state_failure(error: &StateError) -> Failure {
     Failure::of(error, error.hint())
 }
 
-/// The generation that is served with its timestamp, from the running server or from the state that it left.
-fn current(state: &State) -> Result<(Generation, Vec<u8>), Failure> {
-    current_if_any(state)?
+/// What is served, from the running server or from the state that it left.
+fn current(state: &State, now: Timestamp) -> Result<Whole, Failure> {
+    current_if_any(state, now)?
         .ok_or_else(|| Failure::new("no bundle has been ingested yet", "ingest a bundle first"))
 }
 
 /// The same; `None` before the first, where no server runs.
-fn current_if_any(state: &State) -> Result<Option<(Generation, Vec<u8>)>, Failure> {
+fn current_if_any(state: &State, now: Timestamp) -> Result<Option<Whole>, Failure> {
     match state.hold() {
         Ok(held) => {
-            let store = |error| Failure::of(&error, "restart the server, or restore the state folder");
-            let served = served(&held.store).map_err(store)?;
-            Ok(served.map(|served| (served.generation, served.timestamp)))
+            let failed = |error| Failure::of(&error, "restart the server, or restore the state folder");
+            let Some(served) = served(&held.store).map_err(failed)? else { return Ok(None) };
+            let timestamp = String::from_utf8_lossy(&served.timestamp).into_owned();
+            let rollouts = statuses(&held.store, now).map_err(failed)?;
+            Ok(Some(Whole { generation: served.generation, timestamp, rollouts }))
         }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
-            let answer = get(&Server::Socket(state.socket()), "/api/v1/generation")?;
-            whole(&answer).map(Some)
+            parse(&get(&Server::Socket(state.socket()), "/api/v1/generation")?).map(Some)
         }
         Err(error) => Err(state_failure(&error)),
     }
-}
-
-fn whole(answer: &[u8]) -> Result<(Generation, Vec<u8>), Failure> {
-    let whole: crate::admin::Whole = serde_json::from_slice(answer)
-        .map_err(|error| Failure::of(&error, "is that server of the same version?"))?;
-    Ok((whole.generation, whole.timestamp.into_bytes()))
 }
 
 /// Where a command finds the store: held by itself, or behind the socket of the server that runs.

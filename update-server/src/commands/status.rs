@@ -11,6 +11,8 @@ use crate::fleet::status::Summary;
 use crate::generation::served;
 use crate::io::Io;
 use crate::refusals::refused;
+use crate::rollout::desk;
+use crate::rollout::view::Rollout;
 use crate::state::{Held, State, StateError};
 use crate::status::{Facts, Running, Status};
 use crate::store::StoreError;
@@ -33,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let config = config_of(&arguments.place)?;
     let state = State::of(&config);
     let status = match state.hold() {
-        Ok(held) => left_behind(&held, (io.now)())
+        Ok(held) => left_behind(&held, rollouts(&held, arguments, (io.now)())?, (io.now)())
             .map_err(|error| Failure::of(&error, "restore the state folder from your backup"))?,
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
             let answer = get(&Server::Socket(state.socket()), "/api/v1/status")?;
@@ -45,13 +47,20 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     report(io, arguments.json, &status, words(&status).trim_end())
 }
 
+/// The rollouts while no server runs.
+fn rollouts(held: &Held, arguments: &Arguments, now: Timestamp) -> Result<Vec<Rollout>, Failure> {
+    let engine = super::rollout::engine(held, &arguments.place, now)?;
+    desk::list(&engine, now).map_err(|error| Failure::of(&error, "restore the state folder from your backup"))
+}
+
 /// The status while no server runs.
-fn left_behind(held: &Held, now: Timestamp) -> Result<Status, StoreError> {
+fn left_behind(held: &Held, rollouts: Vec<Rollout>, now: Timestamp) -> Result<Status, StoreError> {
     let served = served(&held.store)?;
     let broken = audit::verify(&held.store).err().map(|error| error.to_string());
     let (store, refused) = (&held.store, refused(&held.store)?);
     let fleet = Summary::left_behind(store, now)?;
-    Facts { store, served: served.as_ref(), refused, audit: broken, running: None, fleet, now }.status()
+    Facts { store, served: served.as_ref(), refused, audit: broken, running: None, fleet, rollouts, now }
+        .status()
 }
 
 fn words(status: &Status) -> String {
@@ -87,6 +96,9 @@ fn words(status: &Status) -> String {
     }
     if let Some(summary) = &status.fleet {
         fleet(summary, status.running.is_some(), &mut out);
+    }
+    for rollout in &status.rollouts {
+        let _ = writeln!(out, "Rollout: {}.", rollout.line());
     }
     let refused: u64 = status.refused.values().map(|tally| tally.count).sum();
     let _ = match &status.last_refused {

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     let Command::Audit(arguments) = command;
     let state = State::of(&config_of(&arguments.place)?);
-    let (generation, _) = current(&state)?;
+    let generation = current(&state, (io.now)())?.generation;
     let catalogue = Catalogue::read(&generation, &Catalogue::default(), &state.blobs())
         .map_err(|error| Failure::of(&error, "run the command as the state folder's owner"))?;
     let Arguments { months_left, silent_months, .. } = *arguments;

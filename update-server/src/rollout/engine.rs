@@ -78,6 +78,23 @@ impl Engine {
         Arc::clone(&self.shown)
     }
 
+    /// Where everything lies.
+    pub fn store(&self) -> &dyn Store {
+        self.means.store.as_ref()
+    }
+
+    /// Learns the states from the records, without a turn: for whoever only looks.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn learn(&self) -> Result<(), StoreError> {
+        self.means.ballot.board.refresh()?;
+        let records = record::all(self.store())?;
+        let states = records.into_iter().map(|(manifest, (record, _))| (manifest, record.state)).collect();
+        *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
+        Ok(())
+    }
+
     /// The votes.
     pub fn ballot(&self) -> &Arc<Ballot> {
         &self.means.ballot

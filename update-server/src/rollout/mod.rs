@@ -7,6 +7,7 @@
 pub mod ballot;
 #[cfg(test)]
 mod ballot_tests;
+pub mod desk;
 pub mod drive;
 pub mod engine;
 #[cfg(test)]
@@ -18,9 +19,11 @@ mod machine_tests;
 pub mod offers;
 pub mod record;
 pub(crate) mod run;
+pub(crate) mod setup;
 pub mod silence;
 pub mod status;
 pub mod tallies;
 #[cfg(test)]
 pub(crate) mod testkit;
+pub mod view;
 pub mod votes;

@@ -94,8 +94,12 @@ pub fn sign(
     audit: &str,
     now: Timestamp,
 ) -> Result<Record, StatusError> {
-    let sequence = record.sequence.saturating_add(1).max(u64::try_from(now.unix()).unwrap_or(0));
     let expires = now.plus_seconds(record.status_max_age as i64);
+    let seconds = |at: Timestamp| u64::try_from(at.unix()).unwrap_or(0);
+    // A number further ahead than a status may live was given while the clock was wrong. No device took that status, and none
+    // would take one that follows it.
+    let last = if record.sequence < seconds(expires) { record.sequence } else { 0 };
+    let sequence = last.saturating_add(1).max(seconds(now));
     let status = RolloutStatus {
         common: Common::new(RolloutStatus::TYPE, sequence, expires, None),
         product: record.product.clone(),

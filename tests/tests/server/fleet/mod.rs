@@ -6,4 +6,5 @@ mod kill;
 mod kit;
 mod limits;
 mod proxy;
+mod rollouts;
 mod story;

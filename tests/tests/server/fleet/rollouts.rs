@@ -1,0 +1,312 @@
+//! Rollouts over the server's sockets: what devices see, what people do, and what is left after a kill.
+
+use std::process::{Child, Command, Stdio};
+
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::key_file::KeyFile;
+use perennial_schemas::rollout::{Plan, RolloutState, RolloutStatus};
+use perennial_schemas::{Digest as _, Document, Signed, Timestamp};
+use perennial_server::server::Running;
+use perennial_tests::simulator::day;
+use serde_json::{Value, json};
+
+use super::kit::{Fleet, Unit};
+use crate::server::kit::{Kit, Wire, ask_admin, eventually, get};
+use crate::server::product::{add_staged, channel, support};
+
+const PATH: &str = "/rollouts/cam/1.0.0.json";
+
+/// For everybody from `start` on, or for one half from then and all ten days later.
+fn plan(kit: &Kit, start: Timestamp, first: u32) -> Value {
+    let text = std::fs::read(kit.state().join("keys/rollout.pub.json")).unwrap();
+    let key = KeyFile::parse(&text).unwrap().key;
+    let mut phases = vec![json!({ "share": first, "not_before": start, "spread": "at-once" })];
+    if first < 1_000_000 {
+        phases.push(json!({ "share": 1_000_000, "not_before": start.plus_days(10), "spread": "at-once" }));
+    }
+    json!({
+        "salt": "00".repeat(16), "key": key, "phases": phases,
+        "gate": { "ceiling_ppm": 20_000, "alpha_ppm": 50_000, "beta_ppm": 50_000, "least_sample": 5, "least_soak_seconds": 60 },
+        "max_hold_seconds": 1_209_600, "on_deadline": "consent", "catch_up_seconds": 3600, "status_max_age_seconds": 86_400,
+    })
+}
+
+/// A release with that plan, taken in.
+fn publish(kit: &mut Kit, plan: &Value) {
+    kit.target("cam/support.json", support(&["2031-06-30"]));
+    add_staged(kit, "1.0.0", plan);
+    let bundle = kit.publish("staged.bundle");
+    kit.ingest(&bundle).ok();
+}
+
+/// The status as a device would take it.
+fn status(server: &Running, plan: &Value, manifest: &str, now: Timestamp) -> RolloutStatus {
+    let answer = get(server.plain[0], PATH);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    verified(&answer.body, plan, manifest, now)
+}
+
+fn verified(text: &[u8], plan: &Value, manifest: &str, now: Timestamp) -> RolloutStatus {
+    let plan: Plan = serde_json::from_value(plan.clone()).unwrap();
+    let signed = Signed::<RolloutStatus>::parse(text).unwrap();
+    let manifest = manifest.parse().unwrap();
+    let status = RolloutStatus::verify(signed, &plan, &"cam".parse().unwrap(), &manifest, &Ring).unwrap();
+    status.check_current(&plan, 0, now).unwrap();
+    status.into_inner()
+}
+
+fn manifest(kit: &Kit) -> String {
+    Ring.sha256(&kit.contents["cam/1.0.0.release.json"]).to_string()
+}
+
+/// A camera with a fleet certificate.
+fn camera(fleet: &Fleet, server: &Running) -> Unit {
+    let unit = fleet.made(|params| {
+        for name in &mut params.subject_alt_names {
+            let rcgen::SanType::URI(uri) = name else { continue };
+            let text = uri
+                .as_str()
+                .replace("product/thermostat", "product/cam")
+                .replace("hardware/revC", "hardware/a");
+            *uri = text.as_str().try_into().unwrap();
+        }
+    });
+    fleet.enrol(server, &unit).unwrap()
+}
+
+fn tell(fleet: &Fleet, server: &Running, unit: &Unit, sequence: u64, outcome: &str) {
+    let mut queue = fleet.queue(&unit.device, &[sequence]);
+    let report = &mut queue["reports"][0];
+    report["product"] = "cam".into();
+    report["hardware"] = "a".into();
+    report["version"] = "1.0.0".into();
+    report["manifest"] = manifest(&fleet.kit).into();
+    report["outcome"] = outcome.into();
+    if outcome == "rolled-back" {
+        report["failure"] = 501.into();
+    }
+    let answer =
+        fleet.connect(server, unit).ask_with("POST", "/v1/reports", &[], queue.to_string().as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json().get("flagged"), None);
+}
+
+fn run(kit: &Kit, args: &[&str]) -> crate::server::kit::Ran {
+    let state = kit.state();
+    kit.command(args.iter().copied().chain(["--state", state.to_str().unwrap()]).collect::<Vec<_>>())
+}
+
+fn json_of(kit: &Kit, args: &[&str]) -> Value {
+    serde_json::from_str(&run(kit, &[args, &["--json"]].concat()).ok()).unwrap()
+}
+
+#[test]
+fn a_status_is_served_signed_cached_and_exported() {
+    let mut kit = Kit::new();
+    let plan = plan(&kit, day(2), 500_000);
+    publish(&mut kit, &plan);
+    assert!(
+        run(&kit, &["rollout", "list"])
+            .ok()
+            .starts_with("cam 1.0.0  scheduled  open 0 % (plan 0 %), phase 1 of 2")
+    );
+    let server = kit.serve("");
+    let first = status(&server, &plan, &manifest(&kit), day(1));
+    assert_eq!((first.state, first.open), (RolloutState::Running, 500_000));
+    let answer = get(server.plain[0], PATH);
+    assert_eq!(answer.header("cache-control"), "public, max-age=30");
+    assert_eq!(answer.header("content-type"), "application/json");
+    let again = Wire::to(server.plain[0]).ask("GET", PATH, &[("If-None-Match", answer.header("etag"))]);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    assert_eq!(Wire::to(server.plain[0]).ask("HEAD", PATH, &[]).status, 200);
+    for nothing in ["/rollouts/", "/rollouts/cam/1.0.1.json", "/rollouts/cam/1.0.0", "/rollouts/../admin"] {
+        assert_eq!(get(server.plain[0], nothing).status, 404, "{nothing}");
+    }
+    // Its time comes: half of the status' life is over too.
+    kit.clock.set(day(2));
+    eventually("it runs", || json_of(&kit, &["rollout", "show", "cam", "1.0.0"])["state"] == "running");
+    eventually("a later status", || status(&server, &plan, &manifest(&kit), day(2)).issued == day(2));
+    // What is exported is what is served, with a server and without.
+    let served = get(server.plain[0], PATH).body;
+    for (name, server) in [("one", Some(server)), ("two", None)] {
+        let to = kit.path(name);
+        run(&kit, &["export-site", to.to_str().unwrap()]).ok();
+        assert_eq!(std::fs::read(to.join("rollouts/cam/1.0.0.json")).unwrap(), served);
+        drop(server);
+    }
+    // A withdrawal is halted at once.
+    let gone =
+        json!([{ "version": "1.0.0", "manifest": manifest(&kit), "reason": "it overheats", "at": day(2) }]);
+    channel(&mut kit, &json!([]), &gone);
+    let bundle = kit.publish("gone.bundle");
+    kit.ingest(&bundle).ok();
+    let server = kit.serve("");
+    let last = status(&server, &plan, &manifest(&kit), day(2));
+    assert_eq!((last.state, last.open), (RolloutState::Halted, 0));
+    assert_eq!(last.reason, "its maker withdrew it: it overheats");
+    assert_eq!(json_of(&kit, &["rollout", "show", "cam", "1.0.0"])["state"], "withdrawn");
+    assert_eq!(json_of(&kit, &["store", "check"])["wrong"], 0);
+}
+
+#[test]
+fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
+    let mut fleet = Fleet::new();
+    let plan = plan(&fleet.kit, day(1), 1_000_000);
+    publish(&mut fleet.kit, &plan);
+    let server = fleet.serve("", "");
+    let kit = &fleet.kit;
+    let good = camera(&fleet, &server);
+    tell(&fleet, &server, &good, 1, "started");
+    tell(&fleet, &server, &good, 2, "confirmed");
+    let shown = json_of(kit, &["rollout", "show", "cam", "1.0.0"]);
+    assert_eq!((&shown["votes"]["a"]["confirmed"], &shown["open_ppm"]), (&json!(1), &json!(1_000_000)));
+    let cameras: Vec<Unit> = (0..3).map(|_| camera(&fleet, &server)).collect();
+    for unit in &cameras {
+        tell(&fleet, &server, unit, 1, "rolled-back");
+    }
+    eventually("it is halted", || {
+        status(&server, &plan, &manifest(kit), day(1)).state == RolloutState::Halted
+    });
+    let said = run(kit, &["rollout", "explain", "cam", "1.0.0"]).ok();
+    for words in [
+        "cam 1.0.0 is halted since 2026-11-02T00:00:00Z: it failed on 3 of 4 devices, more than the ceiling allows.",
+        "Devices: 1 confirmed, 0 failed, 3 rolled back, 0 began and have not told more (0 of them missing).",
+        "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T00:00:00Z (the last)",
+        "perennial-signer release affirm cam 1.0.0",
+        "perennial-server rollout resume cam 1.0.0 --set-aside-evidence.",
+    ] {
+        assert!(said.contains(words), "{words}\n{said}");
+    }
+    let told = json_of(kit, &["status"]);
+    assert_eq!(told["alarms"][0]["code"], "rollout_halted");
+    assert!(run(kit, &["status"]).ok().contains("ALARM: the rollout of cam 1.0.0 is halted"));
+    let why = run(kit, &["device", "explain", cameras[0].device.as_str()]).ok();
+    assert!(why.contains("Rollout of 1.0.0: the rollout is halted; it is held until 2026-11-16"), "{why}");
+    figures_are_named_as_they_are(&server);
+    // Against the evidence only with the words that say so.
+    let resume = ["rollout", "resume", "cam", "1.0.0", "--reason", "a bad batch of SD cards"];
+    let (what, hint) = run(kit, &resume).refused();
+    assert!(
+        what.contains("the evidence speaks against it") && hint.contains("--set-aside-evidence"),
+        "{what}"
+    );
+    let resumed = json_of(kit, &[&resume[..], &["--set-aside-evidence"]].concat());
+    assert_eq!(
+        (&resumed["state"], &resumed["set_aside"]["a"]["rolled_back"]),
+        (&json!("running"), &json!(3))
+    );
+    assert_eq!(status(&server, &plan, &manifest(kit), day(1)).state, RolloutState::Running);
+    let audit = ask_admin(&server, "GET", "/api/v1/audit", Some(&kit.token()));
+    let audit: Vec<Value> = serde_json::from_slice(&audit.body).unwrap();
+    let of = |action: &str| audit.iter().find(|entry| entry["action"] == action).unwrap().clone();
+    let halted = of("rollout.halted");
+    assert_eq!(halted["actor"], "server");
+    assert_eq!(halted["detail"]["counts"], "1 confirmed, 0 failed, 3 rolled back, 0 missing");
+    assert!(halted["detail"]["bound"].as_str().unwrap().contains("halts"));
+    let resumed = of("rollout.resumed");
+    assert_eq!((&resumed["actor"], &resumed["detail"]["set_aside"]), (&json!("command"), &json!("yes")));
+    assert!(run(kit, &["audit", "verify"]).ok().contains("entries"));
+}
+
+/// What alarm rules, the dashboard and the book name, the server shows, while a rollout is under way.
+fn figures_are_named_as_they_are(server: &Running) {
+    let told = ask_admin(server, "GET", "/metrics", None).text().to_owned();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for document in
+        ["docs/rollouts.md", "examples/prometheus/rollout-alerts.yml", "examples/grafana/rollouts.json"]
+    {
+        let text = std::fs::read_to_string(root.join(document)).unwrap();
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let named: Vec<&str> = words.filter(|word| word.starts_with("perennial_")).collect();
+        assert!(named.len() > 3, "{document} names few figures");
+        for word in named {
+            assert!(told.contains(&format!("# TYPE {word} ")), "{document} names {word}, which isn't shown");
+        }
+    }
+    let dashboard = std::fs::read_to_string(root.join("examples/grafana/rollouts.json")).unwrap();
+    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(dashboard["panels"].as_array().unwrap().len() >= 6);
+}
+
+#[test]
+fn who_may_only_look_changes_no_rollout() {
+    let mut kit = Kit::new();
+    let plan = plan(&kit, day(1), 500_000);
+    publish(&mut kit, &plan);
+    let token = |role: &str| {
+        json_of(&kit, &["token", "create", "--name", role, "--role", role])["token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    let (viewer, operator) = (token("viewer"), token("operator"));
+    let server = kit.serve("");
+    let base = "/api/v1/rollouts/cam/1.0.0";
+    for looking in ["/api/v1/rollouts", base, &format!("{base}/explain")] {
+        assert_eq!(ask_admin(&server, "GET", looking, Some(&viewer)).status, 200, "{looking}");
+        assert_eq!(ask_admin(&server, "GET", looking, None).status, 401, "{looking}");
+        assert_eq!(get(server.plain[0], looking).status, 404, "{looking}");
+    }
+    let ask = |token: &str, word: &str, body: &str| {
+        let field = format!("Bearer {token}");
+        let mut wire = Wire::to(server.admin.unwrap());
+        wire.ask_with("POST", &format!("{base}/{word}"), &[("Authorization", &field)], body.as_bytes())
+    };
+    let why = r#"{"why":"a look at it"}"#;
+    for word in ["pause", "halt", "resume"] {
+        assert_eq!(ask(&viewer, word, why).status, 403, "{word}");
+        assert_eq!(ask(&operator, word, "{}").status, 400, "{word}");
+        assert_eq!(ask(&operator, word, r#"{"why":""}"#).status, 422, "{word}");
+    }
+    assert_eq!(ask(&operator, "resume", why).status, 409, "it runs");
+    let paused = ask(&operator, "pause", why);
+    assert_eq!((paused.status, paused.json()["by"].clone()), (200, json!("token:operator")));
+    let seen = status(&server, &plan, &manifest(&kit), day(1));
+    assert_eq!((seen.state, seen.reason.as_str()), (RolloutState::Paused, "a look at it"));
+    assert_eq!(ask(&operator, "halt", r#"{"why":"one","hardware":"z"}"#).status, 409);
+    assert_eq!(ask(&operator, "halt", r#"{"why":"one","hardware":"a"}"#).json()["state"], "halted");
+    let other = ask_admin(&server, "GET", "/api/v1/rollouts/cam/9.9.9", Some(&viewer));
+    assert_eq!(other.status, 404);
+}
+
+const SERVER: &str = env!("CARGO_BIN_EXE_tested-server");
+
+fn serve(config: &str) -> Child {
+    let mut command = Command::new(SERVER);
+    command.args(["serve", "--config", config]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+#[test]
+fn a_server_that_is_killed_at_any_moment_keeps_what_it_told() {
+    let mut kit = Kit::live();
+    let plan = plan(&kit, (kit.clock.now())().plus_seconds(-60), 500_000);
+    publish(&mut kit, &plan);
+    let (config, socket) = (kit.path("server.toml"), kit.state().join("admin.sock"));
+    let text = format!(
+        "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n",
+        kit.state().to_str().unwrap()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut sequence = 0;
+    for round in 0..8_u64 {
+        let mut running = serve(config.to_str().unwrap());
+        eventually("the server is there", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+        let words = if round % 2 == 0 { ("halt", "halted") } else { ("resume", "running") };
+        let done = json_of(&kit, &["rollout", words.0, "cam", "1.0.0", "--reason", "a drill"]);
+        assert_eq!(done["state"], words.1);
+        std::thread::sleep(std::time::Duration::from_millis(round * 7));
+        running.kill().unwrap();
+        running.wait().unwrap();
+        // What was answered is what is there, in the record and in the status that is shown next.
+        let left = json_of(&kit, &["rollout", "show", "cam", "1.0.0"]);
+        assert_eq!(left["state"], words.1, "round {round}");
+        let server = kit.serve("");
+        let seen = status(&server, &plan, &manifest(&kit), (kit.clock.now())());
+        let halted = if round % 2 == 0 { RolloutState::Halted } else { RolloutState::Running };
+        assert_eq!(seen.state, halted, "round {round}");
+        assert!(seen.common.version >= sequence, "a status' number never falls");
+        sequence = seen.common.version;
+        server.stop();
+    }
+    run(&kit, &["audit", "verify"]).ok();
+}

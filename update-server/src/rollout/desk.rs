@@ -1,0 +1,194 @@
+//! What people ask of rollouts: which there are, how one is, and to pause, halt or resume one. Each change is recorded with its
+//! entry in the audit, under the name of whoever wished it. Through a running server's engine, or one that takes no turns.
+
+use super::ballot::planned;
+use super::engine::{Engine, save};
+use super::machine::{Facts, Refused, Wish, wish};
+use super::offers::Offers;
+use super::record::{self, Record, State};
+use super::status;
+use super::view::Rollout;
+use crate::fleet::row::Row;
+use crate::store::{Store, StoreError};
+use perennial_device_core::crypto::Ring;
+use perennial_schemas::Timestamp;
+use perennial_schemas::fleet::DeviceId;
+use perennial_schemas::rollout::{Memory, Place, Standing, admit, bucket, catch_up_part};
+use std::sync::Arc;
+
+/// Characters of a reason.
+pub const WHY: usize = 256;
+/// How often a wish is tried again because the engine changed the rollout at that moment.
+const TRIES: usize = 16;
+
+/// Why a wish came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum DeskError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is none.
+    #[error("no rollout of {0} {1} is known")]
+    Unknown(String, String),
+    /// Another server's.
+    #[error("the plan of {0} {1} names another rollout key than this server's")]
+    Foreign(String, String),
+    /// It isn't granted.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// A reason that isn't one.
+    #[error("a reason has 1 to {WHY} characters, in one line")]
+    Why,
+}
+
+impl DeskError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Store(error) => error.hint().unwrap_or("look at the server's log"),
+            Self::Unknown(..) => "`perennial-server rollout list` shows those that are",
+            Self::Foreign(..) => {
+                "only the server with that key can steer it; or have its signers publish it with this server's, STATE/keys/rollout.pub.json"
+            }
+            Self::Refused(refused) => refused.hint(),
+            Self::Why => "say in a few words why; the audit keeps them, and the public status says them",
+        }
+    }
+}
+
+/// All rollouts: those of releases on offer, and those that are over.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn list(engine: &Engine, now: Timestamp) -> Result<Vec<Rollout>, StoreError> {
+    let offers = engine.ballot().board.refresh()?;
+    let records = record::all(engine.store())?;
+    let mut shown = Vec::new();
+    for offer in offers.offered.values().filter(|offer| !records.contains_key(&offer.manifest)) {
+        if offer.key == engine.ballot().own {
+            let record = Record::new(offer, now);
+            shown.push(Rollout::of(&record, Some(offer), &engine.counted(offer)?, now));
+        } else {
+            shown.push(Rollout::foreign(offer, now));
+        }
+    }
+    for (record, _) in records.values() {
+        shown.push(one(engine, &offers, record, now)?);
+    }
+    shown.sort_by(|one, other| {
+        let key =
+            |it: &Rollout| (it.product.clone(), it.version.parse::<perennial_schemas::ReleaseVersion>().ok());
+        key(one).cmp(&key(other))
+    });
+    Ok(shown)
+}
+
+/// The rollout of a release: the one on offer, where there are several of its version.
+///
+/// # Errors
+/// [`DeskError::Unknown`], [`DeskError::Store`]
+pub fn show(engine: &Engine, product: &str, version: &str, now: Timestamp) -> Result<Rollout, DeskError> {
+    let all = list(engine, now)?.into_iter();
+    let named = all.filter(|it| it.product == product && it.version == version);
+    let found = named.max_by_key(|it| (!it.channels.is_empty(), it.since));
+    found.ok_or_else(|| DeskError::Unknown(product.into(), version.into()))
+}
+
+/// Grants a person's wish, and records it: the rollout after it.
+///
+/// # Errors
+/// [`DeskError`]; nothing is changed then.
+pub fn change(
+    engine: &Engine,
+    (product, version): (&str, &str),
+    what: &Wish,
+    (by, why): (&str, &str),
+    now: Timestamp,
+) -> Result<Rollout, DeskError> {
+    if !(1..=WHY).contains(&why.chars().count()) || why.chars().any(char::is_control) {
+        return Err(DeskError::Why);
+    }
+    let unknown = || DeskError::Unknown(product.into(), version.into());
+    for _ in 0..TRIES {
+        let offers = engine.ballot().board.refresh()?;
+        let mut records = record::all(engine.store())?;
+        let offer = offers.find(product, version);
+        if offer.is_some_and(|offer| offer.key != engine.ballot().own) {
+            return Err(DeskError::Foreign(product.into(), version.into()));
+        }
+        let (record, before) = match offer {
+            // Also one that no turn has recorded yet.
+            Some(offer) => match records.remove(&offer.manifest) {
+                Some((record, before)) => (record, Some(before)),
+                None => (Record::new(offer, now), None),
+            },
+            None => {
+                let named = |it: &Record| it.product.as_str() == product && it.version.as_str() == version;
+                let found = records.into_values().find(|(record, _)| named(record)).ok_or_else(unknown)?;
+                (found.0, Some(found.1))
+            }
+        };
+        let counted = match offer {
+            Some(offer) => engine.counted(offer)?,
+            None => Default::default(),
+        };
+        let withdrawn = offers.withdrawn.get(&record.manifest).map(String::as_str);
+        let facts = Facts { offer: offer.map(Arc::as_ref), withdrawn, counted: &counted };
+        let change = wish(&record, &facts, what, by, why, now)?;
+        if save(engine.store(), &change, before, now)?.is_some() {
+            return Ok(one(engine, &offers, &change.record, now)?);
+        }
+    }
+    Err(StoreError::Changed("rollouts".into()).into())
+}
+
+fn one(engine: &Engine, offers: &Offers, record: &Record, now: Timestamp) -> Result<Rollout, StoreError> {
+    let offer = offers.offered.get(&record.manifest);
+    if let Some(offer) = offer.filter(|offer| offer.key != engine.ballot().own) {
+        return Ok(Rollout::foreign(offer, now));
+    }
+    let offer = offer.filter(|_| record.state != State::Withdrawn);
+    let counted = match offer {
+        Some(offer) => engine.counted(offer)?,
+        None => Default::default(),
+    };
+    Ok(Rollout::of(record, offer.map(Arc::as_ref), &counted, now))
+}
+
+/// Where a device stands in the rollouts of newer releases that its channel offers, one sentence each: by the same function
+/// that the device asks. What a device remembers of a hold isn't known here.
+///
+/// # Errors
+/// [`StoreError`]
+pub fn places(
+    store: &dyn Store,
+    offers: &Offers,
+    device: &DeviceId,
+    row: &Row,
+    now: Timestamp,
+) -> Result<Vec<String>, StoreError> {
+    let records = record::all(store)?;
+    let mut said = Vec::new();
+    for offer in offers.offered.values().filter(|offer| offer.product == row.product) {
+        let runs = row.check_in.as_ref();
+        let concerns =
+            runs.is_none_or(|runs| offer.version > runs.version && offer.channels.contains(&runs.channel));
+        if !concerns {
+            continue;
+        }
+        let last = records.get(&offer.manifest).and_then(|(record, _)| status::last(record));
+        let last = last.filter(|last| last.check_current(&offer.plan, 0, now).is_ok());
+        let place = Place {
+            bucket: bucket(&offer.plan.salt, device, &Ring),
+            catch_up_part: catch_up_part(&offer.plan.salt, device, &Ring),
+            hardware: &row.hardware,
+            labels: &row.labels,
+        };
+        let standing = Standing { signed_at: offer.signed_at };
+        let admission = admit(&offer.plan, last.as_ref(), &place, &Memory::default(), standing, now);
+        let planned = planned(offer, device, row).filter(|planned| *planned <= now);
+        let planned = planned.map_or(String::new(), |planned| format!(" (its time came at {planned})"));
+        said.push(format!("{}: {admission}{planned}", offer.version));
+    }
+    Ok(said)
+}
