@@ -5,6 +5,7 @@ use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use perennial_schemas::limits::ROLLOUT_STATUS_LENGTH;
 use serde::Serialize;
 
 use super::common::{Output, PassphraseOptions, invocation, open_repository};
@@ -20,6 +21,9 @@ use crate::repository::{Repository, bins};
 pub(super) struct ReviewArgs {
     /// A part of its id, or its folder; without it the only one that is open.
     proposal: Option<String>,
+    /// The status of a release's rollout, as its server serves it (rollouts/PRODUCT/VERSION.json): shown once it is verified.
+    #[arg(long, value_name = "FILE")]
+    status: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -85,6 +89,13 @@ pub(super) fn review(args: &ReviewArgs, repo: &Path, io: &mut Io<'_>) -> Result<
     let (repository, labels) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
     let review = reviewed(&proposal, &repository, &labels, io)?;
+    let review = match &args.status {
+        Some(path) => {
+            let status = files::read_foreign(path, ROLLOUT_STATUS_LENGTH)?;
+            review.with_status(&Standing::new(&proposal, &repository), &status, io.now())?
+        }
+        None => review,
+    };
     io.report(args.output.json, &review)
 }
 

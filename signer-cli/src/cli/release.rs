@@ -10,16 +10,17 @@ use perennial_schemas::rollout::Plan;
 use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::Serialize;
 
-use super::common::invocation;
+use super::common::{Output, invocation};
 use super::delta::options::MakeOptions;
 use super::progress::{Progress, size};
+use super::proposal::Made;
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
 use crate::release::deltas::{Dropped, Wanted};
-use crate::release::{Draft, ImageFile, Proposed, Standing, propose};
+use crate::release::{Draft, ImageFile, Proposed, Standing, propose, renew};
 use crate::repository::Repository;
-use crate::rollout::file;
 use crate::rollout::lint::{Remark, remarks};
+use crate::rollout::{file, tell};
 use crate::terminal::quoted;
 
 /// Releases of a product.
@@ -27,6 +28,19 @@ use crate::terminal::quoted;
 pub(super) enum ReleaseCommand {
     /// Measure and compress images, and propose them as a release.
     Propose(Box<ProposeArgs>),
+    /// Renew the signers' consent to a release that is rolled out in stages: devices whose server has held it back as long as
+    /// it may go on then.
+    Affirm(AffirmArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AffirmArgs {
+    /// The product.
+    product: ProductName,
+    /// The release.
+    version: ReleaseVersion,
+    #[command(flatten)]
+    output: Output,
 }
 
 #[derive(Debug, Args)]
@@ -144,7 +158,15 @@ struct ProposeReport {
 pub(super) fn run(command: ReleaseCommand, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     match command {
         ReleaseCommand::Propose(args) => propose_release(*args, repo, io),
+        ReleaseCommand::Affirm(args) => affirm(&args, repo, io),
     }
+}
+
+fn affirm(args: &AffirmArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let repository = Repository::open(repo)?;
+    let standing = Standing::read(&repository, &args.product)?;
+    let proposal = renew::affirm(&repository, &standing, &args.version, io.now())?;
+    io.report(args.output.json, &Made::new(repo, &proposal, io)?)
 }
 
 fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
@@ -235,9 +257,7 @@ fn draft(args: &ProposeArgs, rollout: Option<Plan>) -> Result<Draft, CliError> {
 
 /// When a rollout begins, and when its last phase does.
 fn ends(plan: &Plan) -> Option<(Timestamp, Timestamp)> {
-    let early = plan.early.iter().map(|group| group.not_before);
-    let begins = early.chain(plan.phases.iter().map(|phase| phase.not_before)).min();
-    begins.zip(plan.phases.last().map(|phase| phase.not_before))
+    tell::begins(plan).zip(plan.phases.last().map(|phase| phase.not_before))
 }
 
 /// `revB,revC=FILE`

@@ -1,5 +1,6 @@
 //! TUF metadata in plain words.
 
+use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::tuf::{
     Delegations, MetaFile, Role, Root, Snapshot, TargetFile, Targets, TimestampRole, TopRole,
 };
@@ -8,6 +9,8 @@ use perennial_schemas::{FormatError, KeyId, Signed};
 use crate::crypto::Ring;
 use crate::keys::shortened;
 use crate::plain::grouped;
+use crate::rollout::file::Share;
+use crate::terminal::quoted;
 
 /// What kind of file it is, and what it says; `None` for a type that TUF doesn't have.
 pub(super) fn says(kind: &str, bytes: &[u8]) -> Result<Option<(String, Vec<String>)>, FormatError> {
@@ -16,6 +19,7 @@ pub(super) fn says(kind: &str, bytes: &[u8]) -> Result<Option<(String, Vec<Strin
         "timestamp" => timestamp(&Signed::parse(bytes)?),
         "snapshot" => snapshot(&Signed::parse(bytes)?),
         "targets" => targets(&Signed::parse(bytes)?),
+        RolloutStatus::TYPE => rollout_status(&Signed::parse(bytes)?),
         _ => return Ok(None),
     }))
 }
@@ -30,6 +34,19 @@ fn common<T: Role>(file: &Signed<T>) -> Vec<String> {
         signers => format!("Signatures by {} (not verified here).", signers.join(", ")),
     });
     lines
+}
+
+fn rollout_status(file: &Signed<RolloutStatus>) -> (String, Vec<String>) {
+    let status = file.unverified();
+    let mut lines = common(file);
+    lines.push(format!("The rollout of a release of {}, manifest {}.", status.product, status.manifest));
+    let (state, since, open) = (status.state, status.since, Share(status.open));
+    lines.push(format!("{state:?} since {since}, open for {open}."));
+    lines.extend(status.stopped.iter().map(|hardware| format!("Halted for hardware {hardware}.")));
+    for (what, text) in [("Reason", &status.reason), ("Audit", &status.audit)] {
+        lines.extend((!text.is_empty()).then(|| format!("{what}: {}", quoted(text))));
+    }
+    (RolloutStatus::WHAT.into(), lines)
 }
 
 fn root(file: &Signed<Root>) -> (String, Vec<String>) {

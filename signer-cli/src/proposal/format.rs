@@ -27,6 +27,8 @@ pub enum Kind {
     Release,
     /// What a channel offers.
     Channel,
+    /// Renewed consent to a release that is rolled out in stages.
+    Affirm,
     /// A release taken back.
     Withdraw,
     /// The same content, signed anew.
@@ -46,6 +48,7 @@ impl fmt::Display for Kind {
             Kind::Root => "root",
             Kind::Release => "release",
             Kind::Channel => "channel",
+            Kind::Affirm => "affirm",
             Kind::Withdraw => "withdraw",
             Kind::Snapshot => "snapshot",
             Kind::Archive => "archive",

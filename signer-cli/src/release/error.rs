@@ -129,6 +129,14 @@ pub enum ReleaseError {
         /// What was asked for.
         channel: ChannelName,
     },
+    /// The release is on no channel.
+    #[error("no channel of {product} offers {version}")]
+    NotOffered {
+        /// The product.
+        product: ProductName,
+        /// The release.
+        version: ReleaseVersion,
+    },
     /// A withdrawn release can't be offered again.
     #[error("{product} {version} was withdrawn: devices refuse it for good")]
     Withdrawn {
@@ -200,6 +208,9 @@ impl Advise for ReleaseError {
             Self::ChannelExists { product, channel } => {
                 format!("offer releases on it: perennial-signer channel offer {product} VERSION --channel {channel}")
             }
+            Self::NotOffered { product, version } => format!(
+                "offer it first: perennial-signer channel offer {product} {version} --channel stable"
+            ),
             Self::Withdrawn { .. } => "propose its content as a new version".into(),
             Self::Plan(remark) => remark.todo.into(),
             Self::PlanHardware(_) => "leave it out of the plan's hardware, or add its --image".into(),

@@ -1,12 +1,14 @@
-//! The same content signed anew: a snapshot for the next weeks, or everything for the years after a product's end.
+//! The same content signed anew: a snapshot for the next weeks, consent to a release that is held back, or everything for the
+//! years after a product's end.
 
 use perennial_schemas::ident::ProductName;
 use perennial_schemas::tuf::TopRole;
-use perennial_schemas::{Date, RoleName, Timestamp};
+use perennial_schemas::{Date, ReleaseVersion, RoleName, Timestamp};
 
 use super::{ReleaseError, Standing};
 use crate::proposal::{Kind, Proposal, ProposalBuilder};
 use crate::repository::{Repository, bins, top};
+use crate::rollout::tell;
 
 /// The longest that signatures last, in days: the proposals' own limit of about ten years.
 pub const LONGEST_DAYS: u16 = 3660;
@@ -20,6 +22,42 @@ pub fn snapshot(repository: &Repository, now: Timestamp) -> Result<Proposal, Rel
     repository.published()?;
     let mut builder =
         ProposalBuilder::new(repository, Kind::Snapshot, "", "The same content, signed anew", now);
+    builder.renew_snapshot();
+    Ok(builder.write()?)
+}
+
+/// Proposes the product's role as it is, signed anew, and a snapshot: the signers' renewed consent to a release that its server
+/// has held back.
+///
+/// # Errors
+/// [`ReleaseError`]: no such release, withdrawn, on no channel; or nobody is held back, for want of a plan or before its
+/// first device.
+pub fn affirm(
+    repository: &Repository,
+    standing: &Standing,
+    version: &ReleaseVersion,
+    now: Timestamp,
+) -> Result<Proposal, ReleaseError> {
+    let (product, manifest) = (standing.product.clone(), standing.manifest(version)?);
+    if standing.is_withdrawn(manifest) {
+        return Err(ReleaseError::Withdrawn { product, version: version.clone() });
+    }
+    if !standing.is_offered(manifest) {
+        return Err(ReleaseError::NotOffered { product, version: version.clone() });
+    }
+    let Some(plan) = standing.rollouts.get(version) else {
+        let what = format!("{product} {version} has no rollout plan: no device waits for consent to it");
+        return Err(ReleaseError::Nothing(what));
+    };
+    if let Some(begins) = tell::begins(plan).filter(|begins| *begins > now) {
+        let what =
+            format!("the rollout of {product} {version} begins at {begins}: no device is held back yet");
+        return Err(ReleaseError::Nothing(what));
+    }
+    let summary = format!("{product}: renewed consent to {version}");
+    let subject = format!("{product}-{version}");
+    let mut builder = ProposalBuilder::new(repository, Kind::Affirm, &subject, &summary, now);
+    builder.edit_role(&RoleName::from(&product), |_| ())?;
     builder.renew_snapshot();
     Ok(builder.write()?)
 }

@@ -6,6 +6,7 @@ use perennial_schemas::channel::Channel;
 use perennial_schemas::document::Document;
 use perennial_schemas::ident::{ChannelName, ProductName};
 use perennial_schemas::release::Release;
+use perennial_schemas::rollout::Plan;
 use perennial_schemas::support::Support;
 use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{Digest, ReleaseVersion, RoleName, Sha256Digest, TargetPath};
@@ -25,6 +26,8 @@ pub struct Standing {
     pub support: Option<Support>,
     /// SHA-256 of each release's manifest, by version.
     pub releases: BTreeMap<ReleaseVersion, Sha256Digest>,
+    /// The rollout plans of those that have one.
+    pub rollouts: BTreeMap<ReleaseVersion, Plan>,
     /// The highest security version of a release; 0 before the first.
     pub security_version: u32,
     /// Its channels.
@@ -46,6 +49,7 @@ impl Standing {
             product: product.clone(),
             support: reader.read(&format!("{product}/support.json"))?,
             releases: BTreeMap::new(),
+            rollouts: BTreeMap::new(),
             security_version: 0,
             channels: BTreeMap::new(),
         };
@@ -57,8 +61,11 @@ impl Standing {
             if let Some(version) = name.strip_suffix(".release.json").and_then(|version| version.parse().ok())
             {
                 let release: Option<Release> = reader.read(path)?;
-                let security_version = release.map_or(0, |release| release.security_version);
+                let security_version = release.as_ref().map_or(0, |release| release.security_version);
                 standing.security_version = standing.security_version.max(security_version);
+                standing
+                    .rollouts
+                    .extend(release.and_then(|release| Some((release.version, release.rollout?))));
                 standing.releases.extend(target.sha256().map(|digest| (version, digest)));
             } else if let Some(channel) =
                 name.strip_suffix(".channel.json").and_then(|name| name.parse().ok())
@@ -96,6 +103,11 @@ impl Standing {
     pub fn manifest(&self, version: &ReleaseVersion) -> Result<&Sha256Digest, ReleaseError> {
         let none = || ReleaseError::NoRelease { product: self.product.clone(), version: version.clone() };
         self.releases.get(version).ok_or_else(none)
+    }
+
+    /// Whether any channel offers this manifest.
+    pub fn is_offered(&self, manifest: &Sha256Digest) -> bool {
+        self.channels.values().flat_map(|channel| &channel.releases).any(|entry| entry.manifest == *manifest)
     }
 
     /// Whether any channel says that this manifest was withdrawn.

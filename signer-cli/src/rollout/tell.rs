@@ -1,12 +1,17 @@
 //! A plan in plain words, as it lies before whoever signs it: who gets the release when, what stops it, and what a server can
 //! do to it.
 
-use perennial_schemas::Digest;
 use perennial_schemas::ident::HardwareName;
 use perennial_schemas::rollout::{OnDeadline, Plan};
+use perennial_schemas::{Digest, Timestamp};
 
 use super::file::{Share, Span};
 use super::forecast::openings;
+
+/// When the first device may have it.
+pub fn begins(plan: &Plan) -> Option<Timestamp> {
+    openings(plan).first().map(|opening| opening.at)
+}
 
 /// A line for each thing that a plan says.
 pub fn lines(plan: &Plan, digest: &impl Digest) -> Vec<String> {

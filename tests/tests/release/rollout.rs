@@ -1,16 +1,22 @@
 //! Releases with a rollout plan: proposed, shown to those who sign, refused where the plan is a slip.
 
 use perennial_schemas::Document;
+use perennial_schemas::crypto::Digest;
 use perennial_schemas::release::Release;
+use perennial_schemas::rollout::{RolloutState, RolloutStatus};
+use perennial_schemas::{Sha256Digest, Timestamp};
+use perennial_tests::simulator::{ROLLOUT_KEY, signed_status, status};
 
-use super::{TEAM, propose, with_images};
+use super::{TEAM, propose, release, with_images};
+use crate::agent::kit::Device;
 use crate::signer::desk::{Desk, publish};
 use crate::signer::transcripts::{golden, transcript};
 
 /// A desk with images and `plan.toml`, the preset canary-week from 2026-12-01 on.
 pub(crate) fn with_plan() -> Desk {
     let desk = with_images();
-    desk.add_key("rollout");
+    let key = desk.path("rollout.pub.json");
+    perennial_signer::keys::write_public(&key, "the server's rollout key", ROLLOUT_KEY.key()).unwrap();
     let plan = desk.path("plan.toml");
     desk.ok(&format!(
         "rollout new {} --preset canary-week --key rollout.pub.json --start 2026-12-01T06:00:00Z",
@@ -49,10 +55,7 @@ fn a_plan_lies_before_everybody_who_signs_it() {
     let desk = with_plan();
     let propose = propose(&desk, "1.0.0", "v1.bin", "--rollout plan.toml");
     let text = told(&desk, &[&propose, "review"]);
-    // Whatever six hexadecimal digits the proposal's id has, it is masked or a word of letters alone.
-    let id = text.rsplit("review 20261121-release-thermostat-1.0.0-").next().unwrap();
-    let id = id.split_whitespace().next().unwrap();
-    golden("release-rollout.txt", &text.replace(&format!("1.0.0-{id}"), "1.0.0-ID"));
+    golden("release-rollout.txt", &with_id(&text, "release-thermostat-1.0.0-"));
 }
 
 #[test]
@@ -87,4 +90,114 @@ fn a_plan_of_the_past_and_a_stranger_to_the_release_are_refused() {
     assert!(refused.contains("names hardware revX, for which there is no image"), "{refused}");
     let said = desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout begun.toml"));
     assert!(said.contains("warning      past: its first phase began at 2026-11-20T06:00:00Z"), "{said}");
+}
+
+/// 2.0.0 is published with a plan, in place of 1.0.0.
+fn rolled_out() -> Desk {
+    let desk = with_plan();
+    release(&desk, "1.0.0", "v1.bin");
+    desk.ok(&propose(&desk, "2.0.0", "v2.bin", "--rollout plan.toml"));
+    publish(&desk, &TEAM);
+    desk
+}
+
+fn now(desk: &Desk) -> Timestamp {
+    Timestamp::from_unix(desk.now())
+}
+
+/// The digest of a version's manifest, from its file's name.
+fn digest(desk: &Desk, version: &str) -> Sha256Digest {
+    perennial_device_core::crypto::Ring
+        .sha256(&perennial_schemas::signed::to_text(&manifest(desk, version)).unwrap())
+}
+
+#[test]
+fn renewed_consent_says_what_it_is_to_whoever_gives_it() {
+    let desk = rolled_out();
+    desk.wait_days(15);
+    let halted = RolloutStatus {
+        state: RolloutState::Halted,
+        since: now(&desk).plus_days(-3),
+        reason: "7 of 212 devices failed, and the plan allows 2 %".into(),
+        audit: format!("412:{}", Sha256Digest([7; 32])),
+        open: 10_000,
+        ..status(digest(&desk, "2.0.0"), now(&desk).plus_seconds(-600))
+    };
+    std::fs::write(desk.path("2.0.0.json"), signed_status(&halted, ROLLOUT_KEY)).unwrap();
+    let other = RolloutStatus { manifest: Sha256Digest([1; 32]), ..halted.clone() };
+    std::fs::write(desk.path("other.json"), signed_status(&other, ROLLOUT_KEY)).unwrap();
+    let thief = perennial_tests::simulator::Signer(901);
+    std::fs::write(desk.path("forged.json"), signed_status(&halted, thief)).unwrap();
+    let commands = [
+        "release affirm thermostat 2.0.0",
+        "review --status 2.0.0.json",
+        "review --status other.json",
+        "review --status forged.json",
+        "inspect 2.0.0.json",
+    ];
+    golden("release-affirm.txt", &with_id(&told(&desk, &commands), "affirm-thermostat-2.0.0-"));
+    publish(&desk, &TEAM);
+    // Whatever else this team signs is consent, too, and says so.
+    desk.ok("channel create thermostat beta");
+    let said = desk.ok("review");
+    assert!(said.contains("Signing this is renewed consent to 2.0.0"), "{said}");
+}
+
+/// What of an id isn't masked, as it may be a word of letters alone.
+fn with_id(text: &str, before: &str) -> String {
+    let Some(id) = text.split(before).nth(1).and_then(|rest| rest.split_whitespace().next()) else {
+        return text.to_owned();
+    };
+    text.replace(&format!("{before}{id}"), &format!("{before}ID"))
+}
+
+#[test]
+fn consent_is_asked_for_where_a_device_may_be_held_and_nowhere_else() {
+    let desk = rolled_out();
+    let refused = |version: &str| desk.refused(&format!("release affirm thermostat {version}"));
+    assert!(refused("1.0.0").contains("has no rollout plan"));
+    assert!(refused("2.0.0").contains("begins at 2026-12-01T06:00:00Z: no device is held back yet"));
+    assert!(refused("3.0.0").contains("thermostat has no release 3.0.0"));
+    desk.wait_days(15);
+    desk.ok("withdraw thermostat 2.0.0 --reason \"It overheats.\"");
+    let said = desk.ok("review");
+    assert!(!said.contains("renewed consent"), "whoever withdraws it consents to nothing: {said}");
+    publish(&desk, &TEAM);
+    assert!(refused("2.0.0").contains("was withdrawn"));
+}
+
+#[test]
+fn a_device_that_was_held_as_long_as_it_may_be_goes_on_once_its_signers_say_so() {
+    let desk = rolled_out();
+    let root = std::fs::read(desk.path("repo/metadata/1.root.json")).unwrap();
+    let mut device = Device::born_with(&root, desk.path("repo").to_str().unwrap());
+    device.clock = now(&desk);
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "1.0.0");
+    // Its turn comes by the 8th of December; no server says anything. The 22nd is the last day of that.
+    let wait = |days| {
+        desk.wait_days(days);
+        // The keys on call renew snapshot and timestamp for everybody: no consent.
+        desk.ok("snapshot");
+        publish(&desk, &["dora", "tess"]);
+        now(&desk)
+    };
+    device.clock = wait(20);
+    assert_eq!(device.run(&["update"]).code, 11);
+    let why = device.run(&["why"]).ok();
+    assert!(why.contains("the server doesn't say how far the rollout is open; it is held until"), "{why}");
+    device.clock = wait(12);
+    assert_eq!(device.run(&["update"]).code, 11);
+    let why = device.run(&["why"]).ok();
+    assert!(why.contains("it takes its signers to let it go on"), "{why}");
+    desk.ok("release affirm thermostat 2.0.0");
+    publish(&desk, &TEAM);
+    // Whoever was held comes back in the two days of catch_up.
+    device.clock = now(&desk).plus_seconds(60);
+    assert_eq!(device.run(&["update"]).code, 11);
+    let json: serde_json::Value = serde_json::from_str(&device.run(&["why", "--json"]).ok()).unwrap();
+    assert_eq!(json["waits_for"], "turn");
+    device.clock = now(&desk).plus_days(2).plus_seconds(60);
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "2.0.0");
 }

@@ -2,6 +2,7 @@
 //! what the proposal says of itself.
 
 mod item;
+mod rollouts;
 mod root;
 mod targets;
 
@@ -30,6 +31,9 @@ pub struct Review {
     pub summary: String,
     /// When it was made.
     pub created: Timestamp,
+    /// How far a rollout is, where its server's status was given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rollout: Vec<String>,
     /// Every role that would change.
     pub changes: Vec<Change>,
 }
@@ -81,7 +85,20 @@ impl Review {
         }
         let about = &proposal.about;
         let (id, summary) = (proposal.id.clone(), about.summary.clone());
-        Ok(Self { id, kind: about.kind, summary, created: about.created, changes })
+        Ok(Self { id, kind: about.kind, summary, created: about.created, rollout: Vec::new(), changes })
+    }
+
+    /// With how far a rollout is, by the status file that its server serves.
+    ///
+    /// # Errors
+    /// [`ProposalError`] where it is of another release, or the plan's key hasn't signed it.
+    pub fn with_status(
+        self,
+        standing: &Standing<'_>,
+        status: &[u8],
+        now: Timestamp,
+    ) -> Result<Self, ProposalError> {
+        Ok(Self { rollout: rollouts::status(standing, status, now)?, ..self })
     }
 }
 
@@ -133,6 +150,7 @@ impl fmt::Display for Review {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Proposal {}", quoted(&self.id))?;
         writeln!(f, "  made {}: {}", self.created, quoted(&self.summary))?;
+        self.rollout.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         for alike in
             self.changes.chunk_by(|one, next| one.bin_like().is_some() && one.bin_like() == next.bin_like())
         {

@@ -8,7 +8,7 @@ use perennial_schemas::support::Support;
 use perennial_schemas::tuf::{Delegation, Delegations, TargetFile, Targets};
 use perennial_schemas::{RoleName, Timestamp};
 
-use super::{Item, TargetState};
+use super::{Item, TargetState, rollouts};
 use crate::keys::Labels;
 use crate::plain;
 use crate::proposal::rules::{Family, published_support, read};
@@ -54,6 +54,14 @@ pub(super) fn items(
     }
     items.extend((went > 0).then_some(Item::MovedAway { targets: went }));
     items.extend((came > 0).then_some(Item::MovedHere { targets: came }));
+    // Channels stand in the product's own role.
+    if after.targets.keys().any(|path| path.ends_with(".channel.json")) {
+        let consent = rollouts::consent(standing, family, now)?;
+        if consent.is_some() && items.is_empty() {
+            items.push(Item::SameContent);
+        }
+        items.extend(consent);
+    }
     Ok(items)
 }
 

@@ -1,0 +1,114 @@
+//! What signing a product's role again means for its rollouts, and how far one is by its server's own word.
+//!
+//! Devices take a later signature of the role that offers a release for renewed consent: whoever signs it is told so.
+
+use perennial_schemas::channel::Channel;
+use perennial_schemas::release::Release;
+use perennial_schemas::rollout::{Plan, RolloutState, RolloutStatus};
+use perennial_schemas::signed::Signed;
+use perennial_schemas::tuf::Role as _;
+use perennial_schemas::{Sha256Digest, Timestamp};
+
+use super::Item;
+use crate::crypto::Ring;
+use crate::proposal::rules::{Family, read};
+use crate::proposal::{ProposalError, Standing};
+use crate::rollout::file::{Share, Span};
+use crate::rollout::tell;
+use crate::terminal::quoted;
+
+/// The releases that a signature of this role would let go on where they were held: offered with it, and their rollout begun.
+pub(super) fn consent(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    now: Timestamp,
+) -> Result<Option<Item>, ProposalError> {
+    let mut lines = Vec::new();
+    let mut seen = std::collections::BTreeSet::new();
+    for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(".channel.json")) {
+        let channel: Option<Channel> = read(Some(standing.proposal), standing.repository, path, target)?;
+        for offered in channel.into_iter().flat_map(|channel| channel.releases) {
+            if !seen.insert(offered.manifest) {
+                continue;
+            }
+            let release = release(standing, family, &offered.manifest)?;
+            let begun = |plan: &Plan| tell::begins(plan).is_some_and(|begins| begins <= now);
+            let Some(plan) = release.and_then(|release| release.rollout).filter(begun) else { continue };
+            lines.push(format!(
+                "Signing this is renewed consent to {}: a device that its server has held back for {} goes on with it. \
+                 If it was stopped for cause, withdraw it.",
+                offered.version,
+                Span(plan.max_hold_seconds)
+            ));
+        }
+    }
+    Ok((!lines.is_empty()).then(|| Item::Note { text: lines.join("\n") }))
+}
+
+/// What a status file says of the rollout of a release that is published, or that the proposal brings; verified by the key that
+/// the release's plan names.
+pub(super) fn status(
+    standing: &Standing<'_>,
+    bytes: &[u8],
+    now: Timestamp,
+) -> Result<Vec<String>, ProposalError> {
+    let refused = |what: String| {
+        ProposalError::refused(what, "take the file anew from its server: rollouts/PRODUCT/VERSION.json")
+    };
+    let signed: Signed<RolloutStatus> = Signed::parse(bytes)?;
+    let manifest = signed.unverified().manifest;
+    let mut found = None;
+    for family in Family::all(standing) {
+        found = found.or(release(standing, &family, &manifest)?);
+    }
+    let none = || refused("the status is of no release that this proposal is about".into());
+    let release = found.ok_or_else(none)?;
+    let plan = release.rollout.as_ref().ok_or_else(none)?;
+    let status = RolloutStatus::verify(signed, plan, &release.product, &manifest, &Ring)
+        .map_err(|error| refused(format!("the status doesn't count: {error}")))?;
+    let state = match status.state {
+        RolloutState::Running => "running",
+        RolloutState::Paused => "paused by a person",
+        RolloutState::Halted => "HALTED",
+        RolloutState::Unknown => "in a state that this program doesn't know",
+    };
+    let (version, number) = (&release.version, status.version());
+    let mut lines = vec![
+        format!(
+            "The rollout of {version} is {state} since {}, open for {}.",
+            status.since,
+            Share(status.open)
+        ),
+        format!("So says its server's status {number} of {}.", status.issued),
+    ];
+    if !status.is_current(now) {
+        lines.push(format!("That status EXPIRED at {}: the server may say otherwise now.", status.expires()));
+    }
+    let stopped: Vec<&str> = status.stopped.iter().map(|hardware| hardware.as_str()).collect();
+    if !stopped.is_empty() {
+        lines.push(format!("Halted for hardware {}.", stopped.join(", ")));
+    }
+    if !status.reason.is_empty() {
+        lines.push(format!("Reason: {}", quoted(&status.reason)));
+    }
+    if !status.audit.is_empty() {
+        lines.push(format!(
+            "Its audit stands at {}: perennial-server audit verify --head checks it.",
+            quoted(&status.audit)
+        ));
+    }
+    Ok(lines)
+}
+
+/// The manifest of that digest, as it is published or would be.
+fn release(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    manifest: &Sha256Digest,
+) -> Result<Option<Release>, ProposalError> {
+    let all = family.after.iter().chain(family.before.iter().flatten());
+    let mut found =
+        all.filter(|(path, target)| path.ends_with(".release.json") && target.sha256() == Some(*manifest));
+    let Some((path, target)) = found.next() else { return Ok(None) };
+    read(Some(standing.proposal), standing.repository, path, target)
+}
