@@ -25,6 +25,9 @@ use std::time::Duration;
 
 /// Changes of one rollout in one turn: from scheduled to the first phase there are three.
 const STEPS: usize = 8;
+/// Pages of votes that a turn counts for the first time: what has more goes on at the next turn, or beside it. Statuses are
+/// shown and renewed meanwhile, as they are.
+const PAGES: usize = 50;
 
 /// Why a turn came to nothing, for all rollouts or for one.
 #[derive(Debug, thiserror::Error)]
@@ -127,14 +130,14 @@ impl Engine {
         for offer in offers.offered.values().filter(|offer| offer.key == *own) {
             records.entry(offer.manifest).or_insert_with(|| (Record::new(offer, now), None));
         }
-        let (mut changes, mut failed, mut seen) = (Vec::new(), None, Vec::new());
+        let (mut changes, mut failed, mut seen, mut pages) = (Vec::new(), None, Vec::new(), PAGES);
         for (record, before) in records.into_values() {
             // Another server's to steer: its key signs, and its records are in its own store.
             if record.key != *own {
                 seen.push((record, Counted::default()));
                 continue;
             }
-            match self.one(record, before, &offers, now, &mut changes) {
+            match self.one(record, before, &offers, (now, &mut pages), &mut changes) {
                 Ok(Some(pair)) => seen.push(pair),
                 Ok(None) => {}
                 Err(error) => failed = failed.or(Some(error)),
@@ -155,12 +158,17 @@ impl Engine {
         mut record: Record,
         mut before: Option<Vec<u8>>,
         offers: &Offers,
-        now: Timestamp,
+        (now, pages): (Timestamp, &mut usize),
         changes: &mut Vec<Change>,
     ) -> Result<Option<(Record, Counted)>, EngineError> {
         let offer = offers.offered.get(&record.manifest).map(Arc::as_ref);
         let withdrawn = offers.withdrawn.get(&record.manifest).map(String::as_str);
-        let counted = match offer {
+        let tallies = &self.means.ballot.tallies;
+        let is_counted = match offer {
+            Some(offer) => tallies.count_some(self.store(), &offer.manifest, pages)?,
+            None => true,
+        };
+        let counted = match offer.filter(|_| is_counted) {
             Some(offer) => self.counted(offer)?,
             None => Counted::default(),
         };
@@ -178,7 +186,7 @@ impl Engine {
             before = Some(saved);
             changes.push(change);
         }
-        for _ in 0..STEPS {
+        for _ in 0..if is_counted { STEPS } else { 0 } {
             let Some(change) = step(&record, &facts, now) else { break };
             let Some(saved) = self.save(&change, before.clone(), now)? else { return Ok(None) };
             (record, before) = (change.record.clone(), Some(saved));
@@ -249,6 +257,20 @@ impl Engine {
         };
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Counted::new(votes, silent.get(&offer.manifest)))
+    }
+
+    /// Counts the votes that were not counted yet, however many they are.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn count_new(&self, pause: &dyn Fn()) -> Result<(), StoreError> {
+        let tallies = &self.means.ballot.tallies;
+        let offers = self.means.ballot.board.current();
+        let new = offers.offered.values().filter(|offer| offer.key == self.means.ballot.own);
+        for offer in new.filter(|offer| tallies.of(&offer.manifest).is_none()) {
+            tallies.recount(self.store(), &offer.manifest, pause)?;
+        }
+        Ok(())
     }
 
     /// Counts votes anew: those of rollouts that go on, and of all where `all` says so.

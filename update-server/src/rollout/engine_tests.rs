@@ -143,6 +143,26 @@ fn silence_is_measured_by_devices_whose_time_has_not_come() {
 }
 
 #[test]
+fn many_votes_are_counted_bit_by_bit_and_nothing_is_decided_before() {
+    let mut bench = Bench::new();
+    bench.tick(day(0));
+    let status = bench.status();
+    let mark =
+        super::votes::Mark { vote: super::votes::Vote::Failed, hardware: hardware("revC"), received: day(0) };
+    let marks = (0..60_000_u64).fold(Batch::new(), |batch, number| {
+        let key = [bench.offer.manifest.0.as_slice(), &number.to_be_bytes(), &[0; 8]].concat();
+        batch.put(Space::Marks, key, mark.encode())
+    });
+    bench.store().commit(marks).unwrap();
+    bench.start(day(0));
+    assert_eq!(bench.tick(day(0)), [""; 0], "50 pages of them are counted");
+    assert_eq!(bench.status(), status, "devices see what they saw");
+    bench.drive().engine.count_new(&|| {}).unwrap();
+    assert_eq!(bench.tick(day(0)), ["rollout.halted"]);
+    assert_eq!(bench.votes()[&hardware("revC")].failed, 60_000);
+}
+
+#[test]
 fn another_servers_plan_is_left_alone() {
     let mut bench = Bench::new();
     let mut other = super::testkit::offer(2);

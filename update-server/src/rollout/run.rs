@@ -68,6 +68,9 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
     let (mut count, mut listen, mut rounds) = (Instant::now() + REST, Instant::now(), 0_u32);
     let rest = |began: Instant| Instant::now() + REST.max(began.elapsed() * REST_FACTOR);
     move || {
+        if let Err(error) = engine.count_new(&pause) {
+            tracing::warn!(%error, "votes can't be counted");
+        }
         let began = Instant::now();
         if began >= listen || engine.must_listen() {
             if let Err(error) = engine.listen(now(), &pause) {

@@ -20,13 +20,12 @@ pub struct Tallies(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     counted: HashMap<Sha256Digest, Strata>,
-    recount: Option<Recount>,
+    recounts: HashMap<Sha256Digest, Recount>,
 }
 
 /// A release that is being counted anew, as far as it has come.
 #[derive(Debug)]
 struct Recount {
-    manifest: Sha256Digest,
     /// The last key that was looked at: what changes up to there is changed here too, what lies behind is yet to be read.
     until: Vec<u8>,
     strata: Strata,
@@ -76,24 +75,48 @@ impl Tallies {
         manifest: &Sha256Digest,
         pause: &dyn Fn(),
     ) -> Result<(), StoreError> {
-        let begun = Recount { manifest: *manifest, until: manifest.0.to_vec(), strata: Strata::new() };
-        self.lock().recount = Some(begun);
-        loop {
-            match self.lock().page(store, manifest) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) => {
-                    self.lock().recount = None;
-                    return Err(error);
-                }
-            }
+        self.lock().begin(manifest);
+        while !self.page(store, manifest)? {
             pause();
         }
+        Ok(())
+    }
+
+    /// Goes on with counting a release's marks for the first time, for as many pages as `pages` allows, which it uses up: true
+    /// where they are counted.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn count_some(
+        &self,
+        store: &dyn Store,
+        manifest: &Sha256Digest,
+        pages: &mut usize,
+    ) -> Result<bool, StoreError> {
+        if self.lock().counted.contains_key(manifest) {
+            return Ok(true);
+        }
+        self.lock().begin(manifest);
+        while *pages > 0 {
+            *pages -= 1;
+            if self.page(store, manifest)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// One page, for whoever counts a release; what was counted until then is given up where it fails.
+    fn page(&self, store: &dyn Store, manifest: &Sha256Digest) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        inner.page(store, manifest).inspect_err(|_| drop(inner.recounts.remove(manifest)))
     }
 
     /// Forgets the counts of releases that are not on offer.
     pub fn keep(&self, is_offered: impl Fn(&Sha256Digest) -> bool) {
-        self.lock().counted.retain(|manifest, _| is_offered(manifest));
+        let mut inner = self.lock();
+        inner.counted.retain(|manifest, _| is_offered(manifest));
+        inner.recounts.retain(|manifest, _| is_offered(manifest));
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -102,12 +125,16 @@ impl Tallies {
 }
 
 impl Inner {
+    /// Begins to count a release, or joins in where somebody counts it already.
+    fn begin(&mut self, manifest: &Sha256Digest) {
+        let begun = || Recount { until: manifest.0.to_vec(), strata: Strata::new() };
+        self.recounts.entry(*manifest).or_insert_with(begun);
+    }
+
     /// The next page of a recount; true at its end.
     fn page(&mut self, store: &dyn Store, manifest: &Sha256Digest) -> Result<bool, StoreError> {
-        let Some(recount) = self.recount.as_mut().filter(|recount| recount.manifest == *manifest) else {
-            // Another one began meanwhile, and is as good.
-            return Ok(true);
-        };
+        // Whoever counted along has come to the end.
+        let Some(recount) = self.recounts.get_mut(manifest) else { return Ok(true) };
         let page = store.scan_prefix(Space::Marks, manifest.as_bytes(), Some(&recount.until), PAGE)?;
         let is_last = page.len() < PAGE;
         for (key, value) in page {
@@ -118,7 +145,7 @@ impl Inner {
             }
             recount.until = key;
         }
-        if is_last && let Some(recount) = self.recount.take() {
+        if is_last && let Some(recount) = self.recounts.remove(manifest) {
             self.counted.insert(*manifest, recount.strata);
         }
         Ok(is_last)
@@ -126,8 +153,7 @@ impl Inner {
 
     fn count(&mut self, change: &Changed) {
         let Ok(manifest) = Mark::manifest(&change.key) else { return };
-        let again = self.recount.as_mut();
-        let again = again.filter(|it| it.manifest == manifest && change.key <= it.until);
+        let again = self.recounts.get_mut(&manifest).filter(|it| change.key <= it.until);
         let strata = self.counted.get_mut(&manifest).into_iter().chain(again.map(|it| &mut it.strata));
         for strata in strata {
             if let Some(before) = &change.before {
