@@ -8,7 +8,7 @@ use crate::keys::{KeyError, random_token};
 use crate::store::{Batch, Store, StoreError};
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::ToSchema;
@@ -78,12 +78,24 @@ pub struct Tokens {
 #[serde(deny_unknown_fields)]
 pub struct Request {
     /// What the audit is to call its holder: 1 to 64 letters, digits, dots, hyphens and underscores.
+    #[schema(min_length = 1, max_length = 64, pattern = "^[A-Za-z0-9._-]+$")]
     pub name: String,
     /// What it is to allow.
     pub role: Right,
     /// For how many days, 1 to 3650; without end where there is none.
     #[schema(minimum = 1, maximum = 3650)]
+    #[serde(default, deserialize_with = "whole")]
     pub days: Option<u32>,
+}
+
+/// A whole number, also where it is written as 90.0: JSON Schema calls that an integer.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
+    let float =
+        number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(float));
+    let whole =
+        number.as_u64().or(float.map(|float| float as u64)).and_then(|whole| u32::try_from(whole).ok());
+    whole.map(Some).ok_or_else(|| serde::de::Error::custom("days: a whole number is expected"))
 }
 
 /// A token as it may be shown.
@@ -302,5 +314,39 @@ impl Book {
         tokens.save(&self.path)?;
         self.tokens.store(Arc::new(tokens));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_whole_and_within_their_limit() {
+        let read = |days: &str| {
+            let text = format!(r#"{{"name":"a","role":"viewer","days":{days}}}"#);
+            serde_json::from_str::<Request>(&text).map(|request| request.days).map_err(|_| ())
+        };
+        assert_eq!((read("90"), read("90.0"), read("null")), (Ok(Some(90)), Ok(Some(90)), Ok(None)));
+        for wrong in ["90.5", "-1", "4294967296", "1e300", "\"90\""] {
+            assert_eq!(read(wrong), Err(()), "{wrong}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        Tokens::default().save(&path).unwrap();
+        let book = Book::load(&path).unwrap();
+        let settings = crate::store::Settings::default();
+        let store = crate::store::FjallStore::open(&folder.path().join("store"), settings).unwrap();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let make = |name: &str, days| {
+            let request = Request { name: name.into(), role: Right::Viewer, days };
+            book.create(&store, &request, "command", now)
+        };
+        for wrong in [0, 3_651, u32::MAX] {
+            assert!(matches!(make("a", Some(wrong)), Err(TokensError::Days)), "{wrong}");
+        }
+        let made = make("a", Some(3_650)).unwrap();
+        assert_eq!(made.token.expires, Some(now.plus_days(3_650)));
+        assert_eq!(make("b", None).unwrap().token.expires, None);
     }
 }

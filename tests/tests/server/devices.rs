@@ -184,6 +184,11 @@ fn who_may_only_look_changes_no_device() {
     assert_eq!(ask(&server, "POST", &format!("{path}/lift"), Some(viewer)).status, 403);
     for wrong in [
         "/api/v1/devices?limit=x",
+        "/api/v1/devices?limit=0",
+        "/api/v1/devices?limit=1001",
+        "/api/v1/devices/d?reports=1001",
+        "/api/v1/audit?limit=1001",
+        "/api/v1/audit?after=9223372036854775808",
         "/api/v1/devices?standing=odd",
         "/api/v1/devices?after=/",
         "/api/v1/devices/%00",

@@ -2,7 +2,7 @@
 //! lift its quarantine, or erase it.
 
 use super::Desk;
-use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem};
+use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
 use crate::fleet::desk::{self, Filter, Listed, Page};
 use crate::fleet::releases::Releases;
 use crate::fleet::row::Standing;
@@ -101,7 +101,8 @@ pub(crate) struct Lifted {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
-    /// In words, 1 to 256 characters.
+    /// In words, 1 to 256 characters, in one line.
+    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub(crate) why: String,
 }
 
@@ -174,14 +175,18 @@ fn reason(why: &str) -> Result<(), DeviceError> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Asked {
     /// Devices after this id.
+    #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$")]
     after: Option<String>,
-    /// At most so many, 100 unless given, 1000 at most.
+    /// At most so many, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// Of this product only.
     product: Option<String>,
     /// Of this standing only: `enrolled`, `quarantined`, `revoked`, `lab`.
+    #[param(pattern = "^(enrolled|quarantined|revoked|lab)$")]
     standing: Option<String>,
     /// Only those with something odd.
     #[serde(default)]
@@ -204,7 +209,7 @@ async fn list(
         asked.standing.as_deref().map(|word| standing(word).ok_or_else(|| bad("no such standing")));
     let filter = Filter { product: asked.product, standing: standing.transpose()?, flagged: asked.flagged };
     let after = asked.after.map(|text| id(&text)).transpose()?;
-    let limit = asked.limit.unwrap_or(100).clamp(1, DEVICES);
+    let limit = within("limit", asked.limit, 1..=DEVICES, hint)?;
     let page = blocking(move || desk::list(desk.keeper.store(), &filter, after.as_ref(), limit)).await?;
     Ok(fresh(Devices::from(page)))
 }
@@ -215,16 +220,19 @@ pub(crate) fn standing(word: &str) -> Option<Standing> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Shown {
-    /// At most so many of its reports, the newest first, 100 unless given, 1000 at most.
+    /// At most so many of its reports, the newest first, 100 unless given.
+    #[param(minimum = 0, maximum = 1000)]
     reports: Option<usize>,
     /// Reports before this one only, as `next` says it: `EPOCH.SEQUENCE`.
+    #[param(pattern = "^[0-9]{1,9}\\.[0-9]{1,19}$")]
     before: Option<String>,
 }
 
 /// Everything that is held on a device.
 #[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", security(("token" = ["viewer"])),
-    params(("id" = String, Path, description = "The device's id"), Shown),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id"), Shown),
     responses((status = 200, body = Object), Refused))]
 async fn show(
     State(desk): State<Desk>,
@@ -237,7 +245,7 @@ async fn show(
     let bad = |what: &str| problem(StatusCode::BAD_REQUEST, what, hint);
     let Query(shown) = shown.map_err(|error| bad(&error.body_text()))?;
     let before = shown.before.as_deref().map(str::parse).transpose().map_err(bad)?;
-    let (device, limit) = (id(&device)?, shown.reports.unwrap_or(100).min(REPORTS));
+    let (device, limit) = (id(&device)?, within("reports", shown.reports, 0..=REPORTS, hint)?);
     let asked = device.clone();
     let held = blocking(move || desk::show(desk.keeper.store(), &asked, before, limit)).await?;
     held.map(fresh).ok_or_else(|| refused(&DeviceError::Unknown(device)))
@@ -245,7 +253,7 @@ async fn show(
 
 /// Why a device isn't updating, as far as the server knows.
 #[utoipa::path(get, path = "/api/v1/devices/{id}/explain", tag = "devices", security(("token" = ["viewer"])),
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")),
     responses((status = 200, body = Explained), Refused))]
 async fn explain(
     State(desk): State<Desk>,
@@ -262,7 +270,7 @@ async fn explain(
 
 /// Revokes a device: nothing of the fleet plane opens for it any more.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", security(("token" = ["operator"])),
-    params(("id" = String, Path, description = "The device's id")), request_body = Reason,
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")), request_body = Reason,
     responses((status = 200, body = Revoked), Refused))]
 async fn revoke(
     State(desk): State<Desk>,
@@ -280,7 +288,7 @@ async fn revoke(
 
 /// Lifts a device's quarantine: what spoke for a copied identity is taken off, and its next check-in begins anew.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/lift", tag = "devices", security(("token" = ["operator"])),
-    params(("id" = String, Path, description = "The device's id")), request_body = Reason,
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")), request_body = Reason,
     responses((status = 200, body = Lifted), Refused))]
 async fn lift(
     State(desk): State<Desk>,
@@ -298,7 +306,7 @@ async fn lift(
 
 /// Erases a device: its row, its reports, and by which keys it was known. The answer is the receipt.
 #[utoipa::path(delete, path = "/api/v1/devices/{id}", tag = "devices", security(("token" = ["operator"])),
-    params(("id" = String, Path, description = "The device's id")),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")),
     responses((status = 200, body = Object), Refused))]
 async fn erase(
     State(desk): State<Desk>,

@@ -1,6 +1,6 @@
 //! The admin plane's answers about the records as a whole: their export, their check, and the audit's chain.
 
-use super::routes::{Refusal, Refused, allow, blocking, fresh, problem};
+use super::routes::{Refusal, Refused, allow, blocking, fresh, problem, within};
 use super::{Access, Desk};
 use crate::audit::{self, Entry, Head};
 use crate::records::archive;
@@ -28,6 +28,8 @@ use utoipa_axum::routes;
 const PIECES: usize = 8;
 /// See [`PIECES`].
 const PIECE: usize = 256 << 10;
+/// Entries of a page, at most.
+const ENTRIES: usize = 1000;
 /// Heads that are compared at once.
 const HEADS: usize = 100;
 
@@ -40,11 +42,13 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Page {
     /// Entries after this number.
     #[serde(default)]
     after: u64,
-    /// At most so many, 100 unless given, 1000 at most.
+    /// At most so many, 100 unless given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
@@ -57,17 +61,25 @@ async fn entries(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let Query(page) = page.map_err(|error| {
-        problem(StatusCode::BAD_REQUEST, &error.body_text(), "write it like /api/v1/audit?after=0&limit=100")
-    })?;
-    let limit = page.limit.unwrap_or(100).min(1000);
+    let hint = "write it like /api/v1/audit?after=0&limit=100";
+    let Query(page) = page.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))?;
+    let limit = within("limit", page.limit, 1..=ENTRIES, hint)?;
+    if i64::try_from(page.after).is_err() {
+        return Err(problem(
+            StatusCode::BAD_REQUEST,
+            "after is past every number that an entry can have",
+            hint,
+        ));
+    }
     Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Seen {
     /// Heads that somebody has seen, `SEQUENCE:DIGEST`, with commas between them.
     #[serde(default)]
+    #[param(pattern = "^([0-9]{1,19}:[0-9a-f]{64}(,[0-9]{1,19}:[0-9a-f]{64}){0,99})?$")]
     heads: String,
 }
 

@@ -320,6 +320,21 @@ async fn body_within<T: serde::de::DeserializeOwned>(body: Body, time: Duration)
         .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.to_string(), hint))
 }
 
+/// How many are asked for, 100 unless said; more than a page holds is refused, and not quietly cut.
+pub(super) fn within(
+    name: &str,
+    asked: Option<usize>,
+    range: std::ops::RangeInclusive<usize>,
+    hint: &str,
+) -> Result<usize, Refusal> {
+    let asked = asked.unwrap_or(100);
+    if range.contains(&asked) {
+        return Ok(asked);
+    }
+    let what = format!("{name} lies between {} and {}", range.start(), range.end());
+    Err(problem(StatusCode::BAD_REQUEST, &what, hint))
+}
+
 pub(super) fn fresh<T: Serialize>(value: T) -> Response {
     ([(CACHE_CONTROL, HeaderValue::from_static("no-store"))], Json(value)).into_response()
 }
@@ -372,8 +387,20 @@ mod tests {
                 assert_eq!(answers.contains_key("429"), path != "/healthz", "{method} {path}");
             }
         }
-        for name in ["Status", "Problem", "Checked", "Entry"] {
+        for name in ["Status", "Problem", "Checked", "Entry", "FleetSummary", "RecordsSummary"] {
             assert!(document["components"]["schemas"][name].is_object(), "{name}");
+        }
+        // What isn't in a path comes after the question mark.
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for parameter in methods
+                .as_object()
+                .unwrap()
+                .values()
+                .flat_map(|about| about["parameters"].as_array().into_iter().flatten())
+            {
+                let named = path.contains(&format!("{{{}}}", parameter["name"].as_str().unwrap()));
+                assert_eq!(parameter["in"] == "path", named, "{path}: {parameter}");
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) const ENROLMENT_DAYS: i64 = 45;
 
 /// What `perennial-server status` tells of it. Counts of reports, check-ins and enrolments are since the server's start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = FleetSummary)]
 pub struct Summary {
     /// True while anybody may report in lab mode.
     pub lab: bool,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 /// What a store holds, counted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecordsSummary)]
 pub struct Summary {
     /// Records in all.
     pub records: u64,
