@@ -26,6 +26,7 @@ const CONTACT: &str = "contacts = [\"mailto:security@example.com\"]\n\
 
 /// Exit statuses of `perennial-device` that the story waits for.
 const DONE: i32 = 0;
+const HELD: i32 = 11;
 const REFUSED: i32 = 20;
 const FELL_BACK: i32 = 30;
 
@@ -40,16 +41,18 @@ pub fn play(mut stage: Stage, images: &Images, exit: bool) -> Result {
     product(&mut stage)?;
     let ports = Ports::free()?;
     let server = serve(&mut stage, ports)?;
-    release(&mut stage, ports, "1.0.0", &images.files[0])?;
+    release(&mut stage, ports, "1.0.0", &images.files[0], "")?;
     device(&mut stage, ports)?;
-    release(&mut stage, ports, "2.0.0", &images.files[1])?;
+    release(&mut stage, ports, "2.0.0", &images.files[1], "")?;
     stage.step(
         "The device takes 2.0.0 by a delta from what it runs",
         "It says how much it downloads, and how much it would without the delta. The old image is read through its signed \
          index, and the new one is checked chunk by chunk, as ever.",
     );
     update(&mut stage)?;
-    release(&mut stage, ports, "3.0.0", &images.files[2])?;
+    plan(&mut stage)?;
+    release(&mut stage, ports, "3.0.0", &images.files[2], " --rollout plan.toml")?;
+    turn(&mut stage)?;
     fall_back(&mut stage)?;
     forgery(&mut stage, &images.files[1])?;
     epilogue(&mut stage, (!exit).then_some(ports))?;
@@ -138,7 +141,8 @@ fn serve(stage: &mut Stage, ports: Ports) -> Result<Server> {
     Server::start(stage, "perennial-server serve --config server.toml")
 }
 
-fn release(stage: &mut Stage, ports: Ports, version: &str, image: &Path) -> Result {
+/// `more` goes on with the proposal's command.
+fn release(stage: &mut Stage, ports: Ports, version: &str, image: &Path, more: &str) -> Result {
     let length = size(fs::metadata(image)?.len());
     stage.step(
         &format!("Release {version} is proposed, signed by both, and pushed to the server"),
@@ -151,7 +155,7 @@ fn release(stage: &mut Stage, ports: Ports, version: &str, image: &Path) -> Resu
     stage.run(
         &format!(
             "perennial-signer --repo maker release propose thermostat {version} --image revC={} --class functionality \
-             --notes 'What is new in {version}.' --delta-last 1",
+             --notes 'What is new in {version}.' --delta-last 1{more}",
             image.display()
         ),
         0,
@@ -196,12 +200,34 @@ fn update(stage: &mut Stage) -> Result {
     Ok(())
 }
 
+fn plan(stage: &mut Stage) -> Result {
+    stage.step(
+        "The next release shall reach a fleet in stages",
+        "The plan is signed with the release. The server can slow it down or stop it on the way, and never hurry it.",
+    );
+    stage.run(
+        "perennial-signer rollout new plan.toml --preset canary-week --key server/keys/rollout.pub.json",
+        DONE,
+    )?;
+    Ok(())
+}
+
+fn turn(stage: &mut Stage) -> Result {
+    stage.step(
+        "It isn't this device's turn yet, and it says so",
+        "Its place is drawn anew for each release. Exit status 11 says that an update has to wait.",
+    );
+    stage.run("perennial-device --config device/device.toml update", HELD)?;
+    stage.run("perennial-device --config device/device.toml why", DONE)?;
+    Ok(())
+}
+
 fn fall_back(stage: &mut Stage) -> Result {
     stage.step(
-        "The device tries 3.0.0, whose health script fails, and goes back by itself",
+        "Its owner takes 3.0.0 now; the health script fails, and the device goes back by itself",
         "A release counts only after a healthy trial boot. Exit status 30 says that the device fell back.",
     );
-    stage.run("perennial-device --config device/device.toml update", FELL_BACK)?;
+    stage.run("perennial-device --config device/device.toml update --now", FELL_BACK)?;
     stage.run("perennial-device --config device/device.toml status", DONE)?;
     Ok(())
 }
