@@ -68,7 +68,12 @@ fn decide<B>(request: &mut Request<B>, source: &Source<'_>) -> Decided {
     if path.starts_with("/rollouts/") {
         return match source.rollouts.load().get(path) {
             Some(entry) => found(entry, std::mem::take(request.headers_mut()), head, source.maps),
-            None => missing(source.site, head),
+            // Not kept: it is there a moment after its release, and whoever missed it would wait.
+            None => {
+                let mut missing = missing(source.site, head);
+                missing.1.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                missing
+            }
         };
     }
     match source.site.find(path) {

@@ -149,3 +149,34 @@ fn heads_that_were_seen_show_a_past_that_was_rewritten_or_cut_off() {
     assert_eq!(seen[1].to_string().parse(), Ok(seen[1]));
     assert!("2".parse::<audit::Head>().is_err() && "2:zz".parse::<audit::Head>().is_err());
 }
+
+#[test]
+fn rollouts_and_votes_move_with_the_records_and_damaged_ones_are_told() {
+    use crate::rollout::record::{Record, all};
+    use crate::rollout::testkit::{offer, votes};
+    use crate::rollout::votes::{Mark, Vote};
+    let (_kept, from) = store(Engine::Fjall);
+    let mut record = Record::new(&offer(1), now());
+    record.set_aside.insert("revC".parse().unwrap(), votes(3, 2, 1));
+    let mark = Mark { vote: Vote::RolledBack, hardware: "revC".parse().unwrap(), received: now() };
+    let batch = (0..200_u8).fold(Batch::new(), |batch, number| {
+        batch.put(Space::Marks, [record.manifest.0.as_slice(), &[number; 16]].concat(), mark.encode())
+    });
+    from.commit(batch.put(Space::Rollouts, record.manifest.0, record.encode().unwrap())).unwrap();
+    assert_eq!(check::check(&from).unwrap().wrong, 0);
+    let file = exported(&from);
+    for engine in Engine::EMBEDDED {
+        let (_kept, to) = store(engine);
+        copy::import(&mut file.as_slice(), &to, |_, _| event("imported")).unwrap();
+        assert_eq!(
+            all(&to).unwrap().into_values().map(|(record, _)| record).collect::<Vec<_>>(),
+            [record.clone()]
+        );
+        assert_eq!(summary(&to).unwrap().spaces["marks"], 200);
+    }
+    let wrong =
+        Batch::new().put(Space::Marks, *b"short", mark.encode()).put(Space::Rollouts, [9; 32], *b"{}");
+    from.commit(wrong).unwrap();
+    let checked = check::check(&from).unwrap();
+    assert_eq!(checked.wrong, 2, "{:?}", checked.faults);
+}

@@ -122,6 +122,7 @@ fn a_status_is_served_signed_cached_and_exported() {
     for nothing in ["/rollouts/", "/rollouts/cam/1.0.1.json", "/rollouts/cam/1.0.0", "/rollouts/../admin"] {
         assert_eq!(get(server.plain[0], nothing).status, 404, "{nothing}");
     }
+    assert_eq!(get(server.plain[0], "/rollouts/cam/1.0.1.json").header("cache-control"), "no-cache");
     // Its time comes: half of the status' life is over too.
     kit.clock.set(day(2));
     eventually("it runs", || json_of(&kit, &["rollout", "show", "cam", "1.0.0"])["state"] == "running");
