@@ -59,6 +59,32 @@ fn a_device_enrols_checks_in_reports_sees_what_is_held_and_is_erased() {
 }
 
 #[test]
+fn what_is_held_comes_with_the_newest_reports_first_page_by_page() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("", "");
+    let unit = fleet.enrolled(&server);
+    for from in (1..=600_u64).step_by(120) {
+        let sequences: Vec<u64> = (from..from + 120).collect();
+        assert_eq!(fleet.report(&server, &unit, &sequences).status, 200);
+    }
+    let mut wire = fleet.connect(&server, &unit);
+    let mut ask = |path: &str| wire.ask_with("GET", path, &[], b"");
+    let numbers = |held: &serde_json::Value| -> Vec<u64> {
+        let events = held["events"].as_array().unwrap();
+        events.iter().map(|event| event["sequence"].as_u64().unwrap()).collect()
+    };
+    let newest = ask("/v1/devices/self").json();
+    assert_eq!(numbers(&newest), (101..=600).rev().collect::<Vec<_>>());
+    assert_eq!(newest["next"], "1.101");
+    let rest = ask("/v1/devices/self?before=1.101").json();
+    assert_eq!(numbers(&rest), (1..=100).rev().collect::<Vec<_>>());
+    assert!(rest["next"].is_null());
+    for odd in ["before=", "before=x", "after=1.1", "before=1.1&before=1.2"] {
+        assert_eq!(ask(&format!("/v1/devices/self?{odd}")).code(), (422, "unacceptable".into()), "{odd}");
+    }
+}
+
+#[test]
 fn an_expired_certificate_opens_its_renewal_and_a_replaced_one_nothing() {
     let fleet = Fleet::new();
     let server = fleet.serve("certificate_days = 10", "");
