@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! header     magic "PRNDELTA"              8 bytes
-//!            layout version = 1            u8
+//!            layout version                u8      1; 2 where a frame is stored
 //!            profile                       u8      0 linux, 1 mcu
 //!            log2 of a block               u8      6 (64 bytes) to 16: how much of the old image is read at once
 //!            log2 of the contexts          u8      6 to 18: buckets of 32 bytes that the byte models share
@@ -23,7 +23,8 @@
 //! directory  in place: sectors of the slot                                                    varint
 //!            for each frame: its bytes in the container, times four, plus its kind:            varint
 //!                            0 data, 1 map, 2 parts, 3 mark
-//!            data:           the bytes of the new image, unpacked, that it makes               varint
+//!            data:           the bytes of the new image, unpacked, that it makes; in layout 2 0 for
+//!                            a frame that is stored: it holds these bytes as they are          varint
 //!            parts:          parts of the old image, and of the new one; both images' lengths
 //!                            with these unpacked; the longest part of the old image, packed,
 //!                            and unpacked; the longest of the new one that is held whole       7 varints
@@ -77,7 +78,10 @@ pub const PART_LENGTH: u32 = 1 << 22;
 pub const FRAME_OUTPUT: u64 = 1 << 26;
 
 const MAGIC: &[u8; 8] = b"PRNDELTA";
+/// What is written where no frame is stored: every version reads it.
 const LAYOUT: u8 = 1;
+/// With stored frames.
+const LAYOUT_WITH_STORED: u8 = 2;
 
 /// For what kind of device a delta was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +247,7 @@ impl Header {
         if magic != MAGIC {
             return Err(ContainerError::NotADelta);
         }
-        if header[8] != LAYOUT {
+        if !(LAYOUT..=LAYOUT_WITH_STORED).contains(&header[8]) {
             return Err(ContainerError::Layout(header[8]));
         }
         match u32_at(header, 76) {
@@ -283,7 +287,8 @@ impl Header {
             return Err(ContainerError::Lengths);
         }
         let (in_place, directory) = directory::read_slot(bytes[14], directory)?;
-        let (layers, frames) = directory::read(directory, u32_at(bytes, 72), new.length)?;
+        let (layers, frames) =
+            directory::read(directory, u32_at(bytes, 72), new.length, bytes[8] >= LAYOUT_WITH_STORED)?;
         let header = Self { profile, sizes, in_place, old, new, layers, frames };
         let sound = header.in_place.is_none_or(|place| {
             let bare = header.profile == Profile::Mcu && header.layers.is_empty();
@@ -294,10 +299,7 @@ impl Header {
 
     /// Whether every data frame but the last ends at a multiple of so many bytes.
     pub fn is_aligned(&self, to: u64) -> bool {
-        let mut ends = self.frames.iter().filter_map(|frame| match frame.kind {
-            FrameKind::Data(makes) => Some(makes),
-            _ => None,
-        });
+        let mut ends = self.frames.iter().filter_map(|frame| frame.kind.makes());
         ends.next_back();
         to > 0 && ends.all(|makes| makes.is_multiple_of(to))
     }
@@ -328,7 +330,9 @@ impl Header {
         let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
         let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
         bytes.extend(MAGIC);
-        bytes.extend([LAYOUT, self.profile as u8, block_bits, context_bits, learned_bits, history_bits]);
+        let stored = self.frames.iter().any(|frame| matches!(frame.kind, FrameKind::Stored(_)));
+        let layout = if stored { LAYOUT_WITH_STORED } else { LAYOUT };
+        bytes.extend([layout, self.profile as u8, block_bits, context_bits, learned_bits, history_bits]);
         bytes.extend([self.in_place.map_or(0, |place| place.sector_bits), 0]);
         bytes.extend(self.old.length.to_le_bytes());
         bytes.extend(self.new.length.to_le_bytes());

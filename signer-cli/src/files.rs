@@ -14,6 +14,7 @@ use perennial_schemas::{Digest, Sha256Digest};
 
 use crate::cli::Advise;
 use crate::crypto::Ring;
+use crate::delta::source::Source;
 
 /// What could not be done with which file.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +112,43 @@ fn if_there<T>(read: Result<T, FileError>) -> Result<Option<T>, FileError> {
 pub fn open(path: &Path) -> Result<BufReader<File>, FileError> {
     let file = File::open(path).map_err(FileError::io("read", path))?;
     Ok(BufReader::with_capacity(256 * 1024, file))
+}
+
+/// A file that is read at any place.
+#[derive(Debug)]
+pub struct FileSource {
+    file: File,
+    length: u64,
+}
+
+impl FileSource {
+    /// Of a file that is open.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn new(file: File) -> io::Result<Self> {
+        let length = file.metadata()?.len();
+        Ok(Self { file, length })
+    }
+}
+
+impl Source for FileSource {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read_at(&self, at: u64, into: &mut [u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::read_exact_at(&self.file, into, at)
+    }
+}
+
+/// Opens a file of at most `limit` bytes, to be read at any place.
+///
+/// # Errors
+/// [`FileError`]
+pub fn source(path: &Path, limit: u64) -> Result<FileSource, FileError> {
+    let source = File::open(path).and_then(FileSource::new).map_err(FileError::io("read", path))?;
+    if source.length > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(source) }
 }
 
 /// Opens a file that somebody else laid in a proposal: no link is followed, and a pipe is not waited for.

@@ -17,11 +17,23 @@ pub enum FrameKind {
     Map,
     /// So many bytes of the new image; of the unpacked one, where parts are taken apart.
     Data(u64),
+    /// So many bytes of the new image, unpacked, as they are: what no model makes smaller.
+    Stored(u64),
     /// Which parts of the images are taken apart: the first for the first of [`Header::layers`].
     Parts,
     /// No part is under way here: so many bytes were written since the last mark, of the new image itself and of what the
     /// first packing makes it of. Without bytes in the container.
     Mark([u64; LAYERS]),
+}
+
+impl FrameKind {
+    /// The bytes of the new image, unpacked, that it makes; `None` for one that makes none.
+    pub fn makes(&self) -> Option<u64> {
+        match *self {
+            Self::Data(makes) | Self::Stored(makes) => Some(makes),
+            Self::Map | Self::Parts | Self::Mark(_) => None,
+        }
+    }
 }
 
 /// What taking parts apart needs: the memory for it follows from these.
@@ -58,7 +70,7 @@ pub struct Frame {
     pub length: u64,
 }
 
-/// Reads the directory of `frames` frames that make a new image of `length` bytes.
+/// Reads the directory of `frames` frames that make a new image of `length` bytes; `may_store` in layouts that have stored ones.
 ///
 /// # Errors
 /// [`ContainerError`].
@@ -66,6 +78,7 @@ pub(super) fn read(
     mut bytes: &[u8],
     frames: u32,
     length: u64,
+    may_store: bool,
 ) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
     // A frame takes at least a byte, so that a short directory can't ask for much memory.
     if !(1..=FRAMES).contains(&frames) || frames as usize > bytes.len() {
@@ -75,15 +88,17 @@ pub(super) fn read(
     let mut layers = Vec::new();
     let (mut made, mut mapped) = (0_u64, false);
     for number in 1..=frames as usize {
-        let frame = Frame::read(&mut bytes, &mut layers)?;
+        let frame = Frame::read(&mut bytes, &mut layers, may_store)?;
         match &frame.kind {
             FrameKind::Parts if layers.len() > LAYERS || layers.len() != number => {
                 return Err(ContainerError::Parts);
             }
             FrameKind::Parts => {}
             FrameKind::Map => mapped = true,
-            FrameKind::Data(_) | FrameKind::Mark(_) if !mapped => return Err(ContainerError::Frame),
-            FrameKind::Data(makes) => made += makes,
+            FrameKind::Data(_) | FrameKind::Stored(_) | FrameKind::Mark(_) if !mapped => {
+                return Err(ContainerError::Frame);
+            }
+            FrameKind::Data(makes) | FrameKind::Stored(makes) => made += makes,
             FrameKind::Mark(_) => {}
         }
         read.push(frame);
@@ -123,6 +138,7 @@ pub(super) fn write(header: &Header) -> Vec<u8> {
     for Frame { kind, length } in &header.frames {
         let (code, mut values) = match *kind {
             FrameKind::Data(makes) => (DATA, vec![makes]),
+            FrameKind::Stored(_) => (DATA, vec![0]),
             FrameKind::Map => (MAP, Vec::new()),
             FrameKind::Parts => (PARTS_OF, told.next().map(Parts::values).unwrap_or_default()),
             FrameKind::Mark(written) => (MARK, written.to_vec()),
@@ -138,13 +154,16 @@ pub(super) fn write(header: &Header) -> Vec<u8> {
 
 impl Frame {
     /// Reads one; `layers` are those of the frames of parts before it.
-    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>) -> Result<Self, ContainerError> {
+    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>, may_store: bool) -> Result<Self, ContainerError> {
         let mut next = || read_varint(bytes).ok_or(ContainerError::Directory);
         let word = next()?;
         let length = word >> 2;
         let kind = match word & 3 {
             MAP => FrameKind::Map,
-            DATA => FrameKind::Data(next()?),
+            DATA => match next()? {
+                0 if may_store => FrameKind::Stored(length),
+                makes => FrameKind::Data(makes),
+            },
             PARTS_OF => {
                 layers.push(Parts::read(&mut next)?);
                 FrameKind::Parts
@@ -159,7 +178,7 @@ impl Frame {
         };
         let bounded = match kind {
             FrameKind::Map | FrameKind::Parts => true,
-            FrameKind::Data(makes) => (1..=FRAME_OUTPUT).contains(&makes),
+            FrameKind::Data(makes) | FrameKind::Stored(makes) => (1..=FRAME_OUTPUT).contains(&makes),
             FrameKind::Mark(_) => length == 0 && !layers.is_empty(),
         };
         if length <= FRAME_LENGTH && bounded { Ok(Self { kind, length }) } else { Err(ContainerError::Frame) }

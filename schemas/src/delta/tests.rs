@@ -47,7 +47,8 @@ fn a_header_cut_short_anywhere_is_refused() {
 fn every_field_out_of_its_bounds_is_refused_with_its_number() {
     for (at, value, number) in [
         (0, 0, 1),
-        (8, 2, 2),
+        (8, 3, 2),
+        (8, 0, 2),
         (9, 9, 3),
         (10, 5, 4),
         (11, 19, 4),
@@ -111,6 +112,25 @@ fn a_directory_keeps_to_its_bounds() {
     assert_eq!(with(&[map, (FrameKind::Data(FRAME_OUTPUT + 1), 1)]), Err(9), "a frame that makes too much");
     assert_eq!(with(&[map, (all, 1), (FrameKind::Data(1), 1)]), Err(8), "more than the image");
     assert_eq!(with(&[map]), Err(8), "less than the image");
+}
+
+#[test]
+fn a_stored_frame_is_another_layout_and_makes_what_it_holds() {
+    let stored = |length| Frame { kind: FrameKind::Stored(length), length };
+    let data = Frame { kind: FrameKind::Data(10_000), length: 5 };
+    let map = Frame { kind: FrameKind::Map, length: 1 };
+    let header = Header { frames: vec![map, stored(50_000), data, stored(10_000)], ..header() };
+    let mut bytes = header.encode();
+    assert_eq!((bytes[8], Header::parse(&bytes)), (2, Ok(header.clone())));
+    bytes[8] = 1;
+    assert_eq!(Header::parse(&bytes), Err(ContainerError::Frame), "the first layout has none");
+    let with = |frames: Vec<Frame>| Header::parse(&Header { frames, ..header.clone() }.encode());
+    assert_eq!(with(vec![map, stored(0), data, stored(60_000)]), Err(ContainerError::Frame), "an empty one");
+    assert_eq!(with(vec![map, stored(50_000), data]), Err(ContainerError::Directory));
+    assert_eq!(with(vec![stored(60_000), map, data]), Err(ContainerError::Frame), "before the map");
+    let new = ImageId { length: FRAME_LENGTH + 1, ..header.new };
+    let long = Header { new, frames: vec![map, stored(FRAME_LENGTH + 1)], ..header.clone() };
+    assert_eq!(Header::parse(&long.encode()), Err(ContainerError::Frame));
 }
 
 #[test]

@@ -20,7 +20,8 @@ use super::{Advise, CliError, Io};
 use crate::delta::apply::{self, ApplyError};
 use crate::delta::inspect::picture::percent;
 use crate::delta::make::{self, MakeError, Stage};
-use crate::files::{self, FileError};
+use crate::delta::source::Source;
+use crate::files::{self, FileError, FileSource};
 use crate::plain::grouped;
 use crate::scratch::Scratch;
 use crate::terminal::shell_word;
@@ -113,10 +114,11 @@ pub(super) fn run(command: DeltaCommand, io: &mut Io<'_>) -> Result<(), CliError
 fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force)?;
     let settings = args.options.settings();
-    let (old, new) = (read(&args.old)?, read(&args.new)?);
+    let (old, new) = (source(&args.old)?, source(&args.new)?);
     let delta = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
     // Nothing is written that the device's own code has not made the new file of.
-    let header = apply::apply(&old, &delta, u64::MAX, &mut io::sink()).map_err(|e| about(&args.out, e))?;
+    let header =
+        apply::apply_from(&old, &delta, u64::MAX, &mut io::sink()).map_err(|e| about(&args.out, e))?;
     let mut scratch = scratch_for(&args.out)?;
     write(&mut scratch, &args.out, &delta)?;
     scratch.keep_as(&args.out)?;
@@ -134,19 +136,24 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     io.report(args.output.json, &report)
 }
 
-fn made(old: &[u8], new: &[u8], settings: &make::Settings, io: &Io<'_>) -> Result<Vec<u8>, MakeError> {
+fn made(
+    old: &dyn Source,
+    new: &dyn Source,
+    settings: &make::Settings,
+    io: &Io<'_>,
+) -> Result<Vec<u8>, MakeError> {
     let mut bar: Option<(bool, Progress)> = None;
     // Ctrl-C ends the process: there is nothing to be cleaned up.
     let never = AtomicBool::new(false);
-    make::make(old, new, settings, &never, &mut |stage| {
+    make::make_from(old, new, settings, &never, &mut |stage| {
         let coding = matches!(stage, Stage::Coding(_));
         if bar.as_ref().is_none_or(|(was, _)| *was != coding) {
             let name = if coding { "coding" } else { "matching" };
-            bar = Some((coding, Progress::new(io, name, new.len() as u64)));
+            bar = Some((coding, Progress::new(io, name, new.length())));
         }
         match (&bar, stage) {
             (Some((_, bar)), Stage::Matching(millionths)) => {
-                bar.at((u128::from(millionths) * new.len() as u128 / 1_000_000) as u64);
+                bar.at((u128::from(millionths) * u128::from(new.length()) / 1_000_000) as u64);
             }
             (Some((_, bar)), Stage::Coding(more)) => bar.more(more),
             (None, _) => {}
@@ -157,12 +164,12 @@ fn made(old: &[u8], new: &[u8], settings: &make::Settings, io: &Io<'_>) -> Resul
 
 fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force)?;
-    let (old, delta) = (read(&args.old)?, read(&args.delta)?);
+    let (old, delta) = (source(&args.old)?, read(&args.delta)?);
     let mut scratch = scratch_for(&args.out)?;
     let limit = args.memory_limit.unwrap_or(u64::MAX);
     let header: Header = {
         let mut out = io::BufWriter::with_capacity(256 * 1024, &mut scratch);
-        let made = apply::apply(&old, &delta, limit, &mut out).and_then(|header| {
+        let made = apply::apply_from(&old, &delta, limit, &mut out).and_then(|header| {
             out.flush().map_err(ApplyError::Write)?;
             Ok(header)
         });
@@ -179,6 +186,10 @@ fn may_write(path: &Path, force: bool) -> Result<(), CliError> {
         return Err(CliError::new(what, "choose another name, or replace it with --force"));
     }
     Ok(())
+}
+
+fn source(path: &Path) -> Result<FileSource, FileError> {
+    files::source(path, IMAGE_LENGTH)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
@@ -213,6 +224,7 @@ impl Advise for MakeError {
             Self::Code(_) => {
                 "try --code none or --without references, and report this with both files".into()
             }
+            Self::Read(_) => "check that the files are there, and the permissions".into(),
             Self::Stopped => "begin again".into(),
         }
     }
@@ -228,6 +240,7 @@ impl Advise for ApplyError {
             Self::Length { got, expected } if got < expected => "it is cut short: fetch it again".into(),
             Self::Length { .. } => "it was damaged or edited: take another copy".into(),
             Self::Delta(error) => advice(error),
+            Self::Read(_) => "check that the old file is there, and its permissions".into(),
             Self::Write(_) => "check the permissions and the free space of the folder".into(),
         }
     }

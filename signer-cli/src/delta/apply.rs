@@ -9,7 +9,7 @@ use perennial_schemas::delta::Header;
 use perennial_schemas::report::FailureCode;
 
 use super::flash;
-use super::make::identity;
+use super::source::{Old, Source, identity};
 use crate::crypto::Ring;
 
 /// Why a delta was not applied.
@@ -32,6 +32,9 @@ pub enum ApplyError {
     /// The delta is none, or malformed.
     #[error(transparent)]
     Delta(#[from] DeltaError),
+    /// The old image could not be read.
+    #[error("reading the old image: {0}")]
+    Read(#[source] io::Error),
     /// The result could not be written.
     #[error("writing the new image: {0}")]
     Write(#[source] io::Error),
@@ -56,6 +59,19 @@ pub fn header(delta: &[u8]) -> Result<Header, ApplyError> {
 /// # Errors
 /// [`ApplyError`].
 pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Result<Header, ApplyError> {
+    apply_from(&old, delta, memory, out)
+}
+
+/// As [`apply`], from an old image that is read as it is needed; one in place whole.
+///
+/// # Errors
+/// [`ApplyError`].
+pub fn apply_from(
+    old: &dyn Source,
+    delta: &[u8],
+    memory: u64,
+    out: &mut dyn Write,
+) -> Result<Header, ApplyError> {
     let header = header(delta)?;
     if header.in_place.is_none() {
         return straight(header, old, delta, memory, out);
@@ -66,7 +82,9 @@ pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Resu
     }
     let mut new = Vec::new();
     let header = straight(header, old, delta, memory, &mut new)?;
-    if flash::rewrite(&header, delta, old, &new)? != new {
+    let mut whole = vec![0; header.old.length as usize];
+    old.read_at(0, &mut whole).map_err(ApplyError::Read)?;
+    if flash::rewrite(&header, delta, &whole, &new)? != new {
         return Err(ApplyError::OtherNew);
     }
     out.write_all(&new).map_err(ApplyError::Write)?;
@@ -76,18 +94,18 @@ pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Resu
 /// From an old image that stays where it is.
 fn straight(
     header: Header,
-    old: &[u8],
+    old: &dyn Source,
     delta: &[u8],
     memory: u64,
     out: &mut dyn Write,
 ) -> Result<Header, ApplyError> {
-    if identity(old) != header.old {
+    if identity(old).map_err(ApplyError::Read)? != header.old {
         return Err(ApplyError::OtherOld);
     }
     let mut decoder = Delta::new(header, memory)?;
     let mut running = Ring.start();
     let mut trouble = None;
-    let mut source = old;
+    let mut source = Old(old);
     for frame in 0..decoder.header().frames.len() {
         // In bounds: the lengths were added up above.
         let range = decoder.range(frame).ok_or(DeltaError::Order(frame))?;

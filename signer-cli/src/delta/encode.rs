@@ -9,11 +9,13 @@ use perennial_device_core::delta::pieces::{Making, Piece, Pieces};
 use perennial_device_core::delta::unit::Unit;
 use perennial_device_core::delta::walk::{Truth, Walker};
 use perennial_device_core::delta::{DeltaError, OldImage};
-use perennial_schemas::delta::{FRAME_OUTPUT, Frame, FrameKind, LAYERS, Sizes};
+use perennial_schemas::delta::{FRAME_LENGTH, FRAME_OUTPUT, Frame, FrameKind, LAYERS, Profile, Sizes};
 
 use super::coder::Encoder;
 use super::in_place::Room;
-use super::packing::Apart;
+use super::packing::Layers;
+use super::partial::Partial;
+use super::stored;
 
 /// A frame ends once it has so many bytes; one more block fits below the format's limit.
 const FRAME_ENOUGH: u64 = 896 * 1024;
@@ -35,6 +37,25 @@ impl Frames {
         self.frames.push(Frame { kind, length: bytes.len() as u64 });
         self.bytes.extend_from_slice(bytes);
     }
+
+    /// Adds a frame that makes `made`: stored where coding made it no smaller.
+    fn push_made(&mut self, coded: &[u8], made: &[u8]) {
+        if coded.len() >= made.len() && made.len() as u64 <= FRAME_LENGTH {
+            return self.push(FrameKind::Stored(made.len() as u64), made);
+        }
+        self.push(FrameKind::Data(made.len() as u64), coded);
+    }
+
+    /// Adds a mark where no part is under way.
+    fn mark(&mut self, at: u64, apart: Option<&Layers>) {
+        if let Some((place, written)) = apart.map(|apart| apart.mark(at))
+            && place == at
+        {
+            let more = std::array::from_fn(|i| written[i] - self.marked[i]);
+            self.push(FrameKind::Mark(more), &[]);
+            self.marked = written;
+        }
+    }
 }
 
 /// Where frames end.
@@ -43,7 +64,7 @@ pub enum Cut<'a> {
     /// Where they are full.
     Full,
     /// Between packed parts, if they can.
-    Between(&'a Apart),
+    Between(&'a Layers),
     /// Where the slot says that is rewritten in place.
     InPlace(Room),
 }
@@ -54,9 +75,8 @@ pub enum Cut<'a> {
 /// [`DeltaError`] where the unit names bytes that no image has.
 pub fn encode(
     unit: &Unit,
-    old: &[u8],
-    new: &[u8],
-    sizes: &Sizes,
+    (old, new): (&[u8], &Partial<'_>),
+    (profile, sizes): (Profile, &Sizes),
     cut: Cut<'_>,
     frames: &mut Frames,
     progress: &mut dyn FnMut(u64) -> bool,
@@ -66,51 +86,83 @@ pub fn encode(
     let mut walker = Walker::new(sizes);
     walker.map(&mut encoder, &mut coded, unit, unit.start, old.len() as u64)?;
     frames.push(FrameKind::Map, &encoder.finish());
-    let end = coded.start + coded.length;
-    let known = Known::new(&coded, old, new, sizes);
+    let known = Known::new(&coded, old, new.bytes(), sizes);
     let mut stretches = Stretches { walker, known, old, new };
-    let mut at = coded.start;
+    let bytes_of_new = new.bytes();
+    if let Cut::InPlace(room) = cut {
+        return in_place(&coded, room, &mut stretches, frames, progress);
+    }
     let apart = match cut {
         Cut::Between(apart) => Some(apart),
         Cut::Full | Cut::InPlace(_) => None,
     };
-    while at < end {
-        if let Cut::InPlace(room) = cut {
-            let whole = room.end(at);
-            let stop = whole.min(end);
-            let made = stretches.encode(at..stop, room.floor(stop), u64::MAX, progress)?;
+    let is_between = |at: u64| apart.is_none_or(|apart| apart.mark(at).0 == at);
+    let (mut at, end) = (coded.start, coded.start + coded.length);
+    for stored in stored::stretches(&coded, bytes_of_new, profile, &is_between)
+        .into_iter()
+        .chain(std::iter::once(end..end))
+    {
+        while at < stored.start {
+            let made = coded_frame(at..stored.start, apart, &mut stretches, progress)?;
             let Some((reached, bytes)) = made else { return Ok(None) };
-            frames.push(FrameKind::Data(reached - at), &bytes);
+            frames.push_made(&bytes, &bytes_of_new[at as usize..reached as usize]);
             at = reached;
-            continue;
+            frames.mark(at, apart);
         }
-        // Between parts at or before a place, if there is such a place.
-        let between = |place: u64| match apart.map(|apart| apart.mark(place).0) {
-            Some(earlier) if earlier > at => earlier,
-            _ => place,
-        };
-        let mut stop = end.min(at + FRAME_OUTPUT);
-        if stop < end {
-            stop = between(stop);
-        }
-        let made = stretches.encode(at..stop, 0, FRAME_ENOUGH, progress)?;
-        let Some((mut reached, mut bytes)) = made else { return Ok(None) };
-        if reached < stop && between(reached) < reached {
-            let again = stretches.encode(at..between(reached), 0, FRAME_ENOUGH, &mut |_| progress(0))?;
-            let Some(again) = again else { return Ok(None) };
-            (reached, bytes) = again;
-        }
-        frames.push(FrameKind::Data(reached - at), &bytes);
-        at = reached;
-        if let Some((place, written)) = apart.map(|apart| apart.mark(at))
-            && place == at
-        {
-            let more = std::array::from_fn(|i| written[i] - frames.marked[i]);
-            frames.push(FrameKind::Mark(more), &[]);
-            frames.marked = written;
+        for bytes in bytes_of_new[stored.start as usize..stored.end as usize].chunks(FRAME_LENGTH as usize) {
+            frames.push(FrameKind::Stored(bytes.len() as u64), bytes);
+            at += bytes.len() as u64;
+            frames.mark(at, apart);
+            if !progress(bytes.len() as u64) {
+                return Ok(None);
+            }
         }
     }
     Ok(Some(()))
+}
+
+/// Frames of a unit that end where sectors do.
+fn in_place(
+    unit: &Unit,
+    room: Room,
+    stretches: &mut Stretches<'_>,
+    frames: &mut Frames,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<()>, DeltaError> {
+    let (mut at, end) = (unit.start, unit.start + unit.length);
+    while at < end {
+        let stop = room.end(at).min(end);
+        let made = stretches.encode(at..stop, room.floor(stop), u64::MAX, progress)?;
+        let Some((reached, bytes)) = made else { return Ok(None) };
+        frames.push_made(&bytes, &stretches.new.bytes()[at as usize..reached as usize]);
+        at = reached;
+    }
+    Ok(Some(()))
+}
+
+/// A frame from the beginning of a stretch on, between packed parts if it can end there: where it ends, and its bytes.
+fn coded_frame(
+    stretch: Range<u64>,
+    apart: Option<&Layers>,
+    stretches: &mut Stretches<'_>,
+    progress: &mut dyn FnMut(u64) -> bool,
+) -> Result<Option<(u64, Vec<u8>)>, DeltaError> {
+    let (at, end) = (stretch.start, stretch.end);
+    // Between parts at or before a place, if there is such a place.
+    let between = |place: u64| match apart.map(|apart| apart.mark(place).0) {
+        Some(earlier) if earlier > at => earlier,
+        _ => place,
+    };
+    let mut stop = end.min(at + FRAME_OUTPUT);
+    if stop < end {
+        stop = between(stop);
+    }
+    let made = stretches.encode(at..stop, 0, FRAME_ENOUGH, progress)?;
+    let Some((reached, bytes)) = made else { return Ok(None) };
+    if reached < stop && between(reached) < reached {
+        return stretches.encode(at..between(reached), 0, FRAME_ENOUGH, &mut |_| progress(0));
+    }
+    Ok(Some((reached, bytes)))
 }
 
 /// Encodes stretches of a unit.
@@ -118,7 +170,7 @@ struct Stretches<'i> {
     walker: Walker,
     known: Known<'i>,
     old: &'i [u8],
-    new: &'i [u8],
+    new: &'i Partial<'i>,
 }
 
 impl Stretches<'_> {
@@ -139,9 +191,10 @@ impl Stretches<'_> {
         let mut encoder = Encoder::default();
         let mut at = from;
         while encoder.length() < enough {
-            let mut check = |made: &[u8]| match new[at as usize..].starts_with(made) {
-                true => Ok(()),
-                false => Err(DeltaError::Length),
+            // What is missing is copied, and known to be the same.
+            let mut check = |made: &[u8]| match new.bytes()[at as usize..].starts_with(made) {
+                false if new.holds(&(at..at + made.len() as u64)) => Err(DeltaError::Length),
+                _ => Ok(()),
             };
             let (unit, length) = (known.unit, old.len() as u64);
             let made = walker.piece(&mut encoder, unit, &mut source, length, known, &mut check)?;

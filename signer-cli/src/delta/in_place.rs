@@ -80,6 +80,7 @@ impl Room {
                 old: &old[floor as usize..],
                 new: &new[stretch.start as usize..stretch.end as usize],
                 masked: None,
+                exact: None,
             };
             let found = matching::pieces(there, options, watch)?;
             kept.extend(found.into_iter().map(|piece| match piece {

@@ -1,7 +1,8 @@
 //! Makes a delta: describe, match, plan, encode; of several ways the smallest.
 
+use std::io;
 use std::ops::ControlFlow;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::memory;
@@ -13,13 +14,16 @@ use perennial_schemas::delta::{
 };
 
 use super::coder::Encoder;
-use super::detect::marks::{Marks, marked};
+use super::detect::marks::{Marks, mark, marked};
 use super::detect::{self, Described, Hint};
 use super::encode::{Cut, Frames, encode};
 use super::in_place::Room;
-use super::matching::{self, Fields, Images, Masked, MatchError, Piece, Watch};
-use super::packing::{self, Apart, Made};
+use super::known;
+use super::matching::{self, Images as Searched, Masked, MatchError, Piece, Watch};
+use super::packing::{self, Layers, Made};
+use super::partial::{self, Blocks, Images, Partial, Read};
 use super::plan;
+use super::source::{self, Source};
 use crate::crypto::Ring;
 
 /// How a delta is made.
@@ -90,9 +94,21 @@ pub enum MakeError {
     /// What was made can't be coded: a mistake of ours, or more in it than the format holds.
     #[error(transparent)]
     Code(#[from] DeltaError),
+    /// An image could not be read.
+    #[error("reading an image: {0}")]
+    Read(#[source] io::Error),
     /// Whoever asked for it said stop.
     #[error("stopped")]
     Stopped,
+}
+
+impl From<io::Error> for MakeError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::Interrupted => Self::Stopped,
+            _ => Self::Read(error),
+        }
+    }
 }
 
 /// Told how far it is; says whether to go on.
@@ -118,29 +134,76 @@ pub fn make(
     stop: &AtomicBool,
     progress: Progress<'_>,
 ) -> Result<Vec<u8>, MakeError> {
-    if new.is_empty() {
+    of_images(Images::whole(old, new), (identity(old), identity(new)), &old, settings, stop, progress)
+}
+
+/// As [`make`], of images that are read as far as they have to be: two large ones that have much in common take less memory
+/// than they are long.
+///
+/// # Errors
+/// [`MakeError`].
+pub fn make_from(
+    old: &dyn Source,
+    new: &dyn Source,
+    settings: &Settings,
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) -> Result<Vec<u8>, MakeError> {
+    let length = old.length() + new.length();
+    let limit = settings.matching.memory_limit;
+    let ids = (source::identity(old)?, source::identity(new)?);
+    let images = if length <= limit / WHOLE || settings.in_place.is_some() {
+        let nothing = &Blocks::default();
+        let read = |source| Partial::read(source, Vec::new(), (u64::MAX, nothing));
+        Images { old: read(old)?, new: read(new)?, ..Images::default() }
+    } else {
+        let mut told = told_of_matching(progress);
+        known::read((old, new), limit / PARTIAL, &mut || match stop.load(Ordering::Relaxed) {
+            false => told(0),
+            true => ControlFlow::Break(()),
+        })?
+    };
+    of_images(images, ids, old, settings, stop, progress)
+}
+
+/// Up to this part of the memory limit images are read whole, and else as much of them as that part.
+const WHOLE: u64 = 4;
+const PARTIAL: u64 = 3;
+
+fn of_images(
+    images: Images<'_>,
+    (old, new): (ImageId, ImageId),
+    source: &dyn Source,
+    settings: &Settings,
+    stop: &AtomicBool,
+    progress: Progress<'_>,
+) -> Result<Vec<u8>, MakeError> {
+    if new.length == 0 {
         return Err(MakeError::Empty);
     }
     if let Some(place) = settings.in_place {
-        check(place, old.len() as u64, new.len() as u64)?;
+        check(place, old.length, new.length)?;
     }
     let takes_apart = settings.packing && settings.profile() == Profile::Linux;
-    let apart = if takes_apart { packing::take_apart(old, new, settings.matching.jobs) } else { None };
-    let mut best = match &apart {
-        Some(apart) => Some(made(&apart.old, &apart.new, Some(apart), settings, stop, progress)?),
-        None => None,
-    };
+    let apart = if takes_apart { packing::take_apart(&images, settings.matching.jobs) } else { None };
     // Where it takes little time, it is seen whether that was worth it.
-    if apart.is_none() || new.len() <= APART {
-        let whole = made(old, new, None, settings, stop, progress)?;
-        if best.as_ref().is_none_or(|best| whole.1.bytes.len() < best.1.bytes.len()) {
+    let whole = (apart.is_none() || new.length <= APART).then_some(images);
+    let mut layers = None;
+    let mut best = None;
+    if let Some(apart) = apart {
+        let of = (Some(&apart.layers), source);
+        best = Some(made(apart.images, of, settings, stop, progress)?);
+        layers = Some(apart.layers);
+    }
+    if let Some(images) = whole {
+        let whole = made(images, (None, source), settings, stop, progress)?;
+        if best.as_ref().is_none_or(|(_, best): &(Sizes, Frames)| whole.1.bytes.len() < best.bytes.len()) {
             best = Some(whole);
         }
     }
     let (sizes, frames) = best.ok_or(MakeError::Empty)?;
-    let (old, new) = (identity(old), identity(new));
     let packed = frames.frames.first().is_some_and(|frame| frame.kind == FrameKind::Parts);
-    let layers = apart.iter().filter(|_| packed).flat_map(|apart| &apart.layers);
+    let layers = layers.iter().filter(|_| packed).flat_map(|layers| &layers.0);
     let layers = layers.map(|made| made.parts).collect();
     let (profile, in_place) = (settings.profile(), settings.in_place);
     let header = Header { profile, sizes, in_place, old, new, layers, frames: frames.frames };
@@ -157,17 +220,23 @@ fn check(place: InPlace, old: u64, new: u64) -> Result<(), MakeError> {
     Err(MakeError::Slot { sector, sectors, old: old.div_ceil(sector), new: new.div_ceil(sector) })
 }
 
-/// The smallest of several ways from `old` to `new`, which are what `apart` holds, or the images themselves.
+/// The smallest of several ways from the old to the new one of these images, which are those of `source` themselves, or what
+/// their layers hold.
 fn made(
-    old: &[u8],
-    new: &[u8],
-    apart: Option<&Apart>,
+    mut images: Images<'_>,
+    (layers, source): (Option<&Layers>, &dyn Source),
     settings: &Settings,
     stop: &AtomicBool,
     progress: Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
+    let read = |at: u64, into: &mut [u8]| source.read_at(layers.map_or(at, |layers| layers.place(at)), into);
+    let (old, new) = (images.old.bytes(), images.new.bytes());
     let described =
         if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
+    for range in std::mem::take(&mut images.around) {
+        images.old.load(range, &read)?;
+    }
+    let (old, new) = (images.old.bytes(), images.new.bytes());
     let ways = ways(settings, &described, new.len());
     // The new image as if it were the old one.
     let turned = match ways.iter().any(Option::is_some) {
@@ -176,16 +245,22 @@ fn made(
     };
     let mut best: Option<(Sizes, Frames)> = None;
     for way in ways {
-        let masks = way.map(|marks| masked((old, &described), (new, &turned), marks));
-        let masked = masks.as_ref().map(|(old, fields, new)| Masked { old, new, fields });
         let pieces = {
             let mut told = told_of_matching(progress);
             let mut watch = Watch::new(&mut told, stop);
-            matching::pieces(Images { old, new, masked }, &settings.matching, &mut watch)?
+            let of = (&described, &turned, *way);
+            match images.known.is_empty() {
+                true => pieces_of_whole(&images, of, &settings.matching, &mut watch)?,
+                false => pieces_of_partial(&mut images, of, &settings.matching, &mut watch)?,
+            }
         };
-        for cut in cuts(settings, apart, old.len(), new.len()) {
+        let cuts = cuts(settings, layers, images.old.bytes().len(), images.new.bytes().len());
+        let pieces = plan::cut(&pieces, &images.known);
+        plan::load_copied(&mut images, &pieces, &read)?;
+        for cut in cuts {
             let readable = match cut {
                 Cut::InPlace(room) => {
+                    let (old, new) = (images.old.bytes(), images.new.bytes());
                     let mut told = told_of_matching(progress);
                     let mut watch = Watch::new(&mut told, stop);
                     Some(room.readable(old, new, &pieces, &settings.matching, &mut watch)?)
@@ -193,7 +268,7 @@ fn made(
                 Cut::Full | Cut::Between(_) => None,
             };
             let pieces = readable.as_ref().unwrap_or(&pieces);
-            let coded = coded((old, new), pieces, &described, settings.profile(), cut, progress)?;
+            let coded = coded(&mut images, &read, pieces, &described, settings.profile(), cut, progress)?;
             if best.as_ref().is_none_or(|(_, best)| coded.1.bytes.len() < best.bytes.len()) {
                 best = Some(coded);
             }
@@ -201,6 +276,66 @@ fn made(
     }
     best.ok_or(MakeError::Empty)
 }
+
+/// Descriptions of both images, and what they are matched by.
+type Way<'w> = (&'w Described, &'w Described, Option<Marks>);
+
+/// The pieces of images that are there as a whole: as they are, and once more where they are masked.
+fn pieces_of_whole(
+    images: &Images<'_>,
+    (described, turned, way): Way<'_>,
+    options: &matching::Options,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Piece>, MakeError> {
+    let (old, new) = (images.old.bytes(), images.new.bytes());
+    let masks = way.map(|marks| (marked(old, described, marks), marked(new, turned, marks).0));
+    let masked = masks.as_ref().map(|((old, fields), new)| Masked { old, new, fields });
+    let held = partial::held(old) + partial::held(new);
+    let options = left(options, held << u32::from(way.is_some()));
+    Ok(matching::pieces(Searched { old, new, masked, exact: None }, &options, watch)?)
+}
+
+/// The pieces of images of which some is missing: these are large, and masked in their place.
+fn pieces_of_partial(
+    images: &mut Images<'_>,
+    (described, turned, way): Way<'_>,
+    options: &matching::Options,
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Piece>, MakeError> {
+    let exact = matching::exact(images.old.bytes(), images.new.bytes(), &images.known, watch)?;
+    let marks = way.map(|marks| {
+        (mark(images.old.bytes_mut(), described, marks), mark(images.new.bytes_mut(), turned, marks))
+    });
+    let (old, new) = (images.old.bytes(), images.new.bytes());
+    let saved = marks.as_ref().map_or(0, |(old, new)| old.held() + new.held());
+    let options = left(options, partial::held(old) + partial::held(new) + saved);
+    let masked = marks.as_ref().map(|(marked, _)| Masked { old, new, fields: &marked.fields });
+    let exact = Some(&exact[..]);
+    let mut pieces = matching::pieces(Searched { old, new, masked, exact }, &options, watch)?;
+    if let Some((of_old, of_new)) = marks {
+        of_old.restore(images.old.bytes_mut());
+        of_new.restore(images.new.bytes_mut());
+    }
+    // What is a run where references are masked need not be one.
+    let new = images.new.bytes();
+    pieces.retain(|piece| match *piece {
+        Piece::Fill { new: at, length, byte } => {
+            new[at as usize..(at + length) as usize].iter().all(|other| *other == byte)
+        }
+        Piece::Copy(_) => true,
+    });
+    Ok(pieces)
+}
+
+/// With what is left of the memory limit beside what is held.
+fn left(options: &matching::Options, held: u64) -> matching::Options {
+    let limit = options.memory_limit;
+    let memory_limit = limit.saturating_sub(held).max(LEAST_LEFT.min(limit));
+    matching::Options { memory_limit, ..options.clone() }
+}
+
+/// Less than that isn't left for matching, unless there is less in all.
+const LEAST_LEFT: u64 = 192 << 20;
 
 fn told_of_matching(progress: Progress<'_>) -> impl FnMut(u64) -> ControlFlow<()> {
     |done| match progress(Stage::Matching(done)) {
@@ -210,9 +345,9 @@ fn told_of_matching(progress: Progress<'_>) -> impl FnMut(u64) -> ControlFlow<()
 }
 
 /// Where frames may end: for a slot that is rewritten in place several ways are tried.
-fn cuts<'a>(settings: &Settings, apart: Option<&'a Apart>, old: usize, new: usize) -> Vec<Cut<'a>> {
-    match (apart, settings.in_place) {
-        (Some(apart), _) => vec![Cut::Between(apart)],
+fn cuts<'a>(settings: &Settings, layers: Option<&'a Layers>, old: usize, new: usize) -> Vec<Cut<'a>> {
+    match (layers, settings.in_place) {
+        (Some(layers), _) => vec![Cut::Between(layers)],
         (None, None) => vec![Cut::Full],
         (None, Some(place)) => {
             Room::choices(place, old as u64, new as u64).into_iter().map(Cut::InPlace).collect()
@@ -222,7 +357,8 @@ fn cuts<'a>(settings: &Settings, apart: Option<&'a Apart>, old: usize, new: usiz
 
 /// The frames that make the new image of these pieces.
 fn coded(
-    (old, new): (&[u8], &[u8]),
+    images: &mut Images<'_>,
+    read: Read<'_>,
     pieces: &[Piece],
     described: &Described,
     profile: Profile,
@@ -240,18 +376,21 @@ fn coded(
         (Profile::Linux, Some(_)) => OPERATIONS as usize / 4,
         (Profile::Linux, None) => OPERATIONS as usize,
     };
-    let units = plan::units(old, new, pieces, described, most, granule);
+    let units = plan::units(images, pieces, described, most, granule);
+    plan::load_around(images, &units, read)?;
     let sizes = within_memory(sizes(profile, &units), apart);
     let mut frames = Frames::default();
-    for made in apart.iter().flat_map(|apart| &apart.layers) {
+    for made in apart.iter().flat_map(|layers| &layers.0) {
         let mut encoder = Encoder::default();
         let Made { layer, parts, old_length, .. } = made;
         Layer::default().code(&mut encoder, &mut numbers(), layer, parts, *old_length)?;
         frames.push(FrameKind::Parts, &encoder.finish());
     }
     for unit in &units {
-        encode(unit, old, new, &sizes, cut, &mut frames, &mut |n| progress(Stage::Coding(n)))?
-            .ok_or(MakeError::Stopped)?;
+        encode(unit, (images.old.bytes(), &images.new), (profile, &sizes), cut, &mut frames, &mut |n| {
+            progress(Stage::Coding(n))
+        })?
+        .ok_or(MakeError::Stopped)?;
     }
     Ok((sizes, frames))
 }
@@ -260,7 +399,7 @@ fn coded(
 const STEPS_OF_MCU: usize = 1024;
 
 /// Up to here it is tried both ways, with packed parts taken apart and without.
-const APART: usize = 8 << 20;
+const APART: u64 = 8 << 20;
 
 /// What images are matched by: one way where that takes long, several where it costs little to see which is better.
 fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [Option<Marks>] {
@@ -273,12 +412,6 @@ fn ways(settings: &Settings, described: &Described, length: usize) -> &'static [
 
 /// Up to here every way is tried.
 const SMALL: usize = 2 << 20;
-
-/// Both images with their references marked, and where these are in the old one.
-fn masked(old: (&[u8], &Described), new: (&[u8], &Described), marks: Marks) -> (Vec<u8>, Fields, Vec<u8>) {
-    let (old, fields) = marked(old.0, old.1, marks);
-    (old, fields, marked(new.0, new.1, marks).0)
-}
 
 /// An image by length and digest.
 pub fn identity(image: &[u8]) -> ImageId {
@@ -301,10 +434,10 @@ fn contexts(unit: &Unit) -> u8 {
 }
 
 /// Smaller tables, where packed parts would take a device past what it gives.
-fn within_memory(mut sizes: Sizes, apart: Option<&Apart>) -> Sizes {
-    let Some(apart) = apart else { return sizes };
+fn within_memory(mut sizes: Sizes, layers: Option<&Layers>) -> Sizes {
+    let Some(layers) = layers else { return sizes };
     let id = ImageId { length: 1, digest: [0; 16] };
-    let layers = apart.layers.iter().map(|made| made.parts).collect();
+    let layers = layers.0.iter().map(|made| made.parts).collect();
     let (profile, in_place, frames) = (Profile::Linux, None, Vec::new());
     let mut header = Header { profile, sizes, in_place, old: id, new: id, layers, frames };
     while memory(&header) > MEMORY && sizes.context_bits > 14 {

@@ -2,12 +2,14 @@
 //!
 //! | module | decides |
 //! | --- | --- |
+//! | [`source`], [`known`], [`partial`] | which bytes of large images are in memory |
 //! | [`detect`] | what code an image holds, and at which addresses |
 //! | [`packing`] | which compressed parts are taken apart |
 //! | [`matching`] | which bytes of the new image stand in the old one |
 //! | [`plan`] | which steps make the new image |
 //! | [`in_place`] | what can be read while a slot is rewritten |
 //! | [`encode`], [`coder`] | where frames end |
+//! | [`stored`] | what is sent as it is |
 //! | [`make`] | which of several ways is the smallest |
 //! | [`flash`] | nothing: a slot in memory, rewritten by the device's code |
 //! | [`apply`] | nothing: the device's decoder over whole files |
@@ -22,7 +24,11 @@ pub mod encode;
 pub mod flash;
 pub mod in_place;
 pub mod inspect;
+pub mod known;
 pub mod make;
 pub mod matching;
 pub mod packing;
+pub mod partial;
 pub mod plan;
+pub mod source;
+pub mod stored;

@@ -1,10 +1,14 @@
 //! From matches to units: which steps make the new image, and how many of them one map tells.
 
+use std::io;
+
+use perennial_device_core::delta::refs::{LOOK_AHEAD, LOOK_BEHIND};
 use perennial_device_core::delta::space::{Section, Space, Spaces};
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 
 use super::detect::Described;
-use super::matching::Piece;
+use super::matching::{Match, Piece};
+use super::partial::{Images, Read};
 
 /// An exact match of so many bytes or more is copied as it is: no prediction could better it.
 const EXACT: u64 = 1024;
@@ -13,14 +17,13 @@ const EXACT: u64 = 1024;
 /// few as do with `most` steps each, where there are more of them. What a unit refers to in another one is mapped by its own
 /// matches alone. Units end at multiples of `granule` bytes, for which a few may have more steps.
 pub fn units(
-    old: &[u8],
-    new: &[u8],
+    images: &Images<'_>,
     pieces: &[Piece],
     described: &Described,
     most: usize,
     granule: u64,
 ) -> Vec<Unit> {
-    let steps = steps(old, new, pieces);
+    let steps = steps(images, pieces);
     let each = steps.len().div_ceil(steps.len().div_ceil(most.max(1)).max(1)).max(1);
     let mut start = 0;
     let unit = |steps: &[Step]| {
@@ -83,7 +86,9 @@ fn split(step: &Step, at: u64) -> (Step, Step) {
     }
 }
 
-fn steps(old: &[u8], new: &[u8], pieces: &[Piece]) -> Vec<Step> {
+fn steps(images: &Images<'_>, pieces: &[Piece]) -> Vec<Step> {
+    let (old, new) = (images.old.bytes(), images.new.bytes());
+    let is_known = |m: &Match| !images.new.holds(&(m.new..m.new + m.length));
     let mut steps = Vec::with_capacity(pieces.len() + 1);
     let mut at = 0;
     for piece in pieces {
@@ -91,7 +96,7 @@ fn steps(old: &[u8], new: &[u8], pieces: &[Piece]) -> Vec<Step> {
             Piece::Fill { new, length, byte } => (new, length, Action::Fill(byte)),
             Piece::Copy(m) => {
                 let range = |start: u64| start as usize..(start + m.length) as usize;
-                let exact = m.length >= EXACT && old[range(m.old)] == new[range(m.new)];
+                let exact = m.length >= EXACT && (is_known(&m) || old[range(m.old)] == new[range(m.new)]);
                 (m.new, m.length, if exact { Action::Copy(m.old) } else { Action::Patch(m.old) })
             }
         };
@@ -103,6 +108,72 @@ fn steps(old: &[u8], new: &[u8], pieces: &[Piece]) -> Vec<Step> {
         steps.push(Step { insert: length - at, ..Step::default() });
     }
     steps
+}
+
+/// These pieces, cut where bytes of the new image are missing: what is made of them is a copy of what is known to be the same.
+pub fn cut(pieces: &[Piece], known: &[Match]) -> Vec<Piece> {
+    let mut cut = Vec::with_capacity(pieces.len());
+    let mut rest = known;
+    for piece in pieces {
+        let Piece::Copy(m) = piece else {
+            cut.push(*piece);
+            continue;
+        };
+        let (mut at, end) = (m.new, m.new + m.length);
+        let part =
+            |start: u64, stop: u64| Match { old: m.old + (start - m.new), new: start, length: stop - start };
+        rest = &rest[rest.partition_point(|known| known.new + known.length <= at)..];
+        let inside = rest.iter().take_while(|known| known.new < end);
+        for place in inside.flat_map(|known| [known.new, known.new + known.length]).chain([end]) {
+            let stop = place.clamp(at, end);
+            if stop > at {
+                cut.push(Piece::Copy(part(at, stop)));
+            }
+            at = stop;
+        }
+    }
+    cut
+}
+
+/// Loads what the pieces copy of the old image and what isn't known to be the same.
+///
+/// # Errors
+/// As `read`.
+pub fn load_copied(images: &mut Images<'_>, pieces: &[Piece], read: Read<'_>) -> io::Result<()> {
+    for piece in pieces {
+        if let Piece::Copy(m) = piece
+            && images.new.holds(&(m.new..m.new + m.length))
+        {
+            images.old.load(m.old..m.old + m.length, read)?;
+        }
+    }
+    Ok(())
+}
+
+/// Loads what a walk over these units reads of the old image besides: around patches, behind copies where something is
+/// inserted, and the last bytes of what is copied, by which the next ones are predicted.
+///
+/// # Errors
+/// As `read`.
+pub fn load_around(images: &mut Images<'_>, units: &[Unit], read: Read<'_>) -> io::Result<()> {
+    const AROUND: u64 = (LOOK_BEHIND + LOOK_AHEAD) as u64;
+    for unit in units {
+        let mut along = unit.start;
+        for step in unit.steps.iter() {
+            images.old.load(along..along + step.insert, read)?;
+            let Some(old) = step.action.old() else { continue };
+            let end = old + step.length;
+            let patched = matches!(step.action, Action::Patch(_));
+            let around = if patched {
+                old.saturating_sub(AROUND)..end + AROUND
+            } else {
+                end.saturating_sub(AROUND)..end
+            };
+            images.old.load(around, read)?;
+            along = end;
+        }
+    }
+    Ok(())
 }
 
 /// The spaces that these sections name, numbered anew.
@@ -152,14 +223,24 @@ mod tests {
         let pieces: Vec<Piece> = order.iter().enumerate().map(at).map(Piece::Copy).collect();
         let cases = [(100, 1, 1), (6, 1, 1), (5, 1, 2), (2, 1, 3), (1, 1, 6)];
         for (most, granule, expected) in cases.into_iter().chain([(100, 256, 1), (2, 256, 5), (1, 256, 6)]) {
-            let units = units(&old, &new, &pieces, &Described::default(), most, granule);
+            let images = Images::whole(&old, &new);
+            let units = units(&images, &pieces, &Described::default(), most, granule);
             assert_eq!(units.len(), expected, "{most} {granule}");
             assert!(units.iter().all(|unit| unit.steps.len() <= most + usize::from(granule > 1)));
             assert!(units.iter().all(|unit| unit.start % granule == 0));
             let sizes = sizes(Profile::Linux, &units);
             let mut frames = Frames::default();
             for unit in &units {
-                encode(unit, &old, &new, &sizes, Cut::Full, &mut frames, &mut |_| true).unwrap().unwrap();
+                encode(
+                    unit,
+                    (&old, &images.new),
+                    (Profile::Linux, &sizes),
+                    Cut::Full,
+                    &mut frames,
+                    &mut |_| true,
+                )
+                .unwrap()
+                .unwrap();
             }
             let (old_id, new_id) = (identity(&old), identity(&new));
             let header = Header {

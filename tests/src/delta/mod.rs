@@ -7,7 +7,7 @@ mod decode;
 use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::delta::refs::SectionKind;
-use perennial_schemas::delta::{FrameKind, Header, InPlace, Profile};
+use perennial_schemas::delta::{Frame, FrameKind, Header, InPlace, Profile};
 use perennial_signer::delta::detect::Hint;
 use perennial_signer::delta::make::{Settings, make};
 use perennial_signer::delta::matching::Options;
@@ -179,16 +179,17 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
                 header.frames.push(copy);
             }
         }
-        if let FrameKind::Data(makes) = &mut header.frames[which].kind
-            && random.below(4) == 0
-        {
-            *makes = 1 + (wild(random) & ((1 << 26) - 1)).min((1 << 26) - 1);
+        let Frame { kind, length } = &mut header.frames[which];
+        match (kind, random.below(8)) {
+            (FrameKind::Data(makes), 0 | 1) => {
+                *makes = 1 + (wild(random) & ((1 << 26) - 1)).min((1 << 26) - 1)
+            }
+            (kind @ FrameKind::Data(_), 2) => *kind = FrameKind::Stored(*length),
+            (kind @ FrameKind::Stored(_), 0) => *kind = FrameKind::Data(1 + (wild(random) & 0xf_ffff)),
+            _ => {}
         }
     }
     // The directory adds up again.
-    header.new.length = header.frames.iter().fold(0, |sum, frame| match frame.kind {
-        FrameKind::Data(makes) => sum + makes,
-        FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => sum,
-    });
+    header.new.length = header.frames.iter().filter_map(|frame| frame.kind.makes()).sum();
     Some([header.encode(), frames].concat())
 }

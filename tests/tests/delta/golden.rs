@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use perennial_device_core::delta::packing::codec::Packer;
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
 use perennial_device_core::delta::packing::method::{Method, Wrapping};
-use perennial_schemas::delta::{InPlace, Parts, Profile};
+use perennial_schemas::delta::{FrameKind, InPlace, Parts, Profile};
 use perennial_signer::delta::apply::apply;
 use perennial_signer::delta::make::{Settings, make};
 use perennial_tests::delta::{HINTS, Random, settings};
@@ -82,6 +82,11 @@ fn packed(fixed: bool) -> Vec<u8> {
     image
 }
 
+/// The program, and behind it something that is packed.
+fn with_noise() -> Vec<u8> {
+    [program(true), Random(11).bytes(40_000)].concat()
+}
+
 /// Name, how it was made, the old image and the new one.
 fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
     let place = InPlace { sector_bits: 10, sectors: 16 };
@@ -91,6 +96,7 @@ fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
         ("mcu", settings(Profile::Mcu, HINTS[2]), program(false), program(true)),
         ("in-place", slot, program(false), program(true)),
         ("packed", settings(Profile::Linux, HINTS[0]), packed(false), packed(true)),
+        ("stored", settings(Profile::Mcu, HINTS[2]), program(false), with_noise()),
     ]
 }
 
@@ -105,6 +111,8 @@ fn what_was_made_once_is_applied() {
         let mut out = Vec::new();
         let header = apply(&old, &delta, 16 << 20, &mut out).unwrap();
         assert!(out == new, "{name}");
+        let stored = header.frames.iter().filter(|frame| matches!(frame.kind, FrameKind::Stored(_))).count();
+        assert_eq!(stored, usize::from(name == "stored"));
         assert_eq!(
             (header.in_place, header.layers.len()),
             (settings.in_place, usize::from(name == "packed"))

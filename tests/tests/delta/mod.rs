@@ -3,6 +3,7 @@
 mod commands;
 mod golden;
 mod in_place;
+mod interrupted;
 
 use std::process::Command;
 

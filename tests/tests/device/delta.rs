@@ -11,6 +11,7 @@ use perennial_schemas::release::Encoding;
 use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_signer::delta::encode::{Cut, Frames, encode};
 use perennial_signer::delta::make::identity;
+use perennial_signer::delta::partial::Partial;
 use perennial_tests::simulator::{Conduct, Product, Unit, delta, delta_for, noise};
 
 /// What 1.0.0 is in these tests, and 2.0.0, which shares most of it.
@@ -276,7 +277,16 @@ fn in_units(old: &[u8], new: &[u8]) -> Vec<u8> {
         let copied = Made { insert: 4096, action: Action::Copy(start / 2), length: 4096 };
         let steps = std::iter::once(copied).collect();
         let stretch = Stretch { start, length: 8192, steps, ..Stretch::default() };
-        encode(&stretch, old, new, &sizes, Cut::Full, &mut frames, &mut |_| true).unwrap().unwrap();
+        encode(
+            &stretch,
+            (old, &Partial::whole(new)),
+            (Profile::Linux, &sizes),
+            Cut::Full,
+            &mut frames,
+            &mut |_| true,
+        )
+        .unwrap()
+        .unwrap();
     }
     let (old, new) = (identity(old), identity(new));
     let header = Header {

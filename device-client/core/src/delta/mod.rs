@@ -195,7 +195,7 @@ impl Delta {
                 FrameKind::Map => map = i,
                 FrameKind::Parts => {}
                 FrameKind::Mark(written) => (output, clean) = (output + written[0], true),
-                FrameKind::Data(length) => {
+                FrameKind::Data(length) | FrameKind::Stored(length) => {
                     if clean && output <= done {
                         found = Resume { map, data: i, output };
                     }
@@ -207,7 +207,7 @@ impl Delta {
         found
     }
 
-    /// Decodes a frame: a map, or a data frame of the map that was decoded last. A data frame's bytes go to `output` in
+    /// Decodes a frame: a map, or a data or stored frame of the map that was decoded last. Its bytes go to `output` in
     /// pieces of at most a block and 8 bytes.
     ///
     /// # Errors
@@ -220,6 +220,13 @@ impl Delta {
         output: Output<'_>,
     ) -> Result<(), DeltaError> {
         let kind = self.header.frames.get(frame).ok_or(DeltaError::Order(frame))?.kind;
+        if let FrameKind::Stored(length) = kind {
+            self.follows(frame)?;
+            let (_, mut output) = self.packing.between(old, output);
+            self.walker.stored(input, length, &mut output)?;
+            drop(output);
+            return self.packing.done(frame, &self.header);
+        }
         let mut decoder = Decoder::new(input);
         let old_length = self.header.old_length();
         match kind {
@@ -239,12 +246,8 @@ impl Delta {
                 self.loaded = Some(frame);
                 decoder.finish()
             }
-            FrameKind::Data(length) => {
-                let (map, from) = self.place(frame);
-                if self.loaded != Some(map) {
-                    return Err(DeltaError::Order(frame));
-                }
-                self.packing.begin(frame, from, &self.header)?;
+            FrameKind::Data(length) | FrameKind::Stored(length) => {
+                let from = self.follows(frame)?;
                 let end = from + length;
                 self.walker.begin(&self.unit, from..end, self.header.floor(end));
                 let mut left = length;
@@ -262,22 +265,28 @@ impl Delta {
         }
     }
 
+    /// A frame that makes bytes is going to be decoded: where these begin.
+    fn follows(&mut self, frame: usize) -> Result<u64, DeltaError> {
+        let (map, from) = self.place(frame);
+        if self.loaded != Some(map) {
+            return Err(DeltaError::Order(frame));
+        }
+        self.packing.begin(frame, from, &self.header)?;
+        Ok(from)
+    }
+
     /// The map that a data frame belongs to, and where its bytes begin.
     fn place(&self, frame: usize) -> (usize, u64) {
         let before = self.header.frames[..frame].iter().enumerate();
         before.fold((0, 0), |(map, at), (i, frame)| match frame.kind {
             FrameKind::Map => (i, at),
-            FrameKind::Data(length) => (map, at + length),
-            FrameKind::Parts | FrameKind::Mark(_) => (map, at),
+            kind => (map, at + kind.makes().unwrap_or(0)),
         })
     }
 
     /// What the data frames behind a map make: where it begins, and how long it is.
     fn stretch(&self, map: usize) -> (u64, u64) {
-        let data = |frame: &perennial_schemas::delta::Frame| match frame.kind {
-            FrameKind::Data(length) => length,
-            FrameKind::Map | FrameKind::Parts | FrameKind::Mark(_) => 0,
-        };
+        let data = |frame: &perennial_schemas::delta::Frame| frame.kind.makes().unwrap_or(0);
         let start = self.header.frames[..map].iter().map(data).sum();
         let behind = self.header.frames[map + 1..].iter().take_while(|frame| frame.kind != FrameKind::Map);
         (start, behind.map(data).sum())

@@ -1,4 +1,4 @@
-//! A data frame: the bytes of a stretch of the new image, predicted from the old one and corrected.
+//! A data frame, or a stored one: the bytes of a stretch of the new image, predicted from the old one and corrected.
 //!
 //! Decides what each byte of the new image is. Written once, over [`Coder`]: the signer's encoder passes the truth, a
 //! device passes [`Unknown`].
@@ -7,7 +7,7 @@ use core::ops::Range;
 
 use perennial_schemas::delta::Sizes;
 
-use super::coder::{Coder, Subject};
+use super::coder::{Coder, Input, Subject};
 use super::history::History;
 use super::model::bytes::{Bytes, Context, Expected, hashed};
 use super::model::cell::Cell;
@@ -92,6 +92,28 @@ impl Walker {
     pub fn begin(&mut self, unit: &Unit, stretch: Range<u64>, floor: u64) {
         self.pieces.seek(unit, stretch, floor);
         self.models.reset();
+    }
+
+    /// Hands on the bytes of a frame that holds them as they are.
+    ///
+    /// # Errors
+    /// [`DeltaError::Length`] where there are fewer, [`DeltaError::FrameLeft`] where there are more; as the output.
+    pub(super) fn stored(
+        &mut self,
+        mut input: impl Input,
+        mut length: u64,
+        output: Output<'_>,
+    ) -> Result<(), DeltaError> {
+        while length > 0 {
+            let room = usize::try_from(length).unwrap_or(usize::MAX).min(self.made.len());
+            let made = &mut self.made[..room];
+            for byte in made.iter_mut() {
+                *byte = input.next().ok_or(DeltaError::Length)?;
+            }
+            output(made)?;
+            length -= room as u64;
+        }
+        if input.next().is_none() { Ok(()) } else { Err(DeltaError::FrameLeft) }
     }
 
     /// Codes one piece and hands it on; its length, or `None` at the stretch's end.

@@ -28,8 +28,8 @@ pub(in crate::cli) struct MakeOptions {
     /// Threads, 0 for one a core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     jobs: usize,
-    /// The most memory that matching may take beside the files themselves, such as 512M or 4G: with less, large files are
-    /// matched block by block first.
+    /// The memory to make it in, such as 512M or 4G: with less, less of large files is read at once, and the delta is a little
+    /// larger. What must be looked at may take more.
     #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1G")]
     memory_limit: u64,
     /// Leave a transform out, to see what it gains. May be repeated.

@@ -12,6 +12,7 @@ use perennial_device_core::delta::space::{Section, Segment, Space};
 use super::Described;
 use super::scan::references;
 use crate::delta::matching::Fields;
+use crate::delta::partial::copy;
 
 /// Which references show what they lead to. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,49 +35,97 @@ const TEXT: usize = 64;
 const PASSES: usize = 3;
 /// Bytes of an `Elf64_Rela`.
 const RELOCATION: usize = 24;
+/// Bytes of what a relocation fills in.
+const SLOT: usize = 8;
 
 /// The image with its references marked, and where they are.
 pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fields) {
-    let mut masked = image.to_vec();
-    let mut fields = Fields::none_of(image.len());
-    for section in &described.sections {
-        each(image, section, described, &mut |at, reference, _| {
-            write(&mut masked, at, reference.field, 0);
+    let mut masked = vec![0; image.len()];
+    copy(image, &mut masked);
+    let marked = mark(&mut masked, described, marks);
+    (masked, marked.fields)
+}
+
+/// What an image was before its references were marked.
+#[derive(Debug)]
+pub struct Marked {
+    /// Where they are.
+    pub fields: Fields,
+    /// The bytes of each section, and of slots elsewhere.
+    sections: Vec<(usize, Vec<u8>)>,
+    slots: Vec<(usize, [u8; SLOT])>,
+}
+
+impl Marked {
+    /// Makes the image what it was.
+    pub fn restore(self, image: &mut [u8]) {
+        for (at, bytes) in self.slots.iter().rev() {
+            image[*at..*at + SLOT].copy_from_slice(bytes);
+        }
+        for (at, bytes) in &self.sections {
+            image[*at..*at + bytes.len()].copy_from_slice(bytes);
+        }
+    }
+
+    /// Bytes of memory that this takes, the fields aside.
+    pub fn held(&self) -> u64 {
+        let sections: usize = self.sections.iter().map(|(_, bytes)| bytes.len()).sum();
+        (sections + size_of_val(&self.slots[..])) as u64
+    }
+}
+
+/// Marks the references of an image in its place.
+pub fn mark(image: &mut [u8], described: &Described, marks: Marks) -> Marked {
+    let sections = described.sections.iter().map(|section| {
+        let start = section.start as usize;
+        let end = (start + section.length as usize).min(image.len());
+        (start, image[start.min(end)..end].to_vec())
+    });
+    let sections = sections.collect();
+    let mut marked = Marked { fields: Fields::none_of(image.len()), sections, slots: Vec::new() };
+    for (section, (_, bytes)) in described.sections.iter().zip(&marked.sections) {
+        each(bytes, section, described, &mut |at, reference, _| {
+            write(image, at, reference.field, 0);
             // These hold little else: what they refer to tells which of their entries are the same.
             if !matches!(section.kind, SectionKind::Types | SectionKind::SymbolOrder) {
-                fields.add(at, reference.field.width());
+                marked.fields.add(at, reference.field.width());
             }
         });
     }
     if marks == Marks::None {
-        return (masked, fields);
+        return marked;
     }
     for (number, space) in described.spaces.iter().enumerate() {
-        let own = |section: &&Section| usize::from(section.space) == number;
-        let sections: Vec<&Section> = described.sections.iter().filter(own).collect();
-        of_space(image, &mut masked, space, &sections, described, marks);
+        let all = described
+            .sections
+            .iter()
+            .zip(&marked.sections)
+            .map(|(section, (_, bytes))| (section, &bytes[..]));
+        let sections: Vec<(&Section, &[u8])> =
+            all.filter(|(section, _)| usize::from(section.space) == number).collect();
+        of_space(image, space, &sections, described, marks, &mut marked.slots);
     }
-    (masked, fields)
+    marked
 }
 
 /// Marks the references of one space.
 fn of_space(
-    image: &[u8],
     masked: &mut [u8],
     space: &Space,
-    sections: &[&Section],
+    sections: &[(&Section, &[u8])],
     described: &Described,
     marks: Marks,
+    before_slots: &mut Vec<(usize, [u8; SLOT])>,
 ) {
-    let relocations = || sections.iter().filter(|section| section.kind == SectionKind::Rela64);
+    let relocations = || sections.iter().filter(|(section, _)| section.kind == SectionKind::Rela64);
     // The order of symbols leads to symbols, and these to functions.
-    let ordered = sections.iter().any(|section| section.kind == SectionKind::SymbolOrder);
+    let ordered = sections.iter().any(|(section, _)| section.kind == SectionKind::SymbolOrder);
     let passes = if relocations().next().is_some() { PASSES } else { 1 + usize::from(ordered) };
-    let mut before = Snapshot::new(space, image.len());
-    for _ in 0..passes {
+    let mut before = Snapshot::new(space, masked.len());
+    for pass in 0..passes {
         before.take(masked);
-        for section in sections {
-            each(image, section, described, &mut |at, reference, space| {
+        for (section, bytes) in sections {
+            each(bytes, section, described, &mut |at, reference, space| {
                 if shows(section.kind, reference.field, marks) {
                     let bytes = if is_table(section.kind, reference.field) { TABLE } else { CODE };
                     let mark = space.old_offset(reference.target).map(|to| match reference.field {
@@ -87,8 +136,9 @@ fn of_space(
                 }
             });
         }
-        for section in relocations() {
-            slots(image, masked, section, described);
+        for (section, bytes) in relocations() {
+            let before = if pass == 0 { Some(&mut *before_slots) } else { None };
+            slots(bytes, masked, section, described, before);
         }
     }
 }
@@ -165,8 +215,14 @@ fn shows(kind: SectionKind, field: Field, marks: Marks) -> bool {
 }
 
 /// What a loader fills in shows what it will be filled with: the relocation but for its place.
-fn slots(image: &[u8], masked: &mut [u8], section: &Section, described: &Described) {
-    each(image, section, described, &mut |at, reference, space| {
+fn slots(
+    bytes: &[u8],
+    masked: &mut [u8],
+    section: &Section,
+    described: &Described,
+    mut before: Option<&mut Vec<(usize, [u8; SLOT])>>,
+) {
+    each(bytes, section, described, &mut |at, reference, space| {
         let entry = at - section.start as usize;
         let Some(slot) = space.old_offset(reference.target).filter(|_| entry.is_multiple_of(RELOCATION))
         else {
@@ -174,7 +230,13 @@ fn slots(image: &[u8], masked: &mut [u8], section: &Section, described: &Describ
         };
         let end = masked.len().min(at + RELOCATION);
         let mark = digest(&masked[end.min(at + 8)..end]);
-        write(masked, slot as usize, Field::Absolute64, mark);
+        let slot = slot as usize;
+        let there = masked.get(slot..).and_then(|bytes| bytes.first_chunk::<SLOT>());
+        let Some(there) = there else { return };
+        if let Some(before) = &mut before {
+            before.push((slot, *there));
+        }
+        write(masked, slot, Field::Absolute64, mark);
     });
 }
 
@@ -196,15 +258,15 @@ fn digest(bytes: &[u8]) -> u64 {
     ((hash ^ hash >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ hash >> 29).max(1)
 }
 
-/// Every reference of a section with the offset of its field in the image, and the space of both.
+/// Every reference of a section, whose bytes these are, with the offset of its field in the image, and the space of both.
 fn each(
-    image: &[u8],
+    bytes: &[u8],
     section: &Section,
     described: &Described,
     take: &mut dyn FnMut(usize, &Reference, &Space),
 ) {
     let Some(space) = described.spaces.get(usize::from(section.space)) else { return };
-    references(image, section, space, &mut |at, reference| take(at, reference, space));
+    references(bytes, section, space, &mut |at, reference| take(at, reference, space));
 }
 
 #[cfg(test)]
@@ -244,6 +306,17 @@ mod tests {
         assert_eq!(old[..24], new[..24]);
         assert_eq!(old[..8], old[16..24]);
         assert_ne!(old[..8], old[8..16]);
+    }
+
+    #[test]
+    fn what_was_marked_in_its_place_comes_back() {
+        let (bytes, described) = image(0x40_0000, 0);
+        let mut image = bytes.clone();
+        let marked = mark(&mut image, &described, Marks::All);
+        assert_ne!(image, bytes);
+        assert_eq!(marked.held(), 24);
+        marked.restore(&mut image);
+        assert_eq!(image, bytes);
     }
 
     #[test]

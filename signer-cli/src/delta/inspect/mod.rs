@@ -198,6 +198,7 @@ impl<'h, 'o> Reading<'h, 'o> {
             FrameKind::Parts => ("parts", 0),
             FrameKind::Map => ("map", 0),
             FrameKind::Data(makes) => ("data", makes),
+            FrameKind::Stored(makes) => ("stored", makes),
             FrameKind::Mark(_) => ("mark", 0),
         };
         self.frames.push(FrameRow { kind: name, at: self.at, length, makes });
@@ -209,7 +210,8 @@ impl<'h, 'o> Reading<'h, 'o> {
             (FrameKind::Mark(_), _) => {}
             (FrameKind::Map, _) => self.map(bytes)?,
             (FrameKind::Data(makes), Some(old)) => self.data(bytes, makes, old)?,
-            (FrameKind::Data(_), None) => {}
+            (FrameKind::Stored(_), Some(_)) => self.stored(bytes),
+            (FrameKind::Data(_) | FrameKind::Stored(_), None) => {}
         }
         self.at = range.end;
         self.made += makes;
@@ -254,6 +256,11 @@ impl<'h, 'o> Reading<'h, 'o> {
             self.pieces.push((at, coder.ledger.bits - before));
         }
         Ok(())
+    }
+
+    fn stored(&mut self, bytes: &[u8]) {
+        self.new.extend_from_slice(bytes);
+        self.pieces.push((self.made + bytes.len() as u64, bytes.len() as f64 * 8.0));
     }
 
     fn finish(self, length: u64) -> Inspection {
@@ -302,8 +309,12 @@ impl<'h, 'o> Reading<'h, 'o> {
             .map(|(name, entry)| Share { name, bytes: rounded(entry.bits), count: Some(entry.count) })
             .collect();
         let closed = |frame: &&FrameRow| self.old.is_none() && frame.kind == "data";
-        let unread: u64 = self.frames.iter().filter(closed).map(|frame| frame.length).sum();
-        for (name, bytes) in [("header and directory", self.header.encoded_length()), ("data frames", unread)]
+        let sum =
+            |of: &dyn Fn(&&FrameRow) -> bool| self.frames.iter().filter(of).map(|frame| frame.length).sum();
+        let (unread, stored): (u64, u64) = (sum(&closed), sum(&|frame| frame.kind == "stored"));
+        let directory = self.header.encoded_length();
+        for (name, bytes) in
+            [("header and directory", directory), ("data frames", unread), ("stored as they are", stored)]
         {
             if bytes > 0 {
                 shares.push(Share { name: name.into(), bytes, count: None });

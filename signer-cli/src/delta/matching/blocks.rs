@@ -1,94 +1,38 @@
 //! Exact copying by blocks: most of a file system's image is the same as before, at its place or elsewhere.
 //!
 //! Decides which stretches of the new image are copied whole, byte for byte, or filled with one byte, before anything
-//! is sorted. Blocks of 4 KiB are looked up: aligned in the old image, at any byte of the new one, by a rolling hash
-//! (Rabin and Karp, 1987), and compared. The preference is: what continues the copy before; the same place; of
+//! is sorted. Blocks of 4 KiB are looked up: aligned in the old image, at any byte of the new one, by a rolling hash,
+//! and compared. The preference is: what continues the copy before; the same place; of
 //! several equal blocks the one nearest to where the copy before would go on. A match is then extended by bytes in
 //! both directions.
 
 use super::bytes::{along, run_ahead, same_ahead, same_behind, shift, word};
+use super::table::{BLOCK, Table, hash, rolled};
 use super::{Match, MatchError, Piece, Watch};
 
-/// Bytes of a block.
-pub(super) const BLOCK: usize = 4096;
-/// Odd, so that no power of it vanishes modulo 2^64.
-const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Equal blocks that are looked through for the nearest one.
 const EQUALS: usize = 32;
 /// Bytes between two calls of the watch.
 const STRIDE: usize = 1 << 20;
 
-/// The hash of a block: the sum of `byte * BASE^(BLOCK - 1 - place)`.
-fn hash(block: &[u8]) -> u64 {
-    const POWERS: [u64; 4] = [BASE, power(2), power(3), power(4)];
-    let (fours, rest) = block.as_chunks::<4>();
-    let whole = fours.iter().fold(0_u64, |hash, four| {
-        let [a, b, c, d] = four.map(u64::from);
-        let inner = a.wrapping_mul(POWERS[2]).wrapping_add(b.wrapping_mul(POWERS[1]));
-        hash.wrapping_mul(POWERS[3])
-            .wrapping_add(inner.wrapping_add(c.wrapping_mul(POWERS[0])).wrapping_add(d))
-    });
-    rest.iter().fold(whole, |hash, byte| roll_in(hash, *byte))
-}
-
-fn roll_in(hash: u64, byte: u8) -> u64 {
-    hash.wrapping_mul(BASE).wrapping_add(u64::from(byte))
-}
-
-const fn power(exponent: usize) -> u64 {
-    let mut value = 1_u64;
-    let mut done = 0;
-    while done < exponent {
-        value = value.wrapping_mul(BASE);
-        done += 1;
-    }
-    value
-}
-
-/// What takes a byte out of a hash that it has stood in for a block's length.
-const LEAVING: u64 = power(BLOCK);
-
-/// The old image's blocks by their hash.
+/// The old image's blocks by their hash, but for those that are one byte throughout.
 struct Blocks<'a> {
     old: &'a [u8],
-    /// Hash and number of each block that isn't one byte throughout, sorted.
-    known: Vec<(u64, u32)>,
-    /// One bit for each of the hashes' possible high bits: most strange hashes are told apart by it alone.
-    seen: Vec<u64>,
-    bits: u32,
+    table: Table,
 }
 
 impl<'a> Blocks<'a> {
     fn of(old: &'a [u8]) -> Self {
-        let mut known = Vec::with_capacity(old.len() / BLOCK);
-        for (number, block) in (0_u32..).zip(old.chunks_exact(BLOCK)) {
-            if !is_run(block) {
-                known.push((hash(block), number));
-            }
-        }
-        known.sort_unstable();
-        let bits = (usize::BITS - known.len().leading_zeros() + 6).min(30);
-        let mut seen = vec![0; (1_usize << bits).div_ceil(64)];
-        for (hash, _) in &known {
-            let bit = hash >> (64 - bits);
-            seen[(bit / 64) as usize] |= 1 << (bit % 64);
-        }
-        Self { old, known, seen, bits }
-    }
-
-    fn may_hold(&self, hash: u64) -> bool {
-        let bit = hash >> (64 - self.bits);
-        self.seen[(bit / 64) as usize] >> (bit % 64) & 1 == 1
+        let blocks = (0_u32..).zip(old.chunks_exact(BLOCK)).filter(|(_, block)| !is_run(block));
+        Self { old, table: Table::of(blocks.map(|(number, block)| (hash(block), number)).collect()) }
     }
 
     /// The offset of an old block with these bytes.
     fn find(&self, hash: u64, block: &[u8], expected: usize) -> Option<usize> {
-        let from = self.known.partition_point(|(known, _)| *known < hash);
-        self.known[from..]
-            .iter()
-            .take_while(|(known, _)| *known == hash)
+        self.table
+            .numbers(hash)
             .take(EQUALS)
-            .map(|(_, number)| *number as usize * BLOCK)
+            .map(|number| number * BLOCK)
             .filter(|old| self.old[*old..*old + BLOCK] == *block)
             .min_by_key(|old| old.abs_diff(expected))
     }
@@ -116,7 +60,7 @@ pub(super) fn blocks(old: &[u8], new: &[u8], watch: &mut Watch<'_>) -> Result<Ve
             Some(value) => value,
             None => hash(&new[at..at + BLOCK]),
         };
-        if known.may_hold(value) {
+        if known.table.may_hold(value) {
             let expected = at.saturating_add_signed(scan.shift as isize);
             if let Some(found) = known.find(value, &new[at..at + BLOCK], expected) {
                 scan.copy(found, at);
@@ -124,9 +68,7 @@ pub(super) fn blocks(old: &[u8], new: &[u8], watch: &mut Watch<'_>) -> Result<Ve
                 continue;
             }
         }
-        rolling = new
-            .get(at + BLOCK)
-            .map(|byte| roll_in(value, *byte).wrapping_sub(u64::from(new[at]).wrapping_mul(LEAVING)));
+        rolling = new.get(at + BLOCK).map(|byte| rolled(value, new[at], *byte));
         at += 1;
     }
     Ok(scan.pieces)
@@ -189,17 +131,6 @@ fn is_run(block: &[u8]) -> bool {
 mod tests {
     use super::super::tests::{noise, watched};
     use super::*;
-
-    #[test]
-    fn the_rolled_hash_is_the_hash() {
-        let bytes = noise(3 * BLOCK, 1);
-        let mut rolled = hash(&bytes[..BLOCK]);
-        for at in 1..2 * BLOCK {
-            rolled = roll_in(rolled, bytes[at + BLOCK - 1])
-                .wrapping_sub(u64::from(bytes[at - 1]).wrapping_mul(LEAVING));
-            assert_eq!(rolled, hash(&bytes[at..at + BLOCK]));
-        }
-    }
 
     #[test]
     fn an_inserted_byte_moves_everything_behind_it() {

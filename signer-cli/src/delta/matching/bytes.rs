@@ -6,7 +6,7 @@ pub(super) fn word(bytes: &[u8], at: usize) -> Option<u64> {
 }
 
 /// How many bytes at the starts of `a` and `b` are the same.
-pub(super) fn same_ahead(a: &[u8], b: &[u8]) -> usize {
+pub(in crate::delta) fn same_ahead(a: &[u8], b: &[u8]) -> usize {
     let length = a.len().min(b.len());
     let mut at = 0;
     while at + 8 <= length {

@@ -20,9 +20,9 @@ const LOAD: usize = 9;
 const COMPARED: usize = 1024;
 /// Suffixes looked at on each side of the longest match, for an equal one that lies nearer to where it is expected.
 const EQUALS: usize = 12;
-/// Bytes of memory for one byte of text at most: four for the suffix array, and 64 for each nine groups. A text of
-/// which each eight bytes are new needs them all.
-pub(super) const BYTES_PER_BYTE: usize = 4 + 64 / LOAD + 1;
+/// Bytes of memory for one byte of text at most: four for the suffix array, 64 for each nine groups, and a copy of the text. One
+/// of which each eight bytes are new needs them all; of code it takes seven.
+pub(super) const BYTES_PER_BYTE: [usize; 2] = [8, 4 + 64 / LOAD + 2];
 /// A suffix array counts in i32.
 pub(super) const TEXT_LIMIT: usize = i32::MAX as usize - 64;
 
@@ -65,8 +65,9 @@ pub(super) struct Index<'t> {
 }
 
 impl<'t> Index<'t> {
-    /// Sorts the suffixes. `key` is the number of bytes, from 4 to 8, below which nothing is found.
-    pub(super) fn new(text: &'t Text<'t>, key: usize) -> Result<Self, IndexError> {
+    /// Sorts the suffixes. `key` is the number of bytes, from 4 to 8, below which nothing is found; `None` where the text, the
+    /// suffix array and the table took more than `most` bytes.
+    pub(super) fn new(text: &'t Text<'t>, key: usize, most: u64) -> Result<Option<Self>, IndexError> {
         let bytes = text.bytes();
         let sorted = if bytes.is_empty() {
             Vec::new()
@@ -80,15 +81,19 @@ impl<'t> Index<'t> {
         };
         let mut index =
             Self { text, sorted, buckets: Vec::new(), key: u64::MAX >> (64 - 8 * key.clamp(4, 8)) };
-        index.fill();
-        Ok(index)
+        let mut groups = 0_usize;
+        index.groups(|_, _, _| groups += 1);
+        let buckets = groups / LOAD + 1;
+        if (bytes.len() * 5 + buckets * size_of::<Bucket>()) as u64 > most {
+            return Ok(None);
+        }
+        index.fill(buckets);
+        Ok(Some(index))
     }
 
-    fn fill(&mut self) {
-        let mut groups = 0_usize;
-        self.groups(|_, _, _| groups += 1);
+    fn fill(&mut self, count: usize) {
         let empty = Bucket { marks: [0; SLOTS], count: 0, first: [0; SLOTS] };
-        let mut buckets = vec![empty; groups / LOAD + 1];
+        let mut buckets = vec![empty; count];
         self.groups(|key, first, single| {
             let (mut at, mark) = place(key, buckets.len());
             while usize::from(buckets[at].count) == SLOTS {
@@ -253,7 +258,7 @@ mod tests {
             expected in 0_usize..600,
         ) {
             let whole = Text::whole(&text);
-            let hit = Index::new(&whole, key).unwrap().longest(&pattern, expected);
+            let hit = Index::new(&whole, key, u64::MAX).unwrap().unwrap().longest(&pattern, expected);
             // The last seven suffixes of the text are too short for a group.
             let best = (0..text.len().saturating_sub(7)).map(|at| same_ahead(&text[at..], &pattern)).max();
             let best = best.filter(|best| *best >= key);
@@ -269,7 +274,7 @@ mod tests {
     fn takes_the_nearest_of_equal_ones() {
         let text = b"needle--|.1needle--|.2needle--|.3".to_vec();
         let whole = Text::whole(&text);
-        let index = Index::new(&whole, 8).unwrap();
+        let index = Index::new(&whole, 8, u64::MAX).unwrap().unwrap();
         for (expected, found) in [(0, 0), (10, 11), (16, 11), (17, 22), (99, 22)] {
             assert_eq!(index.longest(b"needle--|.x", expected), Some(Hit { old: found, length: 10 }));
         }
@@ -281,7 +286,7 @@ mod tests {
     fn finds_in_runs_longer_than_what_is_compared() {
         let text = vec![0; 10_000];
         let whole = Text::whole(&text);
-        let index = Index::new(&whole, 8).unwrap();
+        let index = Index::new(&whole, 8, u64::MAX).unwrap().unwrap();
         assert_eq!(index.longest(&text, 0).map(|hit| hit.length), Some(COMPARED));
     }
 }

@@ -7,6 +7,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | `blocks` | of images that are too large to be sorted: exact copies of whole blocks first |
+//! | `table` | those blocks by their hash |
 //! | `left`, `text` | what is left, and what of it is sorted |
 //! | `index` | the longest match of some bytes, by a suffix array |
 //! | `seeds` | exact matches, where the copy before does not go on |
@@ -17,7 +18,7 @@
 //! The same images and options give the same pieces, whatever the number of jobs.
 
 mod blocks;
-mod bytes;
+pub(super) mod bytes;
 mod choose;
 mod costs;
 mod fields;
@@ -27,16 +28,19 @@ mod left;
 mod search;
 mod seeds;
 mod spread;
+pub(super) mod table;
 mod text;
 mod watch;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
+
+use std::ops::Range;
 
 pub use costs::{BIT, Costs};
 pub use fields::Fields;
 pub use index::IndexError;
-pub use search::pieces;
+pub use search::{exact, pieces};
 pub use watch::Watch;
 
 /// Bytes copied from the old image, some of which may differ.
@@ -82,6 +86,18 @@ impl Piece {
         // Made from lengths of slices.
         (new as usize, (new + length) as usize)
     }
+
+    /// What it makes of these bytes of the new image, which are some of its own; `None` for none.
+    fn part(&self, range: Range<usize>) -> Option<Self> {
+        let (start, length) =
+            (range.start as u64, range.end.checked_sub(range.start).filter(|length| *length > 0)?);
+        Some(match *self {
+            Self::Copy(Match { old, new, .. }) => {
+                Self::Copy(Match { old: old + (start - new), new: start, length: length as u64 })
+            }
+            Self::Fill { byte, .. } => Self::Fill { new: start, length: length as u64, byte },
+        })
+    }
 }
 
 /// The images to be matched.
@@ -93,6 +109,9 @@ pub struct Images<'a> {
     pub new: &'a [u8],
     /// Exact blocks and fills are found in the images themselves, everything else in these.
     pub masked: Option<Masked<'a>>,
+    /// Pieces that are settled, ascending in the new image: neither image needs to hold their bytes. Without them exact blocks
+    /// are looked for.
+    pub exact: Option<&'a [Piece]>,
 }
 
 /// Old and new image once more, with something else in the fields of references.
@@ -111,7 +130,7 @@ pub struct Masked<'a> {
 pub struct Options {
     /// By how many bytes a match must be longer than what the copy before it would give (bsdiff: 8).
     pub least: usize,
-    /// Bytes of memory beside the images.
+    /// Bytes of memory: of what is made from images for all of it, of matching for what it takes beside them.
     pub memory_limit: u64,
     /// Threads.
     pub jobs: usize,

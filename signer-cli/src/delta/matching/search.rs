@@ -38,28 +38,38 @@ pub fn pieces(
     options: &Options,
     watch: &mut Watch<'_>,
 ) -> Result<Vec<Piece>, MatchError> {
-    let limit = text_limit(options)?;
     let none = Fields::default();
     let searched = searched(&images, &none)?;
     let Masked { old, new, .. } = searched;
     watch.at(0)?;
-    if images.old == images.new && !new.is_empty() {
+    if images.exact.is_none() && images.old == images.new && !new.is_empty() {
         watch.at(1_000_000)?;
         return Ok(vec![Piece::Copy(Match { old: 0, new: 0, length: new.len() as u64 })]);
     }
-    let whole = old.len() <= limit;
-    let exact = if whole { Vec::new() } else { blocks(images.old, images.new, watch)? };
+    let whole = old.len() <= text_limit(options, BYTES_PER_BYTE[0])? && images.exact.is_none();
+    let exact = match images.exact {
+        Some(exact) => exact.to_vec(),
+        None if whole => Vec::new(),
+        None => blocks(images.old, images.new, watch)?,
+    };
     watch.at(BLOCKS)?;
     let stretches = stretches(&exact, new.len());
-    let windows = if whole {
-        vec![None]
-    } else {
-        let granules = granules(old.len(), &exact, &stretches);
-        // A copied text takes a byte more for each byte.
-        let most = (limit / (BYTES_PER_BYTE + 1) * BYTES_PER_BYTE / GRANULE).max(1);
-        granules.chunks(most).map(|window| Some(window.to_vec())).collect()
-    };
-    let seeds = seeds(old, new, &stretches, windows, options, watch)?;
+    let mut found = None;
+    // The text may be such that its index takes more than others.
+    for each in BYTES_PER_BYTE {
+        let limit = text_limit(options, each)?;
+        let windows = if whole && old.len() <= limit {
+            vec![None]
+        } else {
+            let granules = granules(old.len(), &exact, &stretches);
+            granules.chunks((limit / GRANULE).max(1)).map(|window| Some(window.to_vec())).collect()
+        };
+        found = seeds(old, new, &stretches, windows, options, watch)?;
+        if found.is_some() {
+            break;
+        }
+    }
+    let seeds = found.ok_or(MatchError::Memory { least: least_limit() })?;
     let choice = Choice { images: searched, plain: images.new, costs: &options.costs };
     let parts = split(&stretches, &seeds);
     let chosen = spread(&parts, options.jobs, watch, CHOICE, |(stretch, seeds)| {
@@ -72,14 +82,46 @@ pub fn pieces(
     Ok(joined(all))
 }
 
-/// Bytes of text that the memory limit leaves room for, the text itself not counted.
-fn text_limit(options: &Options) -> Result<usize, MatchError> {
-    let room = options.memory_limit.saturating_sub(RESERVE) / BYTES_PER_BYTE as u64;
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(TEXT_LIMIT);
-    if room < LEAST_TEXT {
-        return Err(MatchError::Memory { least: RESERVE + (LEAST_TEXT * BYTES_PER_BYTE) as u64 });
+/// Copies and fills of whole blocks, ascending, and what is known already to be the same.
+///
+/// # Errors
+/// [`MatchError::Stopped`].
+pub fn exact(
+    old: &[u8],
+    new: &[u8],
+    known: &[Match],
+    watch: &mut Watch<'_>,
+) -> Result<Vec<Piece>, MatchError> {
+    Ok(settled(blocks(old, new, watch)?, known))
+}
+
+/// These pieces, and what is known in the place of whatever was found there.
+fn settled(pieces: Vec<Piece>, known: &[Match]) -> Vec<Piece> {
+    let mut all: Vec<Piece> = known.iter().map(|known| Piece::Copy(*known)).collect();
+    let mut rest = known;
+    for piece in pieces {
+        let (start, end) = piece.span();
+        rest = &rest[rest.partition_point(|known| (known.new + known.length) as usize <= start)..];
+        let mut at = start;
+        for known in rest.iter().take_while(|known| (known.new as usize) < end) {
+            all.extend(piece.part(at..known.new as usize));
+            at = (known.new + known.length) as usize;
+        }
+        all.extend(piece.part(at..end));
     }
-    Ok(room)
+    all.sort_unstable_by_key(Piece::span);
+    all
+}
+
+/// Bytes of text that the memory limit leaves room for, at so many each.
+fn text_limit(options: &Options, each: usize) -> Result<usize, MatchError> {
+    let room = options.memory_limit.saturating_sub(RESERVE) / each as u64;
+    let room = usize::try_from(room).unwrap_or(usize::MAX).min(TEXT_LIMIT);
+    if room < LEAST_TEXT { Err(MatchError::Memory { least: least_limit() }) } else { Ok(room) }
+}
+
+fn least_limit() -> u64 {
+    RESERVE + (LEAST_TEXT * BYTES_PER_BYTE[1]) as u64
 }
 
 /// What is searched instead of the images themselves.
@@ -101,8 +143,8 @@ struct Task {
     before: i64,
 }
 
-/// The seeds in all stretches, ascending. A window of granules (none means all) is searched for those parts of the
-/// new image that are expected to come from it.
+/// The seeds in all stretches, ascending; `None` where an index takes too much. A window of granules (none means all) is
+/// searched for those parts of the new image that are expected to come from it.
 fn seeds(
     old: &[u8],
     new: &[u8],
@@ -110,7 +152,7 @@ fn seeds(
     windows: Vec<Option<Vec<u32>>>,
     options: &Options,
     watch: &mut Watch<'_>,
-) -> Result<Vec<Seed>, MatchError> {
+) -> Result<Option<Vec<Seed>>, MatchError> {
     let bounds: Vec<usize> = windows
         .iter()
         .skip(1)
@@ -141,7 +183,8 @@ fn seeds(
             None => Text::whole(old),
             Some(granules) => Text::of(old, granules),
         };
-        let index = Index::new(&text, KEY)?;
+        let most = options.memory_limit.saturating_sub(RESERVE);
+        let Some(index) = Index::new(&text, KEY, most)? else { return Ok(None) };
         watch.at(watch.done() + INDEX / count)?;
         let search = Search { old, new, index: &index, least: options.least };
         let found = spread(&tasks, options.jobs, watch, SEEDS / count, |tasks| {
@@ -150,7 +193,7 @@ fn seeds(
         all.extend(found.into_iter().flatten());
     }
     all.sort_unstable();
-    Ok(all)
+    Ok(Some(all))
 }
 
 /// Each stretch with the seeds that begin in it.

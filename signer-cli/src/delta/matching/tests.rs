@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 
 /// Bytes that look random, the same for the same seed.
-pub(super) fn noise(length: usize, seed: u64) -> Vec<u8> {
+pub(in crate::delta) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -26,7 +26,7 @@ pub(super) fn watched<R>(work: impl FnOnce(&mut Watch<'_>) -> R) -> R {
 }
 
 fn images<'a>(old: &'a [u8], new: &'a [u8]) -> Images<'a> {
-    Images { old, new, masked: None }
+    Images { old, new, masked: None, exact: None }
 }
 
 /// The least memory that is taken, so that images beyond a MiB go through blocks and windows.
@@ -118,7 +118,7 @@ fn masked_images_are_searched_instead() {
     let (old_masked, new_masked) = (masked(&old), masked(&new));
     let fields = Fields::default();
     let masked = Masked { old: &old_masked, new: &new_masked, fields: &fields };
-    let images = Images { old: &old, new: &new, masked: Some(masked) };
+    let images = Images { old: &old, new: &new, masked: Some(masked), exact: None };
     let pieces = watched(|watch| pieces(images, &Options::default(), watch)).unwrap();
     assert_eq!(pieces, [Piece::Copy(Match { old: 0, new: 0, length: 10_000 })]);
 }
@@ -128,7 +128,7 @@ fn refuses_masks_of_other_images_and_too_little_memory() {
     let some = noise(100, 8);
     let fields = Fields::default();
     let masked = Masked { old: &some, new: &some[1..], fields: &fields };
-    let other = Images { old: &some, new: &some, masked: Some(masked) };
+    let other = Images { old: &some, new: &some, masked: Some(masked), exact: None };
     let refused = watched(|watch| pieces(other, &Options::default(), watch)).unwrap_err();
     assert_eq!(refused.to_string(), "a masked image has 99 bytes and the image itself 100");
     let little = Options { memory_limit: 1 << 20, ..Options::default() };
@@ -241,8 +241,8 @@ proptest! {
 
     #[test]
     fn exact_blocks_are_exact(seed in any::<u64>(), order in proptest::collection::vec(0_usize..12, 1..12), cut in 0_usize..5_000) {
-        let old = noise(12 * blocks::BLOCK, seed);
-        let mut new: Vec<u8> = order.iter().flat_map(|n| old[n * blocks::BLOCK..][..blocks::BLOCK].to_vec()).collect();
+        let old = noise(12 * table::BLOCK, seed);
+        let mut new: Vec<u8> = order.iter().flat_map(|n| old[n * table::BLOCK..][..table::BLOCK].to_vec()).collect();
         drop(new.drain(..cut.min(new.len())));
         let pieces = watched(|watch| blocks::blocks(&old, &new, watch)).unwrap();
         prop_assert_eq!(checked(&old, &new, &pieces).1, 0);

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `find` | where something packed stands |
 //! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
+//! | `unpacked` | nothing: an image in which parts are unpacked |
 //! | `still_packed` | which of the old image's parts the new one has as they are, without knowing them for parts |
 //!
 //! A part that stands in the other image as it is stays as it is: nothing is shorter than a copy. One that doesn't come back
@@ -13,6 +14,7 @@
 mod find;
 mod prove;
 mod still_packed;
+mod unpacked;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -23,18 +25,24 @@ use perennial_device_core::delta::packing::layer::{Layer, METHODS, NewPart, OldP
 use perennial_device_core::delta::packing::method::Method;
 use perennial_schemas::delta::{LAYERS, PARTS, Parts};
 
+use super::matching::Match;
+use super::partial::{Images, Partial};
+
 use find::Found;
+use unpacked::{Growth, Unpacked};
 
 /// Images with their parts unpacked, and what leads back.
 #[derive(Debug, Default)]
 pub struct Apart {
-    /// The first of the images themselves, the next of what came out.
-    pub layers: Vec<Made>,
-    /// The old image, unpacked.
-    pub old: Vec<u8>,
-    /// The new image, unpacked.
-    pub new: Vec<u8>,
+    /// How they were packed.
+    pub layers: Layers,
+    /// Both, unpacked.
+    pub images: Images<'static>,
 }
+
+/// How images were packed: the first layer is of the images themselves, the next of what came out.
+#[derive(Debug, Default)]
+pub struct Layers(pub Vec<Made>);
 
 /// A layer, as a frame and the header tell it.
 #[derive(Debug)]
@@ -50,16 +58,16 @@ pub struct Made {
 }
 
 /// Takes both images apart, where something comes of it.
-pub fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
-    let (all_of_old, all_of_new) = (0..old.len(), 0..new.len());
-    let mut apart = layer(old, new, &[all_of_old], &[all_of_new], jobs)?;
-    while apart.layers.len() < LAYERS {
-        let Some(last) = apart.layers.last() else { break };
+pub fn take_apart(images: &Images<'_>, jobs: usize) -> Option<Apart> {
+    let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
+    let mut apart = layer(images, &[all_of_old], &[all_of_new], jobs)?;
+    while apart.layers.0.len() < LAYERS {
+        let Some(last) = apart.layers.0.last() else { break };
         let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
         let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
-        let Some(next) = layer(&apart.old, &apart.new, &of_old, &of_new, jobs) else { break };
-        apart.layers.extend(next.layers);
-        (apart.old, apart.new) = (next.old, next.new);
+        let Some(next) = layer(&apart.images, &of_old, &of_new, jobs) else { break };
+        apart.layers.0.extend(next.layers.0);
+        apart.images = next.images;
     }
     Some(apart)
 }
@@ -78,12 +86,12 @@ fn contents(parts: impl Iterator<Item = Range<u64>>) -> Vec<Range<usize>> {
 }
 
 fn layer(
-    old: &[u8],
-    new: &[u8],
+    images: &Images<'_>,
     of_old: &[Range<usize>],
     of_new: &[Range<usize>],
     jobs: usize,
 ) -> Option<Apart> {
+    let (old, new) = (images.old.bytes(), images.new.bytes());
     let (in_old, in_new) = if jobs > 1 {
         thread::scope(|scope| {
             let in_old = scope.spawn(|| find::find(old, of_old));
@@ -93,6 +101,12 @@ fn layer(
     } else {
         (find::find(old, of_old), find::find(new, of_new))
     };
+    // What is missing is no part of one, however well it unpacks.
+    let there = |image: &Partial<'_>, part: &Found| {
+        image.holds(&(part.start as u64..(part.start + part.packed) as u64))
+    };
+    let in_old = in_old.into_iter().filter(|part| there(&images.old, part)).collect();
+    let in_new = in_new.into_iter().filter(|part| there(&images.new, part)).collect();
     let (in_old, in_new) = without_twins(in_old, in_new);
     if in_old.is_empty() || in_new.is_empty() {
         return None;
@@ -100,7 +114,7 @@ fn layer(
     let proved = prove::prove(new, in_new, jobs);
     let in_old = still_packed::without(old, new, in_old, &proved);
     // Without a part of the old image nothing is nearer than it was.
-    if in_old.is_empty() { None } else { build(old, new, in_old, proved) }
+    if in_old.is_empty() { None } else { build(images, in_old, proved) }
 }
 
 /// Parts that are unpacked beside one that changed.
@@ -159,7 +173,7 @@ struct Proved {
     content: Vec<u8>,
 }
 
-fn build(old: &[u8], new: &[u8], in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
+fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
     let mut layer = Layer::default();
     proved.retain(|part| number(&mut layer.methods, part.method).is_some());
     proved.truncate(PARTS as usize);
@@ -167,23 +181,27 @@ fn build(old: &[u8], new: &[u8], in_old: Vec<Found>, mut proved: Vec<Proved>) ->
         return None;
     }
     let mut parts = Parts::default();
-    let unpacked_old = unpack_old(old, in_old, &mut layer, &mut parts);
+    let unpacked_old = unpack_old(&images.old, in_old, &mut layer, &mut parts);
     let mut packed = Vec::with_capacity(proved.len());
-    let mut unpacked_new = Vec::with_capacity(new.len());
-    let mut at = 0;
+    let mut growth = Growth::default();
+    let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
+    let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
     for part in &proved {
-        unpacked_new.extend_from_slice(&new[at..part.start]);
-        let (content, length) = (unpacked_new.len() as u64, part.content.len() as u64);
+        let (content, length) = (unpacked_new.before(part.start), part.content.len() as u64);
         let method = number(&mut layer.methods, part.method)?;
         layer.new.push(NewPart { content, length, method });
-        unpacked_new.extend_from_slice(&part.content);
-        at = part.start + part.packed;
-        packed.push(part.start as u64..at as u64);
+        unpacked_new.part(part.packed, &part.content);
+        let end = part.start + part.packed;
+        packed.push(part.start as u64..end as u64);
+        growth.note(end as u64, content + length);
         if part.method.is_whole() {
             parts.new_most = parts.new_most.max(length as u32);
         }
     }
-    unpacked_new.extend_from_slice(&new[at..]);
+    let new = unpacked_new.finish(images.new.missing(), &growth);
+    let (old, of_old) = unpacked_old;
+    let known =
+        images.known.iter().map(|m| Match { old: of_old.of(m.old), new: growth.of(m.new), ..*m }).collect();
     for method in &layer.methods {
         match method {
             Method::Deflate(..) => parts.deflate = true,
@@ -192,35 +210,37 @@ fn build(old: &[u8], new: &[u8], in_old: Vec<Found>, mut proved: Vec<Proved>) ->
     }
     parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
-    (parts.old, parts.new) = (unpacked_old.len() as u64, unpacked_new.len() as u64);
-    let made = Made { layer, parts, old_length: old.len() as u64, packed };
-    Some(Apart { layers: vec![made], old: unpacked_old, new: unpacked_new })
+    (parts.old, parts.new) = (old.bytes().len() as u64, new.bytes().len() as u64);
+    let made = Made { layer, parts, old_length: images.old.bytes().len() as u64, packed };
+    let around = images.around.iter().map(|range| of_old.of(range.start)..of_old.of(range.end)).collect();
+    Some(Apart { layers: Layers(vec![made]), images: Images { old, new, known, around } })
 }
 
 /// The old image with these parts unpacked; how exactly they were packed doesn't matter.
-fn unpack_old(old: &[u8], in_old: Vec<Found>, layer: &mut Layer, parts: &mut Parts) -> Vec<u8> {
-    let mut unpacked = Vec::with_capacity(old.len());
+fn unpack_old(
+    image: &Partial<'_>,
+    in_old: Vec<Found>,
+    layer: &mut Layer,
+    parts: &mut Parts,
+) -> (Partial<'static>, Growth) {
+    let old = image.bytes();
+    let sizes = in_old.iter().map(|part| (part.packed, part.length));
+    let mut unpacked = Unpacked::new(old, sizes);
+    let mut growth = Growth::default();
     let mut opener = find::Opener::default();
-    let mut at = 0;
     for part in in_old.into_iter().take(PARTS as usize) {
         let Some(method) = number(&mut layer.methods, part.kind.any()) else { continue };
         let packed = &old[part.start..part.start + part.packed];
         let Some(content) = opener.content(part.kind, packed, part.length) else { continue };
-        unpacked.extend_from_slice(&old[at..part.start]);
-        layer.old.push(OldPart {
-            start: part.start as u64,
-            content: unpacked.len() as u64,
-            packed: part.packed as u32,
-            length: part.length as u32,
-            method,
-        });
-        unpacked.extend_from_slice(content);
-        at = part.start + part.packed;
+        let (start, length) = (part.start as u64, part.length as u32);
+        let place = unpacked.before(part.start);
+        layer.old.push(OldPart { start, content: place, packed: part.packed as u32, length, method });
+        unpacked.part(part.packed, content);
+        growth.note(start + part.packed as u64, place + u64::from(length));
         parts.old_packed_most = parts.old_packed_most.max(part.packed as u32);
         parts.old_most = parts.old_most.max(part.length as u32);
     }
-    unpacked.extend_from_slice(&old[at..]);
-    unpacked
+    (unpacked.finish(image.missing(), &growth), growth)
 }
 
 /// A method's number, if there is room for it: for unpacking, any with the same wrapping will do.
@@ -267,7 +287,18 @@ impl Made {
     }
 }
 
-impl Apart {
+impl Layers {
+    /// Where a place of the old image, unpacked and in no part, stands in the image itself.
+    pub fn place(&self, at: u64) -> u64 {
+        self.0.iter().rev().fold(at, |at, made| {
+            let before = made.layer.old.partition_point(|part| part.content_end() <= at).checked_sub(1);
+            before.map_or(at, |before| {
+                let part = made.layer.old[before];
+                part.end() + (at - part.content_end())
+            })
+        })
+    }
+
     /// The last place at or before `at` of the unpacked new image where no part is under way, and where it stands in the image
     /// itself and in what the first layer makes it of.
     pub fn mark(&self, mut at: u64) -> (u64, [u64; LAYERS]) {
@@ -275,11 +306,10 @@ impl Apart {
             let mut places = [0; LAYERS];
             let mut place = at;
             let mut moved = None;
-            for (number, made) in self.layers.iter().enumerate().rev() {
+            for (number, made) in self.0.iter().enumerate().rev() {
                 let between = made.between(place);
                 if between != place {
-                    moved =
-                        Some(self.layers[number + 1..].iter().fold(between, |at, made| made.unpacked(at)));
+                    moved = Some(self.0[number + 1..].iter().fold(between, |at, made| made.unpacked(at)));
                     break;
                 }
                 place = made.packed(place);

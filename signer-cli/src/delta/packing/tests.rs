@@ -9,7 +9,7 @@ use perennial_device_core::delta::unit::{Action, Step, Unit};
 use perennial_device_core::delta::{Delta, DeltaError, memory};
 use perennial_schemas::delta::{Frame, FrameKind, Header, Profile, Sizes};
 
-use super::*;
+use super::{take_apart as taken_apart, *};
 use crate::delta::apply::apply;
 use crate::delta::coder::Encoder;
 use crate::delta::encode::{Cut, Frames, encode};
@@ -70,6 +70,10 @@ fn image(changed: bool, block: Method) -> Vec<u8> {
     image
 }
 
+fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
+    taken_apart(&Images::whole(old, new), jobs)
+}
+
 fn settings(packing: bool) -> Settings {
     let matching = matching::Options { jobs: 2, ..matching::Options::default() };
     Settings { code: Hint::None, packing, matching, ..Settings::default() }
@@ -104,7 +108,8 @@ fn nothing_is_taken_apart_without_need() {
     assert!(take_apart(&[], &old, 1).is_none(), "nothing to find in the old image");
     let mut other = old.clone();
     other.splice(80..90, []);
-    let broken = take_apart(&old, &other, 1).is_none_or(|apart| apart.new.len() >= other.len());
+    let broken =
+        take_apart(&old, &other, 1).is_none_or(|apart| apart.images.new.bytes().len() >= other.len());
     assert!(broken, "a damaged part is none");
     let mcu = Settings { profile: Profile::Mcu, ..settings(true) };
     let made = make(&old, &image(true, block), &mcu, &Default::default(), &mut |_| true).unwrap();
@@ -114,8 +119,8 @@ fn nothing_is_taken_apart_without_need() {
 /// A container of several units, each a few parts, as a large image has several frames.
 fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
     let apart = take_apart(old, new, 1).unwrap();
-    let length = apart.new.len() as u64;
-    let cuts: Vec<u64> = (1..8).map(|i| apart.mark(length * i / 8).0).chain([length]).collect();
+    let length = apart.images.new.bytes().len() as u64;
+    let cuts: Vec<u64> = (1..8).map(|i| apart.layers.mark(length * i / 8).0).chain([length]).collect();
     let sizes = Sizes {
         block_bits: 8,
         context_bits: 10,
@@ -126,7 +131,7 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
         segments: 0,
     };
     let mut frames = Frames::default();
-    for made in &apart.layers {
+    for made in &apart.layers.0 {
         let mut encoder = Encoder::default();
         Layer::default()
             .code(&mut encoder, &mut numbers(), &made.layer, &made.parts, made.old_length)
@@ -140,17 +145,25 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
         }
         let whole = cut - start;
         // Corrected from the same place, as far as the old image goes.
-        let from = start.min(apart.old.len() as u64 - whole.min(apart.old.len() as u64));
-        let copied = whole.min(apart.old.len() as u64);
+        let from = start
+            .min(apart.images.old.bytes().len() as u64 - whole.min(apart.images.old.bytes().len() as u64));
+        let copied = whole.min(apart.images.old.bytes().len() as u64);
         let step = Step { insert: whole - copied, action: Action::Patch(from), length: copied };
         let unit = Unit { start, length: whole, steps: std::iter::once(step).collect(), ..Unit::default() };
-        encode(&unit, &apart.old, &apart.new, &sizes, Cut::Between(&apart), &mut frames, &mut |_| true)
-            .unwrap()
-            .unwrap();
+        encode(
+            &unit,
+            (apart.images.old.bytes(), &apart.images.new),
+            (Profile::Linux, &sizes),
+            Cut::Between(&apart.layers),
+            &mut frames,
+            &mut |_| true,
+        )
+        .unwrap()
+        .unwrap();
         start = cut;
     }
     let count = frames.frames.iter().filter(|frame| matches!(frame.kind, FrameKind::Data(_))).count();
-    let layers = apart.layers.iter().map(|made| made.parts).collect();
+    let layers = apart.layers.0.iter().map(|made| made.parts).collect();
     let (old, new) = (identity(old), identity(new));
     let header =
         Header { profile: Profile::Linux, sizes, in_place: None, old, new, layers, frames: frames.frames };
@@ -224,7 +237,7 @@ fn a_data_frame_is_refused_where_a_part_is_under_way_or_none_was_told() {
 fn parts_that_are_not_as_declared_are_refused() {
     let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
     let apart = take_apart(&old, &new, 1).unwrap();
-    let made = &apart.layers[0];
+    let made = &apart.layers.0[0];
     let told = |layer: &Layer, parts: &Parts| {
         let mut encoder = Encoder::default();
         // An encoder minds the same rules: it is told so much, and a decoder less.

@@ -21,7 +21,7 @@ mod ports;
 use core::cell::RefCell;
 
 use perennial_schemas::crypto::{Digest, RunningDigest};
-use perennial_schemas::delta::{FrameKind, Header, ImageId};
+use perennial_schemas::delta::{Header, ImageId};
 use perennial_schemas::index::Index;
 use perennial_schemas::report::FailureCode;
 
@@ -265,7 +265,7 @@ impl InPlace<'_> {
         let shift = u64::from(self.shift) * u64::from(self.sector);
         let (mut at, mut map) = (0, None);
         for frame in 0..self.delta.header().frames.len() {
-            let FrameKind::Data(makes) = self.delta.header().frames[frame].kind else {
+            let Some(makes) = self.delta.header().frames[frame].kind.makes() else {
                 map = Some(frame);
                 continue;
             };

@@ -121,7 +121,7 @@ impl Packing {
     pub fn done(&mut self, frame: usize, header: &Header) -> Result<(), DeltaError> {
         let follows = |frame: usize| {
             let rest = header.frames.get(frame + 1..).unwrap_or_default();
-            rest.iter().take_while(|frame| !matches!(frame.kind, FrameKind::Data(_))).count()
+            rest.iter().take_while(|frame| frame.kind.makes().is_none()).count()
         };
         let next = frame + 1 + follows(frame);
         let mut sides = self.new.iter().zip(&self.layers);

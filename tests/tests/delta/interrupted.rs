@@ -1,0 +1,118 @@
+//! Ctrl-C, and a full disk, while deltas are made and applied: nothing is left behind, and what was there stays.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use perennial_tests::delta::Random;
+
+use crate::release::{propose, release, with_images};
+use crate::signer::desk::Desk;
+
+const SIGNER: &str = env!("CARGO_BIN_EXE_tested-signer");
+
+/// Every file of the desk, with its content where that is small.
+fn everything(desk: &Desk) -> Vec<(OsString, u64)> {
+    let entries = fs::read_dir(desk.path("")).unwrap().map(|entry| entry.unwrap());
+    let mut all: Vec<_> = entries.map(|entry| (entry.file_name(), entry.metadata().unwrap().len())).collect();
+    all.sort();
+    all
+}
+
+/// Runs the signer's own program where no file may grow past so many bytes: the system's answer is an error, as for a full
+/// disk.
+fn on_a_full_disk(desk: &Desk, most: usize, line: &str) -> Output {
+    let script = format!(r#"trap "" XFSZ; ulimit -f {}; exec "$@""#, most / 512);
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, "sh", SIGNER]).args(line.split(' ')).current_dir(desk.path(""));
+    command.output().unwrap()
+}
+
+/// Two lines, the second of which says what to do.
+fn refused(output: &Output) {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(said.contains("File too large"), "{said}");
+    assert!(
+        said.starts_with("error: ")
+            && said.ends_with("hint: check the permissions and the free space of the folder\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn ctrl_c_while_a_delta_is_made_leaves_nothing() {
+    let desk = Desk::new();
+    // Sparse: no machine has read them before it is interrupted.
+    for (name, length) in [("old.img", 200 << 30), ("new.img", 201 << 30)] {
+        File::create(desk.path(name)).unwrap().set_len(length).unwrap();
+    }
+    let before = everything(&desk);
+    let mut child = Command::new(SIGNER)
+        .args(["delta", "make", "old.img", "new.img", "fix.delta"])
+        .current_dir(desk.path(""))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let reads = format!("/proc/{}/io", child.id());
+    let read = || {
+        let mut text = String::new();
+        File::open(&reads).and_then(|mut file| file.read_to_string(&mut text)).ok();
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap_or("0");
+        line.parse::<u64>().unwrap_or(0)
+    };
+    while read() < 8 << 20 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    let status = child.wait().unwrap();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status:?}");
+    assert_eq!(before, everything(&desk));
+}
+
+#[test]
+fn a_full_disk_refuses_a_delta_and_leaves_nothing() {
+    let desk = Desk::new();
+    let mut random = Random(5);
+    fs::write(desk.path("old.img"), random.bytes(30_000)).unwrap();
+    fs::write(desk.path("new.img"), random.bytes(90_000)).unwrap();
+    let before = everything(&desk);
+    refused(&on_a_full_disk(&desk, 64 << 10, "delta make old.img new.img fix.delta"));
+    assert_eq!(before, everything(&desk));
+    let made = on_a_full_disk(&desk, 1 << 20, "delta make old.img new.img fix.delta");
+    assert!(made.status.success(), "{made:?}");
+    let before = everything(&desk);
+    refused(&on_a_full_disk(&desk, 64 << 10, "delta apply old.img fix.delta again.img"));
+    // What is there already is replaced whole, or not at all.
+    let replaced = "delta make new.img old.img fix.delta --force";
+    refused(&on_a_full_disk(&desk, 16 << 10, replaced));
+    assert_eq!(before, everything(&desk));
+    let applied = on_a_full_disk(&desk, 1 << 20, "delta apply old.img fix.delta again.img");
+    assert!(applied.status.success(), "{applied:?}");
+    assert_eq!(fs::read(desk.path("again.img")).unwrap(), fs::read(desk.path("new.img")).unwrap());
+}
+
+#[test]
+fn a_full_disk_refuses_a_release_with_deltas_and_changes_nothing() {
+    let desk = with_images();
+    let mut random = Random(6);
+    let first = random.bytes(90_000);
+    fs::write(desk.path("n1.bin"), &first).unwrap();
+    fs::write(desk.path("n2.bin"), [&first[..50_000], &random.bytes(700), &first[50_000..]].concat())
+        .unwrap();
+    release(&desk, "1.0.0", "n1.bin");
+    let before = (desk.repository(), everything(&desk));
+    let line = propose(&desk, "1.1.0", "n2.bin", "--delta-last 1");
+    let line = line.replace("\"Heats sooner.\"", "Sooner.");
+    let line = format!("--repo {} {line}", desk.path("repo").display());
+    let output = on_a_full_disk(&desk, 64 << 10, &line);
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("File too large"), "{said}");
+    assert!((desk.repository(), everything(&desk)) == before, "a refused proposal changed something");
+    desk.ok(&propose(&desk, "1.1.0", "n2.bin", "--delta-last 1"));
+}
