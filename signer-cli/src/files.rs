@@ -151,6 +151,14 @@ pub fn source(path: &Path, limit: u64) -> Result<FileSource, FileError> {
     if source.length > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(source) }
 }
 
+/// Opens a file that is there, to be changed in its place.
+///
+/// # Errors
+/// [`FileError`]
+pub fn open_for_update(path: &Path) -> Result<File, FileError> {
+    OpenOptions::new().read(true).write(true).open(path).map_err(FileError::io("write", path))
+}
+
 /// Opens a file that somebody else laid in a proposal: no link is followed, and a pipe is not waited for.
 ///
 /// # Errors

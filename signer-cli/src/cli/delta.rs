@@ -1,7 +1,8 @@
-//! `delta make`, `delta apply`, `delta inspect`
+//! `delta make`, `delta apply`, `delta rewrite`, `delta inspect`
 
 mod inspect;
 pub(super) mod options;
+mod rewrite;
 
 use std::fmt;
 use std::io::{self, Write};
@@ -35,6 +36,8 @@ pub(super) enum DeltaCommand {
     Make(Box<MakeArgs>),
     /// Turn the old file into the new one, with the device's own code.
     Apply(ApplyArgs),
+    /// Rewrite one slot in place, in a file, as a boot loader does: with its journal, and power that is cut where you say.
+    Rewrite(rewrite::RewriteArgs),
     /// Say what a delta is for, and where its bytes went.
     Inspect(inspect::InspectArgs),
 }
@@ -107,6 +110,7 @@ pub(super) fn run(command: DeltaCommand, io: &mut Io<'_>) -> Result<(), CliError
     match command {
         DeltaCommand::Make(args) => make(*args, io),
         DeltaCommand::Apply(args) => apply(args, io),
+        DeltaCommand::Rewrite(args) => rewrite::run(args, io),
         DeltaCommand::Inspect(args) => inspect::run(&args, io),
     }
 }

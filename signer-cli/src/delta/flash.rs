@@ -32,15 +32,27 @@ pub fn rewrite(header: &Header, delta: &[u8], old: &[u8], new: &[u8]) -> Result<
     let mut slot = old.to_vec();
     slot.resize(sector(place) * place.sectors as usize, 0xff);
     let mut flash = Simulated { place, slot, journal: vec![0; sector(place) * JOURNAL_SECTORS as usize] };
+    rewrite_on(&mut flash, header, delta, new)?;
+    flash.slot.truncate(new.len());
+    Ok(flash.slot)
+}
+
+/// Rewrites a slot, or goes on with it; `new` is what it shall hold.
+///
+/// # Errors
+/// [`DeltaError`]
+pub(super) fn rewrite_on(
+    flash: &mut dyn Flash,
+    header: &Header,
+    delta: &[u8],
+    new: &[u8],
+) -> Result<(), DeltaError> {
     let index = index(new)?;
     let digest = Ring.sha256(delta).0;
     let id = std::array::from_fn(|i| digest[i]);
     let job = Job { id, index: &index, memory: u64::MAX };
     let mut payload = delta;
-    let ports = Ports { flash: &mut flash, payload: &mut payload };
-    in_place::apply(header.clone(), &job, ports, &Ring)?;
-    flash.slot.truncate(new.len());
-    Ok(flash.slot)
+    in_place::apply(header.clone(), &job, Ports { flash, payload: &mut payload }, &Ring)
 }
 
 /// The index that vouches for an image.

@@ -11,7 +11,7 @@
 //! | [`encode`], [`coder`] | where frames end |
 //! | [`stored`] | what is sent as it is |
 //! | [`make`] | which of several ways is the smallest |
-//! | [`flash`] | nothing: a slot in memory, rewritten by the device's code |
+//! | [`flash`], [`slot_file`] | nothing: a slot in memory, or in a file, rewritten by the device's code |
 //! | [`apply`] | nothing: the device's decoder over whole files |
 //! | [`inspect`] | nothing: where the bytes of a delta went |
 //!
@@ -30,5 +30,6 @@ pub mod matching;
 pub mod packing;
 pub mod partial;
 pub mod plan;
+pub mod slot_file;
 pub mod source;
 pub mod stored;

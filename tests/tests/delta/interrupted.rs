@@ -116,3 +116,41 @@ fn a_full_disk_refuses_a_release_with_deltas_and_changes_nothing() {
     assert!((desk.repository(), everything(&desk)) == before, "a refused proposal changed something");
     desk.ok(&propose(&desk, "1.1.0", "n2.bin", "--delta-last 1"));
 }
+
+/// A slot in a file, rewritten by the command, with power cut in each of many operations: the same command goes on.
+#[test]
+fn a_slot_in_a_file_is_rewritten_however_often_power_is_cut() {
+    let desk = Desk::new();
+    let mut random = Random(7);
+    let old = random.bytes(9_000);
+    let new = [&old[..3_000], b"a security fix", &old[3_000..]].concat();
+    fs::write(desk.path("old.img"), &old).unwrap();
+    fs::write(desk.path("new.img"), &new).unwrap();
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.img new.img {out}fix.delta --in-place 6x4K"));
+    let rewrite = format!("delta rewrite old.img fix.delta {out}slot.bin");
+    let (slot, journal) = (desk.path("slot.bin"), desk.path("slot.bin.journal"));
+    let forget = || [&slot, &journal].map(|file| fs::remove_file(file).unwrap());
+    let told: serde_json::Value = serde_json::from_str(&desk.ok(&format!("{rewrite} --json"))).unwrap();
+    assert!(fs::read(&slot).unwrap().starts_with(&new));
+    let operations = told["operations"].as_u64().unwrap();
+    assert!(operations > 100, "{operations}");
+    // Done is done.
+    assert!(desk.ok(&rewrite).contains("0 sectors erased or lines written"));
+    for cut in (1..=operations).step_by(operations as usize / 12) {
+        forget();
+        let refused = desk.refused(&format!("{rewrite} --cut-at {cut}"));
+        assert!(refused.contains(&format!("power was cut in operation {cut}\n")), "{refused}");
+        // Twice, the second time soon after it goes on.
+        desk.refused(&format!("{rewrite} --cut-at 1"));
+        desk.ok(&rewrite);
+        assert!(fs::read(&slot).unwrap().starts_with(&new), "cut at {cut}");
+    }
+    let two = desk.refused(&format!("delta rewrite new.img fix.delta {out}slot.bin"));
+    assert!(two.contains("the old image is not the one that the delta was made from"), "{two}");
+    desk.ok(&format!("delta make old.img new.img {out}two.delta"));
+    assert!(
+        desk.refused(&format!("delta rewrite old.img two.delta {out}slot.bin"))
+            .contains("is made for two slots")
+    );
+}
