@@ -3,12 +3,11 @@
 //! Decides from which releases, and whether a delta is worth its place. How one is made is [`crate::delta`]'s.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
 use std::sync::atomic::AtomicBool;
 
 use perennial_schemas::document::Document;
 use perennial_schemas::index::Index;
-use perennial_schemas::limits::RELEASE_LENGTH;
+use perennial_schemas::limits::{IMAGE_LENGTH, RELEASE_LENGTH};
 use perennial_schemas::release::{DeltaSource, Encoding, Image, IndexRef, Payload, Release};
 use perennial_schemas::tuf::TargetFile;
 use perennial_schemas::{Digest, HardwareName, ReleaseVersion, RoleName, TargetPath};
@@ -18,7 +17,8 @@ use super::draft::target;
 use super::{ImageFile, ReleaseError, Standing};
 use crate::crypto::Ring;
 use crate::delta::make::{self, Settings, Stage};
-use crate::files;
+use crate::delta::source::Source;
+use crate::files::{self, FileSource};
 use crate::image::{Indexer, Measured, Prepared};
 use crate::repository::Repository;
 use crate::reproduce::{self, Chunks, Made, Missing, OldFile, Places};
@@ -128,7 +128,7 @@ impl<'l> Library<'l> {
         if earlier.is_empty() {
             return Ok((made, dropped));
         }
-        let new = read_whole(file, prepared)?;
+        let new = opened(file, prepared)?;
         for earlier in earlier {
             let drop_it = |why: String| {
                 let (from, hardware) = (earlier.version.clone(), earlier.hardware.clone());
@@ -164,18 +164,16 @@ impl<'l> Library<'l> {
         wanted: &Wanted,
         earlier: &Earlier,
         mut old: OldFile,
-        new: &[u8],
+        new: &FileSource,
         prepared: &Prepared,
         telling: &mut Telling<'_>,
     ) -> Result<Result<MadeDelta, String>, ReleaseError> {
         let Earlier { version: from, hardware, image } = earlier;
         let fail = |why: String| ReleaseError::DeltaFrom { version: from.clone(), why };
         let label = format!("delta from {from}");
-        let bytes = {
-            let old = old.read_whole(image.length).map_err(|e| fail(e.to_string()))?;
-            make(&old, new, &wanted.settings, &mut |done| telling(&label, new.len() as u64, done))
-                .map_err(fail)?
-        };
+        let source = old.0.try_clone().and_then(FileSource::new).map_err(|e| fail(e.to_string()))?;
+        let told = &mut |done| telling(&label, new.length(), done);
+        let bytes = make(&source, new, &wanted.settings, told).map_err(fail)?;
         let full = prepared.payload.length;
         if let Err(why) = worth(bytes.len() as u64, full, wanted.least_saved) {
             return Ok(Err(why));
@@ -183,10 +181,8 @@ impl<'l> Library<'l> {
         let mut indexer = Indexer::new(&Ring, CHUNK_BITS);
         indexer.update(&bytes);
         let measured = indexer.finish("delta").map_err(|e| fail(e.to_string()))?;
-        prove(&bytes, &measured, &mut old, image, prepared, &mut |done| {
-            telling(&label, new.len() as u64, done)
-        })
-        .map_err(|why| fail(format!("a delta was made, and does not hold: {why}")))?;
+        prove(&bytes, &measured, &mut old, image, prepared, &mut |done| telling(&label, new.length(), done))
+            .map_err(|why| fail(format!("a delta was made, and does not hold: {why}")))?;
         let product = &self.standing.product;
         let name = format!("{version}.{hardware}.from-{from}.delta");
         let payload = Payload {
@@ -261,14 +257,14 @@ impl<'l> Library<'l> {
 /// Makes a delta for devices with Linux; `progress` hears how many bytes of the new image are done, as far as that can be
 /// told: the search for matches counts for half of them.
 fn make(
-    old: &[u8],
-    new: &[u8],
+    old: &dyn Source,
+    new: &dyn Source,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Vec<u8>, String> {
-    let (half, mut coded, mut told) = (new.len() as u64 / 2, 0, 0);
+    let (half, mut coded, mut told) = (new.length() / 2, 0, 0);
     let stop = AtomicBool::new(false);
-    let made = make::make(old, new, settings, &stop, &mut |stage| {
+    let made = make::make_from(old, new, settings, &stop, &mut |stage| {
         let done = match stage {
             Stage::Matching(millionths) => half * millionths.min(1_000_000) / 1_000_000,
             Stage::Coding(more) => {
@@ -320,16 +316,13 @@ fn prove(
     if got == (new.image.length, new.image.sha256) { Ok(()) } else { Err("it makes another image".into()) }
 }
 
-/// The new image, which was measured and has not changed since.
-fn read_whole(file: &ImageFile, prepared: &Prepared) -> Result<Vec<u8>, ReleaseError> {
-    let fail = |source| ReleaseError::Image { path: file.path.clone(), source };
-    let mut opened = files::open(&file.path)?;
-    let mut bytes = Vec::new();
-    opened.seek(SeekFrom::Start(0)).map_err(|e| fail(crate::image::ImageError::Read(e)))?;
-    let length = prepared.image.length;
-    opened.take(length + 1).read_to_end(&mut bytes).map_err(|e| fail(crate::image::ImageError::Read(e)))?;
-    if bytes.len() as u64 == length && Ring.sha256(&bytes) == prepared.image.sha256 {
-        return Ok(bytes);
+/// The new image, which was measured; that it has not changed since is proved with the delta.
+fn opened(file: &ImageFile, prepared: &Prepared) -> Result<FileSource, ReleaseError> {
+    let source = files::source(&file.path, IMAGE_LENGTH)?;
+    let (expected, got) = (prepared.image.length, source.length());
+    if got == expected {
+        return Ok(source);
     }
-    Err(fail(crate::image::ImageError::Changed { expected: length, got: bytes.len() as u64 }))
+    let source = crate::image::ImageError::Changed { expected, got };
+    Err(ReleaseError::Image { path: file.path.clone(), source })
 }

@@ -14,19 +14,6 @@ use super::{Chunks, Made};
 #[derive(Debug)]
 pub struct OldFile(pub File);
 
-impl OldFile {
-    /// All of it, which has `length` bytes.
-    ///
-    /// # Errors
-    /// [`io::Error`]
-    pub fn read_whole(&mut self, length: u64) -> io::Result<Vec<u8>> {
-        self.0.seek(SeekFrom::Start(0))?;
-        let mut bytes = Vec::new();
-        (&mut self.0).take(length).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-}
-
 impl OldImage for OldFile {
     fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), DeltaError> {
         let read = self.0.seek(SeekFrom::Start(offset)).and_then(|_| self.0.read_exact(into));
