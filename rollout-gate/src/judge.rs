@@ -19,6 +19,10 @@ pub struct Counts {
     pub rolled_back: u64,
     /// They began, and have not been heard of for longer than usual.
     pub missing: u64,
+    /// All that began so long ago that they would be missing by now, had they fallen silent; 0 where nobody counted them.
+    pub ripe: u64,
+    /// They began, have not told how it went, and are not missing.
+    pub pending: u64,
 }
 
 /// Devices of the same fleet that were not offered the release: how many of them are silent tells what silence is worth.
@@ -104,6 +108,12 @@ impl Counts {
         self.confirmed + self.bad()
     }
 
+    /// Those that began and may still tell: a failure is told sooner than a success, so whoever judges only by what was told
+    /// judges by the failures first.
+    fn tried(&self) -> u64 {
+        self.told() + self.pending
+    }
+
     /// What is left without a part of them.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
@@ -112,6 +122,8 @@ impl Counts {
             failed: self.failed.saturating_sub(part.failed),
             rolled_back: self.rolled_back.saturating_sub(part.rolled_back),
             missing: self.missing.saturating_sub(part.missing),
+            ripe: self.ripe.saturating_sub(part.ripe),
+            pending: self.pending.saturating_sub(part.pending),
         }
     }
 
@@ -123,6 +135,8 @@ impl Counts {
             failed: self.failed + others.failed,
             rolled_back: self.rolled_back + others.rolled_back,
             missing: self.missing + others.missing,
+            ripe: self.ripe + others.ripe,
+            pending: self.pending + others.pending,
         }
     }
 }
@@ -152,7 +166,7 @@ pub fn bounds(gate: &Gate, evidence: &Evidence) -> Bounds {
     let (ceiling, alpha) = (share(gate.ceiling_ppm), share(gate.alpha_ppm));
     let strata = evidence.strata.len();
     let shared = if strata > 1 { alpha / 2.0 } else { alpha };
-    let speaks = |counts: &Counts| against(ceiling, counts.bad(), counts.told());
+    let speaks = |counts: &Counts| against(ceiling, counts.bad(), counts.tried());
     Bounds {
         against: speaks(&evidence.all),
         halts_at: 1.0 / shared,
@@ -177,7 +191,7 @@ pub fn judge(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Verdict {
     if let Some((hardware, counts)) = alone {
         let (ceiling, others) = (share(gate.ceiling_ppm), evidence.all.without(&counts));
         let (bad, told) = (others.bad(), others.told());
-        let are_better = in_favour(ceiling, bad, told) > against(ceiling, bad, told);
+        let are_better = in_favour(ceiling, bad, told) > against(ceiling, bad, others.tried());
         if are_better || bounds.against < bounds.halts_at {
             return Verdict::Halt { hardware: Some(hardware), counts };
         }
@@ -208,23 +222,38 @@ fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
         return waits;
     }
     let usual = usual_silence(evidence);
-    let unusual = evidence.all.missing.saturating_sub(usual);
-    if in_favour(ceiling, bad + unusual, told + unusual) < enough {
+    let unusual = unusual_silence(&evidence.all, usual);
+    let ripe = ripe(&evidence.all);
+    let lost = unusual + scaled(bad, ripe, told.max(1));
+    if unusual > 0 && in_favour(ceiling, lost.min(ripe), ripe) < enough {
         waits.push(WaitFor::Missing { missing: evidence.all.missing, usual });
     }
     waits
 }
 
-/// As many of those offered the release as would be silent anyhow, by those who were not, rounded up; with so few of them that
-/// they say little, none.
+/// As many of those that could be missing by now as would be silent anyhow, by those who were not offered the release, rounded
+/// up; with so few of them that they say little, none.
 fn usual_silence(evidence: &Evidence) -> u64 {
     let Watched { silent, all } = evidence.others;
-    let offered = evidence.all.told() + evidence.all.missing;
-    if all == 0 {
-        0
-    } else {
-        (u128::from(silent.min(all)) * u128::from(offered)).div_ceil(u128::from(all)) as u64
-    }
+    if all == 0 { 0 } else { scaled(ripe(&evidence.all), silent.min(all), all) }
+}
+
+/// How many fell silent beyond what is usual, and beyond twice the standard deviation of that (of a Poisson count), which chance
+/// brings about. They are proved to be few among those that could be missing by now: who began lately had no time for it, and
+/// says nothing. Else a rollout would outrun the silence that it leaves behind.
+fn unusual_silence(counts: &Counts, usual: u64) -> u64 {
+    counts.missing.saturating_sub(usual + (4 * usual).isqrt())
+}
+
+/// Those that could be missing by now, and at least those that are; all, where nobody counted them.
+fn ripe(counts: &Counts) -> u64 {
+    let offered = counts.told() + counts.missing;
+    if counts.ripe == 0 { offered } else { counts.ripe.clamp(counts.missing.max(1), offered.max(1)) }
+}
+
+/// `value × part / whole`, rounded up.
+fn scaled(value: u64, part: u64, whole: u64) -> u64 {
+    (u128::from(value) * u128::from(part)).div_ceil(u128::from(whole.max(1))) as u64
 }
 
 fn share(ppm: u32) -> f64 {
@@ -252,7 +281,7 @@ impl fmt::Display for Verdict {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { confirmed, failed, rolled_back, missing } = self;
+        let Self { confirmed, failed, rolled_back, missing, .. } = self;
         write!(f, "{confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {missing} missing")
     }
 }
@@ -321,6 +350,34 @@ mod tests {
         assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as silent as the others are");
         seen.all = Counts { missing: 1_000_000, ..Counts::default() };
         assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)));
+    }
+
+    /// A build that bricks three devices in a hundred, before most of those that took it could be missed.
+    #[test]
+    fn silence_is_reckoned_by_those_who_had_the_time_to_fall_silent() {
+        let mut seen = evidence(Counts { confirmed: 7000, missing: 45, ripe: 1500, ..Counts::default() });
+        seen.others = Watched { silent: 20, all: 10_000 };
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 45, usual: 3 }]));
+        seen.all.ripe = 7045;
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "all of them had the time");
+        // Five of the first three hundred: by luck fewer than the ceiling, and no proof of anything.
+        seen.all = Counts { confirmed: 7000, missing: 5, ripe: 300, ..Counts::default() };
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 5, usual: 1 }]));
+        seen.all.missing = 3;
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as chance brings about");
+    }
+
+    /// Failures are told within minutes, successes take hours.
+    #[test]
+    fn the_first_failures_of_many_that_are_under_way_halt_nothing() {
+        let early = Counts { rolled_back: 3, confirmed: 10, pending: 1200, ..Counts::default() };
+        assert!(matches!(judge(&GATE, &evidence(early), at(60)), Verdict::Wait(_)));
+        let alone = Counts { pending: 0, ..early };
+        assert!(matches!(judge(&GATE, &evidence(alone), at(60)), Verdict::Halt { .. }));
+        let bad = Counts { rolled_back: 70, ..early };
+        assert!(matches!(judge(&GATE, &evidence(bad), at(60)), Verdict::Halt { .. }));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod agent;
 mod book;
 mod delta;
 mod device;
+mod fleet;
 mod release;
 mod server;
 mod signer;

@@ -31,6 +31,7 @@ mod plane;
 pub mod readiness;
 pub mod records;
 pub mod refusals;
+pub mod rehearsal;
 pub mod rollout;
 pub mod server;
 pub mod site;

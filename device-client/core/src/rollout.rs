@@ -62,9 +62,12 @@ impl Rollouts {
         self.note(manifest).map(|note| note.memory).unwrap_or_default()
     }
 
-    /// A status of this number is to be taken.
-    pub(crate) fn saw(&mut self, manifest: &Sha256Digest, number: u64) {
-        self.change(manifest, |note| note.seen = note.seen.max(number));
+    /// A status of this number is to be taken, which tells a state that holds since then.
+    pub(crate) fn saw(&mut self, manifest: &Sha256Digest, number: u64, since: Timestamp) {
+        self.change(manifest, |note| {
+            note.seen = note.seen.max(number);
+            note.memory.told = Some(since);
+        });
     }
 
     /// What an admission leaves behind.
@@ -112,9 +115,9 @@ mod tests {
     #[test]
     fn a_number_never_falls_and_goes_with_its_release() {
         let mut rollouts = Rollouts::default();
-        rollouts.saw(&manifest(1), 7);
-        rollouts.saw(&manifest(1), 3);
-        rollouts.saw(&manifest(2), 1);
+        rollouts.saw(&manifest(1), 7, Timestamp::EPOCH);
+        rollouts.saw(&manifest(1), 3, Timestamp::EPOCH);
+        rollouts.saw(&manifest(2), 1, Timestamp::EPOCH);
         assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(3))), (7, 0));
         rollouts.keep(&[manifest(1)].into());
         assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(2))), (7, 0));
@@ -128,7 +131,7 @@ mod tests {
         rollouts.admitted(&manifest(0), &place, Timestamp::EPOCH);
         assert!(rollouts.is_empty());
         for n in 0..20 {
-            rollouts.saw(&manifest(n), 1);
+            rollouts.saw(&manifest(n), 1, Timestamp::EPOCH);
         }
         assert_eq!(rollouts.0.len(), ROLLOUTS);
         assert_eq!((rollouts.seen(&manifest(3)), rollouts.seen(&manifest(19))), (0, 1));

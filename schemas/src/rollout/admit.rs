@@ -40,6 +40,10 @@ pub struct Memory {
     pub held: Option<Timestamp>,
     /// Since when it has seen the release open after that.
     pub opened: Option<Timestamp>,
+    /// Since when the state holds that the last status told which counted: a halt that was heard isn't forgotten where nobody
+    /// says anything any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Timestamp>,
 }
 
 /// Whether a device may have the release, and why not.
@@ -131,12 +135,19 @@ pub fn admit(
     }
 }
 
+impl Admission {
+    /// Whether nothing but the want of a status holds the device back.
+    pub fn is_silence(&self) -> bool {
+        matches!(self, Self::Held { hold: Hold::NoStatus, .. })
+    }
+}
+
 impl Memory {
     /// What is remembered after an admission at `now`.
     #[must_use]
     pub fn after(self, admission: &Admission, now: Timestamp) -> Self {
         match admission {
-            Admission::Held { since, .. } => Self { held: Some(*since), opened: None },
+            Admission::Held { since, .. } => Self { held: Some(*since), opened: None, ..self },
             Admission::NotBefore { wait: Wait::CatchUp, .. } => {
                 Self { opened: Some(self.opened_by(now)), ..self }
             }
@@ -188,7 +199,8 @@ fn at_the_deadline(
 ) -> Admission {
     let deadline = planned.plus_seconds(plan.max_hold_seconds as i64);
     // The word of the online key counts up to the deadline only: later it could ask for consent after consent, for ever.
-    let stopped = status.map_or(planned, |status| status.since.min(deadline)).max(planned);
+    let told = status.map(|status| status.since).or(memory.told);
+    let stopped = told.map_or(planned, |told| told.min(deadline)).max(planned);
     let consent = standing.signed_at.is_some_and(|signed| signed > stopped);
     let (open, hold) = match plan.on_deadline {
         _ if now < deadline => (false, hold),

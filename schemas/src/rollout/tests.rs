@@ -93,6 +93,7 @@ impl Device {
         let standing = Standing { signed_at: Some(at(signed)) };
         let admission = admit(plan, status, &place, &self.memory, standing, at(now));
         self.memory = self.memory.after(&admission, at(now));
+        self.memory.told = status.map(|status| status.since).or(self.memory.told);
         admission
     }
 }
@@ -169,6 +170,18 @@ fn the_deadline_opens_for_what_its_signers_stand_by_and_never_for_what_they_do_n
     assert_eq!(Device::new(0).asks(&plan, Some(&halted), deadline + 1, 100 * DAY), Admission::Now);
     let silent = Plan { on_deadline: OnDeadline::Silence, ..plan };
     assert_eq!(Device::new(0).asks(&silent, Some(&halted), -DAY, deadline), Admission::Now);
+}
+
+/// The team signs another release on the first day, the halt comes on the second, and then nobody hears anything any more.
+#[test]
+fn a_halt_that_was_heard_holds_also_where_nobody_speaks_any_more() {
+    let (plan, halted) = (plan(), status(RolloutState::Halted, 0, 2 * DAY));
+    let mut device = Device::new(0);
+    device.asks(&plan, Some(&halted), DAY, 2 * DAY);
+    let admission = device.asks(&plan, None, DAY, 20 * DAY);
+    assert!(matches!(admission, Admission::Held { hold: Hold::NoConsent, .. }), "{admission}");
+    // Device 0 comes back at once.
+    assert_eq!(device.asks(&plan, None, 2 * DAY + 1, 20 * DAY), Admission::Now);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub mod desk;
 mod erase;
 pub mod event;
 pub mod figures;
-mod fold;
+pub(crate) mod fold;
 mod handshake;
 pub mod identity;
 mod listen;
@@ -30,7 +30,7 @@ pub mod trust;
 #[cfg(test)]
 mod trust_tests;
 mod weak;
-mod writer;
+pub(crate) mod writer;
 #[cfg(test)]
 mod writer_tests;
 

@@ -1,5 +1,5 @@
 //! Which reports are votes, and what they change: one vote for each device and release, the worst outcome wins, and only of
-//! devices that the plan had admitted by then. Votes are part of the commit that makes their reports durable.
+//! devices that plan and gate had admitted by then. Votes are part of the commit that makes their reports durable.
 
 use super::offers::{Board, Offer, Offers};
 use super::tallies::{Changed, Tallies};
@@ -8,10 +8,11 @@ use crate::fleet::desk;
 use crate::fleet::event::Event;
 use crate::fleet::row::Row;
 use crate::store::{Batch, Space, Store, StoreError};
+use arc_swap::ArcSwap;
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::{DeviceId, ReportQueue};
 use perennial_schemas::rollout::bucket;
-use perennial_schemas::{KeyId, Timestamp};
+use perennial_schemas::{KeyId, Sha256Digest, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,7 +27,12 @@ pub struct Ballot {
     pub key: MarkKey,
     /// The counts.
     pub tallies: Arc<Tallies>,
+    /// When the plan comes to devices that the gate has not let in, by manifest; `None` where it has let all in.
+    pub reached: Reached,
 }
+
+/// How far gates have opened rollouts, as of the last turn.
+pub type Reached = ArcSwap<BTreeMap<Sha256Digest, Option<Timestamp>>>;
 
 /// The votes of one batch of reports.
 pub(crate) struct BallotBox<'b> {
@@ -59,7 +65,7 @@ impl BallotBox<'_> {
             let Some(vote) = Vote::of(event.outcome).filter(|_| offer.key == self.ballot.own) else {
                 continue;
             };
-            if desk::evidence(&event, row).is_err() || !admitted(offer, &queue.device, row, self.now) {
+            if desk::evidence(&event, row).is_err() || !self.admitted(offer, &queue.device, row) {
                 continue;
             }
             let mark = self.ballot.key.mark(&event.manifest, &queue.device);
@@ -69,6 +75,18 @@ impl BallotBox<'_> {
                 *worst = cast;
             }
         }
+    }
+
+    /// Whether a device may have the release by now: plan and gate admit it, or it has been held for as long as may be. Who
+    /// installs at its owner's word before its time has no vote: such devices are no fair sample, and a fleet's liars could
+    /// speak before their turn.
+    fn admitted(&self, offer: &Offer, device: &DeviceId, row: &Row) -> bool {
+        let Some(planned) = planned(offer, device, row).filter(|planned| *planned <= self.now) else {
+            return false;
+        };
+        let until = self.ballot.reached.load().get(&offer.manifest).copied().flatten();
+        let held = planned.plus_seconds(offer.plan.max_hold_seconds as i64);
+        until.is_none_or(|until| planned < until || held <= self.now)
     }
 
     /// What the votes change, over what the store holds: an outcome that isn't worse than the one that is known changes
@@ -109,10 +127,4 @@ pub fn planned(offer: &Offer, device: &DeviceId, row: &Row) -> Option<Timestamp>
     }
     let turn = offer.plan.opens_for(bucket(&offer.plan.salt, device, &Ring));
     Some(offer.plan.early_from(&row.labels).map_or(turn, |early| early.min(turn)))
-}
-
-/// Whether the plan had admitted a device by then. Who installs at its owner's word before its time has no vote: such devices
-/// are no fair sample.
-fn admitted(offer: &Offer, device: &DeviceId, row: &Row, now: Timestamp) -> bool {
-    planned(offer, device, row).is_some_and(|planned| planned <= now)
 }

@@ -132,7 +132,7 @@ pub fn change(
             Some(offer) => engine.counted(offer)?,
             None => Default::default(),
         };
-        let withdrawn = offers.withdrawn.get(&record.manifest).map(String::as_str);
+        let withdrawn = offers.withdrawn_for(&record);
         let facts = Facts { offer: offer.map(Arc::as_ref), withdrawn, counted: &counted };
         let change = wish(&record, &facts, what, by, why, now)?;
         if save(engine.store(), &change, before, now)?.is_some() {

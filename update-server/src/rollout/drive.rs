@@ -13,7 +13,7 @@ use crate::io::Now;
 use crate::keys::OnlineKey;
 use crate::site::Caching;
 use crate::store::{Batch, Space, Store, StoreError};
-use perennial_schemas::fleet::{DeviceId, DeviceKey, Kind, Label, Name, ReportQueue};
+use perennial_schemas::fleet::{CheckIn, DeviceId, DeviceKey, Kind, Label, Name, ReportQueue, Ticket};
 use perennial_schemas::report::Report;
 use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 use prometheus::Registry;
@@ -29,7 +29,7 @@ const TOGETHER: usize = 5000;
 /// See the module.
 pub struct Drive {
     /// The engine; [`Engine::tick`] is called by whoever drives.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     /// The store behind everything.
     pub store: Arc<dyn Store>,
     clock: Arc<AtomicI64>,
@@ -87,28 +87,43 @@ impl Drive {
             own: key.keyid().clone(),
             key: MarkKey::new(marks),
             tallies: Arc::default(),
+            reached: Default::default(),
         });
         let registry = Registry::new();
         let figures = crate::fleet::figures::Figures::new(&registry).map_err(|error| setup(&error))?;
-        let (writer, thread) = start_writer(WriterMeans {
+        let engine = Arc::new(Engine::new(Means {
+            store: Arc::clone(&store),
+            key,
+            ballot: Arc::clone(&ballot),
+            figures: Arc::new(Figures::new(&registry).map_err(|error| setup(&error))?),
+            silence,
+            caching: Caching::new(Duration::ZERO, Duration::ZERO),
+        }));
+        let means = WriterMeans {
             store: Arc::clone(&store),
             releases: Arc::new(Shelf::of(Arc::clone(&store), Releases::default())),
             trust: None,
-            ballot: Arc::clone(&ballot),
+            ballot,
             figures: Arc::new(figures),
             now,
             queue: 1 << 20,
             keep: Duration::from_secs(10 * 365 * 86_400),
-        })
-        .map_err(|error| setup(&error))?;
-        let engine = Engine::new(Means {
-            store: Arc::clone(&store),
-            key,
-            ballot,
-            figures: Arc::new(Figures::new(&registry).map_err(|error| setup(&error))?),
-            silence,
-            caching: Caching::new(Duration::ZERO, Duration::ZERO),
-        });
+        };
+        Self::of(engine, means, clock)
+    }
+
+    /// An engine as it is, with a writer of its own.
+    ///
+    /// # Errors
+    /// [`DriveError::Setup`]
+    pub(crate) fn of(
+        engine: Arc<Engine>,
+        means: WriterMeans,
+        clock: Arc<AtomicI64>,
+    ) -> Result<Self, DriveError> {
+        let setup = |error: &dyn std::fmt::Display| DriveError::Setup(error.to_string());
+        let store = Arc::clone(&means.store);
+        let (writer, thread) = start_writer(means).map_err(|error| setup(&error))?;
         let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| setup(&error))?;
         Ok(Self { engine, store, clock, writer: Some(writer), thread: Some(thread), runtime })
     }
@@ -156,13 +171,33 @@ impl Drive {
             act: Act::Reports(ReportQueue::new(member.device.clone(), reports)),
             who: Who::Device(Arc::new(identity(member))),
         });
-        let verdicts = match &self.writer {
-            Some(writer) => self.runtime.block_on(writer.write(operations.collect())),
-            None => Err(Fault::Unavailable),
-        };
+        self.write(operations)
+    }
+
+    /// Lets devices check in, each with the ticket for its next time; durable when this returns.
+    ///
+    /// # Errors
+    /// [`DriveError::Reports`], also where one was refused.
+    pub fn check_in(&self, said: Vec<(Member, CheckIn, Ticket)>) -> Result<(), DriveError> {
+        let operations = said.into_iter().map(|(member, said, ticket)| Operation {
+            act: Act::CheckIn(Box::new(said), ticket),
+            who: Who::Device(Arc::new(identity(member))),
+        });
+        self.write(operations)
+    }
+
+    fn write(&self, operations: impl Iterator<Item = Operation>) -> Result<(), DriveError> {
         let refused = |what: &dyn std::fmt::Debug| DriveError::Reports(format!("{what:?}"));
-        let verdicts = verdicts.map_err(|fault| refused(&fault))?;
-        verdicts.iter().find(|verdict: &&Verdict| verdict.is_err()).map_or(Ok(()), |bad| Err(refused(bad)))
+        let writer = self.writer.as_ref().ok_or_else(|| refused(&Fault::Unavailable))?;
+        let mut operations = operations.peekable();
+        while operations.peek().is_some() {
+            let some = operations.by_ref().take(TOGETHER).collect();
+            let verdicts = self.runtime.block_on(writer.write(some)).map_err(|fault| refused(&fault))?;
+            if let Some(bad) = verdicts.iter().find(|verdict: &&Verdict| verdict.is_err()) {
+                return Err(refused(bad));
+            }
+        }
+        Ok(())
     }
 }
 

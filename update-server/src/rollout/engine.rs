@@ -7,7 +7,7 @@ use super::figures::Figures;
 use super::machine::{Change, Counted, Facts, step};
 use super::offers::{Offer, Offers};
 use super::record::{self, Record, State};
-use super::silence::{self, Silence};
+use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::tallies;
 use crate::audit;
@@ -137,14 +137,21 @@ impl Engine {
                 seen.push((record, Counted::default()));
                 continue;
             }
+            let as_read = record.clone();
             match self.one(record, before, &offers, (now, &mut pages), &mut changes) {
                 Ok(Some(pair)) => seen.push(pair),
-                Ok(None) => {}
-                Err(error) => failed = failed.or(Some(error)),
+                // Its status as it was read is still served.
+                Ok(None) => seen.push((as_read, Counted::default())),
+                Err(error) => {
+                    failed = failed.or(Some(error));
+                    seen.push((as_read, Counted::default()));
+                }
             }
         }
         changes.iter().for_each(|change| self.means.figures.changed(change.action));
         self.means.ballot.tallies.keep(|manifest| offers.offered.contains_key(manifest));
+        // Before devices hear of it: their votes count from then on.
+        self.note_reached(&seen, &offers);
         self.show(&seen, &offers, now);
         self.means.figures.show(&seen, &offers, own, now);
         let states = seen.iter().map(|(record, _)| (record.manifest, record.state)).collect();
@@ -162,7 +169,7 @@ impl Engine {
         changes: &mut Vec<Change>,
     ) -> Result<Option<(Record, Counted)>, EngineError> {
         let offer = offers.offered.get(&record.manifest).map(Arc::as_ref);
-        let withdrawn = offers.withdrawn.get(&record.manifest).map(String::as_str);
+        let withdrawn = offers.withdrawn_for(&record);
         let tallies = &self.means.ballot.tallies;
         let is_counted = match offer {
             Some(offer) => tallies.count_some(self.store(), &offer.manifest, pages)?,
@@ -291,9 +298,21 @@ impl Engine {
     /// [`StoreError`]; what was found before stays.
     pub fn listen(&self, now: Timestamp, pause: &dyn Fn()) -> Result<(), StoreError> {
         let means = &self.means;
+        let records = record::all(means.store.as_ref())?;
         let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
+        let live = live.into_iter().map(|offer| {
+            let phase = records.get(&offer.manifest).map_or(0, |(record, _)| record.phase);
+            let until = offer.plan.phases.get(phase + 1).map(|next| next.not_before);
+            Live { offer, until }
+        });
+        let live: Vec<Live> = live.collect();
         let found = silence::look(means.store.as_ref(), &means.ballot, &live, means.silence, now, pause)?;
-        *self.silent.lock().unwrap_or_else(PoisonError::into_inner) = found;
+        let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        let after = found.into_iter().map(|(manifest, now)| {
+            let now = now.after(silent.get(&manifest));
+            (manifest, now)
+        });
+        *silent = after.collect();
         Ok(())
     }
 
@@ -321,6 +340,14 @@ impl Engine {
         let states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         let live = states.iter().filter(|(_, state)| wanted(**state));
         live.filter_map(|(manifest, _)| offers.offered.get(manifest).cloned()).collect()
+    }
+
+    fn note_reached(&self, seen: &[(Record, Counted)], offers: &Offers) {
+        let reached = seen.iter().filter_map(|(record, _)| {
+            let offer = offers.offered.get(&record.manifest)?;
+            Some((record.manifest, offer.plan.phases.get(record.phase + 1).map(|next| next.not_before)))
+        });
+        self.means.ballot.reached.store(Arc::new(reached.collect()));
     }
 
     /// Shows the statuses on the static plane, where one has changed.

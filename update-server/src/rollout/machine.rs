@@ -39,11 +39,14 @@ impl Counted {
     /// From votes, and from who fell silent where somebody has looked.
     pub fn new(mut votes: BTreeMap<HardwareName, Votes>, silence: Option<&Silence>) -> Self {
         let began = votes.values().any(|votes| votes.started > 0);
-        let Some(Silence { missing, others }) = silence else {
+        let Some(Silence { missing, ripe, others }) = silence else {
             return Self { votes, others: Watched::default(), unheard: began };
         };
         for (hardware, missing) in missing {
             votes.entry(hardware.clone()).or_default().missing = *missing;
+        }
+        for (hardware, ripe) in ripe {
+            votes.entry(hardware.clone()).or_default().ripe = *ripe;
         }
         Self { votes, others: *others, unheard: false }
     }
@@ -158,6 +161,9 @@ pub fn step(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change
         _ => {}
     }
     let offer = facts.offer?;
+    if let Some(change) = set_back(record, offer, now) {
+        return Some(change);
+    }
     match record.state {
         State::Scheduled if now >= offer.first() => Some(begin(record, offer, now)),
         State::Running | State::Paused | State::Finished => {
@@ -241,8 +247,8 @@ fn resume(
             State::Paused | State::Halted => {
                 let state = if begun { State::Running } else { State::Scheduled };
                 let mut after = to(record, state, Cause::Person, by, why, now);
-                if record.state == State::Halted && begun {
-                    after.phase_since = Some(now);
+                if begun && (record.state == State::Halted || record.phase_since.is_none()) {
+                    after.phase_since = Some(watched_from(record, offer, now));
                     // Halted revision by revision until none was left: all of them go on.
                     if after.stopped.len() >= offer.hardware.len() {
                         after.stopped.clear();
@@ -293,8 +299,23 @@ fn offered_again(record: &Record, now: Timestamp) -> Change {
 fn begin(record: &Record, offer: &Offer, now: Timestamp) -> Change {
     let reason = format!("its first time came, {}", offer.first());
     let mut after = to(record, State::Running, Cause::Plan, SERVER, &reason, now);
-    after.phase_since = Some(now);
+    after.phase_since = Some(watched_from(record, offer, now));
     change("rollout.started", SERVER, after, vec![], offer, &Counted::default())
+}
+
+/// From when on the open phase is watched: early groups may have begun before it.
+fn watched_from(record: &Record, offer: &Offer, now: Timestamp) -> Timestamp {
+    offer.plan.phases.get(record.phase).map_or(now, |phase| phase.not_before.max(now))
+}
+
+/// A clock that ran ahead was set back: the phase is watched from now on, and not until that time comes.
+fn set_back(record: &Record, offer: &Offer, now: Timestamp) -> Option<Change> {
+    let from = watched_from(record, offer, now);
+    record.phase_since.filter(|since| *since > from)?;
+    let mut after = record.clone();
+    (after.phase_since, after.since) = (Some(from), record.since.min(now));
+    let detail = common(&after);
+    Some(Change { action: "rollout.clock-set-back", by: SERVER.into(), record: after, detail })
 }
 
 fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) -> Option<Change> {

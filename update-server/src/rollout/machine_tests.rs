@@ -241,3 +241,27 @@ fn what_is_withdrawn_is_over_and_what_was_halted_before_is_halted_when_it_is_off
     rollout.offered = true;
     assert_eq!((rollout.step(day(2)), rollout.record.state), (vec!["rollout.offered-again"], State::Running));
 }
+
+/// The early group comes a day before; what the first phase shows isn't known by then.
+#[test]
+fn the_first_phase_is_watched_from_its_own_time_on_and_a_pause_before_it_changes_nothing() {
+    let rollout = Rollout::running();
+    assert_eq!(rollout.record.phase_since, Some(day(0)));
+    let mut rollout = Rollout::new();
+    assert_eq!(rollout.wish(Wish::Pause, day(-2)), Ok("rollout.paused"));
+    let resume = Wish::Resume { hardware: None, set_aside: false };
+    assert_eq!(rollout.wish(resume, day(1)), Ok("rollout.resumed"));
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.record.phase_since, Some(day(1)));
+    assert_eq!(rollout.step(day(2)), ["rollout.advanced"]);
+}
+
+#[test]
+fn a_clock_that_ran_ahead_holds_no_phase_until_then() {
+    let mut rollout = Rollout::new();
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.step(day(400)), ["rollout.started"]);
+    assert_eq!(rollout.step(day(1)), ["rollout.clock-set-back"]);
+    assert_eq!((rollout.record.phase_since, rollout.record.since), (Some(day(1)), day(1)));
+    assert_eq!(rollout.step(day(2)), ["rollout.advanced"]);
+}

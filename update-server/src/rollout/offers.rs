@@ -1,6 +1,7 @@
 //! Which rollouts there are to steer: the releases with a plan that the served generation's channels offer, and what those
 //! channels have withdrawn. Read once for each generation. It decides nothing, and holds nothing that the signers didn't say.
 
+use super::record::Record;
 use crate::blobs::{Blobs, Digest};
 use crate::generation::{self, Generation, SERVED};
 use crate::store::{Space, Store, StoreError};
@@ -48,8 +49,8 @@ pub struct Offers {
     pub generation: Option<u64>,
     /// By manifest.
     pub offered: BTreeMap<Sha256Digest, Arc<Offer>>,
-    /// Why releases were withdrawn, by manifest.
-    pub withdrawn: BTreeMap<Sha256Digest, String>,
+    /// Why releases were withdrawn, by product and manifest.
+    pub withdrawn: BTreeMap<(ProductName, Sha256Digest), String>,
 }
 
 /// The offers as of the generation that is served, for everybody who needs them.
@@ -114,7 +115,9 @@ impl Offers {
         let mut offers = Self { generation: Some(generation.number), ..Self::default() };
         for (path, file) in generation.files.iter().filter(|(path, _)| path.ends_with(".channel.json")) {
             let channel: Channel = read(blobs, path, &file.sha256)?;
-            let withdrawn = channel.withdrawn.iter().map(|it| (it.manifest, it.reason.clone()));
+            // Another product's team has no say: its channel may name any digest.
+            let own = |manifest| (channel.product.clone(), manifest);
+            let withdrawn = channel.withdrawn.iter().map(|it| (own(it.manifest), it.reason.clone()));
             offers.withdrawn.extend(withdrawn);
             let signed_at = signed_at(generation, &channel.product, blobs);
             for offered in &channel.releases {
@@ -134,6 +137,11 @@ impl Offers {
             }
         }
         Ok(offers)
+    }
+
+    /// Why the release of a rollout was withdrawn, where its own maker did.
+    pub fn withdrawn_for(&self, record: &Record) -> Option<&str> {
+        self.withdrawn.get(&(record.product.clone(), record.manifest)).map(String::as_str)
     }
 
     /// The release of a product and version that is offered with a plan.

@@ -32,6 +32,7 @@ pub(crate) fn engine(
         own: key.keyid().clone(),
         key: MarkKey::load(&state.keys().join("marks.key"))?,
         tallies: Arc::default(),
+        reached: Default::default(),
     };
     Ok(Arc::new(Engine::new(Means {
         store: Arc::clone(store),

@@ -15,14 +15,39 @@ use std::time::Duration;
 
 /// Devices looked at, at once.
 const PAGE: usize = 1000;
+/// Of fewer others, a single one that happens to be silent would say that silence is usual.
+const FEW: u64 = 300;
 
 /// Who fell silent after a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silence {
     /// Devices that began and fell silent, by hardware revision.
     pub missing: BTreeMap<HardwareName, u64>,
+    /// All that began so long ago that they would be among those, had they fallen silent, by hardware revision.
+    pub ripe: BTreeMap<HardwareName, u64>,
     /// Devices whose time hasn't come.
     pub others: Watched,
+}
+
+/// A rollout that goes on.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// The release.
+    pub offer: Arc<Offer>,
+    /// When the plan comes to devices that the gate has not let in.
+    pub until: Option<Timestamp>,
+}
+
+impl Silence {
+    /// The same, with the others as they were seen `before` where few of them are left: these would say little.
+    #[must_use]
+    pub fn after(mut self, before: Option<&Self>) -> Self {
+        let known = before.map(|before| before.others).filter(|others| others.all >= FEW);
+        if let Some(known) = known.filter(|_| self.others.all < FEW) {
+            self.others = known;
+        }
+        self
+    }
 }
 
 /// Looks at every device, for these rollouts. A device is silent when it was last heard of longer ago than `usual` and the
@@ -33,12 +58,13 @@ pub struct Silence {
 pub fn look(
     store: &dyn Store,
     ballot: &Ballot,
-    offers: &[Arc<Offer>],
+    offers: &[Live],
     usual: Duration,
     now: Timestamp,
     pause: &dyn Fn(),
 ) -> Result<BTreeMap<Sha256Digest, Silence>, StoreError> {
-    let mut found: BTreeMap<_, _> = offers.iter().map(|offer| (offer.manifest, Silence::default())).collect();
+    let mut found: BTreeMap<_, _> =
+        offers.iter().map(|live| (live.offer.manifest, Silence::default())).collect();
     if offers.is_empty() {
         return Ok(found);
     }
@@ -56,12 +82,13 @@ pub fn look(
             if row.standing() != Standing::Enrolled {
                 continue;
             }
-            for offer in offers {
+            for Live { offer, until } in offers {
                 let Some(planned) = planned(offer, &device, &row) else { continue };
                 let longest = usual.as_secs() as i64 + i64::from(offer.interruption);
                 let silent = row.last_seen.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
-                if planned > now {
+                // Also those whom the plan has come to, and the gate has not.
+                if planned > now || until.is_some_and(|until| planned >= until) {
                     silence.others.all += 1;
                     silence.others.silent += u64::from(silent);
                 } else if silent {
@@ -79,7 +106,39 @@ pub fn look(
         }
         match page.into_iter().next_back() {
             Some((key, _)) => after = Some(key),
-            None => return Ok(found),
+            None => break,
+        }
+        pause();
+    }
+    for Live { offer, .. } in offers {
+        let longest = usual.as_secs() as i64 + i64::from(offer.interruption);
+        let ripe = ripe(store, &offer.manifest, now.plus_seconds(-longest), pause)?;
+        found.entry(offer.manifest).or_default().ripe = ripe;
+    }
+    Ok(found)
+}
+
+/// How many votes were last changed before a time, by hardware revision. Most devices tell how it went soon after they began.
+fn ripe(
+    store: &dyn Store,
+    manifest: &Sha256Digest,
+    before: Timestamp,
+    pause: &dyn Fn(),
+) -> Result<BTreeMap<HardwareName, u64>, StoreError> {
+    let mut ripe = BTreeMap::new();
+    let mut after: Option<Vec<u8>> = None;
+    loop {
+        let page = store.scan_prefix(Space::Marks, manifest.as_bytes(), after.as_deref(), PAGE)?;
+        for (_, value) in &page {
+            // A damaged one is told of by whoever counts the votes.
+            let Ok(mark) = Mark::decode(value) else { continue };
+            if mark.received < before {
+                *ripe.entry(mark.hardware).or_default() += 1;
+            }
+        }
+        match page.into_iter().next_back() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(ripe),
         }
         pause();
     }

@@ -201,5 +201,6 @@ pub(crate) fn ballot(offered: impl IntoIterator<Item = Offer>) -> Arc<Ballot> {
         own: plan().key.id(&Ring).unwrap(),
         key: MarkKey::new(&[7; 32]),
         tallies: Arc::default(),
+        reached: Default::default(),
     })
 }

@@ -276,7 +276,7 @@ impl Rollout {
         ));
         let mut all = Votes::default();
         self.votes.values().for_each(|votes| all += *votes);
-        let Votes { started, confirmed, failed, rolled_back, missing } = all;
+        let Votes { started, confirmed, failed, rolled_back, missing, .. } = all;
         out.push(format!(
             "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing} of them missing)."
         ));

@@ -56,6 +56,9 @@ pub struct Votes {
     pub rolled_back: u64,
     /// Of those that began: not heard of for longer than usual.
     pub missing: u64,
+    /// Of all: began so long ago that they would be missing by now, had they fallen silent.
+    #[serde(default)]
+    pub ripe: u64,
 }
 
 /// The key under which marks are kept: whoever hasn't got it can't tell whose a mark is.
@@ -136,6 +139,8 @@ impl Votes {
             failed: self.failed.saturating_sub(aside.failed),
             rolled_back: self.rolled_back.saturating_sub(aside.rolled_back),
             missing: self.missing.saturating_sub(aside.missing),
+            ripe: self.ripe.saturating_sub(aside.ripe),
+            pending: self.started.saturating_sub(self.missing.max(aside.started)),
         }
     }
 
@@ -152,6 +157,7 @@ impl std::ops::AddAssign for Votes {
         self.failed += other.failed;
         self.rolled_back += other.rolled_back;
         self.missing += other.missing;
+        self.ripe += other.ripe;
     }
 }
 

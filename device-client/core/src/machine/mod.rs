@@ -18,7 +18,7 @@ use alloc::boxed::Box;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::report::FailureCode;
-use perennial_schemas::rollout::{Admission, Hold};
+use perennial_schemas::rollout::Admission;
 
 use crate::decide::{Decision, HoldReason, POSTPONED_SECONDS, PassedOver, Reason};
 use crate::download::CHECKPOINT;
@@ -450,6 +450,9 @@ impl Client {
             self.note_put_off(version, now);
         }
         let before = self.journal.state.is_before_activation() && self.is_update();
+        if before && plan.is_some() && self.is_only_unheard_of(decision, now) {
+            return Ok(());
+        }
         match (plan, &mut self.journal.plan) {
             (Some(new), Some(old)) if before && new.manifest == old.manifest => {
                 if let (Some(old), Some(new)) = (&mut old.source, new.source) {
@@ -477,6 +480,15 @@ impl Client {
         }
     }
 
+    /// Whether nothing speaks against what was begun but that its server said nothing this time, while its last word still
+    /// counts: then it isn't dropped for another release.
+    fn is_only_unheard_of(&self, decision: &Decision, now: Timestamp) -> bool {
+        let Some(plan) = &self.journal.plan else { return false };
+        let reason = decision.reason_for(&plan.manifest);
+        let is_silence = |reason: &Reason| matches!(reason, Reason::Held { why: HoldReason::Rollout(admission), .. } if admission.is_silence());
+        reason.is_some_and(is_silence) && self.is_current(now)
+    }
+
     /// What was begun waits where the owner said so or its rollout holds it, and is dropped for any other reason.
     fn put_off_or_drop(&mut self, decision: &Decision, now: Timestamp) -> Result<(), Illegal> {
         if let Decision::Held { told: PassedOver { reason, .. }, .. } = decision
@@ -499,8 +511,7 @@ impl Client {
     /// counts as long as it said it would; where it says "stop", that counts for good, also after a power cut and with
     /// nobody to ask.
     fn hold(&mut self, admission: &Admission, now: Timestamp) {
-        let is_silence = matches!(admission, Admission::Held { hold: Hold::NoStatus, .. });
-        if is_silence && self.is_current(now) {
+        if admission.is_silence() && self.is_current(now) {
             return;
         }
         if let Some(source) = self.journal.plan.as_mut().and_then(|plan| plan.source.as_mut()) {

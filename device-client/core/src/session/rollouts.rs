@@ -5,12 +5,12 @@
 
 use alloc::string::{String, ToString};
 
-use perennial_schemas::Sha256Digest;
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::release::Release;
 use perennial_schemas::rollout::{Plan, RolloutStatus};
 use perennial_schemas::signed::Signed;
 use perennial_schemas::tuf::Role;
+use perennial_schemas::{Sha256Digest, Timestamp};
 
 use super::{Check, SessionError};
 use crate::decide::{Decision, HoldReason, Reason, Standing};
@@ -18,12 +18,14 @@ use crate::decide::{Decision, HoldReason, Reason, Standing};
 impl<C: Crypto> Check<'_, '_, C> {
     /// Where this device stands in rollouts.
     pub(super) fn standing(&self) -> Standing<'_> {
+        let now = self.refresh.validity().now(self.now);
         Standing {
             drawn_as: &self.device.identity.drawn_as,
             labels: &self.device.identity.labels,
-            signed_at: self.offered_at,
+            // A signature of the future was made by a clock that ran ahead: it consents to nothing.
+            signed_at: self.offered_at.filter(|signed| *signed <= now),
             remembered: self.floors.rollouts(),
-            now: self.refresh.validity().now(self.now),
+            now,
         }
     }
 
@@ -40,7 +42,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         match self.heard(release, plan, manifest) {
             Ok(Some(status)) => {
                 let mut floors = self.floors.clone();
-                floors.rollouts.saw(manifest, status.version());
+                floors.rollouts.saw(manifest, status.version(), status.since);
                 self.keep(floors)?;
                 Ok(Some(status))
             }
@@ -69,6 +71,13 @@ impl<C: Crypto> Check<'_, '_, C> {
         Ok(Some(status.into_inner()))
     }
 
+    /// Whether a release is under way that was admitted, and that still counts.
+    fn is_admitted(&self, manifest: &Sha256Digest, now: Timestamp) -> bool {
+        let plan = self.device.journal.plan.as_ref().filter(|plan| plan.manifest == *manifest);
+        let admitted = plan.and_then(|plan| plan.source.as_ref()).and_then(|source| source.rollout);
+        admitted.is_some_and(|admitted| admitted.until.is_none_or(|until| now < until))
+    }
+
     /// Keeps since when releases are held, or open again. What the plan alone holds back needs no memory.
     pub(super) fn remember(&mut self, decision: &Decision) -> Result<(), SessionError> {
         let (Decision::Update { passed_over, .. } | Decision::Held { passed_over, .. }) = decision else {
@@ -80,6 +89,10 @@ impl<C: Crypto> Check<'_, '_, C> {
             if let (Some(manifest), Reason::Held { why: HoldReason::Rollout(admission), .. }) =
                 (&passed.manifest, &passed.reason)
             {
+                // Its server's last word still counts: one answer that is lost puts off nothing that is under way.
+                if admission.is_silence() && self.is_admitted(manifest, now) {
+                    continue;
+                }
                 floors.rollouts.admitted(manifest, admission, now);
             }
         }
