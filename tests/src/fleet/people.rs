@@ -39,6 +39,15 @@ impl World {
         self.hand_over();
     }
 
+    /// The signers put what they have published on another web server, with an offline timestamp of now.
+    pub fn export(&mut self) {
+        self.serving = Serving::Export;
+        self.next_timestamp();
+        let timestamp = &mut self.maker.repository.timestamp.common;
+        (timestamp.version, timestamp.expires) = (timestamp.version + 1, self.now.plus_days(DAYS));
+        self.maker.repository.serve_timestamp();
+    }
+
     /// Releases a version with an image for all hardware revisions, with a plan by a preset or without one.
     pub fn release(&mut self, version: &ReleaseVersion, plan: Option<(Preset, Timestamp)>) {
         let plan = plan.map(|(preset, start)| self.plan(preset, start, version));

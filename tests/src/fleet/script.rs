@@ -92,7 +92,7 @@ fn play_one(world: &mut World, command: &str, words: &mut Words<'_>) -> Result<V
             "restarts" => world.server.start(),
             other => return Err(format!("a server dies or restarts, it doesn't {other:?}")),
         },
-        "export" => world.serving = Serving::Export,
+        "export" => world.export(),
         "thief" => thief(world, words)?,
         "sleep" => {
             let share = words.share()?;
