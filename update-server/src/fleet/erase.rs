@@ -16,7 +16,7 @@ const PAGE: usize = 1000;
 const AUDITED: &str =
     "that a device was erased, without saying which: in the audit log, which nobody can change";
 /// A device's marks, which name nobody, go with their release.
-const VOTES: &str = "its votes on releases that are being rolled out, under a key that nobody can trace back to it without this server's: so that it has one vote whatever happens; they go when the release is offered no more";
+const VOTES: &str = "its votes on releases that are being rolled out, under a key that nobody can trace back to it without this server's: so that it has one vote whatever happens; they go 30 days after the release is offered no more";
 /// What can't be erased from here.
 const COPIES: &str = "copies that were made before: exports of this server's records, and stores that were put aside, until whoever runs it deletes them";
 const REVOKED: &str = "that this device is revoked, when, by whom and why, with its product and hardware, and its factory certificate's key and serial number: so that nobody uses it again";

@@ -1,6 +1,6 @@
 use super::drive::Member;
-use super::tallies::sweep;
-use super::testkit::{Bench, day, hardware, votes};
+use super::sweep::{KEPT_DAYS, sweep};
+use super::testkit::{Bench, day, hardware, offer, offers, votes};
 use super::votes::Votes;
 use crate::fleet::desk;
 use crate::store::{Batch, Space};
@@ -123,15 +123,23 @@ fn erasing_a_device_leaves_its_mark_which_says_nothing_of_it_and_goes_with_the_r
     bench.drive().enrol(&first[..1]).unwrap();
     bench.report(&first[..1], "failed");
     assert_eq!(bench.votes(), counted);
-    // As long as the release is offered the marks stay, and no longer; others' marks stay.
+    // As long as the release is offered the marks stay, and for a month after that; others' marks stay.
     let other = [[2; 32].as_slice(), &[9; 16]].concat();
     let mark = bench.store().scan(Space::Marks, None, 1).unwrap().remove(0).1;
     bench.store().commit(Batch::new().put(Space::Marks, other.clone(), mark)).unwrap();
-    let manifest = bench.offer.manifest;
-    assert!(sweep(bench.store(), |it| *it == manifest || it.0 == [2; 32]).unwrap());
-    assert_eq!(bench.store().scan(Space::Marks, None, 1000).unwrap().len(), first.len() + 1);
-    assert!(!sweep(bench.store(), |it| it.0 == [2; 32]).unwrap());
-    assert!(sweep(bench.store(), |it| it.0 == [2; 32]).unwrap());
-    let left = bench.store().scan(Space::Marks, None, 1000).unwrap();
-    assert_eq!(left.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), [other]);
+    let marks = || bench.store().scan(Space::Marks, None, 1000).unwrap();
+    let both = offers([bench.offer.clone(), offer(2)]);
+    assert!(sweep(bench.store(), &both, day(400)).unwrap());
+    let left = offers([offer(2)]);
+    bench.drive().offer(left.clone());
+    assert_eq!(bench.tick(day(1)), ["rollout.withdrawn"]);
+    let end = day(1 + KEPT_DAYS);
+    assert!(sweep(bench.store(), &left, end.plus_seconds(-1)).unwrap());
+    assert_eq!(marks().len(), first.len() + 1);
+    assert!(!sweep(bench.store(), &left, end).unwrap());
+    assert!(sweep(bench.store(), &left, end).unwrap());
+    assert_eq!(marks().into_iter().map(|(key, _)| key).collect::<Vec<_>>(), [other]);
+    // Of what no record tells, nobody can have been promised anything.
+    assert!(!sweep(bench.store(), &offers([]), end).unwrap());
+    assert!(marks().is_empty());
 }

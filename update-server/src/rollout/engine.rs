@@ -9,7 +9,7 @@ use super::offers::{Offer, Offers};
 use super::record::{self, Record, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
-use super::tallies;
+use super::sweep::sweep;
 use crate::audit;
 use crate::blobs::digest_of;
 use crate::keys::OnlineKey;
@@ -323,16 +323,16 @@ impl Engine {
         live.iter().any(|offer| !silent.contains_key(&offer.manifest))
     }
 
-    /// Removes votes on what is offered no more; true where nothing is left to remove.
+    /// Removes votes on what has been offered no more for long; true where nothing is left to remove.
     ///
     /// # Errors
     /// [`StoreError`]
-    pub fn sweep(&self) -> Result<bool, StoreError> {
+    pub fn sweep(&self, now: Timestamp) -> Result<bool, StoreError> {
         let offers = self.means.ballot.board.refresh()?;
         if offers.generation.is_none() {
             return Ok(true);
         }
-        tallies::sweep(self.means.store.as_ref(), |manifest| offers.offered.contains_key(manifest))
+        sweep(self.means.store.as_ref(), &offers, now)
     }
 
     fn of_state(&self, wanted: impl Fn(State) -> bool) -> Vec<Arc<Offer>> {

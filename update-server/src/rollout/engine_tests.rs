@@ -1,4 +1,6 @@
+use super::desk;
 use super::drive::Member;
+use super::machine::Wish;
 use super::offers::Offers;
 use super::record::State;
 use super::testkit::{Bench, day, hardware, offers};
@@ -260,4 +262,40 @@ fn devices_that_the_gate_has_not_let_in_have_no_vote_until_they_were_held_for_as
     bench.drive().set(released);
     bench.report(&members, "rolled-back");
     assert_eq!(bench.votes()[&hardware("revC")].rolled_back, 1000);
+}
+
+/// Taken from its channel for a weekend, it is judged by all that was told of it; after a month it begins anew, and nothing that was
+/// set aside before hides what comes.
+#[test]
+fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_gone_for_long() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members[..60], "rolled-back");
+    assert_eq!(bench.tick(day(0)), ["rollout.halted"]);
+    let resume = Wish::Resume { hardware: None, set_aside: true };
+    let name = ("thermostat", bench.offer.version.as_str());
+    desk::change(&bench.drive().engine, name, &resume, ("command", "a test bench"), day(0)).unwrap();
+    bench.report(&members, "confirmed");
+    let (told, aside) = (bench.votes(), bench.record().set_aside);
+    assert!(aside[&hardware("revC")].rolled_back > 20, "{aside:?}");
+    let leave = |bench: &Bench, at| {
+        bench.drive().offer(offers([]));
+        assert_eq!(bench.tick(at), ["rollout.withdrawn"]);
+    };
+    let come_back = |bench: &Bench, at| {
+        bench.drive().offer(offers([bench.offer.clone()]));
+        assert_eq!(bench.tick(at)[0], "rollout.offered-again");
+    };
+    leave(&bench, day(1));
+    assert!(bench.drive().engine.sweep(day(31).plus_seconds(-1)).unwrap(), "nothing is removed");
+    come_back(&bench, day(31).plus_seconds(-1));
+    assert_eq!((bench.votes(), bench.record().set_aside), (told, aside));
+    leave(&bench, day(31));
+    while !bench.drive().engine.sweep(day(61)).unwrap() {}
+    assert!(bench.store().scan(Space::Marks, None, 1).unwrap().is_empty());
+    assert_eq!((bench.record().set_aside.len(), bench.record().emptied), (0, Some(day(61))));
+    assert_eq!(entries(&bench).iter().filter(|entry| entry.action == "rollout.votes-removed").count(), 1);
+    come_back(&bench, day(62));
+    assert_eq!((bench.votes().len(), bench.record().emptied), (0, None));
+    bench.report(&members[..60], "rolled-back");
+    assert_eq!(bench.tick(day(62)), ["rollout.halted"]);
 }

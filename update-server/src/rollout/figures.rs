@@ -14,7 +14,7 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opt
 const ROLLOUT: [&str; 2] = ["product", "version"];
 
 /// Every change that there is, so that each is shown from the beginning.
-const ACTIONS: [&str; 11] = [
+const ACTIONS: [&str; 12] = [
     "rollout.scheduled",
     "rollout.started",
     "rollout.advanced",
@@ -25,6 +25,7 @@ const ACTIONS: [&str; 11] = [
     "rollout.resumed",
     "rollout.withdrawn",
     "rollout.offered-again",
+    "rollout.votes-removed",
     "rollout.clock-set-back",
 ];
 

@@ -22,7 +22,7 @@ use perennial_schemas::{HardwareName, Timestamp};
 use std::collections::BTreeMap;
 
 /// Who acts by a rule.
-const SERVER: &str = "server";
+pub(super) const SERVER: &str = "server";
 
 /// What was counted of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -157,7 +157,9 @@ pub fn step(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change
     match (facts.withdrawn, facts.offer) {
         (Some(why), _) => return withdraw(record, &format!("its maker withdrew it: {why}"), now),
         (None, None) => return withdraw(record, "no channel offers it any more", now),
-        (None, Some(_)) if record.state == State::Withdrawn => return Some(offered_again(record, now)),
+        (None, Some(_)) if record.state == State::Withdrawn => {
+            return Some(offered_again(record, facts.counted, now));
+        }
         _ => {}
     }
     let offer = facts.offer?;
@@ -287,13 +289,19 @@ fn withdraw(record: &Record, why: &str, now: Timestamp) -> Option<Change> {
     Some(Change { action, by: SERVER.into(), detail: common(&after), record: after })
 }
 
-/// It goes on from where it was: what was halted stays so. It counts as stopped anew, as its signers have only offered it.
-fn offered_again(record: &Record, now: Timestamp) -> Change {
+/// It goes on from where it was: what was halted stays so. It counts as stopped anew, as its signers have only offered it. What
+/// was set aside of votes that are there no more would hide those that come.
+fn offered_again(record: &Record, counted: &Counted, now: Timestamp) -> Change {
     let state = record.before.unwrap_or(State::Scheduled);
     let mut after = to(record, state, Cause::Maker, SERVER, "it is offered again", now);
-    after.before = None;
-    let action = "rollout.offered-again";
-    Change { action, by: SERVER.into(), detail: common(&after), record: after }
+    (after.before, after.emptied) = (None, None);
+    let none = Votes::default();
+    after.set_aside.retain(|hardware, aside| aside.is_part_of(counted.votes.get(hardware).unwrap_or(&none)));
+    let mut detail = common(&after);
+    if after.set_aside.len() < record.set_aside.len() {
+        detail.push(("set_aside", "no more: those votes are gone".into()));
+    }
+    Change { action: "rollout.offered-again", by: SERVER.into(), detail, record: after }
 }
 
 fn begin(record: &Record, offer: &Offer, now: Timestamp) -> Change {
@@ -414,7 +422,7 @@ fn change(
     Change { action, by: by.into(), record, detail }
 }
 
-fn common(record: &Record) -> Vec<(&'static str, String)> {
+pub(super) fn common(record: &Record) -> Vec<(&'static str, String)> {
     let mut detail = vec![
         ("product", record.product.to_string()),
         ("version", record.version.to_string()),

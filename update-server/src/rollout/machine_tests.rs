@@ -242,6 +242,23 @@ fn what_is_withdrawn_is_over_and_what_was_halted_before_is_halted_when_it_is_off
     assert_eq!((rollout.step(day(2)), rollout.record.state), (vec!["rollout.offered-again"], State::Running));
 }
 
+/// Votes that went without a word, as with a damaged disk: what was set aside of them must not hide those that come.
+#[test]
+fn what_was_set_aside_counts_no_more_where_those_votes_are_gone() {
+    for (left, stays) in
+        [(votes(20, 6, 0), true), (votes(22, 4, 2), true), (votes(20, 5, 0), false), (votes(19, 6, 0), false)]
+    {
+        let mut rollout = Rollout::running();
+        rollout.record.set_aside.insert(hardware("revC"), votes(20, 6, 0));
+        rollout.offered = false;
+        rollout.step(day(1));
+        rollout.offered = true;
+        rollout.count("revC", left);
+        rollout.step(day(2));
+        assert_eq!(rollout.record.set_aside.contains_key(&hardware("revC")), stays, "{left:?}");
+    }
+}
+
 /// The early group comes a day before; what the first phase shows isn't known by then.
 #[test]
 fn the_first_phase_is_watched_from_its_own_time_on_and_a_pause_before_it_changes_nothing() {

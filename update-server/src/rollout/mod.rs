@@ -22,6 +22,7 @@ pub(crate) mod run;
 pub(crate) mod setup;
 pub mod silence;
 pub mod status;
+pub mod sweep;
 pub mod tallies;
 #[cfg(test)]
 pub(crate) mod testkit;

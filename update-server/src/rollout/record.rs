@@ -98,6 +98,9 @@ pub struct Record {
     /// What was counted when a person set the evidence aside: it counts no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<HardwareName, Votes>,
+    /// When its votes were removed, because it had been offered no more for long; `None` once it is offered again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emptied: Option<Timestamp>,
     /// The number of the last status; 0 for none.
     pub sequence: u64,
     /// The last status, as it is served; empty for none.
@@ -142,6 +145,7 @@ impl Record {
             phase_since: None,
             stopped: BTreeMap::new(),
             set_aside: BTreeMap::new(),
+            emptied: None,
             sequence: 0,
             status: String::new(),
         }
@@ -172,6 +176,15 @@ impl Record {
         }
         Err(corrupt("it is another one's, or of a later version".into()))
     }
+}
+
+/// The record of one release, as it was read.
+///
+/// # Errors
+/// [`StoreError`] when it can't be read.
+pub fn one(store: &dyn Store, manifest: &Sha256Digest) -> Result<Option<(Record, Vec<u8>)>, StoreError> {
+    let Some(value) = store.get(Space::Rollouts, &manifest.0)? else { return Ok(None) };
+    Ok(Some((Record::decode(&manifest.0, &value)?, value)))
 }
 
 /// All rollouts, with their records as they were read.

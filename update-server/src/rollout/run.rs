@@ -84,7 +84,7 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
             if let Err(error) = engine.recount(rounds.is_multiple_of(FINISHED), &pause) {
                 tracing::warn!(%error, "votes can't be counted anew; the counts as they were kept up stay");
             }
-            match engine.sweep() {
+            match engine.sweep(now()) {
                 Ok(true) => count = rest(began),
                 // There is more: the next page at the next look.
                 Ok(false) => {}

@@ -163,26 +163,3 @@ impl Inner {
         }
     }
 }
-
-/// Removes the marks of releases that are offered no more: that is what was promised to whoever had a device erased. True where
-/// nothing is left to remove; else it is to be called again.
-///
-/// # Errors
-/// [`StoreError`]
-pub fn sweep(store: &dyn Store, is_offered: impl Fn(&Sha256Digest) -> bool) -> Result<bool, StoreError> {
-    let mut after: Option<Vec<u8>> = None;
-    loop {
-        let Some((key, _)) = store.scan(Space::Marks, after.as_deref(), 1)?.pop() else { return Ok(true) };
-        let manifest = Mark::manifest(&key)
-            .map_err(|error| StoreError::Corrupt(format!("marks/{}: {error}", key.escape_ascii())))?;
-        if is_offered(&manifest) {
-            // Behind the last mark that this release can have.
-            after = Some([manifest.as_bytes(), [u8::MAX; 17].as_slice()].concat());
-            continue;
-        }
-        let page = store.scan_prefix(Space::Marks, manifest.as_bytes(), None, PAGE)?;
-        let batch = page.into_iter().fold(Batch::new(), |batch, (key, _)| batch.remove(Space::Marks, key));
-        store.commit(batch)?;
-        return Ok(false);
-    }
-}

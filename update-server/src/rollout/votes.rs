@@ -144,6 +144,14 @@ impl Votes {
         }
     }
 
+    /// Whether these can have been counted among `all`: of one and the same votes there are never fewer than there were, nor
+    /// fewer bad ones.
+    pub fn is_part_of(&self, all: &Self) -> bool {
+        let bad = |votes: &Self| votes.failed + votes.rolled_back;
+        let told = |votes: &Self| votes.started + votes.confirmed + bad(votes);
+        bad(self) <= bad(all) && told(self) <= told(all)
+    }
+
     /// No device said anything.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
