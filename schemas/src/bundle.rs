@@ -6,7 +6,8 @@
 //! header                                JSON: {"format":"perennial.bundle/1","requires":[],"created":…,"files":[…]}
 //! the files' contents                   in the order of the header, nothing between, nothing after
 //! ```
-//! A bundle is not signed: everything in it is, and a server verifies all of it.
+//! A bundle is not signed: everything in it is, and a server verifies all of it. A site export in this form may hold the
+//! statuses of rollouts too, under `rollouts/`; a server that takes it in passes them over, since it signs its own.
 
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -44,7 +45,7 @@ pub struct BundleHeader {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 pub struct BundleFile {
-    /// `metadata/…` or `targets/…`, as in the repository's folder.
+    /// `metadata/…` or `targets/…`, as in the repository's folder, or `rollouts/…`, as a server serves it.
     pub path: TargetPath,
     /// Its length in bytes.
     pub length: u64,
@@ -107,8 +108,8 @@ impl Document for BundleHeader {
         let mut paths = BTreeSet::new();
         for file in &self.files {
             let path = file.path.as_str();
-            let place = path.starts_with("metadata/") || path.starts_with("targets/");
-            ensure(place, what, || format!("{path} is neither under metadata/ nor under targets/"))?;
+            let place = ["metadata/", "rollouts/", "targets/"].iter().any(|place| path.starts_with(place));
+            ensure(place, what, || format!("{path} is under none of metadata/, rollouts/ and targets/"))?;
             ensure(paths.insert(path), what, || format!("{path} stands twice"))?;
         }
         Ok(())

@@ -1,5 +1,5 @@
-//! A site export: the served generation with its timestamp, as a folder laid out like the signer's repository, or as
-//! one file in the bundle's form (with the timestamp among its metadata). It changes no byte of what is served.
+//! A site export: the served generation with its timestamp and the statuses of its rollouts, as a folder laid out like the
+//! signer's repository, or as one file in the bundle's form. It changes no byte of what is served.
 
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::{self, DiskError};
@@ -74,21 +74,26 @@ pub fn folder(
     written
 }
 
-/// Writes one file in the bundle's form, which has no place for the statuses of rollouts. The number of bytes of its contents.
+/// Writes one file in the bundle's form, with `rollouts` by their path in it. The number of bytes of its contents.
 ///
 /// # Errors
 /// [`ExportError::Disk`] when the disk fails; whatever was at that place is still there then.
 pub fn file(
     generation: &Generation,
     timestamp: &[u8],
+    rollouts: &BTreeMap<String, String>,
     blobs: &Blobs,
     to: &Path,
     now: Timestamp,
 ) -> Result<u64, ExportError> {
-    let mut files = vec![entry("metadata/timestamp.json", timestamp.len() as u64, digest_of(timestamp))?];
+    let of = |path: &str, content: &[u8]| entry(path, content.len() as u64, digest_of(content));
+    let mut files = vec![of("metadata/timestamp.json", timestamp)?];
     // Sorted by path, so that `metadata/` stands before `targets/`, as a bundle must have it.
     for (path, file) in &generation.files {
         files.push(entry(path, file.length, file.sha256)?);
+    }
+    for (path, status) in rollouts {
+        files.push(of(path, status.as_bytes())?);
     }
     let header = BundleHeader::new(now, files);
     let beside = beside(to)?;
@@ -98,6 +103,9 @@ pub fn file(
         disk::at("write", &beside, out.write_all(timestamp))?;
         for file in generation.files.values() {
             copy(&blobs.path(&file.sha256), file.length, &mut out, &beside)?;
+        }
+        for status in rollouts.values() {
+            disk::at("write", &beside, out.write_all(status.as_bytes()))?;
         }
         disk::at("sync", &beside, out.sync_all())?;
         disk::rename(&beside, to)?;

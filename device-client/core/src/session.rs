@@ -293,7 +293,11 @@ impl<C: Crypto> Check<'_, '_, C> {
     /// Refreshes, or carries out the search begun last.
     fn drive(&mut self) -> Result<(), SessionError> {
         let (mut source, mut keeper) = (FromPort(&mut *self.fetch), IntoPort(&mut *self.store));
-        Ok(trust::drive(&mut self.refresh, &mut source, &mut keeper)?)
+        let driven = trust::drive(&mut self.refresh, &mut source, &mut keeper);
+        if let Err(trust::DriveError::Trust(_)) = driven {
+            self.fetch.forget();
+        }
+        Ok(driven?)
     }
 
     fn find(&mut self, path: &TargetPath) -> Result<Option<FoundTarget>, SessionError> {

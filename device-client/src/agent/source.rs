@@ -42,6 +42,12 @@ impl Fetch for LazySource {
         self.source()?.status(path, max_length)
     }
 
+    fn forget(&mut self) {
+        if let Some(source) = &mut self.open {
+            source.forget();
+        }
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.source()?.target(path, max_length)
     }

@@ -88,6 +88,8 @@ impl Fetch for BundleSource {
         self.read(path, max_length)
     }
 
+    fn forget(&mut self) {}
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         let found = self.read(&format!("targets/{path}"), max_length)?;
         found.ok_or_else(|| FetchError::NotFound { path: path.into() })
@@ -125,8 +127,14 @@ mod tests {
 
     #[test]
     fn files_are_read_where_they_lie() {
-        let mut source =
-            open(&bundle(&[("metadata/1.root.json", "{}"), ("targets/p/x", "0123456789")])).unwrap();
+        let mut source = open(&bundle(&[
+            ("metadata/1.root.json", "{}"),
+            ("targets/p/x", "0123456789"),
+            ("rollouts/p/1.json", "{}"),
+        ]))
+        .unwrap();
+        assert_eq!(source.status("rollouts/p/1.json", 2).unwrap().unwrap(), b"{}");
+        assert_eq!(source.status("rollouts/p/2.json", 2).unwrap(), None);
         assert_eq!(source.metadata("1.root.json", 2).unwrap().unwrap(), b"{}");
         assert_eq!(source.metadata("2.root.json", 2).unwrap(), None);
         assert_eq!(source.target("p/x", 10).unwrap(), b"0123456789");

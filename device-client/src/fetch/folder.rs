@@ -61,6 +61,8 @@ impl Fetch for FolderSource {
         self.read("", path, max_length)
     }
 
+    fn forget(&mut self) {}
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.is_there()?;
         let found = self.read("targets", path, max_length)?;

@@ -96,6 +96,10 @@ impl Fetch for HttpSource {
         self.poll(&base.file(path), max_length).map_err(|error| refused(&error, &base))
     }
 
+    fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         let url = self.targets.file(path);
         let answer =
@@ -257,6 +261,19 @@ mod tests {
         let asked: Vec<String> = asked.try_iter().collect();
         assert_eq!(asked[0], "/base/metadata/timestamp.json ");
         assert_eq!(asked[2], "/base/metadata/timestamp.json \"1\"");
+    }
+
+    #[test]
+    fn what_was_refused_is_asked_for_as_if_it_had_never_come() {
+        let first = "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}";
+        let (mut source, asked) = server(vec![first.into()]);
+        source.status("rollouts/p/1.json", 10).unwrap();
+        source.forget();
+        source.status("rollouts/p/1.json", 10).unwrap();
+        source.status("rollouts/p/1.json", 10).unwrap();
+        let asked: Vec<String> = asked.try_iter().collect();
+        let path = "/base/rollouts/p/1.json ";
+        assert_eq!(asked, [path.to_owned(), path.to_owned(), format!("{path}\"1\"")]);
     }
 
     #[test]

@@ -90,6 +90,10 @@ impl Fetch for Source {
         self.inner().status(path, max_length)
     }
 
+    fn forget(&mut self) {
+        self.inner().forget();
+    }
+
     fn target(&mut self, path: &str, max_length: u64) -> Result<Vec<u8>, FetchError> {
         self.inner().target(path, max_length)
     }

@@ -56,6 +56,7 @@ fn truncated_corrupted_endless_missing_and_unreachable_files_harm_nothing_and_pa
         (("channel.json", Fault::Truncate(40)), FailureCode::Inconsistent),
         (("support.json", Fault::Missing), FailureCode::BadAnswer),
         (("timestamp.json", Fault::Endless), FailureCode::BadAnswer),
+        (("timestamp.json", Fault::Flip(60)), FailureCode::Malformed),
         (("snapshot.json", Fault::Flip(60)), FailureCode::Inconsistent),
         (("timestamp.json", Fault::Unreachable), FailureCode::Unreachable),
     ];
@@ -63,6 +64,9 @@ fn truncated_corrupted_endless_missing_and_unreachable_files_harm_nothing_and_pa
         let mut unit = served_with(fault);
         assert_eq!(codes(&unit), [code], "{fault:?}");
         assert_unharmed(&unit);
+        // A timestamp that was tampered with doesn't come again for as long as the true one stays as it is.
+        let tampered = matches!(fault.1, Fault::Flip(_)) && fault.0.ends_with("timestamp.json");
+        assert!(!tampered || unit.fetch.forgotten > 0);
         unit.fetch.faults.clear();
         unit.now = unit.now.plus_seconds(60);
         unit.live().unwrap();

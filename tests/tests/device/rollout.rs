@@ -160,6 +160,7 @@ fn what_a_thief_or_an_old_copy_says_is_no_status() {
                 Ok(())
             })
             .unwrap();
+        assert_eq!(rollout.unit.fetch.forgotten > 0, told.is_some(), "{why}");
         let told = told.unwrap_or_default();
         assert!(told.contains(why), "{why}: {told}");
     };

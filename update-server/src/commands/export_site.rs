@@ -40,7 +40,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
     let pages = PagesOf { now: (io.now)(), public: config.serve.public.trim_end_matches('/') };
     let written = if as_file {
-        export::file(&generation, &timestamp, &blobs, &arguments.to, pages.now)
+        export::file(&generation, &timestamp, &rollouts, &blobs, &arguments.to, pages.now)
     } else {
         export::folder(&generation, &timestamp, &rollouts, &blobs, &arguments.to, &pages)
     };
@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let exported = Exported {
         to: arguments.to.clone(),
         generation: generation.number,
-        files: generation.files.len() + 1 + if as_file { 0 } else { rollouts.len() },
+        files: generation.files.len() + 1 + rollouts.len(),
         bytes,
         timestamp_expires,
     };

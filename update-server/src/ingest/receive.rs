@@ -39,9 +39,9 @@ impl<'a> Parcel<'a> {
 
     /// Reads all metadata, by name without `metadata/`.
     pub(super) fn metadata(&mut self) -> Result<BTreeMap<String, Vec<u8>>, IngestError> {
-        let first_target = self.files.iter().position(|file| !is_metadata(file)).unwrap_or(self.files.len());
-        let targets = self.files.split_off(first_target);
-        if let Some(late) = targets.iter().find(|file| is_metadata(file)) {
+        let first_other = self.files.iter().position(|file| !is_metadata(file)).unwrap_or(self.files.len());
+        let others = self.files.split_off(first_other);
+        if let Some(late) = others.iter().find(|file| is_metadata(file)) {
             return Err(IngestError::Order(late.path.to_string()));
         }
         let total = self.files.iter().fold(0_u64, |sum, file| sum.saturating_add(file.length));
@@ -49,7 +49,7 @@ impl<'a> Parcel<'a> {
             return Err(too_long("metadata of a bundle", METADATA_TOTAL));
         }
         let mut found = BTreeMap::new();
-        for file in std::mem::replace(&mut self.files, targets) {
+        for file in std::mem::replace(&mut self.files, others) {
             let name = file.path.as_str().trim_start_matches("metadata/").to_owned();
             let limit = limit_of(&name);
             if file.length > limit {
@@ -68,7 +68,7 @@ impl<'a> Parcel<'a> {
     }
 
     /// Stages every target file that isn't here yet; the number of new bytes. Only files that `wanted` names, with
-    /// that length and digest, may be in the bundle.
+    /// that length and digest, may be in the bundle, and another server's statuses of rollouts, which are passed over.
     pub(super) fn targets(
         &mut self,
         wanted: &BTreeMap<String, FileRef>,
@@ -79,6 +79,10 @@ impl<'a> Parcel<'a> {
         let mut seen = BTreeSet::new();
         for file in std::mem::take(&mut self.files) {
             let path = file.path.to_string();
+            if path.starts_with("rollouts/") {
+                skip(self.input, file.length)?;
+                continue;
+            }
             let vouched = FileRef { length: file.length, sha256: file.sha256 };
             if wanted.get(&path) != Some(&vouched) {
                 return Err(IngestError::Unvouched(path));

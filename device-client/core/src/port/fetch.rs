@@ -29,6 +29,10 @@ pub trait Fetch {
     /// As [`Fetch::metadata`].
     fn status(&mut self, path: &str, max_length: u64) -> Result<Option<Vec<u8>>, FetchError>;
 
+    /// What metadata and statuses brought was refused: whatever is kept of them, to ask for what is new only, counts no
+    /// more. Else one answer that was tampered with would come again for as long as the true file stays as it is.
+    fn forget(&mut self);
+
     /// The whole target file at `path` relative to the targets' base, in its consistent-snapshot spelling
     /// (`thermostat/<sha256>.support.json`). The adapter percent-encodes where its transport asks for it.
     ///
@@ -136,6 +140,8 @@ mod memory {
         pub log: Vec<String>,
         /// Every range asked for, as `begin..end`.
         pub ranges: Vec<String>,
+        /// How often what came before was refused.
+        pub forgotten: usize,
     }
 
     impl MemoryFetch {
@@ -184,6 +190,10 @@ mod memory {
         fn status(&mut self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, FetchError> {
             let found = self.statuses.get(path).cloned();
             within(path, limit, self.serve(path, found)?)
+        }
+
+        fn forget(&mut self) {
+            self.forgotten += 1;
         }
 
         fn target(&mut self, path: &str, limit: u64) -> Result<Vec<u8>, FetchError> {

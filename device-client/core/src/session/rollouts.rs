@@ -48,6 +48,7 @@ impl<C: Crypto> Check<'_, '_, C> {
             }
             Ok(None) => Ok(None),
             Err(why) => {
+                self.fetch.forget();
                 self.status_refused = Some(why);
                 Ok(None)
             }

@@ -2,9 +2,12 @@
 
 use std::process::{Child, Command, Stdio};
 
+use perennial_device::fetch::BundleSource;
 use perennial_device_core::crypto::Ring;
+use perennial_device_core::port::Fetch as _;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::rollout::{Plan, RolloutState, RolloutStatus};
+use perennial_schemas::tuf::Role as _;
 use perennial_schemas::{Digest as _, Document, Signed, Timestamp};
 use perennial_server::server::Running;
 use perennial_tests::simulator::day;
@@ -130,11 +133,16 @@ fn a_status_is_served_signed_cached_and_exported() {
     // What is exported is what is served, with a server and without.
     let served = get(server.plain[0], PATH).body;
     for (name, server) in [("one", Some(server)), ("two", None)] {
-        let to = kit.path(name);
+        let (to, file) = (kit.path(name), kit.path(&format!("{name}.site")));
         run(&kit, &["export-site", to.to_str().unwrap()]).ok();
         assert_eq!(std::fs::read(to.join("rollouts/cam/1.0.0.json")).unwrap(), served);
+        run(&kit, &["export-site", file.to_str().unwrap()]).ok();
+        let status = BundleSource::open(&file).unwrap().status(&PATH[1..], RolloutStatus::MAX_LENGTH);
+        assert_eq!(status.unwrap().unwrap(), served);
         drop(server);
     }
+    // A server that takes such a file in passes over what another one said of rollouts.
+    kit.ingest(&kit.path("two.site")).ok();
     // A withdrawal is halted at once.
     let gone =
         json!([{ "version": "1.0.0", "manifest": manifest(&kit), "reason": "it overheats", "at": day(2) }]);

@@ -50,6 +50,7 @@ pub(crate) fn device_data(reader: &Reader<'_>) -> Rendered {
         }
         p { (speech.say("device-data.consent")) }
         p { (speech.say("device-data.rights")) }
+        p { (speech.say("device-data.votes")) }
         p { (speech.say("device-data.third")) " " (speech.say("device-data.choice")) }
     };
     let title = speech.plain("frame.device-data", &[]);

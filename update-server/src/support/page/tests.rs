@@ -238,7 +238,8 @@ fn what_a_check_in_holds_is_told_whole() {
     told.sort_unstable();
     assert_eq!(told, fields);
     let page = read(&text(&get(&Catalogue::default(), "/support/device-data", &view("2027-06-15"))));
-    for part in ["Consent can be withdrawn", "have it erased", "Nothing is handed to anybody else"] {
+    for part in ["Consent can be withdrawn", "have it erased", "no product counts twice", "Nothing is handed"]
+    {
         assert!(page.contains(part), "{part}: {page}");
     }
 }
