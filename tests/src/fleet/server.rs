@@ -154,7 +154,7 @@ impl Server {
     fn records(&self) -> Vec<Record> {
         let Some(rehearsal) = &self.rehearsal else { return Vec::new() };
         let records = record::all(rehearsal.drive.store.as_ref()).expect("a store that can be read");
-        let mut records: Vec<Record> = records.into_values().map(|(record, _)| record).collect();
+        let mut records: Vec<Record> = records.whole.into_values().map(|(record, _)| record).collect();
         records.sort_by(|a, b| a.version.cmp(&b.version));
         records
     }

@@ -131,7 +131,7 @@ pub(crate) fn explained(
         desk::show(store, &device, None, NEWEST)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
     let releases = Releases::read(store, &place.blobs(), &Releases::default())?;
     let offers = match generation::served(store)? {
-        Some(served) => Offers::read(&served.generation, &Offers::default(), &place.blobs())?,
+        Some(served) => Offers::read(&served.generation, &Offers::default(), &place.blobs()),
         None => Offers::default(),
     };
     let rollouts = places(store, &offers, &device, &held.row, now)?;

@@ -169,7 +169,7 @@ fn rollouts_and_votes_move_with_the_records_and_damaged_ones_are_told() {
         let (_kept, to) = store(engine);
         copy::import(&mut file.as_slice(), &to, |_, _| event("imported")).unwrap();
         assert_eq!(
-            all(&to).unwrap().into_values().map(|(record, _)| record).collect::<Vec<_>>(),
+            all(&to).unwrap().whole.into_values().map(|(record, _)| record).collect::<Vec<_>>(),
             [record.clone()]
         );
         assert_eq!(summary(&to).unwrap().spaces["marks"], 200);

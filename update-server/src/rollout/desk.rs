@@ -4,16 +4,16 @@
 use super::ballot::planned;
 use super::engine::{Engine, save};
 use super::machine::{Facts, Refused, Wish, wish};
-use super::offers::Offers;
-use super::record::{self, Record, State};
+use super::offers::{Damaged, Offer, Offers};
+use super::record::{self, Record, Records, State};
 use super::status;
 use super::view::Rollout;
 use crate::fleet::row::Row;
 use crate::store::{Store, StoreError};
 use perennial_device_core::crypto::Ring;
-use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::rollout::{Memory, Place, Standing, admit, bucket, catch_up_part};
+use perennial_schemas::{Sha256Digest, Timestamp};
 use std::sync::Arc;
 
 /// Characters of a reason.
@@ -64,7 +64,20 @@ pub fn list(engine: &Engine, now: Timestamp) -> Result<Vec<Rollout>, StoreError>
     let offers = engine.ballot().board.refresh()?;
     let records = record::all(engine.store())?;
     let mut shown = Vec::new();
-    for offer in offers.offered.values().filter(|offer| !records.contains_key(&offer.manifest)) {
+    for (key, why) in &records.damaged {
+        let digest = key.as_slice().try_into().map(Sha256Digest).ok();
+        let offer = digest.and_then(|digest| offers.offered.get(&digest));
+        let name = offer.map(|offer| (&offer.product, Some(&offer.version)));
+        shown.push(Rollout::unreadable(name, digest.as_ref(), why));
+    }
+    for Damaged { product, manifest, why } in &offers.damaged {
+        let name = product.as_ref().map(|product| (product, None));
+        shown.push(Rollout::unreadable(name, manifest.as_ref(), why));
+    }
+    let recorded = |offer: &Offer| {
+        records.whole.contains_key(&offer.manifest) || records.damage(&offer.manifest).is_some()
+    };
+    for offer in offers.offered.values().filter(|offer| !recorded(offer)) {
         if offer.key == engine.ballot().own {
             let record = Record::new(offer, now);
             shown.push(Rollout::of(&record, Some(offer), &engine.counted(offer)?, now));
@@ -72,7 +85,7 @@ pub fn list(engine: &Engine, now: Timestamp) -> Result<Vec<Rollout>, StoreError>
             shown.push(Rollout::foreign(offer, now));
         }
     }
-    for (record, _) in records.values() {
+    for (record, _) in records.whole.values() {
         shown.push(one(engine, &offers, record, now)?);
     }
     shown.sort_by(|one, other| {
@@ -111,20 +124,23 @@ pub fn change(
     let unknown = || DeskError::Unknown(product.into(), version.into());
     for _ in 0..TRIES {
         let offers = engine.ballot().board.refresh()?;
-        let mut records = record::all(engine.store())?;
+        let Records { mut whole, damaged } = record::all(engine.store())?;
         let offer = offers.find(product, version);
         if offer.is_some_and(|offer| offer.key != engine.ballot().own) {
             return Err(DeskError::Foreign(product.into(), version.into()));
         }
         let (record, before) = match offer {
+            Some(offer) if damaged.contains_key(offer.manifest.as_bytes().as_slice()) => {
+                return Err(StoreError::Corrupt(format!("rollouts/{}", offer.manifest)).into());
+            }
             // Also one that no turn has recorded yet.
-            Some(offer) => match records.remove(&offer.manifest) {
+            Some(offer) => match whole.remove(&offer.manifest) {
                 Some((record, before)) => (record, Some(before)),
                 None => (Record::new(offer, now), None),
             },
             None => {
                 let named = |it: &Record| it.product.as_str() == product && it.version.as_str() == version;
-                let found = records.into_values().find(|(record, _)| named(record)).ok_or_else(unknown)?;
+                let found = whole.into_values().find(|(record, _)| named(record)).ok_or_else(unknown)?;
                 (found.0, Some(found.1))
             }
         };
@@ -134,6 +150,10 @@ pub fn change(
         };
         let withdrawn = offers.withdrawn_for(&record);
         let facts = Facts { offer: offer.map(Arc::as_ref), withdrawn, counted: &counted };
+        let unsure = offers.unsure(&record.product, &record.manifest);
+        if let Some(Damaged { why, .. }) = unsure.filter(|_| matches!(what, Wish::Resume { .. })) {
+            return Err(StoreError::Corrupt(why.clone()).into());
+        }
         let change = wish(&record, &facts, what, by, why, now)?;
         if save(engine.store(), &change, before, now)?.is_some() {
             return Ok(one(engine, &offers, &change.record, now)?);
@@ -152,7 +172,11 @@ fn one(engine: &Engine, offers: &Offers, record: &Record, now: Timestamp) -> Res
         Some(offer) => engine.counted(offer)?,
         None => Default::default(),
     };
-    Ok(Rollout::of(record, offer.map(Arc::as_ref), &counted, now))
+    let mut shown = Rollout::of(record, offer.map(Arc::as_ref), &counted, now);
+    if let Some(Damaged { why, .. }) = offers.unsure(&record.product, &record.manifest) {
+        shown.stands_still(why);
+    }
+    Ok(shown)
 }
 
 /// Where a device stands in the rollouts of newer releases that its channel offers, one sentence each: by the same function
@@ -167,7 +191,7 @@ pub fn places(
     row: &Row,
     now: Timestamp,
 ) -> Result<Vec<String>, StoreError> {
-    let records = record::all(store)?;
+    let records = record::all(store)?.whole;
     let mut said = Vec::new();
     for offer in offers.offered.values().filter(|offer| offer.product == row.product) {
         let runs = row.check_in.as_ref();

@@ -6,7 +6,7 @@ use super::ballot::Ballot;
 use super::figures::Figures;
 use super::machine::{Change, Counted, Facts, step};
 use super::offers::{Offer, Offers};
-use super::record::{self, Record, State};
+use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
@@ -64,6 +64,8 @@ pub struct Engine {
     /// The states as of the last turn.
     states: Mutex<BTreeMap<Sha256Digest, State>>,
     silent: Mutex<BTreeMap<Sha256Digest, Silence>>,
+    /// The records that couldn't be read at the last turn.
+    damaged: Mutex<BTreeMap<Vec<u8>, String>>,
     /// One turn at a time.
     turn: Mutex<()>,
 }
@@ -71,9 +73,8 @@ pub struct Engine {
 impl Engine {
     /// An engine that has done nothing yet.
     pub fn new(means: Means) -> Self {
-        let (shown, states, silent, turn) =
-            (Arc::default(), Mutex::default(), Mutex::default(), Mutex::default());
-        Self { means, shown, states, silent, turn }
+        let (shown, states, silent) = (Arc::default(), Mutex::default(), Mutex::default());
+        Self { means, shown, states, silent, damaged: Mutex::default(), turn: Mutex::default() }
     }
 
     /// The statuses for the static plane.
@@ -92,10 +93,16 @@ impl Engine {
     /// [`StoreError`]
     pub fn learn(&self) -> Result<(), StoreError> {
         self.means.ballot.board.refresh()?;
-        let records = record::all(self.store())?;
+        let records = record::all(self.store())?.whole;
+        self.note_reached(records.values().map(|(record, _)| record));
         let states = records.into_iter().map(|(manifest, (record, _))| (manifest, record.state)).collect();
         *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
         Ok(())
+    }
+
+    /// How many records, channels and manifests couldn't be read at the last turn.
+    pub fn unreadable(&self) -> i64 {
+        self.means.figures.unreadable.get()
     }
 
     /// The votes.
@@ -123,11 +130,20 @@ impl Engine {
             return Ok(Vec::new());
         }
         let own = &self.means.ballot.own;
-        let mut records: BTreeMap<_, _> = record::all(self.means.store.as_ref())?
+        let records = record::all(self.means.store.as_ref())?;
+        let damaged = self.told(&records, &offers);
+        let mut records: BTreeMap<_, _> = records
+            .whole
             .into_iter()
             .map(|(manifest, (record, before))| (manifest, (record, Some(before))))
             .collect();
         for offer in offers.offered.values().filter(|offer| offer.key == *own) {
+            // How far it is, nobody knows; or somebody may have withdrawn it already.
+            if damaged.contains_key(offer.manifest.as_bytes().as_slice())
+                || offers.unsure(&offer.product, &offer.manifest).is_some()
+            {
+                continue;
+            }
             records.entry(offer.manifest).or_insert_with(|| (Record::new(offer, now), None));
         }
         let (mut changes, mut failed, mut seen, mut pages) = (Vec::new(), None, Vec::new(), PAGES);
@@ -151,12 +167,23 @@ impl Engine {
         changes.iter().for_each(|change| self.means.figures.changed(change.action));
         self.means.ballot.tallies.keep(|manifest| offers.offered.contains_key(manifest));
         // Before devices hear of it: their votes count from then on.
-        self.note_reached(&seen, &offers);
+        self.note_reached(seen.iter().map(|(record, _)| record));
         self.show(&seen, &offers, now);
         self.means.figures.show(&seen, &offers, own, now);
         let states = seen.iter().map(|(record, _)| (record.manifest, record.state)).collect();
         *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
         failed.map_or(Ok(changes), Err)
+    }
+
+    /// Says what can't be read, in the log where that is new: those rollouts are passed over. The damaged records.
+    fn told(&self, records: &Records, offers: &Offers) -> BTreeMap<Vec<u8>, String> {
+        self.means.figures.unreadable.set((records.damaged.len() + offers.damaged.len()) as i64);
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, why) in records.damaged.iter().filter(|(key, _)| !damaged.contains_key(*key)) {
+            tracing::error!(why, "a rollout stands still: its record can't be read");
+        }
+        damaged.clone_from(&records.damaged);
+        damaged.clone()
     }
 
     /// One rollout's steps and status; `None` where somebody else was faster.
@@ -170,6 +197,11 @@ impl Engine {
     ) -> Result<Option<(Record, Counted)>, EngineError> {
         let offer = offers.offered.get(&record.manifest).map(Arc::as_ref);
         let withdrawn = offers.withdrawn_for(&record);
+        let unsure = offers.unsure(&record.product, &record.manifest);
+        if unsure.is_some() && offer.is_none() && withdrawn.is_none() {
+            // Whether it is still offered, nobody knows. What devices were told of it last ends by itself.
+            return Ok(Some((record, Counted::default())));
+        }
         let tallies = &self.means.ballot.tallies;
         let is_counted = match offer {
             Some(offer) => tallies.count_some(self.store(), &offer.manifest, pages)?,
@@ -194,7 +226,8 @@ impl Engine {
             changes.push(change);
         }
         for _ in 0..if is_counted { STEPS } else { 0 } {
-            let Some(change) = step(&record, &facts, now) else { break };
+            let change = step(&record, &facts, now);
+            let Some(change) = change.filter(|change| unsure.is_none() || !change.opens()) else { break };
             let Some(saved) = self.save(&change, before.clone(), now)? else { return Ok(None) };
             (record, before) = (change.record.clone(), Some(saved));
             tracing::info!(
@@ -298,11 +331,10 @@ impl Engine {
     /// [`StoreError`]; what was found before stays.
     pub fn listen(&self, now: Timestamp, pause: &dyn Fn()) -> Result<(), StoreError> {
         let means = &self.means;
-        let records = record::all(means.store.as_ref())?;
+        let reached = means.ballot.reached.load();
         let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
         let live = live.into_iter().map(|offer| {
-            let phase = records.get(&offer.manifest).map_or(0, |(record, _)| record.phase);
-            let until = offer.plan.phases.get(phase + 1).map(|next| next.not_before);
+            let until = reached.get(&offer.manifest).copied().flatten();
             Live { offer, until }
         });
         let live: Vec<Live> = live.collect();
@@ -342,10 +374,11 @@ impl Engine {
         live.filter_map(|(manifest, _)| offers.offered.get(manifest).cloned()).collect()
     }
 
-    fn note_reached(&self, seen: &[(Record, Counted)], offers: &Offers) {
-        let reached = seen.iter().filter_map(|(record, _)| {
+    fn note_reached<'r>(&self, records: impl Iterator<Item = &'r Record>) {
+        let offers = self.means.ballot.board.current();
+        let reached = records.filter_map(|record| {
             let offer = offers.offered.get(&record.manifest)?;
-            Some((record.manifest, offer.plan.phases.get(record.phase + 1).map(|next| next.not_before)))
+            Some((record.manifest, offer.beyond(record.phase)))
         });
         self.means.ballot.reached.store(Arc::new(reached.collect()));
     }
@@ -399,12 +432,14 @@ pub(super) fn is_shown(record: &Record, now: Timestamp) -> bool {
     super::status::expires(record).is_some_and(|expires| now < expires)
 }
 
-/// The statuses that count at `now`, by their path beside `metadata/` and `targets/`: for exports.
+/// The statuses that count at `now`, by their path beside `metadata/` and `targets/`: for exports. A record that can't be read
+/// has none.
 ///
 /// # Errors
 /// [`StoreError`]
 pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<BTreeMap<String, String>, StoreError> {
-    let mut records: Vec<Record> = record::all(store)?.into_values().map(|(record, _)| record).collect();
+    let whole = record::all(store)?.whole;
+    let mut records: Vec<Record> = whole.into_values().map(|(record, _)| record).collect();
     records.sort_by_key(|record| record.state != State::Withdrawn);
     let shown = records.into_iter().filter(|record| is_shown(record, now));
     Ok(shown.map(|record| (RolloutStatus::path(&record.product, &record.version), record.status)).collect())

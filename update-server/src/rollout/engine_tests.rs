@@ -1,13 +1,13 @@
 use super::desk;
 use super::drive::Member;
 use super::machine::Wish;
-use super::offers::Offers;
+use super::offers::{Damaged, Offers};
 use super::record::State;
 use super::testkit::{Bench, day, hardware, offers};
 use crate::audit;
-use crate::store::{Batch, Space};
-use perennial_schemas::Timestamp;
+use crate::store::{Batch, Space, StoreError};
 use perennial_schemas::rollout::{RolloutState, WHOLE};
+use perennial_schemas::{Sha256Digest, Timestamp};
 
 fn entries(bench: &Bench) -> Vec<audit::Entry> {
     audit::verify(bench.store()).unwrap();
@@ -298,4 +298,85 @@ fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_
     assert_eq!((bench.votes().len(), bench.record().emptied), (0, None));
     bench.report(&members[..60], "rolled-back");
     assert_eq!(bench.tick(day(62)), ["rollout.halted"]);
+}
+
+/// Two releases of this server, both running with proof.
+fn two_running() -> (Bench, super::offers::Offer) {
+    let (mut bench, members) = half_open(day(0));
+    let mut other = bench.offer.clone();
+    (other.manifest, other.version) = (Sha256Digest([2; 32]), "3.0.0".parse().unwrap());
+    bench.drive().offer(offers([bench.offer.clone(), other.clone()]));
+    assert_eq!(bench.tick(day(0)), ["rollout.scheduled", "rollout.started"]);
+    bench.report(&members, "confirmed");
+    (bench.offer, other) = (other, bench.offer);
+    bench.report(&members, "confirmed");
+    (bench, other)
+}
+
+fn list(bench: &Bench, at: Timestamp) -> Vec<super::view::Rollout> {
+    desk::list(&bench.drive().engine, at).unwrap()
+}
+
+#[test]
+fn a_record_that_cannot_be_read_is_told_and_passed_over_and_the_others_go_on() {
+    let (bench, damaged) = two_running();
+    let batch = Batch::new().put(Space::Rollouts, damaged.manifest.0, *b"?");
+    bench.store().commit(batch).unwrap();
+    let marks = bench.store().scan(Space::Marks, None, 10_000).unwrap().len();
+    assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
+    assert_eq!(bench.record().phase, 1, "the other one");
+    let shown = bench.drive().engine.shown().load_full();
+    assert_eq!(shown.keys().map(AsRef::as_ref).collect::<Vec<&str>>(), ["/rollouts/thermostat/3.0.0.json"]);
+    let all = list(&bench, day(2));
+    let told = all.iter().find(|it| it.state == "unreadable").unwrap();
+    assert_eq!((told.product.as_str(), told.version.as_str()), ("thermostat", damaged.version.as_str()));
+    assert!(told.line().contains("unreadable: the store's record rollouts/"), "{}", told.line());
+    assert_eq!(told.alarm().unwrap().0, "rollout_damaged");
+    assert_eq!((all.len(), bench.drive().engine.unreadable()), (2, 1));
+    let wish = desk::change(
+        &bench.drive().engine,
+        ("thermostat", damaged.version.as_str()),
+        &Wish::Pause,
+        ("command", "to look at it"),
+        day(2),
+    );
+    assert!(matches!(wish, Err(desk::DeskError::Store(StoreError::Corrupt(_)))), "{wish:?}");
+    // Its votes are kept, also where it is offered no more: nobody knows since when.
+    bench.drive().offer(offers([bench.offer.clone()]));
+    assert!(bench.drive().engine.sweep(day(400)).unwrap());
+    assert_eq!(bench.store().scan(Space::Marks, None, 10_000).unwrap().len(), marks);
+    let kept = bench.store().get(Space::Rollouts, &damaged.manifest.0).unwrap();
+    assert_eq!(kept.as_deref(), Some(&b"?"[..]));
+}
+
+#[test]
+fn where_a_channel_cannot_be_read_its_rollouts_stand_still_and_may_halt_and_the_others_go_on() {
+    let (mut bench, gone) = two_running();
+    let mut left = offers([bench.offer.clone()]);
+    let mut camera = bench.offer.clone();
+    (camera.product, camera.manifest) = ("camera".parse().unwrap(), Sha256Digest([3; 32]));
+    left.offered.insert(camera.manifest, std::sync::Arc::new(camera));
+    let why = "blobs/00 (targets/thermostat/beta.channel.json): it isn't there".to_owned();
+    left.damaged.push(Damaged { product: Some(bench.offer.product.clone()), manifest: None, why });
+    bench.drive().offer(left);
+    // Another product's is taken up; the one that no channel is known to offer isn't taken for withdrawn.
+    assert_eq!(bench.tick(day(2)), ["rollout.scheduled", "rollout.started"]);
+    let records = super::record::all(bench.store()).unwrap().whole;
+    assert_eq!(records[&gone.manifest].0.state, State::Running);
+    assert_eq!((bench.record().phase, records[&gone.manifest].0.phase), (0, 0), "proof doesn't advance them");
+    assert_eq!(bench.status().issued, day(2), "what a channel offers is renewed as it is");
+    assert_eq!(bench.drive().engine.unreadable(), 1);
+    let all = list(&bench, day(2));
+    let still = all.iter().find(|it| it.version == "3.0.0" && it.product == "thermostat").unwrap();
+    assert!(still.sentences().join(" ").contains("it stands still until this can be read: blobs/00"));
+    assert_eq!(all.iter().filter(|it| it.state == "unreadable").count(), 1);
+    let name = ("thermostat", "3.0.0");
+    let change = |wish: Wish| desk::change(&bench.drive().engine, name, &wish, ("command", "a test"), day(2));
+    change(Wish::Pause).unwrap();
+    let resume = change(Wish::Resume { hardware: None, set_aside: false });
+    assert!(matches!(resume, Err(desk::DeskError::Store(StoreError::Corrupt(_)))), "{resume:?}");
+    let members = bench.members(1000, "revC");
+    bench.report(&members, "rolled-back");
+    assert_eq!(bench.tick(day(2)), ["rollout.halted"]);
+    assert_eq!(bench.status().state, RolloutState::Halted);
 }

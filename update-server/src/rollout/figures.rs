@@ -36,6 +36,8 @@ pub struct Figures {
     pub failed: IntCounter,
     /// Statuses that were signed.
     pub signed: IntCounter,
+    /// What can't be read.
+    pub unreadable: IntGauge,
     changes: IntCounterVec,
     foreign: IntGauge,
     states: IntGaugeVec,
@@ -77,6 +79,11 @@ impl Figures {
         )?;
         registry.register(Box::new(changes.clone()))?;
         ACTIONS.iter().for_each(|action| changes.with_label_values(&[action]).inc_by(0));
+        let unreadable = IntGauge::new(
+            "perennial_rollout_unreadable",
+            "Records of rollouts, channels and manifests that can't be read: their rollouts stand still",
+        )?;
+        registry.register(Box::new(unreadable.clone()))?;
         let foreign = IntGauge::new(
             "perennial_rollout_foreign",
             "Releases on offer whose plan names another rollout key: this server can't open them",
@@ -88,6 +95,7 @@ impl Figures {
                 "Turns of the rollout engine that failed",
             )?,
             signed: counter("perennial_rollout_statuses_signed_total", "Rollout statuses signed")?,
+            unreadable,
             changes,
             foreign,
             states: whole("perennial_rollout_state", "1 for the state that a rollout is in", &["state"])?,
@@ -168,7 +176,7 @@ impl Figures {
         let planned = offer.plan.share_at(now);
         self.open.with_label_values(&name).set(share(planned.min(phase)));
         self.planned.with_label_values(&name).set(share(planned));
-        let next = offer.plan.phases.get(record.phase + 1).map_or(now, |phase| phase.not_before);
+        let next = offer.beyond(record.phase).unwrap_or(now);
         self.waiting.with_label_values(&name).set((now.unix() - next.unix()).max(0) as f64);
         for (hardware, votes) in &counted.votes {
             let told = [

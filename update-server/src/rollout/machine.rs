@@ -76,6 +76,16 @@ pub struct Change {
     pub detail: Vec<(&'static str, String)>,
 }
 
+impl Change {
+    /// Whether the release is open for more devices by it, or might be, or counts as proved.
+    pub fn opens(&self) -> bool {
+        matches!(
+            self.action,
+            "rollout.started" | "rollout.advanced" | "rollout.finished" | "rollout.offered-again"
+        )
+    }
+}
+
 /// What a person wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {

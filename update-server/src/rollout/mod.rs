@@ -17,6 +17,8 @@ pub mod machine;
 #[cfg(test)]
 mod machine_tests;
 pub mod offers;
+#[cfg(test)]
+mod offers_tests;
 pub mod record;
 pub(crate) mod run;
 pub(crate) mod setup;

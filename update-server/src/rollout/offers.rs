@@ -2,7 +2,7 @@
 //! channels have withdrawn. Read once for each generation. It decides nothing, and holds nothing that the signers didn't say.
 
 use super::record::Record;
-use crate::blobs::{Blobs, Digest};
+use crate::blobs::{Blobs, Digest, digest_of};
 use crate::generation::{self, Generation, SERVED};
 use crate::store::{Space, Store, StoreError};
 use arc_swap::ArcSwap;
@@ -51,6 +51,19 @@ pub struct Offers {
     pub offered: BTreeMap<Sha256Digest, Arc<Offer>>,
     /// Why releases were withdrawn, by product and manifest.
     pub withdrawn: BTreeMap<(ProductName, Sha256Digest), String>,
+    /// What can't be read of it.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A channel or a manifest that can't be read. Nobody may take a rollout for withdrawn, or let one go on, because of that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// The product; `None` where the path names none.
+    pub product: Option<ProductName>,
+    /// The release; `None` for a channel, which might say anything of each release of its product.
+    pub manifest: Option<Sha256Digest>,
+    /// Which file, and why.
+    pub why: String,
 }
 
 /// The offers as of the generation that is served, for everybody who needs them.
@@ -92,51 +105,85 @@ impl Board {
     /// # Errors
     /// [`StoreError`]; what was read before stays.
     pub fn refresh(&self) -> Result<Arc<Offers>, StoreError> {
+        self.read(false)
+    }
+
+    /// Reads the generation again where something of it couldn't be read: somebody may have brought that back.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was read before stays.
+    pub fn again(&self) -> Result<Arc<Offers>, StoreError> {
+        self.read(true)
+    }
+
+    fn read(&self, again: bool) -> Result<Arc<Offers>, StoreError> {
         let before = self.current.load_full();
         let Some((store, blobs)) = &self.source else { return Ok(before) };
         let Some(key) = store.get(Space::Meta, SERVED)? else { return Ok(before) };
-        if before.generation.is_some_and(|number| key == number.to_be_bytes()) {
+        let known = before.generation.is_some_and(|number| key == number.to_be_bytes());
+        if known && (!again || before.damaged.is_empty()) {
             return Ok(before);
         }
         let Some(served) = generation::served(store)? else { return Ok(before) };
-        let offers = Arc::new(Offers::read(&served.generation, &before, blobs)?);
+        let offers = Arc::new(Offers::read(&served.generation, &before, blobs));
+        for Damaged { why, .. } in &offers.damaged {
+            tracing::error!(why, "rollouts stand still: what says of them what is offered can't be read");
+        }
         self.current.store(Arc::clone(&offers));
         Ok(offers)
     }
 }
 
 impl Offers {
-    /// Reads a generation's; manifests that `before` knows aren't read again.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] where a channel or an offered manifest can't be read: nobody may take a rollout for withdrawn
-    /// because a file is unreadable.
-    pub fn read(generation: &Generation, before: &Self, blobs: &Blobs) -> Result<Self, StoreError> {
+    /// Reads a generation's; manifests that `before` knows aren't read again. A channel or a manifest that can't be read is told
+    /// in `damaged`, and hides no other.
+    pub fn read(generation: &Generation, before: &Self, blobs: &Blobs) -> Self {
         let mut offers = Self { generation: Some(generation.number), ..Self::default() };
         for (path, file) in generation.files.iter().filter(|(path, _)| path.ends_with(".channel.json")) {
-            let channel: Channel = read(blobs, path, &file.sha256)?;
-            // Another product's team has no say: its channel may name any digest.
-            let own = |manifest| (channel.product.clone(), manifest);
-            let withdrawn = channel.withdrawn.iter().map(|it| (own(it.manifest), it.reason.clone()));
-            offers.withdrawn.extend(withdrawn);
-            let signed_at = signed_at(generation, &channel.product, blobs);
-            for offered in &channel.releases {
-                if let Some(offer) = offers.offered.get_mut(&offered.manifest) {
-                    Arc::make_mut(offer).channels.insert(channel.channel.clone());
-                    continue;
-                }
-                let known = before.offered.get(&offered.manifest).map(|offer| Offer::clone(offer));
-                let offer = match known {
-                    Some(offer) => Some(offer),
-                    None => Offer::of(read(blobs, path, &offered.manifest)?, offered.manifest),
-                };
-                if let Some(offer) = offer {
-                    let channels = [channel.channel.clone()].into();
-                    offers.offered.insert(offered.manifest, Arc::new(Offer { channels, signed_at, ..offer }));
-                }
+            match read(blobs, path, &file.sha256) {
+                Ok(channel) => offers.take(&channel, path, generation, before, blobs),
+                Err(why) => offers.damaged.push(Damaged { product: product_of(path), manifest: None, why }),
             }
         }
-        Ok(offers)
+        offers
+    }
+
+    fn take(&mut self, channel: &Channel, path: &str, generation: &Generation, before: &Self, blobs: &Blobs) {
+        // Another product's team has no say: its channel may name any digest.
+        let own = |manifest| (channel.product.clone(), manifest);
+        let withdrawn = channel.withdrawn.iter().map(|it| (own(it.manifest), it.reason.clone()));
+        self.withdrawn.extend(withdrawn);
+        let signed_at = signed_at(generation, &channel.product, blobs);
+        for manifest in channel.releases.iter().map(|offered| offered.manifest) {
+            if let Some(offer) = self.offered.get_mut(&manifest) {
+                Arc::make_mut(offer).channels.insert(channel.channel.clone());
+                continue;
+            }
+            let known = before.offered.get(&manifest).map(|offer| Offer::clone(offer));
+            let offer = match known {
+                Some(offer) => Some(offer),
+                None => match read(blobs, path, &manifest) {
+                    Ok(release) => Offer::of(release, manifest),
+                    Err(why) => {
+                        let (product, manifest) = (Some(channel.product.clone()), Some(manifest));
+                        self.damaged.push(Damaged { product, manifest, why });
+                        None
+                    }
+                },
+            };
+            if let Some(offer) = offer {
+                let channels = [channel.channel.clone()].into();
+                self.offered.insert(manifest, Arc::new(Offer { channels, signed_at, ..offer }));
+            }
+        }
+    }
+
+    /// What can't be read and might say something of a release: it neither goes on nor ends until that can be read.
+    pub fn unsure(&self, product: &ProductName, manifest: &Sha256Digest) -> Option<&Damaged> {
+        self.damaged.iter().find(|damaged| {
+            damaged.product.as_ref().is_none_or(|it| it == product)
+                && damaged.manifest.is_none_or(|it| it == *manifest)
+        })
     }
 
     /// Why the release of a rollout was withdrawn, where its own maker did.
@@ -175,17 +222,29 @@ impl Offer {
         early.chain(phase).min().unwrap_or(Timestamp::EPOCH)
     }
 
+    /// When the plan comes to devices that the gate has not let in, while that is in `phase`; `None` where it has let in all.
+    pub fn beyond(&self, phase: usize) -> Option<Timestamp> {
+        self.plan.phases.get(phase + 1).map(|next| next.not_before)
+    }
+
     /// When it opens for the last.
     pub fn last(&self) -> Timestamp {
         self.plan.phases.last().map_or(Timestamp::EPOCH, |phase| phase.not_before)
     }
 }
 
-fn read<T: Document>(blobs: &Blobs, path: &str, digest: &Digest) -> Result<T, StoreError> {
-    let corrupt =
-        |error: &dyn std::fmt::Display| StoreError::Corrupt(format!("blobs/{digest} ({path}): {error}"));
-    let text = blobs.read(digest, T::MAX_LENGTH).map_err(|error| corrupt(&error))?;
-    T::parse(&text).map_err(|error| corrupt(&error))
+fn read<T: Document>(blobs: &Blobs, path: &str, digest: &Digest) -> Result<T, String> {
+    let why = |error: &dyn std::fmt::Display| format!("blobs/{digest} ({path}): {error}");
+    let text = blobs.read(digest, T::MAX_LENGTH).map_err(|error| why(&error))?;
+    if digest_of(&text) != *digest {
+        return Err(why(&"it isn't what was taken in"));
+    }
+    T::parse(&text).map_err(|error| why(&error))
+}
+
+/// The product in a target's path, `targets/PRODUCT/…`.
+fn product_of(path: &str) -> Option<ProductName> {
+    path.strip_prefix("targets/")?.split_once('/')?.0.parse().ok()
 }
 
 /// When a product's role was signed, where it says so.

@@ -187,18 +187,36 @@ pub fn one(store: &dyn Store, manifest: &Sha256Digest) -> Result<Option<(Record,
     Ok(Some((Record::decode(&manifest.0, &value)?, value)))
 }
 
-/// All rollouts, with their records as they were read.
+/// All records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Records {
+    /// Those that can be read, as they were read.
+    pub whole: BTreeMap<Sha256Digest, (Record, Vec<u8>)>,
+    /// Why others can't be, by their key: nobody knows how far those rollouts are, so that nobody steers them.
+    pub damaged: BTreeMap<Vec<u8>, String>,
+}
+
+impl Records {
+    /// Why the record of a release can't be read, where that is so.
+    pub fn damage(&self, manifest: &Sha256Digest) -> Option<&str> {
+        self.damaged.get(manifest.as_bytes().as_slice()).map(String::as_str)
+    }
+}
+
+/// Reads all records; one that is damaged doesn't hide the others.
 ///
 /// # Errors
-/// [`StoreError`] when one can't be read.
-pub fn all(store: &dyn Store) -> Result<BTreeMap<Sha256Digest, (Record, Vec<u8>)>, StoreError> {
-    let (mut records, mut after) = (BTreeMap::new(), None::<Vec<u8>>);
+/// [`StoreError`] when the store can't be read.
+pub fn all(store: &dyn Store) -> Result<Records, StoreError> {
+    let (mut records, mut after) = (Records::default(), None::<Vec<u8>>);
     loop {
         let page = store.scan(Space::Rollouts, after.as_deref(), PAGE)?;
         let whole = page.len() < PAGE;
         for (key, value) in page {
-            let record = Record::decode(&key, &value)?;
-            records.insert(record.manifest, (record, value));
+            match Record::decode(&key, &value) {
+                Ok(record) => drop(records.whole.insert(record.manifest, (record, value))),
+                Err(error) => drop(records.damaged.insert(key.clone(), error.to_string())),
+            }
             after = Some(key);
         }
         if whole {

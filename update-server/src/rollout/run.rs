@@ -81,6 +81,9 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
         let began = Instant::now();
         if began >= count {
             rounds = rounds.wrapping_add(1);
+            if let Err(error) = engine.ballot().board.again() {
+                tracing::warn!(%error, "what is offered can't be read");
+            }
             if let Err(error) = engine.recount(rounds.is_multiple_of(FINISHED), &pause) {
                 tracing::warn!(%error, "votes can't be counted anew; the counts as they were kept up stay");
             }

@@ -8,7 +8,7 @@ use super::record::{self, Record, State};
 use super::status;
 use super::votes::Mark;
 use crate::store::{Batch, Space, Store, StoreError};
-use perennial_schemas::Timestamp;
+use perennial_schemas::{Sha256Digest, Timestamp};
 
 /// For so many days votes stay after their release is offered no more.
 pub const KEPT_DAYS: i64 = 30;
@@ -25,15 +25,18 @@ pub fn sweep(store: &dyn Store, offers: &Offers, now: Timestamp) -> Result<bool,
     let mut after: Option<Vec<u8>> = None;
     loop {
         let Some((key, _)) = store.scan(Space::Marks, after.as_deref(), 1)?.pop() else { return Ok(true) };
-        let manifest = Mark::manifest(&key)
-            .map_err(|error| StoreError::Corrupt(format!("marks/{}: {error}", key.escape_ascii())))?;
+        // `store check` tells of it.
+        let Ok(manifest) = Mark::manifest(&key) else {
+            after = Some(key);
+            continue;
+        };
         let found = match record::one(store, &manifest) {
             // Nobody knows since when it is gone: its votes stay. Whoever reads all records tells of it.
             Err(StoreError::Corrupt(_)) => None,
             other => Some(other?),
         };
         let record = match found {
-            Some(record) if !offers.offered.contains_key(&manifest) => record,
+            Some(record) if !may_be_offered(offers, record.as_ref(), &manifest) => record,
             _ => {
                 after = Some(behind(&manifest.0));
                 continue;
@@ -54,6 +57,15 @@ pub fn sweep(store: &dyn Store, offers: &Offers, now: Timestamp) -> Result<bool,
         store.commit(batch)?;
         return Ok(false);
     }
+}
+
+/// Also where a channel that can't be read might offer it.
+fn may_be_offered(offers: &Offers, record: Option<&(Record, Vec<u8>)>, manifest: &Sha256Digest) -> bool {
+    let unsure = match record {
+        Some((record, _)) => offers.unsure(&record.product, manifest).is_some(),
+        None => !offers.damaged.is_empty(),
+    };
+    unsure || offers.offered.contains_key(manifest)
 }
 
 /// Behind the last mark that a release can have.

@@ -178,7 +178,7 @@ impl Bench {
     }
 
     pub(crate) fn record(&self) -> Record {
-        record::all(self.store()).unwrap().remove(&self.offer.manifest).unwrap().0
+        record::all(self.store()).unwrap().whole.remove(&self.offer.manifest).unwrap().0
     }
 
     /// The status as a device would take it.

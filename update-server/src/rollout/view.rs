@@ -7,12 +7,15 @@ use super::record::{Record, State};
 use super::status;
 use super::votes::Votes;
 use perennial_gate::{Verdict, bounds, judge};
-use perennial_schemas::Timestamp;
 use perennial_schemas::rollout::{OnDeadline, WHOLE};
 use perennial_schemas::tuf::Role;
+use perennial_schemas::{ProductName, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use utoipa::ToSchema;
+
+/// The state of what can't be read.
+const UNREADABLE: &str = "unreadable";
 
 /// One rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -24,7 +27,8 @@ pub struct Rollout {
     /// SHA-256 of its manifest.
     pub manifest: String,
     /// `scheduled`, `running`, `paused`, `halted`, `finished`, `withdrawn`; `foreign` where its plan names another rollout key
-    /// than this server's.
+    /// than this server's; `unreadable` for a record, a channel or a manifest that can't be read: what is known of product,
+    /// version and manifest is filled in, and the rollouts stand still.
     pub state: String,
     /// Since when.
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -186,13 +190,52 @@ impl Rollout {
         shown
     }
 
+    /// Of a record, a channel or a manifest that can't be read.
+    pub fn unreadable(
+        name: Option<(&ProductName, Option<&ReleaseVersion>)>,
+        manifest: Option<&Sha256Digest>,
+        why: &str,
+    ) -> Self {
+        let (product, version) = name.unzip();
+        Self {
+            product: product.map_or(String::new(), ToString::to_string),
+            version: version.flatten().map_or(String::new(), ToString::to_string),
+            manifest: manifest.map_or(String::new(), ToString::to_string),
+            state: UNREADABLE.into(),
+            since: None,
+            by: "server".into(),
+            reason: why.into(),
+            channels: Vec::new(),
+            phase: 0,
+            phases: 0,
+            open_ppm: 0,
+            planned_ppm: 0,
+            next_phase: None,
+            stopped: Vec::new(),
+            votes: BTreeMap::new(),
+            set_aside: BTreeMap::new(),
+            others: Others::default(),
+            verdict: String::new(),
+            evidence: None,
+            hold: None,
+            status: None,
+        }
+    }
+
+    /// Something can't be read that might speak of it. What would halt it does all the same.
+    pub fn stands_still(&mut self, why: &str) {
+        if !self.verdict.starts_with("halt") && self.state != State::Withdrawn.as_str() {
+            self.verdict = format!("it stands still until this can be read: {why}");
+        }
+    }
+
     fn add_plan(&mut self, record: &Record, offer: &Offer, counted: &Counted, now: Timestamp) {
         let phase = offer.plan.phases.get(record.phase).map_or(0, |phase| phase.share);
         let planned = offer.plan.share_at(now);
         self.phases = offer.plan.phases.len();
         self.channels = offer.channels.iter().map(ToString::to_string).collect();
         (self.planned_ppm, self.open_ppm) = (planned, planned.min(phase));
-        self.next_phase = offer.plan.phases.get(record.phase + 1).map(|phase| phase.not_before);
+        self.next_phase = offer.beyond(record.phase);
         let evidence = evidence(record, offer, counted);
         let bounds = bounds(&offer.plan.gate, &evidence);
         let by_hardware = bounds.strata.iter().map(|(hardware, it)| (hardware.to_string(), *it));
@@ -236,6 +279,11 @@ impl Rollout {
                 let hint = "have its signers publish a plan with this server's key, STATE/keys/rollout.pub.json; or bring the other server back".into();
                 Some(("rollout_key", what, hint))
             }
+            UNREADABLE => {
+                let what = format!("rollouts stand still: {}", self.reason);
+                let hint = "perennial-server store check names what is damaged; bring the state back from a backup, or ingest the bundle again";
+                Some(("rollout_damaged", what, hint.into()))
+            }
             "withdrawn" => None,
             _ if !self.stopped.is_empty() => {
                 let which: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
@@ -257,6 +305,9 @@ impl Rollout {
     /// Everything that there is to say, in sentences.
     pub fn sentences(&self) -> Vec<String> {
         let Self { product, version, state, reason, .. } = self;
+        if state == UNREADABLE {
+            return self.alarm().into_iter().flat_map(|(_, what, hint)| [what, hint]).collect();
+        }
         let by = if self.by == "server" { String::new() } else { format!(" by {}", self.by) };
         let since = self.since.map_or(String::new(), |since| format!(" since {since}{by}"));
         let mut out = vec![format!("{product} {version} is {state}{since}: {reason}.")];
@@ -329,6 +380,10 @@ impl Rollout {
 
     /// One line of a list.
     pub fn line(&self) -> String {
+        if self.state == UNREADABLE {
+            let name = [&self.product, &self.version].map(|it| if it.is_empty() { "?" } else { it });
+            return format!("{} {}  {UNREADABLE}: {}", name[0], name[1], self.reason);
+        }
         let mut all = Votes::default();
         self.votes.values().for_each(|votes| all += *votes);
         let stopped: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
