@@ -93,9 +93,7 @@ pub trait Document: DeserializeOwned {
         if text.len() as u64 > Self::MAX_LENGTH {
             return Err(FormatError::TooLong { what: Self::WHAT, limit: Self::MAX_LENGTH });
         }
-        let json = Json::parse(text)?;
-        check_head::<Self>(&json)?;
-        drop(json);
+        check_head::<Self>(&Json::head(text)?)?;
         let document: Self =
             serde_json::from_slice(text).map_err(|e| FormatError::shape(Self::WHAT, e.to_string()))?;
         document.validate()?;

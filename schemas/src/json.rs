@@ -3,7 +3,8 @@
 //! Refuses what readers disagree about: duplicate keys, floats, numbers past 64 bits, invalid UTF-8, bytes after the
 //! value; and what is only there to hurt: deep nesting, huge trees.
 
-use alloc::collections::BTreeMap;
+use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -45,9 +46,22 @@ impl Json {
     /// [`JsonError`] for malformed text, duplicate keys, floats, numbers past 64 bits, nesting past
     /// [`JSON_DEPTH`] and more than [`JSON_VALUES`] values.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        Self::read(text, Kept::All)
+    }
+
+    /// Reads one value as strictly as [`Json::parse`] does, and keeps of it only what every document has: an object's own
+    /// members `format` and `requires`. It costs no memory for the rest.
+    ///
+    /// # Errors
+    /// As [`Json::parse`].
+    pub(crate) fn head(text: &[u8]) -> Result<Self, JsonError> {
+        Self::read(text, Kept::Head)
+    }
+
+    fn read(text: &[u8], kept: Kept) -> Result<Self, JsonError> {
         let budget = Cell::new(JSON_VALUES);
         let mut deserializer = serde_json::Deserializer::from_slice(text);
-        let seed = Seed { depth: JSON_DEPTH, budget: &budget };
+        let seed = Seed { depth: JSON_DEPTH, budget: &budget, kept };
         let value = seed.deserialize(&mut deserializer).map_err(|e| JsonError(abridged(e.to_string())))?;
         deserializer.end().map_err(|e| JsonError(abridged(e.to_string())))?;
         Ok(value)
@@ -70,17 +84,88 @@ impl Json {
     }
 }
 
+/// What of a value is kept; the rest is read and checked all the same, and is [`Json::Null`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    All,
+    /// Two members of an object, see [`Json::head`].
+    Head,
+    Nothing,
+}
+
 #[derive(Clone, Copy)]
 struct Seed<'b> {
     depth: usize,
     budget: &'b Cell<usize>,
+    kept: Kept,
 }
 
 impl<'b> Seed<'b> {
     fn inner<E: serde::de::Error>(self) -> Result<Seed<'b>, E> {
         let depth = self.depth.checked_sub(1);
         let depth = depth.ok_or_else(|| E::custom(format!("nested deeper than {JSON_DEPTH}")))?;
-        Ok(Seed { depth, ..self })
+        // A list has no head.
+        let kept = if self.kept == Kept::All { Kept::All } else { Kept::Nothing };
+        Ok(Seed { depth, kept, ..self })
+    }
+
+    /// For a member of an object, as which this one is.
+    fn member(self, inner: Self, key: &str) -> Self {
+        let kept = if self.kept == Kept::Head && matches!(key, "format" | "requires") {
+            Kept::All
+        } else {
+            inner.kept
+        };
+        Self { kept, ..inner }
+    }
+
+    fn keep(self, value: impl FnOnce() -> Json) -> Json {
+        if self.kept == Kept::All { value() } else { Json::Null }
+    }
+}
+
+/// A key, borrowed from the text where it stands there as it is.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.into())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// The keys of what is not kept in an object: the first few are looked through, the others sorted.
+#[derive(Default)]
+struct Keys<'de> {
+    few: Vec<Cow<'de, str>>,
+    many: BTreeSet<Cow<'de, str>>,
+}
+
+impl<'de> Keys<'de> {
+    const FEW: usize = 16;
+
+    fn contains(&self, key: &str) -> bool {
+        self.many.contains(key) || self.few.iter().any(|known| known == key)
+    }
+
+    fn insert(&mut self, key: Cow<'de, str>) {
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+        } else {
+            self.many.insert(key);
+        }
     }
 }
 
@@ -124,33 +209,45 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::String(value.into()))
+        Ok(self.keep(|| Json::String(value.into())))
     }
 
     fn visit_string<E>(self, value: String) -> Result<Json, E> {
-        Ok(Json::String(value))
+        Ok(self.keep(|| Json::String(value)))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let inner = self.inner()?;
         let mut values = Vec::new();
         while let Some(value) = access.next_element_seed(inner)? {
-            values.push(value);
+            if inner.kept == Kept::All {
+                values.push(value);
+            }
         }
-        Ok(Json::Array(values))
+        Ok(self.keep(|| Json::Array(values)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
         let inner = self.inner()?;
         let mut map = BTreeMap::new();
-        while let Some(key) = access.next_key::<String>()? {
-            if map.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+        let mut keys = Keys::default();
+        while let Some(Key(key)) = access.next_key::<Key<'de>>()? {
+            let seed = self.member(inner, &key);
+            let twice = |key: &str| A::Error::custom(format!("the key {key:?} stands twice"));
+            if seed.kept == Kept::All {
+                if map.contains_key(&*key) {
+                    return Err(twice(&key));
+                }
+                map.insert(key.into_owned(), access.next_value_seed(seed)?);
+            } else {
+                if keys.contains(&key) {
+                    return Err(twice(&key));
+                }
+                keys.insert(key);
+                access.next_value_seed(seed)?;
             }
-            let value = access.next_value_seed(inner)?;
-            map.insert(key, value);
         }
-        Ok(Json::Object(map))
+        Ok(if self.kept == Kept::Nothing { Json::Null } else { Json::Object(map) })
     }
 }
 
@@ -158,7 +255,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 impl<'de> Deserialize<'de> for Json {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let budget = Cell::new(JSON_VALUES);
-        Seed { depth: JSON_DEPTH, budget: &budget }.deserialize(deserializer)
+        Seed { depth: JSON_DEPTH, budget: &budget, kept: Kept::All }.deserialize(deserializer)
     }
 }
 

@@ -36,6 +36,7 @@ pub mod index;
 pub mod json;
 pub mod key_file;
 pub mod limits;
+mod parsed;
 pub mod release;
 pub mod report;
 pub mod rollout;

@@ -3,11 +3,12 @@
 //! Civil dates follow the proleptic Gregorian calendar; the day arithmetic is Howard Hinnant's
 //! (`days_from_civil`, `civil_from_days`), checked against the `jiff` library by a property test.
 
-use alloc::string::String;
 use core::fmt;
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::parsed::parsed;
 
 const DAY: i64 = 86_400;
 /// 9999-12-31T23:59:59Z: the last moment that four digits of a year can say.
@@ -240,8 +241,7 @@ macro_rules! as_text {
         }
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = String::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                parsed(deserializer)
             }
         }
         #[cfg(feature = "json-schema")]

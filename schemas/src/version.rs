@@ -7,6 +7,8 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::parsed::parsed;
+
 /// A release version: one to four dot-separated numbers, then perhaps `-` and dot-separated identifiers that make
 /// it a pre-release, as in `2.1.0` or `2026.11-rc.1`. At most 64 bytes.
 ///
@@ -128,8 +130,7 @@ impl Serialize for ReleaseVersion {
 
 impl<'de> Deserialize<'de> for ReleaseVersion {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        parsed(deserializer)
     }
 }
 

@@ -118,7 +118,7 @@ impl ReportBatch {
             Err(error) => return Err(error),
         }
         let shape = |error: serde_json::Error| FormatError::shape(Self::WHAT, error.to_string());
-        check_head::<Self>(&Json::parse(text)?)?;
+        check_head::<Self>(&Json::head(text)?)?;
         let loose: Loose = serde_json::from_slice(text).map_err(shape)?;
         counted(loose.queues.len())?;
         let one = |queue: serde_json::Value| {

@@ -1,8 +1,11 @@
 use super::*;
 use alloc::vec;
+use alloc::vec::Vec;
 
 fn error(text: &str) -> String {
-    Json::parse(text.as_bytes()).unwrap_err().to_string()
+    let error = Json::parse(text.as_bytes()).unwrap_err();
+    assert_eq!(Json::head(text.as_bytes()), Err(error.clone()), "{text}");
+    error.to_string()
 }
 
 #[test]
@@ -50,6 +53,33 @@ fn depth_and_number_of_values_are_bounded() {
 fn malformed_text_is_refused() {
     for text in [&b"{"[..], b"", b"nul", b"{} {}", b"\"\xff\"", b"[1,]", b"{\"a\" 1}"] {
         assert!(Json::parse(text).is_err(), "{text:?}");
+        assert_eq!(Json::head(text).unwrap_err(), Json::parse(text).unwrap_err());
+    }
+}
+
+#[test]
+fn a_head_is_read_as_strictly_and_keeps_two_members() {
+    let text = r#"{"format":"a/1","requires":["x",{"requires":[]}],"more":{"format":[1],"n":[null,"y"]}}"#;
+    let whole = Json::parse(text.as_bytes()).unwrap();
+    let head = Json::head(text.as_bytes()).unwrap();
+    assert_eq!((head.get("format"), head.get("requires")), (whole.get("format"), whole.get("requires")));
+    assert_eq!(head.get("more"), None);
+    for (member, spelt) in
+        [("format", "f\\u006frmat"), ("requires", "requir\\u0065s"), ("more", "mor\\u0065")]
+    {
+        assert!(
+            error(&text.replacen('{', &format!("{{\"{spelt}\":0,"), 1)).contains("stands twice"),
+            "{member}"
+        );
+    }
+    // More keys than are looked through one by one.
+    let keys = |last: usize| (0..=last).map(|n| format!("\"k{n}\":{{}}")).collect::<Vec<_>>().join(",");
+    for last in [3, 14, 15, 16, 17, 40] {
+        let all = keys(last);
+        assert!(Json::head(format!("{{\"a\":{{{all}}}}}").as_bytes()).is_ok());
+        for again in [0, last / 2, last] {
+            assert!(error(&format!("{{\"a\":{{{all},\"k{again}\":1}}}}")).contains("stands twice"));
+        }
     }
 }
 

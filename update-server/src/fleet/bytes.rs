@@ -9,7 +9,7 @@ use std::str::FromStr;
 pub struct Unreadable(pub &'static str);
 
 /// Writes a record.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Encoder(Vec<u8>);
 
 impl Encoder {
@@ -17,6 +17,11 @@ impl Encoder {
         let mut bytes = Vec::with_capacity(192);
         bytes.push(version);
         Self(bytes)
+    }
+
+    /// A part of a record, with room for so many bytes.
+    pub(crate) fn with_room(bytes: usize) -> Self {
+        Self(Vec::with_capacity(bytes))
     }
 
     pub(crate) fn byte(&mut self, byte: u8) -> &mut Self {

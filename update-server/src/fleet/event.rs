@@ -129,7 +129,7 @@ impl Event {
 
 /// What a report says, in the compact encoding.
 pub(crate) fn content(report: &Report) -> Vec<u8> {
-    let mut content = Encoder::default();
+    let mut content = Encoder::with_room(160 + report.detail.len());
     content
         .signed(report.at.unix())
         .byte(outcome_number(report.outcome))

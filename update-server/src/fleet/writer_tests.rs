@@ -11,21 +11,24 @@ use super::writer::{Fault, Means, Writer, start};
 use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, RefusalCode, ReportQueue, Ticket};
-use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A real store whose commits can be made to fail, as those of a database that is away for a minute.
 struct Weather {
     store: FjallStore,
-    /// 0 fair, 1 away, 2 full, 3 somebody else is faster once.
+    /// 0 fair, 1 away, 2 full, 3 somebody else is faster once, 4 full once.
     now: AtomicU8,
+    /// Records that were asked for.
+    reads: AtomicUsize,
     /// Commits wait for it.
     gate: Mutex<()>,
 }
 
 impl Store for Weather {
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         match self.now.load(Ordering::SeqCst) {
             1 => Err(StoreError::Engine { operation: "read", reason: "connection refused".into() }),
             _ => self.store.get(space, key),
@@ -60,10 +63,18 @@ impl Store for Weather {
         self.store.walk(visit)
     }
 
+    fn moment(&self) -> Option<u64> {
+        self.store.moment()
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _gate = self.gate.lock().unwrap();
         match self.now.load(Ordering::SeqCst) {
             2 => return Err(StoreError::Full("of a test".into())),
+            4 => {
+                self.now.store(0, Ordering::SeqCst);
+                return Err(StoreError::Full("of a test".into()));
+            }
             3 => {
                 self.now.store(0, Ordering::SeqCst);
                 // Revoked at that very moment, by somebody else.
@@ -89,7 +100,12 @@ impl Bench {
         let settings = Settings { reserve, ..Settings::default() };
         let folder = tempfile::tempdir().unwrap();
         let store = FjallStore::open(&folder.path().join("store"), settings).unwrap();
-        let store = Arc::new(Weather { store, now: AtomicU8::new(0), gate: Mutex::new(()) });
+        let store = Arc::new(Weather {
+            store,
+            now: AtomicU8::new(0),
+            reads: AtomicUsize::new(0),
+            gate: Mutex::new(()),
+        });
         let clock = Arc::new(AtomicI64::new(1_800_000_000));
         let shared: Arc<dyn Store> = Arc::clone(&store) as _;
         let at = Arc::clone(&clock);
@@ -215,6 +231,56 @@ fn past_the_queues_limit_the_answer_is_busy_at_once() {
         assert_eq!(waiting.unwrap(), [acknowledged(8)]);
         assert_eq!(writer.write(vec![reports("d-2", 1..=8)]).await.unwrap(), [acknowledged(8)]);
     });
+}
+
+/// Large jobs one after the other: the second is folded while the first is on its way.
+#[test]
+#[expect(clippy::await_holding_lock, reason = "the writer's threads, and nobody here, wait for it")]
+fn what_is_folded_ahead_counts_once_and_is_folded_anew_where_the_batch_before_it_changes() {
+    // The first is written; or somebody else was faster; or it finds the disk full.
+    for weather in [0, 3, 4] {
+        let bench = Bench::new(10_000, 0);
+        bench.write(vec![reports("d-1", 1..=1)]).unwrap();
+        let writer = bench.writer.clone().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let job = |first: u64| {
+            let others = (0..5).map(|n| reports(&format!("e-{first}-{n}"), 1..=100));
+            [reports("d-1", first..=first + 99)].into_iter().chain(others).collect::<Vec<_>>()
+        };
+        let answers = runtime.block_on(async {
+            let closed = bench.store.gate.lock().unwrap();
+            let mut jobs: Vec<_> = [2, 102, 202, 102].map(|first| Box::pin(writer.write(job(first)))).into();
+            for (number, job) in jobs.iter_mut().enumerate() {
+                let reads = bench.store.reads.load(Ordering::SeqCst);
+                tokio::select! {
+                    biased;
+                    _ = job => panic!("it isn't durable yet"),
+                    () = std::future::ready(()) => {}
+                }
+                // It is folded, though nothing can be written; later ones wait.
+                while number < 2 && bench.store.reads.load(Ordering::SeqCst) == reads {
+                    std::thread::yield_now();
+                }
+            }
+            bench.store.now.store(weather, Ordering::SeqCst);
+            drop(closed);
+            let mut answers = Vec::new();
+            for job in jobs {
+                let verdicts = job.await;
+                answers.push(verdicts.map(|mut verdicts| match verdicts.swap_remove(0).unwrap() {
+                    Done::Acknowledged { acknowledged, flagged } => (acknowledged, flagged.len()),
+                    other => panic!("{other:?}"),
+                }));
+            }
+            answers
+        });
+        let first = if weather == 4 { Err(Fault::Full) } else { Ok((101, 0)) };
+        assert_eq!(answers, [first, Ok((201, 0)), Ok((301, 0)), Ok((201, 100))], "{weather}");
+        let (row, missing) = (bench.row("d-1").unwrap(), if weather == 4 { 100 } else { 0 });
+        assert_eq!((row.last_sequence, row.reports, row.gaps), (301, 301 - missing, missing), "{weather}");
+        assert_eq!((bench.events("d-1") as u64, bench.events("e-102-4")), (301 - missing, 100));
+        assert_eq!(row.revoked.is_some(), weather == 3);
+    }
 }
 
 #[test]

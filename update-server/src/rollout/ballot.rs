@@ -7,7 +7,8 @@ use super::votes::{Mark, MarkKey, Vote};
 use crate::fleet::desk;
 use crate::fleet::event::Event;
 use crate::fleet::row::Row;
-use crate::store::{Batch, Space, Store, StoreError};
+use crate::fleet::writer::Ahead;
+use crate::store::{Batch, Space, StoreError};
 use arc_swap::ArcSwap;
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::{DeviceId, ReportQueue};
@@ -89,14 +90,14 @@ impl BallotBox<'_> {
         until.is_none_or(|until| planned < until || held <= self.now)
     }
 
-    /// What the votes change, over what the store holds: an outcome that isn't worse than the one that is known changes
-    /// nothing.
-    pub(crate) fn close(self, store: &dyn Store) -> Result<Vec<Changed>, StoreError> {
+    /// What the votes change, over what the store holds, or will hold: an outcome that isn't worse than the one that is known
+    /// changes nothing.
+    pub(crate) fn close(self, ahead: &Ahead<'_>) -> Result<Vec<Changed>, StoreError> {
         if self.cast.is_empty() {
             return Ok(Vec::new());
         }
         let (keys, cast): (Vec<_>, Vec<_>) = self.cast.into_iter().unzip();
-        let known = store.get_many(Space::Marks, &keys)?;
+        let known = ahead.get_many(Space::Marks, &keys)?;
         let mut changes = Vec::new();
         for ((key, after), known) in keys.into_iter().zip(cast).zip(known) {
             let before = known.as_deref().map(Mark::decode).transpose().unwrap_or_else(|error| {

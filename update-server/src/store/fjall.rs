@@ -1,6 +1,7 @@
 //! The embedded store on fjall: a write-ahead log with real fdatasync and batches that are atomic across keyspaces.
 //! It never answers a commit before it is on the disk.
 
+use super::moments::Moments;
 use super::witness::Witness;
 use super::{
     Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
@@ -8,6 +9,7 @@ use super::{
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// 64 MiB of journal (the default is 512): a restart reads the journal back, and must be quick.
@@ -22,7 +24,9 @@ pub struct FjallStore {
     /// In the order of [`Space::ALL`].
     spaces: Vec<Keyspace>,
     /// One committer at a time, so that conditions and changes are one step.
-    committing: Mutex<Witness>,
+    committing: Mutex<(Witness, Moments)>,
+    /// The last commit that readers see.
+    moment: AtomicU64,
     /// Holds how many commits there were.
     count: Keyspace,
     folder: PathBuf,
@@ -59,7 +63,8 @@ impl FjallStore {
         Ok(Self {
             database,
             spaces,
-            committing: Mutex::new(witness),
+            moment: AtomicU64::new(witness.next() - 1),
+            committing: Mutex::new((witness, Moments::new())),
             count,
             folder: folder.into(),
             reserve: settings.reserve,
@@ -122,20 +127,28 @@ impl Store for FjallStore {
         Ok(())
     }
 
+    fn moment(&self) -> Option<u64> {
+        Some(self.moment.load(Ordering::Acquire))
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         fits(&batch)?;
-        let mut witness = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
-        conditions(self, &batch)?;
+        let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (witness, moments) = &mut *committing;
+        conditions(self, &batch, moments)?;
         room(&self.folder, &batch, self.reserve)?;
+        let number = witness.next();
+        moments.note(&batch, number);
         let mut changes = self.database.batch().durability(Some(PersistMode::SyncData));
-        for (space, key, value) in batch.puts {
-            changes.insert(self.space(space), key, value);
+        for (space, key, value) in batch.puts.iter() {
+            changes.insert(self.space(*space), key.as_slice(), value.as_slice());
         }
-        for (space, key) in batch.removes {
-            changes.remove(self.space(space), key);
+        for (space, key) in batch.removes.iter() {
+            changes.remove(self.space(*space), key.as_slice());
         }
-        changes.insert(&self.count, COUNT, witness.next());
+        changes.insert(&self.count, COUNT, number.to_be_bytes());
         changes.commit().map_err(|error| failed("commit", error))?;
+        self.moment.store(number, Ordering::Release);
         witness.acknowledge();
         Ok(())
     }

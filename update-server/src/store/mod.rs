@@ -4,6 +4,7 @@
 
 mod engine;
 mod fjall;
+mod moments;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod sled;
@@ -17,6 +18,7 @@ pub use self::fjall::FjallStore;
 pub use self::postgres::PostgresStore;
 pub use self::sled::SledStore;
 
+use self::moments::Moments;
 use crate::disk;
 use std::ops::Bound;
 use std::path::Path;
@@ -81,12 +83,19 @@ impl Space {
     }
 }
 
-/// Changes that happen together or not at all.
+/// A key, and what it is to hold at the moment of the commit.
+type Condition = (Space, Vec<u8>, Option<Vec<u8>>);
+/// A key, and what it holds then.
+type Put = (Space, Vec<u8>, Vec<u8>);
+
+/// Changes that happen together or not at all. A clone shares what is in it.
 #[derive(Debug, Default, Clone)]
 pub struct Batch {
-    pub(crate) expected: Vec<(Space, Vec<u8>, Option<Vec<u8>>)>,
-    pub(crate) puts: Vec<(Space, Vec<u8>, Vec<u8>)>,
-    pub(crate) removes: Vec<(Space, Vec<u8>)>,
+    pub(crate) expected: Arc<Vec<Condition>>,
+    pub(crate) puts: Arc<Vec<Put>>,
+    pub(crate) removes: Arc<Vec<(Space, Vec<u8>)>>,
+    /// See [`Batch::since`].
+    pub(crate) since: Option<u64>,
 }
 
 impl Batch {
@@ -98,14 +107,22 @@ impl Batch {
     /// The batch is refused unless `key` holds exactly `value` (`None`: isn't there) at the moment of the commit.
     #[must_use]
     pub fn expect(mut self, space: Space, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>) -> Self {
-        self.expected.push((space, key.into(), value));
+        Arc::make_mut(&mut self.expected).push((space, key.into(), value));
         self
     }
 
     /// Sets a key; of two puts of one key in a batch, the later one counts. No batch puts and removes the same key.
     #[must_use]
     pub fn put(mut self, space: Space, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        self.puts.push((space, key.into(), value.into()));
+        Arc::make_mut(&mut self.puts).push((space, key.into(), value.into()));
+        self
+    }
+
+    /// Says when the values that this batch expects were read: each of them after that [`Store::moment`], or put since by a
+    /// batch that was committed. An engine that saw nobody write a key since then need not read it once more.
+    #[must_use]
+    pub fn since(mut self, moment: Option<u64>) -> Self {
+        self.since = moment;
         self
     }
 
@@ -117,7 +134,7 @@ impl Batch {
     /// Removes a key; one that isn't there is no error.
     #[must_use]
     pub fn remove(mut self, space: Space, key: impl Into<Vec<u8>>) -> Self {
-        self.removes.push((space, key.into()));
+        Arc::make_mut(&mut self.removes).push((space, key.into()));
         self
     }
 }
@@ -253,6 +270,12 @@ pub trait Store: Send + Sync {
     /// [`StoreError::Engine`].
     fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
+    /// How far this store has come, for [`Batch::since`]: what is read from now on is no older than this. `None` where others
+    /// may write without this process seeing it. Doesn't wait for a commit that is under way.
+    fn moment(&self) -> Option<u64> {
+        None
+    }
+
     /// Commits a batch: whole, and on the disk when this returns.
     ///
     /// # Errors
@@ -299,6 +322,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).walk(visit)
     }
 
+    fn moment(&self) -> Option<u64> {
+        (**self).moment()
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         (**self).commit(batch)
     }
@@ -333,10 +360,11 @@ fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
     Err(StoreError::Full(format!("{free} bytes are free, and {reserve} are kept (store.reserve)")))
 }
 
-/// The first condition of a batch that isn't met is an error.
-fn conditions(store: &dyn Store, batch: &Batch) -> Result<(), StoreError> {
-    for (space, key, value) in &batch.expected {
-        if store.get(*space, key)? != *value {
+/// The first condition of a batch that isn't met is an error. Called by one committer at a time, whose moments these are.
+fn conditions(store: &dyn Store, batch: &Batch, moments: &Moments) -> Result<(), StoreError> {
+    for (space, key, value) in batch.expected.iter() {
+        let known = batch.since.is_some_and(|since| moments.untouched(*space, key, since));
+        if !known && store.get(*space, key)? != *value {
             return Err(changed(*space, key));
         }
     }

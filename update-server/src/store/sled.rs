@@ -10,6 +10,7 @@
 //!
 //! It never answers a commit before it is on the disk, and never again after a commit failed half-way.
 
+use super::moments::Moments;
 use super::witness::Witness;
 use super::{
     Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
@@ -22,6 +23,7 @@ use std::fs::{File, TryLockError};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Rule 4; a commit waits for its own flush in any case.
@@ -34,6 +36,8 @@ const COUNT: &[u8] = &[u8::MAX];
 pub struct SledStore {
     database: Db,
     committing: Mutex<Committing>,
+    /// The last commit that readers see.
+    moment: AtomicU64,
     folder: PathBuf,
     reserve: u64,
     _lock: File,
@@ -48,6 +52,7 @@ struct Committing {
     /// A commit failed half-way: whether it is on the disk can only a restart tell.
     failed: bool,
     witness: Witness,
+    moments: Moments,
 }
 
 impl std::fmt::Debug for SledStore {
@@ -89,8 +94,12 @@ impl SledStore {
         let log = disk::open(&folder.join("db")).map_err(broken)?;
         let inside = database.get(COUNT).map_err(|error| failed("open", error))?;
         let witness = Witness::open(folder, inside.as_deref())?;
-        let committing = Mutex::new(Committing { log, blobs: BTreeSet::new(), failed: false, witness });
-        Ok(Self { database, committing, folder: folder.into(), reserve: settings.reserve, _lock: lock })
+        let moment = AtomicU64::new(witness.next() - 1);
+        let moments = Moments::new();
+        let committing =
+            Mutex::new(Committing { log, blobs: BTreeSet::new(), failed: false, witness, moments });
+        let (folder, reserve) = (folder.into(), settings.reserve);
+        Ok(Self { database, committing, moment, folder, reserve, _lock: lock })
     }
 
     fn range(&self, space: Space, prefix: &[u8], after: Option<&[u8]>) -> Option<sled::Iter> {
@@ -150,6 +159,10 @@ impl Store for SledStore {
         Ok(())
     }
 
+    fn moment(&self) -> Option<u64> {
+        Some(self.moment.load(Ordering::Acquire))
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         fits(&batch)?;
         let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,21 +170,24 @@ impl Store for SledStore {
             let reason = "an earlier write failed, so nothing more is accepted until a restart";
             return Err(StoreError::Engine { operation: "commit", reason: reason.into() });
         }
-        conditions(self, &batch)?;
+        conditions(self, &batch, &committing.moments)?;
         room(&self.folder, &batch, self.reserve)?;
+        let number = committing.witness.next();
+        committing.moments.note(&batch, number);
         let mut changes = sled::Batch::default();
-        for (space, key, value) in batch.puts {
-            changes.insert(full(space, &key), value);
+        for (space, key, value) in batch.puts.iter() {
+            changes.insert(full(*space, key), value.as_slice());
         }
-        for (space, key) in batch.removes {
-            changes.remove(full(space, &key));
+        for (space, key) in batch.removes.iter() {
+            changes.remove(full(*space, key));
         }
-        changes.insert(COUNT, &committing.witness.next());
+        changes.insert(COUNT, &number.to_be_bytes());
         committing.failed = true;
         self.database.apply_batch(changes).map_err(|error| failed("commit", error))?;
         self.database.flush().map_err(|error| failed("commit", error))?;
         committing.sync(&self.folder.join("blobs"))?;
         committing.failed = false;
+        self.moment.store(number, Ordering::Release);
         committing.witness.acknowledge();
         Ok(())
     }

@@ -10,6 +10,7 @@ pub(super) fn conforms(open: &dyn Fn() -> Opened) {
     basics(&*store);
     prefixes(&*store);
     conditions_count_among_writers(&*store);
+    moments_hide_no_change(&*store);
     big_batches(&*store);
     let before = everything(&*store);
     the_walk_is_in_order(&*store, &before);
@@ -141,9 +142,12 @@ fn conditions_count_among_writers(store: &dyn Store) {
             scope.spawn(move || {
                 let mut steps = 0_u8;
                 while steps < 25 {
+                    // Some say when they read.
+                    let moment = store.moment().filter(|_| writer % 2 == 0);
                     let seen = read();
                     let next = (number(&seen) + 1).to_be_bytes();
                     let batch = Batch::new().expect(Space::Meta, *b"n", seen).put(Space::Meta, *b"n", next);
+                    let batch = batch.since(moment);
                     match store.commit(batch.put(Space::Devices, vec![b'w', writer, steps], next)) {
                         Ok(()) => steps += 1,
                         Err(StoreError::Changed(key)) => assert_eq!(key, "meta/n"),
@@ -158,6 +162,46 @@ fn conditions_count_among_writers(store: &dyn Store) {
     seen.sort_by(|a, b| a.1.cmp(&b.1));
     let numbers: Vec<u64> = seen.into_iter().map(|(_, value)| number(&Some(value))).collect();
     assert_eq!(numbers, (1..=100).collect::<Vec<_>>());
+}
+
+/// What was read since a moment is checked where anybody wrote it after that, and a value that is merely claimed is refused
+/// wherever the store has no moments.
+fn moments_hide_no_change(store: &dyn Store) {
+    let key = b"moment";
+    let change = |moment: Option<u64>, before: Option<u8>, after: u8| {
+        let batch = Batch::new().expect(Space::Devices, *key, before.map(|value| vec![value]));
+        store.commit(batch.since(moment).put(Space::Devices, *key, [after]))
+    };
+    let held = || store.get(Space::Devices, key).unwrap();
+    let refused = |result| matches!(result, Err(StoreError::Changed(key)) if key == "devices/moment");
+    let first = store.moment();
+    change(first, None, 1).unwrap();
+    // As of the first moment nothing was there; and what is put by a batch since then may be expected.
+    assert!(refused(change(first, None, 2)));
+    change(first, Some(1), 2).unwrap();
+    // Others are written meanwhile, this one isn't.
+    let moment = store.moment();
+    for number in 0..2_000_u32 {
+        let other = Batch::new().put(Space::Devices, number.to_be_bytes(), *b"x");
+        if number % 500 == 0 {
+            store.commit(other.remove(Space::Reports, *key)).unwrap();
+        }
+    }
+    change(moment, Some(2), 3).unwrap();
+    // Written, and removed, by somebody else.
+    let moment = store.moment();
+    store.commit(Batch::new().put(Space::Devices, *key, [4])).unwrap();
+    assert!(refused(change(moment, Some(3), 9)));
+    assert_eq!(held(), Some(vec![4]));
+    let moment = store.moment();
+    store.commit(Batch::new().remove(Space::Devices, *key)).unwrap();
+    assert!(refused(change(moment, Some(4), 9)));
+    assert_eq!(held(), None);
+    // Refused batches leave no trace.
+    let moment = store.moment();
+    assert!(refused(change(None, Some(4), 9)));
+    change(moment, None, 5).unwrap();
+    store.commit(Batch::new().remove(Space::Devices, *key)).unwrap();
 }
 
 /// 5,000 records and one of 3 MiB at once; again with other values and every other one removed.

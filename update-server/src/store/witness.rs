@@ -52,9 +52,9 @@ impl Witness {
         Ok(Self { file, count })
     }
 
-    /// The number of the commit to come, as the store keeps it.
-    pub(super) fn next(&self) -> [u8; 8] {
-        (self.count + 1).to_be_bytes()
+    /// The number of the commit to come; the store keeps its bytes, big-endian.
+    pub(super) fn next(&self) -> u64 {
+        self.count + 1
     }
 
     /// The commit is on the disk.

@@ -18,7 +18,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use ring::rand::{SecureRandom, SystemRandom};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -321,13 +321,13 @@ struct Changes {
 impl Changes {
     fn of(batch: Batch) -> Self {
         let mut changes = Self { expected: BTreeMap::new(), puts: BTreeMap::new(), removes: BTreeMap::new() };
-        for (space, key, value) in batch.expected {
+        for (space, key, value) in Arc::unwrap_or_clone(batch.expected) {
             changes.expected.entry(space).or_default().entry(key).or_default().push(value);
         }
-        for (space, key, value) in batch.puts {
+        for (space, key, value) in Arc::unwrap_or_clone(batch.puts) {
             changes.puts.entry(space).or_default().insert(key, value);
         }
-        for (space, key) in batch.removes {
+        for (space, key) in Arc::unwrap_or_clone(batch.removes) {
             changes.removes.entry(space).or_default().push(key);
         }
         changes.removes.values_mut().for_each(|keys| keys.sort());
