@@ -30,9 +30,17 @@ struct Rollout {
 
 impl Rollout {
     fn new() -> Self {
+        Self::with(|_| ())
+    }
+
+    /// With a plan that a test changes.
+    fn with(change: fn(&mut Plan)) -> Self {
         let (mut product, mut unit) = fresh();
         let new = image(2, 8);
-        let manifest = product.offer_payload("2.0.0", &new, &new, Encoding::Plain, staged);
+        let manifest = product.offer_payload("2.0.0", &new, &new, Encoding::Plain, |release| {
+            staged(release);
+            change(release.rollout.as_mut().unwrap());
+        });
         product.publish();
         unit.knows(&new, "2.0.0", Conduct::Healthy);
         let planned = plan_of(&product, "2.0.0").opens_for(bucket_of(&product, "2.0.0"));
@@ -103,6 +111,36 @@ impl Rollout {
             })
             .unwrap();
         decision.unwrap()
+    }
+
+    /// What was begun is installed, and looked at once more.
+    fn installs(&mut self, now: Timestamp) {
+        let done = self.unit.with_runner(|runner| {
+            while runner.client().state() != State::Installed {
+                runner.step(now)?;
+            }
+            runner.step(now)
+        });
+        done.unwrap();
+    }
+
+    /// The server says nothing of the release, and the next part of the download comes all the same.
+    fn answers_nothing(&mut self, now: Timestamp) {
+        self.statuses.clear();
+        self.serve();
+        self.unit.now = now;
+        let done = self.unit.with_runner(|runner| {
+            for _ in 0..50 {
+                if matches!(runner.client().state(), State::Downloading { offset: 16_384.. }) {
+                    break;
+                }
+                runner.step(now)?;
+            }
+            Ok(())
+        });
+        done.unwrap();
+        assert!(self.asked() > 0);
+        assert_eq!(self.unit.journal().state, State::Downloading { offset: 16_384 });
     }
 
     fn hold(&mut self, now: Timestamp) -> Option<Hold> {
@@ -464,7 +502,10 @@ fn an_owner_takes_it_now_whatever_the_rollout_says() {
 
 /// A device with room to stage, in the middle of its download.
 fn downloading() -> Rollout {
-    let mut rollout = Rollout::new();
+    begun(Rollout::new())
+}
+
+fn begun(mut rollout: Rollout) -> Rollout {
     rollout.unit.staging = Some(MemoryStaging::new(&rollout.unit.power, 1 << 20));
     rollout.say(rollout.status(rollout.planned));
     rollout.unit.now = rollout.planned;
@@ -534,15 +575,7 @@ fn a_halt_before_the_activation_is_heard_and_what_is_installed_waits() {
     let mut rollout = downloading();
     rollout.unit.now = rollout.planned.plus_seconds(10);
     let now = rollout.unit.now;
-    rollout
-        .unit
-        .with_runner(|runner| {
-            while runner.client().state() != State::Installed {
-                runner.step(now)?;
-            }
-            runner.step(now)
-        })
-        .unwrap();
+    rollout.installs(now);
     let halted = now.plus_seconds(120);
     rollout.say(rollout.halted(halted, halted));
     rollout.unit.now = halted;
@@ -582,15 +615,7 @@ fn without_a_network_the_last_status_counts_as_long_as_it_is_valid() {
     let installed = |wait: i64| {
         let mut rollout = downloading();
         let now = rollout.planned;
-        rollout
-            .unit
-            .with_runner(|runner| {
-                while runner.client().state() != State::Installed {
-                    runner.step(now)?;
-                }
-                runner.step(now)
-            })
-            .unwrap();
+        rollout.installs(now);
         rollout.unit.fetch.faults = vec![(String::new(), Fault::Unreachable)];
         rollout.unit.crash(3);
         rollout.unit.now = now.plus_seconds(wait);
@@ -613,4 +638,77 @@ fn a_status_that_is_hidden_on_the_way_stops_nothing_before_the_last_one_ends() {
     rollout.serve();
     assert_eq!(rollout.live_at(planned.plus_days(1)), "1.0.0");
     assert_eq!(rollout.unit.journal().state, State::Downloading { offset: 8192 });
+}
+
+/// Whoever is held comes back in a turn of its own, up to `catch_up` later; one answer that was lost is no hold.
+#[test]
+fn one_lost_answer_puts_no_download_off() {
+    let mut rollout = begun(Rollout::with(|plan| plan.catch_up_seconds = 6 * 86_400));
+    let planned = rollout.planned;
+    rollout.answers_nothing(planned.plus_seconds(400));
+    assert_eq!(rollout.floors().rollouts().memory(&rollout.manifest).held, None);
+    rollout.say(rollout.status(planned.plus_seconds(800)));
+    assert_eq!(rollout.live_at(planned.plus_seconds(800)), "2.0.0");
+    // One that was held is put off by then.
+    let mut rollout = begun(Rollout::with(|plan| plan.catch_up_seconds = 6 * 86_400));
+    let halted = planned.plus_seconds(400);
+    rollout.say(rollout.halted(halted, halted));
+    assert_eq!(rollout.live_at(halted), "1.0.0");
+    rollout.say(rollout.status(planned.plus_seconds(800)));
+    assert_eq!(rollout.live_at(planned.plus_seconds(800)), "1.0.0");
+    assert!(rollout.said().contains("this device's turn comes at"), "{}", rollout.said());
+}
+
+#[test]
+fn one_lost_answer_drops_no_download_for_an_older_release() {
+    let mut rollout = begun(Rollout::new());
+    let older = image(4, 4);
+    rollout.product.offer("1.5.0", &older, |_| {});
+    rollout.product.publish();
+    rollout.unit.knows(&older, "1.5.0", Conduct::Healthy);
+    let planned = rollout.planned;
+    rollout.answers_nothing(planned.plus_seconds(400));
+    rollout.say(rollout.status(planned.plus_seconds(800)));
+    assert_eq!(rollout.live_at(planned.plus_seconds(800)), "2.0.0");
+    // Where its last word counts no more, the older one is better than none.
+    let mut rollout = begun(Rollout::new());
+    rollout.product.offer("1.5.0", &older, |_| {});
+    rollout.product.publish();
+    rollout.unit.knows(&older, "1.5.0", Conduct::Healthy);
+    rollout.statuses.clear();
+    rollout.serve();
+    assert_eq!(rollout.live_at(planned.plus_days(1)), "1.5.0");
+}
+
+#[test]
+fn a_signature_of_the_future_is_no_consent() {
+    let mut rollout = Rollout::new();
+    let deadline = rollout.planned.plus_days(7);
+    assert_eq!(rollout.live_at(rollout.planned), "1.0.0");
+    // By a clock that ran ten years ahead, while nobody was held yet: it would stand for every halt of ten years.
+    rollout.affirm(deadline.plus_days(3652));
+    assert_eq!(rollout.live_at(deadline.plus_days(1)), "1.0.0");
+    assert_eq!(rollout.hold(deadline.plus_days(1)), Some(Hold::NoConsent));
+    rollout.affirm(deadline.plus_days(1));
+    assert_eq!(rollout.live_at(deadline.plus_days(1).plus_seconds(60)), "2.0.0");
+}
+
+/// Whoever hides the status after a halt gains nothing: the consent must be later than the halt that was heard.
+#[test]
+fn a_halt_that_was_heard_counts_through_any_silence_up_to_its_end_and_asks_for_consent_then() {
+    let mut rollout = Rollout::new();
+    let (planned, deadline) = (rollout.planned, rollout.planned.plus_days(7));
+    rollout.affirm(planned.plus_days(1));
+    let halted = planned.plus_days(2);
+    rollout.say(rollout.halted(halted, halted));
+    assert_eq!(rollout.live_at(halted), "1.0.0");
+    rollout.statuses.clear();
+    rollout.serve();
+    for now in [halted.plus_days(2), deadline.plus_seconds(-1), deadline, deadline.plus_days(2)] {
+        rollout.unit.crash(1);
+        assert_eq!(rollout.live_at(now), "1.0.0", "{now}");
+    }
+    assert_eq!(rollout.hold(deadline.plus_days(2)), Some(Hold::NoConsent));
+    rollout.affirm(deadline.plus_days(2));
+    assert_eq!(rollout.live_at(deadline.plus_days(3)), "2.0.0");
 }

@@ -5,7 +5,7 @@ use super::offers::{Damaged, Offers};
 use super::record::State;
 use super::testkit::{Bench, day, hardware, offers};
 use crate::audit;
-use crate::store::{Batch, Space, StoreError};
+use crate::store::{Batch, Pair, Space, Store, StoreError, Visit};
 use perennial_schemas::rollout::{RolloutState, WHOLE};
 use perennial_schemas::{Sha256Digest, Timestamp};
 
@@ -379,4 +379,72 @@ fn where_a_channel_cannot_be_read_its_rollouts_stand_still_and_may_halt_and_the_
     bench.report(&members, "rolled-back");
     assert_eq!(bench.tick(day(2)), ["rollout.halted"]);
     assert_eq!(bench.status().state, RolloutState::Halted);
+}
+
+/// A store whose commits fail while it is told so.
+struct Failing(std::sync::Arc<dyn Store>, std::sync::Mutex<Option<StoreError>>);
+
+impl Store for Failing {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.0.get(space, key)
+    }
+
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.0.scan_prefix(space, prefix, after, limit)
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.0.scan_back(space, prefix, before, limit)
+    }
+
+    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
+        self.0.last(space)
+    }
+
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.0.walk(visit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        match self.1.lock().unwrap().take() {
+            Some(error) => Err(error),
+            None => self.0.commit(batch),
+        }
+    }
+}
+
+/// Where a turn comes to nothing, devices go on seeing what they saw: no status would hold all of them.
+#[test]
+fn a_status_is_served_while_it_is_valid_whatever_becomes_of_a_turn() {
+    let bench = Bench::new();
+    bench.tick(day(0));
+    let store = std::sync::Arc::new(Failing(std::sync::Arc::clone(&bench.drive().store), Default::default()));
+    let key = Box::new(super::testkit::key(bench.folder.path()).0);
+    let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
+    let shared = std::sync::Arc::clone(&store) as std::sync::Arc<dyn Store>;
+    let drive = super::drive::Drive::new(shared, key, &[7; 32], offered, usual, day(0)).unwrap();
+    let shown = || drive.engine.shown().load().len();
+    let half = day(0).plus_seconds(43_200);
+    let fails = |error| *store.1.lock().unwrap() = Some(error);
+    fails(StoreError::Full("0 bytes are free".into()));
+    assert!(drive.engine.tick(half).is_err());
+    assert_eq!(shown(), 1, "it can't be renewed, and lasts for another half of its life");
+    fails(StoreError::Changed("rollouts".into()));
+    assert_eq!(drive.engine.tick(half).unwrap().len(), 0, "another front end was faster");
+    assert_eq!(shown(), 1);
+    fails(StoreError::Full("0 bytes are free".into()));
+    assert!(drive.engine.tick(day(1)).is_err());
+    assert_eq!(shown(), 0, "what has expired is shown to nobody");
 }
