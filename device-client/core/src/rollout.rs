@@ -7,7 +7,8 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use perennial_schemas::rollout::{Admission, Memory};
+use perennial_schemas::rollout::{Admission, Memory, Plan, RolloutStatus};
+use perennial_schemas::tuf::Role;
 use perennial_schemas::{Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ struct Note {
     /// The greatest number of a status that was taken; 0 before the first.
     #[serde(default)]
     seen: u64,
+    /// When that was heard first: a status that is dated ahead lives no longer than one that isn't.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heard: Option<Timestamp>,
     /// Since when it was held, and has been open again.
     #[serde(default)]
     memory: Memory,
@@ -42,6 +46,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// Whether that counts at `now`.
+    pub fn is_current(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+
     /// Not any more: the server has said so since.
     pub const HELD: Admitted = Admitted { until: Some(Timestamp::EPOCH) };
 }
@@ -62,11 +71,23 @@ impl Rollouts {
         self.note(manifest).map(|note| note.memory).unwrap_or_default()
     }
 
-    /// A status of this number is to be taken, which tells a state that holds since then.
-    pub(crate) fn saw(&mut self, manifest: &Sha256Digest, number: u64, since: Timestamp) {
-        self.change(manifest, |note| {
+    /// Until when a status counts that is heard at `now`: until it expires, and for no longer than one may be old since it was
+    /// heard first. A server whose clock runs ahead, or a thief, could else give one twice that time.
+    pub fn ends(&self, plan: &Plan, status: &RolloutStatus, now: Timestamp) -> Timestamp {
+        let note = self.note(&status.manifest).filter(|note| note.seen == status.version());
+        let heard = note.and_then(|note| note.heard).map_or(now, |heard| heard.min(now));
+        status.expires().min(heard.plus_seconds(plan.status_max_age_seconds as i64))
+    }
+
+    /// A status is to be taken at `now`.
+    pub(crate) fn saw(&mut self, status: &RolloutStatus, now: Timestamp) {
+        let number = status.version();
+        self.change(&status.manifest, |note| {
+            // A clock that was set back has heard of it by now.
+            let again = note.heard.filter(|_| note.seen == number);
+            note.heard = Some(again.map_or(now, |heard| heard.min(now)));
             note.seen = note.seen.max(number);
-            note.memory.told = Some(since);
+            note.memory.told = Some(status.since);
         });
     }
 
@@ -87,7 +108,7 @@ impl Rollouts {
 
     /// Leaves no note that says nothing.
     fn change(&mut self, manifest: &Sha256Digest, change: impl FnOnce(&mut Note)) {
-        let fresh = Note { manifest: *manifest, seen: 0, memory: Memory::default() };
+        let fresh = Note { manifest: *manifest, seen: 0, heard: None, memory: Memory::default() };
         if let Some(note) = self.0.iter_mut().find(|note| note.manifest == *manifest) {
             return change(note);
         }
@@ -106,18 +127,37 @@ impl Rollouts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use perennial_schemas::rollout::Wait;
+    use alloc::string::String;
+    use perennial_schemas::rollout::{RolloutState, Wait};
+    use perennial_schemas::tuf::Common;
 
     fn manifest(n: u8) -> Sha256Digest {
         Sha256Digest([n; 32])
     }
 
+    fn status(release: u8, number: u64) -> RolloutStatus {
+        let common = Common::new(RolloutStatus::TYPE, number, Timestamp::from_unix(1000), None);
+        RolloutStatus {
+            common,
+            product: "thermostat".parse().unwrap(),
+            manifest: manifest(release),
+            key: "k".parse().unwrap(),
+            issued: Timestamp::EPOCH,
+            open: 0,
+            state: RolloutState::Running,
+            stopped: Vec::new(),
+            since: Timestamp::EPOCH,
+            reason: String::new(),
+            audit: String::new(),
+        }
+    }
+
     #[test]
     fn a_number_never_falls_and_goes_with_its_release() {
         let mut rollouts = Rollouts::default();
-        rollouts.saw(&manifest(1), 7, Timestamp::EPOCH);
-        rollouts.saw(&manifest(1), 3, Timestamp::EPOCH);
-        rollouts.saw(&manifest(2), 1, Timestamp::EPOCH);
+        rollouts.saw(&status(1, 7), Timestamp::EPOCH);
+        rollouts.saw(&status(1, 3), Timestamp::EPOCH);
+        rollouts.saw(&status(2, 1), Timestamp::EPOCH);
         assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(3))), (7, 0));
         rollouts.keep(&[manifest(1)].into());
         assert_eq!((rollouts.seen(&manifest(1)), rollouts.seen(&manifest(2))), (7, 0));
@@ -131,7 +171,7 @@ mod tests {
         rollouts.admitted(&manifest(0), &place, Timestamp::EPOCH);
         assert!(rollouts.is_empty());
         for n in 0..20 {
-            rollouts.saw(&manifest(n), 1, Timestamp::EPOCH);
+            rollouts.saw(&status(n, 1), Timestamp::EPOCH);
         }
         assert_eq!(rollouts.0.len(), ROLLOUTS);
         assert_eq!((rollouts.seen(&manifest(3)), rollouts.seen(&manifest(19))), (0, 1));

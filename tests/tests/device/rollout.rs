@@ -505,9 +505,18 @@ fn downloading() -> Rollout {
     begun(Rollout::new())
 }
 
-fn begun(mut rollout: Rollout) -> Rollout {
+fn begun(rollout: Rollout) -> Rollout {
+    begun_by(rollout, 0)
+}
+
+/// By a status that is dated ahead by so many seconds.
+fn downloading_by(ahead: i64) -> Rollout {
+    begun_by(Rollout::new(), ahead)
+}
+
+fn begun_by(mut rollout: Rollout, ahead: i64) -> Rollout {
     rollout.unit.staging = Some(MemoryStaging::new(&rollout.unit.power, 1 << 20));
-    rollout.say(rollout.status(rollout.planned));
+    rollout.say(rollout.status(rollout.planned.plus_seconds(ahead)));
     rollout.unit.now = rollout.planned;
     rollout
         .unit
@@ -612,8 +621,8 @@ fn what_is_held_is_dropped_for_a_better_release() {
 
 #[test]
 fn without_a_network_the_last_status_counts_as_long_as_it_is_valid() {
-    let installed = |wait: i64| {
-        let mut rollout = downloading();
+    let installed = |ahead: i64, wait: i64| {
+        let mut rollout = downloading_by(ahead);
         let now = rollout.planned;
         rollout.installs(now);
         rollout.unit.fetch.faults = vec![(String::new(), Fault::Unreachable)];
@@ -622,8 +631,11 @@ fn without_a_network_the_last_status_counts_as_long_as_it_is_valid() {
         rollout.unit.works(6).unwrap();
         rollout.unit.runs()
     };
-    assert_eq!(installed(23 * 3600), "2.0.0");
-    assert_eq!(installed(25 * 3600), "1.0.0");
+    assert_eq!(installed(0, 23 * 3600), "2.0.0");
+    assert_eq!(installed(0, 25 * 3600), "1.0.0");
+    // Nor longer where it is dated ahead.
+    assert_eq!(installed(12 * 3600, 23 * 3600), "2.0.0");
+    assert_eq!(installed(12 * 3600, 25 * 3600), "1.0.0");
 }
 
 #[test]
@@ -711,4 +723,20 @@ fn a_halt_that_was_heard_counts_through_any_silence_up_to_its_end_and_asks_for_c
     assert_eq!(rollout.hold(deadline.plus_days(2)), Some(Hold::NoConsent));
     rollout.affirm(deadline.plus_days(2));
     assert_eq!(rollout.live_at(deadline.plus_days(3)), "2.0.0");
+}
+
+/// A status may be dated ahead, for devices whose clock is slow; shown again and again it lasts no longer than any other.
+#[test]
+fn a_status_that_is_dated_ahead_lasts_no_longer_than_any_other() {
+    let last = |wait: i64| {
+        let mut rollout = Rollout::new();
+        let planned = rollout.planned;
+        let ahead = RolloutStatus { open: 0, ..rollout.status(planned.plus_seconds(20 * 3600)) };
+        rollout.say(ahead);
+        assert!(matches!(rollout.hold(planned), Some(Hold::Share { .. })));
+        rollout.unit.crash(1);
+        rollout.hold(planned.plus_seconds(wait))
+    };
+    assert!(matches!(last(23 * 3600), Some(Hold::Share { .. })));
+    assert_eq!(last(25 * 3600), Some(Hold::NoStatus));
 }

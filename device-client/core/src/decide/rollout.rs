@@ -1,10 +1,10 @@
 //! Whether it is this device's turn in a release's rollout, or whether that can't be told without the server's status.
 
+use perennial_schemas::Timestamp;
 use perennial_schemas::channel::Offered;
 use perennial_schemas::crypto::Digest;
 use perennial_schemas::release::Release;
 use perennial_schemas::rollout::{self, Admission, Excluded, Place, RolloutStatus, admit};
-use perennial_schemas::{Timestamp, tuf::Role};
 
 use super::{Documents, Facts, HoldReason, Reason, Refusal, wants_at_once};
 use crate::rollout::Admitted;
@@ -55,7 +55,11 @@ pub(super) fn turn(
     match by(status) {
         // What would come without a word of the server hangs on none.
         Admission::Now => Turn::Comes(Some(Admitted {
-            until: if by(None) == Admission::Now { None } else { status.map(Role::expires) },
+            until: if by(None) == Admission::Now {
+                None
+            } else {
+                status.map(|status| here.remembered.ends(plan, status, here.now))
+            },
         })),
         Admission::Excluded(Excluded::Hardware) => Turn::Waits(left_out(facts)),
         admission => {

@@ -394,8 +394,7 @@ impl Client {
         // A clock that was turned back revives nothing: what was signed offline since says how late it is at least.
         let clock = self.journal.known.signed_at.map_or(now, |signed_at| signed_at.max(now));
         self.source().is_none_or(|source| {
-            let admitted = source.rollout.and_then(|admitted| admitted.until);
-            source.expires > clock && admitted.is_none_or(|until| until > clock)
+            source.expires > clock && source.rollout.is_none_or(|admitted| admitted.is_current(clock))
         })
     }
 

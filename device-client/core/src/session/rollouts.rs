@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::release::Release;
-use perennial_schemas::rollout::{Plan, RolloutStatus};
+use perennial_schemas::rollout::{Plan, RolloutStatus, StatusRefused};
 use perennial_schemas::signed::Signed;
 use perennial_schemas::tuf::Role;
 use perennial_schemas::{Sha256Digest, Timestamp};
@@ -42,7 +42,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         match self.heard(release, plan, manifest) {
             Ok(Some(status)) => {
                 let mut floors = self.floors.clone();
-                floors.rollouts.saw(manifest, status.version(), status.since);
+                floors.rollouts.saw(&status, self.refresh.validity().now(self.now));
                 self.keep(floors)?;
                 Ok(Some(status))
             }
@@ -69,6 +69,10 @@ impl<C: Crypto> Check<'_, '_, C> {
             .map_err(|error| error.to_string())?;
         let (seen, now) = (self.floors.rollouts().seen(manifest), self.refresh.validity().now(self.now));
         status.check_current(plan, seen, now).map_err(|error| error.to_string())?;
+        let ends = self.floors.rollouts().ends(plan, &status, now);
+        if ends <= now {
+            return Err(StatusRefused::Expired(ends).to_string());
+        }
         Ok(Some(status.into_inner()))
     }
 
@@ -76,7 +80,7 @@ impl<C: Crypto> Check<'_, '_, C> {
     fn is_admitted(&self, manifest: &Sha256Digest, now: Timestamp) -> bool {
         let plan = self.device.journal.plan.as_ref().filter(|plan| plan.manifest == *manifest);
         let admitted = plan.and_then(|plan| plan.source.as_ref()).and_then(|source| source.rollout);
-        admitted.is_some_and(|admitted| admitted.until.is_none_or(|until| now < until))
+        admitted.is_some_and(|admitted| admitted.is_current(now))
     }
 
     /// Keeps since when releases are held, or open again. What the plan alone holds back needs no memory.
