@@ -60,7 +60,8 @@ impl Rehearsal {
             Keeper::new(held, Box::new(key), Box::new(CoreJudge), rules, now.clone(), Arc::clone(&metrics))
                 .map_err(StartError::from)?;
         keeper.tend();
-        let engine = setup::engine(config, &state, &store, &metrics.rollouts).map_err(StartError::from)?;
+        let engine =
+            setup::engine(config, &state, &store, &metrics.rollouts, true).map_err(StartError::from)?;
         let means = WriterMeans {
             store: Arc::clone(&store),
             releases: Arc::new(Shelf::new(store, state.blobs(), Arc::clone(&keeper.site))),

@@ -38,6 +38,9 @@ pub enum StartError {
     /// The timestamp key can't be used.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The rollouts can't be steered with these keys.
+    #[error(transparent)]
+    Rollouts(#[from] rollout::setup::SetupError),
     /// The tokens can't be read.
     #[error(transparent)]
     Tokens(#[from] TokensError),
@@ -77,6 +80,7 @@ impl StartError {
             Self::Key(KeyError::Exposed { path, .. }) => {
                 format!("make it its owner's alone: chmod 600 {}", path.display())
             }
+            Self::Rollouts(error) => error.hint(),
             Self::Trust(_) => {
                 "fleet.ca and fleet.revocations must name what perennial-signer device-ca wrote".into()
             }
@@ -154,7 +158,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     )?;
     keeper.tend();
     let keeper = Arc::new(keeper);
-    let engine = rollout::setup::engine(config, &state, &store, &metrics.rollouts)?;
+    let engine = rollout::setup::engine(config, &state, &store, &metrics.rollouts, true)?;
     if let Err(error) = engine.tick(now()) {
         tracing::error!(%error, "rollouts stay as they are");
     }

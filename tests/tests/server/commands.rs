@@ -3,7 +3,9 @@
 use super::kit::{Folder, Kit, get};
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::crypto::Digest;
+use perennial_server::audit;
 use perennial_server::server::start;
+use perennial_server::state::State;
 use perennial_tests::simulator::{Device, day};
 
 fn published() -> Kit {
@@ -98,6 +100,36 @@ fn a_second_server_on_the_same_port_or_state_is_refused() {
     config.serve.plain = first.plain.clone();
     let refused = start(&config, other.clock.now()).unwrap_err();
     assert!(refused.to_string().contains("can't listen on"), "{refused}");
+}
+
+/// Under another key each device would have a second vote.
+#[test]
+fn a_server_whose_votes_are_under_another_key_does_not_start_until_somebody_says_so() {
+    let kit = published();
+    kit.serve("").stop();
+    let state = kit.state();
+    let list = ["rollout", "list", "--state", state.to_str().unwrap()];
+    kit.command(list).ok();
+    std::fs::write(state.join("keys/marks.key"), [7; 32]).unwrap();
+    let refused = start(&kit.config(""), kit.clock.now()).unwrap_err();
+    let (what, hint) = (refused.to_string(), refused.hint());
+    assert!(
+        what.ends_with("keys/marks.key isn't the key that the votes in this store are kept under"),
+        "{what}"
+    );
+    assert!(
+        hint.starts_with("copy keys/marks.key from a front end of this store, or from a backup"),
+        "{hint}"
+    );
+    assert_eq!(kit.command(list).refused(), (what, hint));
+    let replace = ["rollout", "replace-marks-key", "--state", state.to_str().unwrap()];
+    let (unsaid, _) = kit.command(replace).refused();
+    assert!(unsaid.contains("--devices-may-vote-twice"), "{unsaid}");
+    kit.command(replace.into_iter().chain(["--devices-may-vote-twice"])).ok();
+    kit.serve("").stop();
+    let held = State::at(&state).hold().unwrap();
+    let said = audit::entries(held.store.as_ref(), 0, 100).unwrap();
+    assert!(said.iter().any(|entry| entry.action == "rollout.marks-key-replaced"), "{said:?}");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Halt(ChangeOne),
     /// Let it go on, for all or for one hardware revision
     Resume(Resume),
+    /// Keep votes under the key in STATE/keys/marks.key from now on, where the one before is lost for good
+    ReplaceMarksKey(ReplaceMarksKey),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +88,15 @@ pub(crate) struct Resume {
     set_aside_evidence: bool,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct ReplaceMarksKey {
+    #[command(flatten)]
+    place: Where,
+    /// A device that has voted on a release may vote on it again, and that counts twice
+    #[arg(long, required = true)]
+    devices_may_vote_twice: bool,
+}
+
 pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => list(arguments, io),
@@ -97,6 +108,7 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
             let said: Explained = look(one, "/explain", |rollout| rollout.explained(), (io.now)())?;
             report(io, one.json, &said, &said.sentences.join("\n"))
         }
+        Command::ReplaceMarksKey(arguments) => replace_marks_key(arguments, io),
         Command::Pause(Change { one, why }) => {
             change(one, "pause", &Wish::Pause, &Ask { why: why.clone(), ..Ask::default() }, io)
         }
@@ -132,6 +144,15 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     let text =
         if lines.is_empty() { "No release with a rollout plan is offered.".into() } else { lines.join("\n") };
     report(io, arguments.json, &all, &text)
+}
+
+fn replace_marks_key(arguments: &ReplaceMarksKey, io: &mut Io<'_>) -> Result<(), Failure> {
+    let Place::Here(held) = Place::of(&arguments.place)? else {
+        return Err(Failure::new("the server runs, with the key that it has", "stop it first"));
+    };
+    setup::replace_marks(&held.state, held.store.as_ref(), (io.now)())
+        .map_err(|error| Failure::of(&error, error.hint()))?;
+    report(io, false, &(), "Votes are kept under this state's marks.key from now on.")
 }
 
 fn look<T: serde::de::DeserializeOwned>(
@@ -182,10 +203,9 @@ fn path(one: &One) -> String {
 
 /// An engine that takes no turns, over the store that a server left.
 pub(super) fn engine(held: &Held, place: &Where, now: Timestamp) -> Result<Arc<Engine>, Failure> {
-    let hint = "perennial-server init makes what is missing; a key that is there is never replaced";
     let metrics = Metrics::new().map_err(|error| Failure::of(&error, "report this"))?;
-    let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts)
-        .map_err(|error| Failure::of(&error, hint))?;
+    let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts, false)
+        .map_err(|error| Failure::of(&error, error.hint()))?;
     let listened = engine.learn().and_then(|()| engine.listen(now, &|| {}));
     listened.map_err(|error| failure(&error.into()))?;
     Ok(engine)

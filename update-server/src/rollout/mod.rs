@@ -21,7 +21,7 @@ pub mod offers;
 mod offers_tests;
 pub mod record;
 pub(crate) mod run;
-pub(crate) mod setup;
+pub mod setup;
 pub mod silence;
 pub mod status;
 pub mod sweep;

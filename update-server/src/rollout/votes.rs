@@ -194,6 +194,12 @@ impl MarkKey {
         Ok(Self::new(&bytes))
     }
 
+    /// What tells this key from another, and nothing of it: kept beside the marks.
+    pub(crate) fn check(&self) -> Vec<u8> {
+        // Shorter than a manifest, so that no mark's hash is over the same.
+        hmac::sign(&self.0, b"perennial marks key").as_ref()[..16].to_vec()
+    }
+
     /// The key of a device's mark: the manifest, then 16 bytes of HMAC-SHA256 over manifest and device id. The manifest is in
     /// the hash so that marks of one device on two releases have nothing in common.
     pub fn mark(&self, manifest: &Sha256Digest, device: &DeviceId) -> Vec<u8> {
