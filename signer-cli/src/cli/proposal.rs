@@ -174,7 +174,7 @@ pub(super) fn publish_now(
     repository: &Repository,
     io: &mut Io<'_>,
 ) -> Result<PublishReport, CliError> {
-    let sealed = proposal::seal_proposal(proposal, repository)?;
+    let sealed = proposal::seal_proposal(proposal, repository, io.now())?;
     let extent = Extent::Only(sealed.new_paths());
     let progress = Progress::new(io, "checking", 0);
     let checked =

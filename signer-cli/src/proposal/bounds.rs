@@ -90,15 +90,16 @@ impl<'p> Standing<'p> {
     pub(super) fn check_made(&self, now: Timestamp) -> Result<(), ProposalError> {
         let root = self.proposal.root.iter().map(|body| (&top_names().root, body.unverified().common()));
         let roles = self.proposal.roles.iter().map(|(name, body)| (name, body.unverified().common()));
-        let latest = now.plus_days(APART_DAYS);
-        for (role, common) in root.chain(roles) {
-            let Some(at) = common.signed_at.filter(|at| *at > latest) else { continue };
-            return Err(ProposalError::refused(
-                format!("{role} says that it was made {at}, and the clock here says {now}"),
-                "set the clock right; or take a copy of the proposal that you trust, or propose it again",
-            ));
-        }
-        Ok(())
+        root.chain(roles).try_for_each(|(role, common)| not_ahead(role, common, now))
+    }
+
+    /// The same of its snapshot, which is made by the first who signs it: devices take its date for the time at least.
+    ///
+    /// # Errors
+    /// [`ProposalError::Refused`] with the day.
+    pub(super) fn check_snapshot_made(&self, now: Timestamp) -> Result<(), ProposalError> {
+        let snapshot = self.proposal.snapshot.iter().map(|body| body.unverified().common());
+        snapshot.into_iter().try_for_each(|common| not_ahead(&top_names().snapshot, common, now))
     }
 
     fn has_a_signature(&self, role: &'p RoleName) -> Result<bool, ProposalError> {
@@ -116,6 +117,15 @@ impl<'p> Standing<'p> {
             && meta.hashes.as_ref().is_some_and(one_digest)
             && meta.extra == Extra::new()
     }
+}
+
+fn not_ahead(role: &RoleName, common: &Common, now: Timestamp) -> Result<(), ProposalError> {
+    let latest = now.plus_days(APART_DAYS);
+    let Some(at) = common.signed_at.filter(|at| *at > latest) else { return Ok(()) };
+    Err(ProposalError::refused(
+        format!("{role} says that it was made {at}, and the clock here says {now}"),
+        "set the clock right; or take a copy of the proposal that you trust, or propose it again",
+    ))
 }
 
 fn plain_common(kind: &str, common: &Common) -> Common {

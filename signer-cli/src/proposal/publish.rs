@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::tuf::{Role as _, Root, Snapshot, Targets, TopRole};
-use perennial_schemas::{RoleName, Signed};
+use perennial_schemas::{RoleName, Signed, Timestamp};
 use serde::Serialize;
 
 use super::{Proposal, ProposalError, Standing, rules, seal};
@@ -39,13 +39,20 @@ pub struct Sealed<'p> {
 /// Checks that a proposal may be published now.
 ///
 /// # Errors
-/// [`ProposalError`] where signatures are missing, what is published has moved, or a rule is broken.
-pub fn seal<'p>(proposal: &'p Proposal, repository: &'p Repository) -> Result<Sealed<'p>, ProposalError> {
+/// [`ProposalError`] where signatures are missing, what is published has moved, something says that it was made later than `now`,
+/// or a rule is broken.
+pub fn seal<'p>(
+    proposal: &'p Proposal,
+    repository: &'p Repository,
+    now: Timestamp,
+) -> Result<Sealed<'p>, ProposalError> {
     let standing = Standing::new(proposal, repository);
     standing.check_needed()?;
     rules::check(proposal, repository, None)?;
     standing.check_unchanged()?;
     standing.check_base()?;
+    standing.check_made(now)?;
+    standing.check_snapshot_made(now)?;
     if !standing.is_ready()? {
         let id = &proposal.id;
         return Err(ProposalError::refused(

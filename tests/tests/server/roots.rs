@@ -151,3 +151,37 @@ fn a_renewal_while_a_bundle_is_taken_in_never_makes_the_timestamp_go_back() {
         before = version();
     }
 }
+
+/// Devices take the date of an offline signature for the time at least, and the product's for consent to what was stopped before.
+#[test]
+fn what_says_it_was_signed_later_than_now_is_refused_whoever_signed_it() {
+    for file in ["root", "snapshot", "targets", "cam"] {
+        let mut kit = published();
+        let at = Some(day(2).plus_seconds(1));
+        match file {
+            "root" => {
+                kit.repository.root.common.signed_at = at;
+                kit.repository.publish_root();
+            }
+            "snapshot" => kit.repository.snapshot.common.signed_at = at,
+            role => kit.repository.role(role).common.signed_at = at,
+        }
+        let bundle = kit.publish("ahead");
+        let words =
+            format!("{file}.json says that it was signed at {}, and the clock here says", at.unwrap());
+        refused(&kit, &bundle, &words);
+        let status = kit.command(["status", "--json", "--state", kit.state().to_str().unwrap()]).ok();
+        assert!(status.contains(r#""ahead":{"count":1,"#), "{status}");
+        // A day is for clocks that are apart.
+        kit.clock.set(day(1).plus_seconds(2));
+        kit.ingest(&bundle).ok();
+        // What is served stays: a clock that is set back refuses nothing that comes after it.
+        kit.clock.set(day(1));
+        let config = kit.path("server.toml");
+        let text = format!("state = {:?}\n[timestamp]\nvalidity = \"30d\"\n", kit.state().to_str().unwrap());
+        std::fs::write(&config, text).unwrap();
+        let again = kit.write("again", &kit.files());
+        let [again, config] = [&again, &config].map(|path| path.to_str().unwrap());
+        assert!(kit.command(["ingest", again, "--config", config]).ok().contains("holds that already"));
+    }
+}

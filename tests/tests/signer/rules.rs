@@ -223,6 +223,26 @@ fn what_says_it_was_made_ahead_of_the_clock_is_not_signed() {
     }
 }
 
+/// A signer's clock that ran ahead agrees with itself: whoever publishes asks another one.
+#[test]
+fn what_says_it_was_made_ahead_of_the_clock_is_not_published() {
+    for (role, ahead) in [("thermostat", true), ("snapshot", false)] {
+        let desk = established();
+        desk.wait_days(if ahead { 2 } else { 0 });
+        desk.ok("support extend thermostat --until 2032-12 --reason more");
+        desk.ok("sign --key erin.key");
+        desk.ok("sign --key frank.key");
+        desk.wait_days(if ahead { 0 } else { 2 });
+        desk.ok("sign --key dora.key");
+        desk.ok("sign --key tess.key");
+        desk.wait_days(-2);
+        let refused = desk.refused("publish");
+        assert!(refused.contains(&format!("{role} says that it was made 2026-11-23T09:00:00Z")), "{refused}");
+        desk.wait_days(1);
+        desk.ok("publish");
+    }
+}
+
 /// People know keys by their ids: another key under an id that they know would pass unseen.
 #[test]
 fn another_key_never_comes_under_a_known_id() {

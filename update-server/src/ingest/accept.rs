@@ -25,6 +25,8 @@ pub(crate) struct AcceptedRole {
     pub(crate) bytes: Vec<u8>,
     /// When it stops being trusted.
     pub(crate) expires: Timestamp,
+    /// When it was signed, where it says so.
+    pub(crate) signed_at: Option<Timestamp>,
 }
 
 /// What the core vouches for.
@@ -168,13 +170,13 @@ fn files(
     mut taken: BTreeMap<String, Vec<u8>>,
 ) -> Result<(Vec<AcceptedRole>, Vec<AcceptedRole>), String> {
     let root = walked.state.root();
-    let expiry = |name: &str, expires| (name.to_owned(), expires);
-    let mut current =
-        BTreeMap::from([(format!("{}.root.json", root.version()), expiry("root", root.expires()))]);
+    let times = |name: &str, expires, signed_at| (name.to_owned(), expires, signed_at);
+    let file = format!("{}.root.json", root.version());
+    let mut current = BTreeMap::from([(file, times("root", root.expires(), root.common().signed_at))]);
     taken.insert(format!("{}.root.json", root.version()), walked.state.root_bytes().to_vec());
     for role in &walked.roles {
         let file = format!("{}.{}.json", role.version, role.role.file_name());
-        current.insert(file, expiry(role.role.as_str(), role.expires));
+        current.insert(file, times(role.role.as_str(), role.expires, role.signed_at));
     }
     let (mut roles, mut roots) = (Vec::new(), Vec::new());
     for (file, bytes) in taken {
@@ -182,14 +184,18 @@ fn files(
             Some(known) => Some(known),
             None if file.ends_with(".snapshot.json") => {
                 let snapshot = Signed::<Snapshot>::parse(&bytes).map_err(|error| error.to_string())?;
-                Some(expiry("snapshot", snapshot.unverified().expires()))
+                let snapshot = snapshot.unverified();
+                Some(times("snapshot", snapshot.expires(), snapshot.common().signed_at))
             }
             None => None,
         };
         match known {
-            Some((name, expires)) => roles.push(AcceptedRole { name, file, bytes, expires }),
+            Some((name, expires, signed_at)) => {
+                roles.push(AcceptedRole { name, file, bytes, expires, signed_at });
+            }
             None if file.ends_with(".root.json") => {
-                roots.push(AcceptedRole { name: "root".into(), file, bytes, expires: Timestamp::EPOCH });
+                let (name, expires) = ("root".into(), Timestamp::EPOCH);
+                roots.push(AcceptedRole { name, file, bytes, expires, signed_at: None });
             }
             None => {}
         }

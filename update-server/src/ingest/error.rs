@@ -4,6 +4,7 @@ use crate::blobs::BlobError;
 use crate::disk::DiskError;
 use crate::freshness::FreshnessError;
 use crate::store::StoreError;
+use perennial_schemas::Timestamp;
 use perennial_schemas::document::FormatError;
 use std::path::PathBuf;
 
@@ -65,6 +66,16 @@ pub enum IngestError {
         /// In the core's words.
         why: String,
     },
+    /// It says that it was signed later than now.
+    #[error("{file} says that it was signed at {at}, and the clock here says {now}")]
+    Ahead {
+        /// The file.
+        file: String,
+        /// When.
+        at: Timestamp,
+        /// The time here.
+        now: Timestamp,
+    },
     /// A device couldn't use what it holds.
     #[error("the device's own checks refuse it: {0}")]
     Unusable(String),
@@ -104,6 +115,9 @@ impl IngestError {
             Self::Untrusted { .. } | Self::Unusable(_) => {
                 "nothing was changed; `perennial-signer check` on the repository says more about its state"
             }
+            Self::Ahead { .. } => {
+                "nothing was changed; set this server's clock right, or have it signed again by a clock that is right"
+            }
             Self::Promise { .. } => "nothing was changed; publish what was promised, then bundle again",
             Self::Disk(error) if error.is_full() => {
                 "make room on the disk; nothing was changed, the old state is served"
@@ -130,6 +144,7 @@ impl IngestError {
             Self::NoRoot(_) | Self::NoTimestamp => Reason::Setup,
             Self::Untrusted { reason, .. } | Self::Promise { reason, .. } => *reason,
             Self::Unusable(_) => Reason::Unusable,
+            Self::Ahead { .. } => Reason::Ahead,
             Self::Disk(_) | Self::Store(_) | Self::Freshness(_) => Reason::Server,
         }
     }
@@ -172,11 +187,13 @@ pub enum Reason {
     Setup,
     /// This server's disk, store or key failed.
     Server,
+    /// Metadata that says it was signed later than now.
+    Ahead,
 }
 
 impl Reason {
     /// All of them, each with its word.
-    pub const ALL: [(Self, &'static str); 17] = [
+    pub const ALL: [(Self, &'static str); 18] = [
         (Self::SupportShorter, "support_shorter"),
         (Self::SupportRewritten, "support_rewritten"),
         (Self::Availability, "availability"),
@@ -194,6 +211,7 @@ impl Reason {
         (Self::Interrupted, "interrupted"),
         (Self::Setup, "setup"),
         (Self::Server, "server"),
+        (Self::Ahead, "ahead"),
     ];
 
     /// Its word.

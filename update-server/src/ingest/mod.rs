@@ -21,11 +21,15 @@ use crate::generation::{self, FileRef, Generation, Served};
 use crate::keys::OnlineKey;
 use crate::state::Held;
 use accept::{Accepted, Judge};
-use perennial_schemas::Timestamp;
+use perennial_schemas::tuf::{Role, Root};
+use perennial_schemas::{Signed, Timestamp};
 use receive::Parcel;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
+
+/// How far this server's clock and a signer's may be apart, in days; as among signers.
+const APART_DAYS: i64 = 1;
 
 /// What taking a bundle in did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -90,9 +94,11 @@ impl Ingest<'_> {
         let metadata = parcel.metadata()?;
         let source = Source { ingest: self, served: served.as_ref(), bundled: &metadata };
 
+        source.root_not_ahead()?;
         let (timestamp, offline) = source.timestamp(served.as_ref())?;
         let accepted = source.judge(&timestamp)?;
         source.no_stray_root(&accepted, offline)?;
+        source.nothing_ahead(&accepted)?;
         let wanted = promises::wanted(&accepted)?;
         let mut staging = self.held.state.staging()?;
         let mut new_bytes = parcel.targets(&wanted, &self.held.state.blobs(), &mut staging)?;
@@ -289,6 +295,32 @@ impl Source<'_> {
             return Err(IngestError::Untrusted { reason: Reason::Signature, why: why.into() });
         }
         Ok(())
+    }
+
+    /// Refuses metadata that says it was signed later than now: devices take such a date for the time at least, and for consent to
+    /// what was stopped before it.
+    fn nothing_ahead(&self, accepted: &Accepted) -> Result<(), IngestError> {
+        accepted.roles.iter().try_for_each(|role| self.not_ahead(&role.file, &role.bytes, role.signed_at))
+    }
+
+    /// The same of the newest root, before the verdict: by its date, the core would call everything else expired.
+    fn root_not_ahead(&self) -> Result<(), IngestError> {
+        let roots = self.bundled.iter().filter(|(name, _)| name.ends_with(".root.json"));
+        let Some((name, bytes)) = roots.max_by_key(|(name, _)| version_of(name)) else { return Ok(()) };
+        // One that can't be read is refused by the core, in its own words.
+        let Ok(root) = Signed::<Root>::parse(bytes) else { return Ok(()) };
+        self.not_ahead(name, bytes, root.unverified().common().signed_at)
+    }
+
+    /// What is served already stays: refusing it would refuse everything after it.
+    fn not_ahead(&self, name: &str, bytes: &[u8], signed_at: Option<Timestamp>) -> Result<(), IngestError> {
+        let (now, file) = (self.ingest.now, format!("metadata/{name}"));
+        let Some(at) = signed_at.filter(|at| *at > now.plus_days(APART_DAYS)) else { return Ok(()) };
+        let served = self.served.and_then(|served| served.generation.files.get(&file));
+        if served.is_some_and(|served| served.sha256 == digest_of(bytes)) {
+            return Ok(());
+        }
+        Err(IngestError::Ahead { file, at, now })
     }
 
     /// The metadata files of the new generation: the accepted roles, and every root that there ever was.
