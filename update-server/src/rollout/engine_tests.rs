@@ -6,6 +6,8 @@ use super::record::State;
 use super::testkit::{Bench, day, hardware, offers};
 use crate::audit;
 use crate::store::{Batch, Pair, Space, Store, StoreError, Visit};
+#[cfg(feature = "postgres")]
+use crate::store::{Engine, Settings};
 use perennial_schemas::rollout::{RolloutState, WHOLE};
 use perennial_schemas::{Sha256Digest, Timestamp};
 
@@ -219,35 +221,99 @@ fn two_front_ends_never_lose_each_others_changes() {
     let mut bench = Bench::new();
     bench.offer.plan.phases.iter_mut().for_each(|phase| phase.share = 1_000_000);
     bench.start(day(-2));
-    bench.tick(day(-2));
     let shared = std::sync::Arc::clone(&bench.drive().store);
+    two_front_ends(&mut bench, shared);
+}
+
+/// Each with connections of its own.
+#[test]
+#[ignore = "needs a database: tests/run postgres starts one"]
+#[cfg(feature = "postgres")]
+fn two_front_ends_on_postgres_never_lose_each_others_changes() {
+    let file = std::env::var_os("PERENNIAL_POSTGRES_URL_FILE").expect("tests/run postgres sets it");
+    let settings = Settings { url_file: Some(file.into()), ..Settings::default() };
+    let open = || Engine::Postgres.open(std::path::Path::new(""), settings.clone()).unwrap();
+    // Nothing is left of an earlier run.
+    crate::records::copy::clear(&open()).unwrap();
+    let mut bench = Bench::new();
+    bench.offer.plan.phases.iter_mut().for_each(|phase| phase.share = 1_000_000);
+    bench.start_on(open(), day(-2));
+    two_front_ends(&mut bench, open());
+}
+
+/// The bench's, and another one over `store`: votes told to either count once, one of them takes each step, and what one of
+/// them stops is stopped at both.
+fn two_front_ends(bench: &mut Bench, store: std::sync::Arc<dyn Store>) {
     let key = Box::new(super::testkit::key(bench.folder.path()).0);
-    let usual = std::time::Duration::from_secs(86_400);
-    let other =
-        super::drive::Drive::new(shared, key, &[7; 32], offers([bench.offer.clone()]), usual, day(-2))
-            .unwrap();
+    let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
+    let other = super::drive::Drive::new(store, key, &[7; 32], offered, usual, day(-2)).unwrap();
+    bench.tick(day(-2));
     let members = bench.members(3000, "revC");
-    bench.drive().set(day(4));
-    other.set(day(4));
-    let queues: Vec<_> = members.iter().map(|member| bench.told(member, "rolled-back")).collect();
+    let at = |bench: &Bench, at| {
+        bench.drive().set(at);
+        other.set(at);
+    };
+    // Both take the same turn at once: one change, one entry.
+    let both = |bench: &Bench, at| -> usize {
+        std::thread::scope(|scope| {
+            let engines = [&bench.drive().engine, &other.engine];
+            engines.iter().for_each(|engine| engine.listen(at, &|| {}).unwrap());
+            let turns = engines.map(|engine| scope.spawn(move || engine.tick(at).unwrap().len()));
+            turns.map(|turn| turn.join().unwrap()).iter().sum()
+        })
+    };
+    at(bench, day(1));
+    other.engine.tick(day(1)).unwrap();
+    let good: Vec<_> = members.iter().map(|member| bench.told(member, "confirmed")).collect();
     std::thread::scope(|scope| {
-        let (one, two) = queues.split_at(1500);
+        let (one, two) = good.split_at(1500);
         scope.spawn(|| bench.drive().report(one.to_vec()).unwrap());
         scope.spawn(|| other.report(two.to_vec()).unwrap());
     });
-    bench.drive().engine.recount(true, &|| {}).unwrap();
-    assert_eq!(bench.votes()[&hardware("revC")].rolled_back, 3000);
-    // Both take the same turn at once: one change, one entry.
-    let changes = std::thread::scope(|scope| {
-        let turns = [&bench.drive().engine, &other.engine]
-            .map(|engine| scope.spawn(move || engine.tick(day(4)).unwrap().len()));
-        turns.map(|turn| turn.join().unwrap()).iter().sum::<usize>()
-    });
-    assert_eq!(changes, 2, "started and halted, by one of them");
-    assert_eq!(entries(&bench).len(), 3);
-    bench.tick(day(4));
-    other.engine.tick(day(4)).unwrap();
-    assert_eq!(bench.status().state, RolloutState::Halted);
+    // Told to the other one, too: no vote more.
+    let again: Vec<_> = members[..100].iter().map(|member| bench.told(member, "confirmed")).collect();
+    other.report(again).unwrap();
+    let told = |bench: &Bench| {
+        [&bench.drive().engine, &other.engine].map(|engine| {
+            engine.recount(true, &|| {}).unwrap();
+            let all = engine.ballot().tallies.of(&bench.offer.manifest).unwrap();
+            all[&hardware("revC")]
+        })
+    };
+    bench.tick(day(1));
+    other.engine.tick(day(1)).unwrap();
+    let counted = super::votes::Votes { confirmed: 3000, ..Default::default() };
+    assert_eq!(told(bench), [counted; 2]);
+    at(bench, day(3));
+    assert_eq!(both(bench, day(3)), 1, "the next phase, opened by one of them");
+    assert_eq!(bench.record().phase, 1);
+    // What fails is told to one of them, and halts at both.
+    let bad: Vec<_> = members[..1500].iter().map(|member| bench.told(member, "rolled-back")).collect();
+    other.report(bad).unwrap();
+    let counted = super::votes::Votes { confirmed: 1500, rolled_back: 1500, ..Default::default() };
+    assert_eq!(told(bench), [counted; 2]);
+    assert_eq!(both(bench, day(3)), 1);
+    let actions: Vec<String> = entries(bench).into_iter().map(|entry| entry.action).collect();
+    assert_eq!(actions, ["rollout.scheduled", "rollout.started", "rollout.advanced", "rollout.halted"]);
+    bench.tick(day(3));
+    other.engine.tick(day(3)).unwrap();
+    let said = bench.status();
+    assert_eq!(said.state, RolloutState::Halted);
+    let shown = |drive: &super::drive::Drive| {
+        drive.engine.shown().load().values().map(|entry| entry.etag.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(bench.drive()), shown(&other), "one and the same status");
+    // A person's halt at one of them, too.
+    let name = ("thermostat", bench.offer.version.as_str());
+    let wish = |drive: &super::drive::Drive, wish: Wish| {
+        desk::change(&drive.engine, name, &wish, ("command", "a test"), day(3)).unwrap()
+    };
+    wish(&other, Wish::Resume { hardware: None, set_aside: true });
+    assert_eq!((bench.tick(day(3)).len(), bench.status().state), (0, RolloutState::Running));
+    wish(bench.drive(), Wish::Halt(None));
+    other.engine.tick(day(3)).unwrap();
+    bench.tick(day(3));
+    assert_eq!((bench.status().state, shown(bench.drive())), (RolloutState::Halted, shown(&other)));
 }
 
 /// The plan has come to all, and the gate to a half of them: whoever says that it failed before their turn isn't heard.

@@ -116,10 +116,16 @@ impl Bench {
     pub(crate) fn start(&mut self, at: Timestamp) {
         self.drive = None;
         let store = FjallStore::open(&self.folder.path().join("store"), Settings::default()).unwrap();
+        self.start_on(Arc::new(store), at);
+    }
+
+    /// The same on another store.
+    pub(crate) fn start_on(&mut self, store: Arc<dyn Store>, at: Timestamp) {
+        self.drive = None;
         let key = Box::new(key(self.folder.path()).0);
         let offers = offers([self.offer.clone()]);
         let usual = Duration::from_secs(3 * 86_400);
-        self.drive = Some(Drive::new(Arc::new(store), key, &[7; 32], offers, usual, at).unwrap());
+        self.drive = Some(Drive::new(store, key, &[7; 32], offers, usual, at).unwrap());
     }
 
     pub(crate) fn drive(&self) -> &Drive {

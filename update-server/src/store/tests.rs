@@ -12,6 +12,7 @@ pub(super) fn conforms(open: &dyn Fn() -> Opened) {
     conditions_count_among_writers(&*store);
     moments_hide_no_change(&*store);
     big_batches(&*store);
+    every_space_is_apart(&*store);
     let before = everything(&*store);
     the_walk_is_in_order(&*store, &before);
     drop(store);
@@ -20,6 +21,30 @@ pub(super) fn conforms(open: &dyn Fn() -> Opened) {
     assert!(everything(&*store) == before);
     store.commit(Batch::new().put(Space::Meta, *b"after", *b"1")).unwrap();
     assert_eq!(store.get(Space::Meta, b"after").unwrap().as_deref(), Some(&b"1"[..]));
+}
+
+/// One key in each space, in one batch: each has its own value, order and end.
+fn every_space_is_apart(store: &dyn Store) {
+    let keys: Vec<Vec<u8>> = (0..3_u8).map(|last| [[255; 47].as_slice(), &[last]].concat()).collect();
+    let value = |space: Space, key: &[u8]| [space.name().as_bytes(), key].concat();
+    let all = || Space::ALL.into_iter().flat_map(|space| keys.iter().map(move |key| (space, key)));
+    let first = all().fold(Batch::new(), |batch, (space, key)| batch.expect(space, key.clone(), None));
+    store
+        .commit(all().fold(first, |batch, (space, key)| batch.put(space, key.clone(), value(space, key))))
+        .unwrap();
+    for space in Space::ALL {
+        let pairs: Vec<Pair> = keys.iter().map(|key| (key.clone(), value(space, key))).collect();
+        let values = pairs.iter().map(|(_, value)| Some(value.clone())).collect::<Vec<_>>();
+        assert_eq!(store.get_many(space, &keys).unwrap(), values, "{}", space.name());
+        assert_eq!(store.scan_prefix(space, &keys[0][..32], None, 10).unwrap(), pairs, "{}", space.name());
+        assert_eq!(store.scan_prefix(space, &keys[0][..32], Some(&keys[1]), 10).unwrap(), pairs[2..]);
+        // A condition upon one space says nothing of another.
+        let stale = Batch::new().expect(space, keys[0].clone(), None).remove(space, keys[0].clone());
+        assert!(matches!(store.commit(stale), Err(StoreError::Changed(_))), "{}", space.name());
+        let gone = keys.iter().fold(Batch::new(), |batch, key| batch.remove(space, key.clone()));
+        store.commit(gone.expect(space, keys[0].clone(), Some(value(space, &keys[0])))).unwrap();
+        assert!(store.scan_prefix(space, &keys[0][..32], None, 10).unwrap().is_empty(), "{}", space.name());
+    }
 }
 
 fn basics(store: &dyn Store) {
