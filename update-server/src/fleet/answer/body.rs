@@ -1,5 +1,6 @@
 //! A request's body: received whole within its limit of bytes, and within its time. A sender who drips loses the request.
 
+use super::admit::Progress;
 use super::refused::Refused;
 use crate::config::Limits;
 use bytes::{Bytes, BytesMut};
@@ -22,11 +23,16 @@ impl Pace {
     }
 }
 
-/// Receives a body of at most `limit` bytes.
+/// Receives a body of at most `limit` bytes, and says how far it has come.
 ///
 /// # Errors
 /// `too-large`, before a byte is read where the length is announced; `too-slow`; `malformed` where it is cut short.
-pub(crate) async fn receive(mut body: Incoming, limit: u64, pace: Pace) -> Result<Bytes, Refused> {
+pub(super) async fn receive(
+    mut body: Incoming,
+    limit: u64,
+    pace: Pace,
+    progress: Option<&Progress>,
+) -> Result<Bytes, Refused> {
     if body.size_hint().lower() > limit {
         return Err(too_large(limit));
     }
@@ -41,6 +47,9 @@ pub(crate) async fn receive(mut body: Incoming, limit: u64, pace: Pace) -> Resul
                 let cut = |_| Refused::new(RefusalCode::Malformed, "the body is cut short");
                 let Ok(data) = frame.map_err(cut)?.into_data() else { continue };
                 came += data.len() as u64;
+                if let Some(progress) = progress {
+                    progress.came(data.len());
+                }
                 if (first.len() + whole.len() + data.len()) as u64 > limit {
                     return Err(too_large(limit));
                 }

@@ -145,10 +145,15 @@ async fn fulfil(
         fleet.rates.take(device, Way::Itself, fleet.elapsed()).map_err(Refused::rate)?;
         tracing::debug!(%device, ?asked, "a device asks");
     }
-    let _place = admit::admit(fleet, &caller, asked, &body, now).await?;
+    let place = admit::admit(fleet, &caller, asked, &body, now).await?;
     let body = {
         let _receiving = watch.receiving();
-        body::receive(body, asked.limit(), fleet.pace).await?
+        let progress = place.as_ref().map(admit::Place::progress);
+        let whole = body::receive(body, asked.limit(), fleet.pace, progress);
+        match &place {
+            Some(place) => place.hold(whole).await?,
+            None => whole.await?,
+        }
     };
     match asked {
         Asked::Enrol => text(&enrol::enrol(fleet, caller, body, now).await?),
