@@ -2,29 +2,32 @@
 //! core's (`perennial_device_core::delta`).
 //!
 //! ```text
-//! header     magic "PRNDELTA"              8 bytes
-//!            layout version                u8      1; 2 where a frame is stored
-//!            profile                       u8      0 linux, 1 mcu
-//!            log2 of a block               u8      6 (64 bytes) to 16: how much of the old image is read at once
-//!            log2 of the contexts          u8      6 to 18: buckets of 32 bytes that the byte models share
-//!            log2 of the learned targets   u8      4 to 18: entries of 24 bytes
-//!            log2 of the history           u8      0 (none), or 8 to 22: bytes that were sent, to repeat from
-//!            log2 of a sector              u8      0 for a delta that makes its image elsewhere; or, in place, 8 to 20
-//!            reserved = 0                  u8
-//!            length of the old image       u64 LE  0 to 2^38
-//!            length of the new image       u64 LE  1 to 2^38
+//! header     magic "PRND"                  4 bytes
+//!            layout version                u8      3
+//!            length                        u24 LE  bytes of header and directory, all of it
+//!            flags                         u8      1 for the profile mcu, plus 2 in place, plus 4 where
+//!                                                  the new image is the old one
+//!            length of the old image       varint  0 to 2^38
 //!            SHA-256 of the old image      16 bytes, its first half
+//!            -- where the new image is the old one, that is all: two frames and more follow from it
+//!            length of the new image       varint  1 to 2^38
 //!            SHA-256 of the new image      16 bytes, its first half
-//!            operations in the largest map u32 LE  at most 131,072
-//!            sections in the largest map   u16 LE  at most 4,096
-//!            segments in the largest map   u16 LE  at most 4,096; a space without any counts as one
-//!            frames                        u32 LE  1 to 65,536
-//!            bytes of the directory        u32 LE  at most 2^20
-//! directory  in place: sectors of the slot                                                    varint
-//!            for each frame: its bytes in the container, times four, plus its kind:            varint
-//!                            0 data, 1 map, 2 parts, 3 mark
-//!            data:           the bytes of the new image, unpacked, that it makes; in layout 2 0 for
-//!                            a frame that is stored: it holds these bytes as they are          varint
+//!            sizes of tables               u16 LE, of 4 bits each, the lowest first:
+//!              log2 of a block, less 6             0 to 10: how much of the old image is read at once
+//!              log2 of the contexts, less 6        0 to 12: buckets of 32 bytes that the byte models share
+//!              log2 of the learned targets, less 4 0 to 14: entries of 24 bytes
+//!              log2 of the history, less 7         or 0 for none: bytes that were sent, to repeat from
+//!            operations in the largest map varint  at most 131,072
+//!            sections in the largest map   varint  at most 8,192
+//!            segments in the largest map   varint  at most 8,192; a space without any counts as one
+//!            in place: log2 of a sector    varint  8 to 20
+//!                      sectors of the slot varint
+//! directory  for each frame, up to its end, at most 65,536:
+//!            its bytes in the container, times four, plus its kind:                            varint
+//!                            0 data, 1 map, 2 parts, 3 mark; 3 with bytes: stored
+//!            data:           the bytes of the new image, unpacked, that it makes               varint
+//!            stored:         none: it holds these bytes as they are
+//!            map:            none; one without bytes says that all of it is the old image's
 //!            parts:          parts of the old image, and of the new one; both images' lengths
 //!                            with these unpacked; the longest part of the old image, packed,
 //!                            and unpacked; the longest of the new one that is held whole       7 varints
@@ -34,6 +37,9 @@
 //!                            of the image itself first                                         a varint each
 //! frames     back to back
 //! ```
+//! Where the new image is the old one, its frames are a map without bytes, and data frames without bytes of [`FRAME_OUTPUT`]
+//! each and the rest.
+//!
 //! Frames of parts, at most two, stand before everything else. Each says which compressed parts of both images are taken
 //! apart: the first those of the images themselves, the second those of what came out (files in a file system whose blocks
 //! are packed). Operations, sections and data frames are about what came out last. A mark has no bytes: there no part is
@@ -55,13 +61,14 @@ use alloc::vec::Vec;
 use crate::limits::IMAGE_LENGTH;
 
 pub use directory::{Frame, FrameKind, Parts};
+use directory::{read_varint, write_varint};
 
-/// Bytes of the header before the directory.
-pub const HEADER_LENGTH: usize = 80;
+/// The first bytes of a container, which tell how many header and directory have: see [`Header::length`].
+pub const HEADER_LENGTH: usize = 8;
 /// The most operations of one map.
 pub const OPERATIONS: u32 = 131_072;
 /// The most sections, and the most segments, of one map.
-pub const SECTIONS: u16 = 4_096;
+pub const SECTIONS: u16 = 8_192;
 /// The most frames.
 pub const FRAMES: u32 = 65_536;
 /// The longest directory, in bytes.
@@ -77,20 +84,24 @@ pub const PART_LENGTH: u32 = 1 << 22;
 /// The most bytes of the new image that one frame makes: what is made again after a power cut, at most.
 pub const FRAME_OUTPUT: u64 = 1 << 26;
 
-const MAGIC: &[u8; 8] = b"PRNDELTA";
-/// What is written where no frame is stored: every version reads it.
-const LAYOUT: u8 = 1;
-/// With stored frames.
-const LAYOUT_WITH_STORED: u8 = 2;
+/// What every container begins with.
+pub const MAGIC: &[u8; 4] = b"PRND";
+/// Of all that this version reads and writes. 1 and 2 had a header of 80 bytes, and other models.
+const LAYOUT: u8 = 3;
+/// Bytes of a header without its directory, at most.
+const LONGEST: u32 = 128;
+/// Flags.
+const MCU: u8 = 1;
+const IN_PLACE: u8 = 2;
+const SAME: u8 = 4;
 
 /// For what kind of device a delta was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Profile {
     /// Memory in MiB.
-    Linux = 0,
+    Linux,
     /// Memory in KiB.
-    Mcu = 1,
+    Mcu,
 }
 
 /// An image by its length in bytes and the first half of its SHA-256.
@@ -184,7 +195,7 @@ pub enum ContainerError {
     /// 2: another layout version.
     #[error("a delta of layout {0}, which this version does not read (2)")]
     Layout(u8) = 2,
-    /// 3: a profile that is not known.
+    /// 3: flags that are not known: another profile.
     #[error("a delta of profile {0}, which this version does not know (3)")]
     Profile(u8) = 3,
     /// 4: a table's size out of its bounds.
@@ -237,58 +248,77 @@ impl ContainerError {
 }
 
 impl Header {
+    /// Of a delta whose new image is the old one.
+    pub fn of_same(profile: Profile, image: ImageId) -> Self {
+        let sizes = Sizes {
+            block_bits: if profile == Profile::Mcu { 6 } else { 16 },
+            context_bits: 6,
+            learned_bits: 4,
+            history_bits: 0,
+            operations: 1,
+            sections: 0,
+            segments: 0,
+        };
+        let mut frames = Vec::from([Frame { kind: FrameKind::Map, length: 0 }]);
+        let mut left = image.length;
+        while left > 0 {
+            let makes = left.min(FRAME_OUTPUT);
+            frames.push(Frame { kind: FrameKind::Data(makes), length: 0 });
+            left -= makes;
+        }
+        frames.shrink_to_fit();
+        Self { profile, sizes, in_place: None, old: image, new: image, layers: Vec::new(), frames }
+    }
+
     /// How many bytes header and directory have, told by the first [`HEADER_LENGTH`] bytes.
     ///
     /// # Errors
     /// [`ContainerError`], where these are no header.
     pub fn length(start: &[u8]) -> Result<usize, ContainerError> {
-        let (header, _) = start.split_first_chunk::<HEADER_LENGTH>().ok_or(ContainerError::NotADelta)?;
-        let (magic, _) = header.split_at(MAGIC.len());
-        if magic != MAGIC {
+        let (start, _) = start.split_first_chunk::<HEADER_LENGTH>().ok_or(ContainerError::NotADelta)?;
+        let [m0, m1, m2, m3, layout, l0, l1, l2] = *start;
+        if [m0, m1, m2, m3] != *MAGIC {
             return Err(ContainerError::NotADelta);
         }
-        if !(LAYOUT..=LAYOUT_WITH_STORED).contains(&header[8]) {
-            return Err(ContainerError::Layout(header[8]));
+        if layout != LAYOUT {
+            return Err(ContainerError::Layout(layout));
         }
-        match u32_at(header, 76) {
-            length @ ..=DIRECTORY_LENGTH => Ok(HEADER_LENGTH + length as usize),
+        match u32::from_le_bytes([l0, l1, l2, 0]) {
+            length if length <= DIRECTORY_LENGTH + LONGEST => Ok(length as usize),
             _ => Err(ContainerError::Frames),
         }
     }
 
-    /// Reads header and directory; `bytes` are those that [`Header::length`] tells.
+    /// Reads header and directory; `bytes` are those that [`Header::length`] tells, or more.
     ///
     /// # Errors
     /// [`ContainerError`].
     pub fn parse(bytes: &[u8]) -> Result<Self, ContainerError> {
         let length = Self::length(bytes)?;
-        let directory = bytes.get(HEADER_LENGTH..length).ok_or(ContainerError::Directory)?;
-        let profile = match bytes[9] {
-            0 => Profile::Linux,
-            1 => Profile::Mcu,
-            other => return Err(ContainerError::Profile(other)),
-        };
-        let sizes = Sizes {
-            block_bits: bytes[10],
-            context_bits: bytes[11],
-            learned_bits: bytes[12],
-            history_bits: bytes[13],
-            operations: u32_at(bytes, 64),
-            sections: u16_at(bytes, 68),
-            segments: u16_at(bytes, 70),
-        };
-        sizes.check()?;
-        if bytes[15] != 0 {
-            return Err(ContainerError::Sizes);
+        let mut rest = bytes.get(HEADER_LENGTH..length).ok_or(ContainerError::Directory)?;
+        let [flags] = take(&mut rest)?;
+        if flags >= SAME << 1 || flags & SAME != 0 && flags & IN_PLACE != 0 {
+            return Err(ContainerError::Profile(flags));
         }
-        let old = ImageId { length: u64_at(bytes, 16), digest: half_at(bytes, 32) };
-        let new = ImageId { length: u64_at(bytes, 24), digest: half_at(bytes, 48) };
+        let profile = if flags & MCU == 0 { Profile::Linux } else { Profile::Mcu };
+        let old = ImageId { length: varint(&mut rest)?, digest: take(&mut rest)? };
+        if flags & SAME != 0 {
+            return match old.length {
+                1..=IMAGE_LENGTH if rest.is_empty() => Ok(Self::of_same(profile, old)),
+                1..=IMAGE_LENGTH => Err(ContainerError::Directory),
+                _ => Err(ContainerError::Lengths),
+            };
+        }
+        let new = ImageId { length: varint(&mut rest)?, digest: take(&mut rest)? };
         if old.length > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new.length) {
             return Err(ContainerError::Lengths);
         }
-        let (in_place, directory) = directory::read_slot(bytes[14], directory)?;
-        let (layers, frames) =
-            directory::read(directory, u32_at(bytes, 72), new.length, bytes[8] >= LAYOUT_WITH_STORED)?;
+        let sizes = Sizes::read(&mut rest)?;
+        let in_place = match flags & IN_PLACE {
+            0 => None,
+            _ => Some(directory::read_slot(&mut rest)?),
+        };
+        let (layers, frames) = directory::read(rest, new.length)?;
         let header = Self { profile, sizes, in_place, old, new, layers, frames };
         let sound = header.in_place.is_none_or(|place| {
             let bare = header.profile == Profile::Mcu && header.layers.is_empty();
@@ -321,62 +351,84 @@ impl Header {
 
     /// The bytes of header and directory.
     pub fn encoded_length(&self) -> u64 {
-        HEADER_LENGTH as u64 + directory::write(self).len() as u64
+        self.encode().len() as u64
+    }
+
+    /// Whether the new image is the old one, and nothing else is said.
+    fn is_same(&self) -> bool {
+        self.old == self.new && *self == Self::of_same(self.profile, self.old)
     }
 
     /// Header and directory as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let directory = directory::write(self);
-        let Sizes { block_bits, context_bits, learned_bits, history_bits, .. } = self.sizes;
-        let mut bytes = Vec::with_capacity(HEADER_LENGTH + directory.len());
-        bytes.extend(MAGIC);
-        let stored = self.frames.iter().any(|frame| matches!(frame.kind, FrameKind::Stored(_)));
-        let layout = if stored { LAYOUT_WITH_STORED } else { LAYOUT };
-        bytes.extend([layout, self.profile as u8, block_bits, context_bits, learned_bits, history_bits]);
-        bytes.extend([self.in_place.map_or(0, |place| place.sector_bits), 0]);
-        bytes.extend(self.old.length.to_le_bytes());
-        bytes.extend(self.new.length.to_le_bytes());
+        let same = self.is_same();
+        let mut bytes = Vec::from(*MAGIC);
+        bytes.extend([LAYOUT, 0, 0, 0]);
+        let flags = if self.profile == Profile::Mcu { MCU } else { 0 }
+            | if self.in_place.is_some() { IN_PLACE } else { 0 }
+            | if same { SAME } else { 0 };
+        bytes.push(flags);
+        write_varint(&mut bytes, self.old.length);
         bytes.extend(self.old.digest);
-        bytes.extend(self.new.digest);
-        bytes.extend(self.sizes.operations.to_le_bytes());
-        bytes.extend(self.sizes.sections.to_le_bytes());
-        bytes.extend(self.sizes.segments.to_le_bytes());
-        bytes.extend((self.frames.len() as u32).to_le_bytes());
-        bytes.extend((directory.len() as u32).to_le_bytes());
-        bytes.extend(directory);
+        if !same {
+            write_varint(&mut bytes, self.new.length);
+            bytes.extend(self.new.digest);
+            self.sizes.write(&mut bytes);
+            if let Some(place) = self.in_place {
+                write_varint(&mut bytes, place.sector_bits.into());
+                write_varint(&mut bytes, place.sectors.into());
+            }
+            directory::write(self, &mut bytes);
+        }
+        let length = (bytes.len() as u32).to_le_bytes();
+        bytes[5..HEADER_LENGTH].copy_from_slice(&length[..3]);
         bytes
     }
 }
 
 impl Sizes {
-    fn check(&self) -> Result<(), ContainerError> {
-        let tables = (6..=16).contains(&self.block_bits)
-            && (6..=18).contains(&self.context_bits)
-            && (4..=18).contains(&self.learned_bits)
-            && (self.history_bits == 0 || (8..=22).contains(&self.history_bits));
-        if !tables {
-            return Err(ContainerError::Sizes);
+    fn read(rest: &mut &[u8]) -> Result<Self, ContainerError> {
+        let word = u16::from_le_bytes(take(rest)?);
+        let nibble = |at: u32| (word >> (4 * at) & 15) as u8;
+        let history = nibble(3);
+        let mut small = |most: u64| match varint(rest)? {
+            value if value <= most => Ok(value as u32),
+            _ => Err(ContainerError::Maps),
+        };
+        let operations = small(OPERATIONS.into())?;
+        let sections = small(SECTIONS.into())? as u16;
+        let segments = small(SECTIONS.into())? as u16;
+        let history_bits = if history == 0 { 0 } else { history + 7 };
+        let (block_bits, context_bits, learned_bits) = (nibble(0) + 6, nibble(1) + 6, nibble(2) + 4);
+        let bounded = block_bits <= 16 && context_bits <= 18 && learned_bits <= 18;
+        let sizes =
+            Self { block_bits, context_bits, learned_bits, history_bits, operations, sections, segments };
+        if bounded { Ok(sizes) } else { Err(ContainerError::Sizes) }
+    }
+
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let nibbles = [
+            self.block_bits.saturating_sub(6),
+            self.context_bits.saturating_sub(6),
+            self.learned_bits.saturating_sub(4),
+            self.history_bits.saturating_sub(7),
+        ];
+        let word = nibbles.iter().rev().fold(0, |word, nibble| word << 4 | u16::from(nibble & 15));
+        bytes.extend(word.to_le_bytes());
+        for value in [self.operations, self.sections.into(), self.segments.into()] {
+            write_varint(bytes, value.into());
         }
-        let maps = self.operations <= OPERATIONS && self.sections <= SECTIONS && self.segments <= SECTIONS;
-        if maps { Ok(()) } else { Err(ContainerError::Maps) }
     }
 }
 
-// The callers have checked the length: these read from a header that is whole.
-fn u16_at(bytes: &[u8], at: usize) -> u16 {
-    u16::from_le_bytes([bytes[at], bytes[at + 1]])
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ContainerError> {
+    let (first, others) = rest.split_first_chunk().ok_or(ContainerError::Directory)?;
+    *rest = others;
+    Ok(*first)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> u32 {
-    u32::from(u16_at(bytes, at)) | u32::from(u16_at(bytes, at + 2)) << 16
-}
-
-fn u64_at(bytes: &[u8], at: usize) -> u64 {
-    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
-}
-
-fn half_at(bytes: &[u8], at: usize) -> [u8; 16] {
-    core::array::from_fn(|i| bytes[at + i])
+fn varint(rest: &mut &[u8]) -> Result<u64, ContainerError> {
+    read_varint(rest).ok_or(ContainerError::Directory)
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ pub fn of_file(path: &Path) -> Result<Inspected, InspectError> {
     if let Some(header) = beginning.first_chunk().filter(|header| header.starts_with(b"PRNINDEX")) {
         return index(path, header);
     }
-    if beginning.starts_with(b"PRNDELTA") {
+    if beginning.starts_with(perennial_schemas::delta::MAGIC) {
         return delta(path);
     }
     if beginning.starts_with(b"-----BEGIN ") {

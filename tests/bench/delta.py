@@ -438,7 +438,32 @@ def run(options):
         table[name] = (pair, rows)
     (options.home / "table.md").write_text(markdown(table, by_name))
     print(f"\nThe table is in {options.home / 'table.md'}\n")
+    print(book(table))
     figures(table)
+
+
+# Columns of the book's tables: the tools whose sizes stand there.
+COLUMNS = {
+    "ours-linux": "ours", "ours-mcu": "mcu", "bsdiff": "bsdiff", "hdiff": "HDiffPatch", "zstd-22": "zstd -22", "xdelta3": "xdelta3",
+    "detools": "detools", "xz": "xz, whole",
+}
+
+
+def book(table):
+    """The tables of docs/deltas.md: bytes, then processor time where it is no instant."""
+    def line(cells):
+        return "| " + " | ".join(cells) + " |"
+
+    lines = [line(["pair", *COLUMNS.values()]), line(["---"] + ["---:"] * len(COLUMNS))]
+    for pair, rows in table.values():
+        lines.append(line([pair.title] + [f"{rows[name]['bytes']:,}" if name in rows else "–" for name in COLUMNS]))
+    lines += ["", line(["pair", "ours, make", "bsdiff, make", "ours, apply", "bspatch, apply"]), line(["---"] + ["---:"] * 4)]
+    for pair, rows in table.values():
+        ours, theirs = rows.get("ours-linux"), rows.get("bsdiff")
+        if ours and theirs and max(ours["make_cpu"], theirs["make_cpu"]) >= 0.5:
+            times = [row[f"{what}_cpu"] for what in ("make", "apply") for row in (ours, theirs)]
+            lines.append(line([pair.title] + [f"{time:.2f}" for time in times[:2]] + [f"{time:.3f}" for time in times[2:]]))
+    return "\n".join(lines) + "\n"
 
 
 def markdown(table, by_name):

@@ -70,25 +70,18 @@ pub struct Frame {
     pub length: u64,
 }
 
-/// Reads the directory of `frames` frames that make a new image of `length` bytes; `may_store` in layouts that have stored ones.
+/// Reads the directory of frames that make a new image of `length` bytes.
 ///
 /// # Errors
 /// [`ContainerError`].
-pub(super) fn read(
-    mut bytes: &[u8],
-    frames: u32,
-    length: u64,
-    may_store: bool,
-) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
-    // A frame takes at least a byte, so that a short directory can't ask for much memory.
-    if !(1..=FRAMES).contains(&frames) || frames as usize > bytes.len() {
-        return Err(ContainerError::Frames);
-    }
-    let mut read: Vec<Frame> = Vec::with_capacity(frames as usize);
+pub(super) fn read(mut bytes: &[u8], length: u64) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
+    // Counted first: all of their memory is taken at once.
+    let frames = count(bytes)?;
+    let mut read: Vec<Frame> = Vec::with_capacity(frames);
     let mut layers = Vec::new();
     let (mut made, mut mapped) = (0_u64, false);
-    for number in 1..=frames as usize {
-        let frame = Frame::read(&mut bytes, &mut layers, may_store)?;
+    for number in 1..=frames {
+        let frame = Frame::read(&mut bytes, &mut layers)?;
         match &frame.kind {
             FrameKind::Parts if layers.len() > LAYERS || layers.len() != number => {
                 return Err(ContainerError::Parts);
@@ -108,66 +101,67 @@ pub(super) fn read(
     if adds_up { Ok((layers, read)) } else { Err(ContainerError::Directory) }
 }
 
-/// Takes what stands before the frames: the slot, where the header names a sector.
+/// How many frames there are.
+fn count(mut bytes: &[u8]) -> Result<usize, ContainerError> {
+    let (mut layers, mut frames) = (Vec::new(), 0);
+    while !bytes.is_empty() {
+        Frame::read(&mut bytes, &mut layers)?;
+        frames += 1;
+        if frames > FRAMES as usize || layers.len() > LAYERS {
+            return Err(if layers.len() > LAYERS { ContainerError::Parts } else { ContainerError::Frames });
+        }
+    }
+    if frames == 0 { Err(ContainerError::Frames) } else { Ok(frames) }
+}
+
+/// Takes what stands before the frames: the slot.
 ///
 /// # Errors
 /// [`ContainerError`]
-pub(super) fn read_slot(
-    sector_bits: u8,
-    mut bytes: &[u8],
-) -> Result<(Option<InPlace>, &[u8]), ContainerError> {
-    if sector_bits == 0 {
-        return Ok((None, bytes));
-    }
-    let sectors = read_varint(&mut bytes).ok_or(ContainerError::Directory)?;
+pub(super) fn read_slot(bytes: &mut &[u8]) -> Result<InPlace, ContainerError> {
+    let sector_bits = read_varint(bytes).ok_or(ContainerError::Directory)?;
+    let sectors = read_varint(bytes).ok_or(ContainerError::Directory)?;
     let sectors = u32::try_from(sectors).map_err(|_| ContainerError::InPlace)?;
     // Checked with both images' lengths; a shift past what a number holds is no sector.
     if sector_bits > 20 {
         return Err(ContainerError::InPlace);
     }
-    Ok((Some(InPlace { sector_bits, sectors }), bytes))
+    Ok(InPlace { sector_bits: sector_bits as u8, sectors })
 }
 
-/// A header's directory.
-pub(super) fn write(header: &Header) -> Vec<u8> {
-    let mut directory = Vec::new();
-    if let Some(place) = header.in_place {
-        write_varint(&mut directory, place.sectors.into());
-    }
+/// Adds a header's directory.
+pub(super) fn write(header: &Header, directory: &mut Vec<u8>) {
     let mut told = header.layers.iter();
     for Frame { kind, length } in &header.frames {
         let (code, mut values) = match *kind {
             FrameKind::Data(makes) => (DATA, vec![makes]),
-            FrameKind::Stored(_) => (DATA, vec![0]),
+            FrameKind::Stored(_) => (MARK, Vec::new()),
             FrameKind::Map => (MAP, Vec::new()),
             FrameKind::Parts => (PARTS_OF, told.next().map(Parts::values).unwrap_or_default()),
             FrameKind::Mark(written) => (MARK, written.to_vec()),
         };
-        if code == MARK {
+        if matches!(kind, FrameKind::Mark(_)) {
             values.truncate(header.layers.len());
         }
-        write_varint(&mut directory, length << 2 | code);
-        values.into_iter().for_each(|value| write_varint(&mut directory, value));
+        write_varint(directory, length << 2 | code);
+        values.into_iter().for_each(|value| write_varint(directory, value));
     }
-    directory
 }
 
 impl Frame {
     /// Reads one; `layers` are those of the frames of parts before it.
-    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>, may_store: bool) -> Result<Self, ContainerError> {
+    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>) -> Result<Self, ContainerError> {
         let mut next = || read_varint(bytes).ok_or(ContainerError::Directory);
         let word = next()?;
         let length = word >> 2;
         let kind = match word & 3 {
             MAP => FrameKind::Map,
-            DATA => match next()? {
-                0 if may_store => FrameKind::Stored(length),
-                makes => FrameKind::Data(makes),
-            },
+            DATA => FrameKind::Data(next()?),
             PARTS_OF => {
                 layers.push(Parts::read(&mut next)?);
                 FrameKind::Parts
             }
+            MARK if length > 0 => FrameKind::Stored(length),
             _ => {
                 let mut written = [0; LAYERS];
                 for written in written.iter_mut().take(layers.len()) {
@@ -179,7 +173,7 @@ impl Frame {
         let bounded = match kind {
             FrameKind::Map | FrameKind::Parts => true,
             FrameKind::Data(makes) | FrameKind::Stored(makes) => (1..=FRAME_OUTPUT).contains(&makes),
-            FrameKind::Mark(_) => length == 0 && !layers.is_empty(),
+            FrameKind::Mark(_) => !layers.is_empty(),
         };
         if length <= FRAME_LENGTH && bounded { Ok(Self { kind, length }) } else { Err(ContainerError::Frame) }
     }
@@ -188,6 +182,7 @@ impl Frame {
 const DATA: u64 = 0;
 const MAP: u64 = 1;
 const PARTS_OF: u64 = 2;
+/// A stored frame, where it has bytes.
 const MARK: u64 = 3;
 
 impl Parts {
@@ -239,7 +234,7 @@ impl Parts {
 }
 
 /// Takes a varint of at most 6 bytes (42 bits).
-fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+pub(super) fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..42).step_by(7) {
         let (first, rest) = bytes.split_first()?;
@@ -252,7 +247,7 @@ fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(super) fn write_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

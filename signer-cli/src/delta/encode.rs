@@ -85,7 +85,9 @@ pub fn encode(
     let mut coded = Unit::with_room(sizes);
     let mut walker = Walker::new(sizes);
     walker.map(&mut encoder, &mut coded, unit, unit.start, old.len() as u64)?;
-    frames.push(FrameKind::Map, &encoder.finish());
+    let map = encoder.finish();
+    // One without bytes would mean another.
+    frames.push(FrameKind::Map, if map.is_empty() { &[0] } else { &map });
     let known = Known::new(&coded, old, new.bytes(), sizes);
     let mut stretches = Stretches { walker, known, old, new };
     let bytes_of_new = new.bytes();

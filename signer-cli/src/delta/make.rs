@@ -152,6 +152,9 @@ pub fn make_from(
     let length = old.length() + new.length();
     let limit = settings.matching.memory_limit;
     let ids = (source::identity(old)?, source::identity(new)?);
+    if ids.0 == ids.1 && ids.0.length > 0 && settings.in_place.is_none() {
+        return Ok(Header::of_same(settings.profile(), ids.0).encode());
+    }
     let images = if length <= limit / WHOLE || settings.in_place.is_some() {
         let nothing = &Blocks::default();
         let read = |source| Partial::read(source, Vec::new(), (u64::MAX, nothing));
@@ -183,6 +186,8 @@ fn of_images(
     }
     if let Some(place) = settings.in_place {
         check(place, old.length, new.length)?;
+    } else if old == new {
+        return Ok(Header::of_same(settings.profile(), old).encode());
     }
     let takes_apart = settings.packing && settings.profile() == Profile::Linux;
     let apart = if takes_apart { packing::take_apart(&images, settings.matching.jobs) } else { None };

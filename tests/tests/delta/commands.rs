@@ -71,8 +71,8 @@ fn errors() {
     };
     put("cut.delta", &delta[..delta.len() - 1]);
     put("longer.delta", &[&delta[..], b"x"].concat());
-    put("newer.delta", &changed(8, 3));
-    put("odd.delta", &changed(9, 9));
+    put("newer.delta", &changed(4, 9));
+    put("odd.delta", &changed(8, 9));
     put("damaged.delta", &changed(delta.len() - 10, delta[delta.len() - 10] ^ 0x40));
     let lines: Vec<String> = [
         "delta make old.img new.img FOLDERfix.delta",

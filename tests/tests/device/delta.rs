@@ -193,8 +193,8 @@ fn a_malformed_delta_is_given_up_and_the_full_payload_goes_on_where_it_stopped()
         (|delta| delta.truncate(delta.len() - 1), FailureCode::DeltaMalformed),
         (|delta| delta.push(0), FailureCode::DeltaMalformed),
         // SHA-256 of the old image, and of the new one.
-        (|delta| delta[32] ^= 1, FailureCode::DeltaSource),
-        (|delta| delta[48] ^= 1, FailureCode::DeltaMalformed),
+        (|delta| delta[12] ^= 1, FailureCode::DeltaSource),
+        (|delta| delta[31] ^= 1, FailureCode::DeltaMalformed),
     ];
     for (spoil, code) in cases {
         let (_, mut unit) = offered(spoil);

@@ -112,7 +112,16 @@ impl<C: Digest> Taker<'_, '_, '_, C> {
                 now = numbers.next().map(|number| (number, place.end..place.end + length(number)));
             }
             Ok(())
-        })
+        })?;
+        // What has no bytes need not come with a chunk: it may stand where one ends.
+        for number in now.map(|(number, _)| number).into_iter().chain(numbers) {
+            let frame = self.delta.header().frames.get(number);
+            if frame.is_none_or(|frame| frame.length > 0) {
+                break;
+            }
+            self.decode(number)?;
+        }
+        Ok(())
     }
 
     fn decode(&mut self, number: usize) -> Result<(), PortError> {

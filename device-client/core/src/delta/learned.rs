@@ -69,15 +69,15 @@ impl Learned {
         self.0.entries.fill(Entry::default());
     }
 
-    /// The new address of an old one, and how far to trust it, 1 to 3.
+    /// The new address of an old one, found by `key`, and how far to trust it, 1 to 3.
     #[inline]
-    pub fn get(&self, old: u64) -> Option<(u64, usize)> {
-        self.0.get(old).map(|(shift, trust)| (old.wrapping_add(shift), trust as usize))
+    pub fn get(&self, key: u64, old: u64) -> Option<(u64, usize)> {
+        self.0.get(key).map(|(shift, trust)| (old.wrapping_add(shift), trust as usize))
     }
 
-    /// `old` turned out to be at `new`, where the map said `mapped`.
-    pub fn learn(&mut self, old: u64, new: u64, mapped: u64) {
-        let (entry, about, its) = self.0.entry(old);
+    /// `old`, found by `key`, turned out to be at `new`, where the map said `mapped`.
+    pub fn learn(&mut self, key: u64, old: u64, new: u64, mapped: u64) {
+        let (entry, about, its) = self.0.entry(key);
         let moved = new.wrapping_sub(old) as i64;
         let shift = moved as i32;
         let far = i64::from(shift) != moved;
@@ -130,14 +130,14 @@ mod tests {
     #[test]
     fn a_target_is_learned_where_the_map_was_wrong_and_trusted_as_it_comes_again() {
         let mut learned = Learned::new(6);
-        learned.learn(1000, 1100, 1100);
-        assert_eq!(learned.get(1000), None);
+        learned.learn(5, 1000, 1100, 1100);
+        assert_eq!(learned.get(5, 1000), None);
         for trust in [1, 2, 3, 3] {
-            learned.learn(1000, 900, 1100);
-            assert_eq!(learned.get(1000), Some((900, trust)));
+            learned.learn(5, 1000, 900, 1100);
+            assert_eq!(learned.get(5, 1000), Some((900, trust)));
         }
-        learned.learn(1000, 1 << 40, 1100);
-        assert_eq!(learned.get(1000), None, "too far to be kept");
+        learned.learn(5, 1000, 1 << 40, 1100);
+        assert_eq!(learned.get(5, 1000), None, "too far to be kept");
     }
 
     #[test]

@@ -207,7 +207,7 @@ impl Delta {
         found
     }
 
-    /// Decodes a frame: a map, or a data or stored frame of the map that was decoded last. Its bytes go to `output` in
+    /// Decodes a frame (a map without bytes says that all is the old image's): a map, or a data or stored frame of the map that was decoded last. Its bytes go to `output` in
     /// pieces of at most a block and 8 bytes.
     ///
     /// # Errors
@@ -238,8 +238,12 @@ impl Delta {
             FrameKind::Map => {
                 self.loaded = None;
                 let (start, length) = self.stretch(frame);
-                let known = Unit::default();
-                self.walker.map(&mut decoder, &mut self.unit, &known, start, old_length)?;
+                if self.header.frames[frame].length == 0 {
+                    self.walker.copied(&mut self.unit, start, length, old_length)?;
+                } else {
+                    let known = Unit::default();
+                    self.walker.map(&mut decoder, &mut self.unit, &known, start, old_length)?;
+                }
                 if self.unit.length != length {
                     return Err(DeltaError::Length);
                 }

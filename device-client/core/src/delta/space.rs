@@ -77,6 +77,10 @@ impl Space {
     pub const STRINGS: u64 = 6 << 56;
     /// Where the relocations of a procedure linkage table stand, for its stubs.
     pub const RELOCATIONS: u64 = 7 << 56;
+    /// Where `.text` stands of a file that isn't linked yet.
+    pub const TEXT: u64 = 1 << 28;
+    /// Where a module's types' names stand, which go on behind the kernel's: as [`TYPES`](Self::TYPES), without content.
+    pub const NAMES: u64 = 8 << 56;
     /// Where BTF's types stand by their numbers, 24 bytes apart: memory without content, since nothing but the records
     /// before it tells where one is.
     pub const TYPES: u64 = 9 << 56;
@@ -127,6 +131,12 @@ impl Space {
                 && ends(s.new_address, s.new_memory)
         };
         segments.len() <= Self::MOST_SEGMENTS && segments.iter().all(sound)
+    }
+
+    /// What tells this space from the others of an image.
+    #[inline]
+    pub(super) fn salt(&self) -> u64 {
+        self.segments.first().map_or(0, |first| first.old.wrapping_mul(0xD6E8_FEB8_6659_FD93))
     }
 
     /// Puts the segments in order, if they may be such.

@@ -86,6 +86,12 @@ impl Steps {
         self.0.iter().map(unpacked)
     }
 
+    /// This one alone.
+    pub(super) fn only(&mut self, step: Step) {
+        self.0.clear();
+        self.push(step);
+    }
+
     fn push(&mut self, step: Step) {
         let of = match step.action {
             Action::Copy(old) | Action::Patch(old) => old,

@@ -30,6 +30,19 @@ pub(super) struct Site<'s> {
     pub(super) old: [u8; 8],
 }
 
+impl Site<'_> {
+    /// What is remembered of its target is found by this: the target's highest bits, without the lowest `bits`. Two files in an
+    /// image have the same addresses, but for the types of a kernel that modules refer to.
+    #[inline]
+    fn key(&self, bits: u32) -> u64 {
+        let page = self.target >> bits;
+        if SHARED.contains(&self.target) { page } else { page ^ self.space.salt() }
+    }
+}
+
+/// Numbers of types and places of their names.
+const SHARED: core::ops::Range<u64> = Space::NAMES..Space::TYPES + (1 << 56);
+
 /// A guess: who made it, the address, and the field's bytes that follow from it.
 #[derive(Clone, Copy, Default)]
 struct Guess {
@@ -61,7 +74,9 @@ const FINE: usize = 2;
 const COARSE: usize = 3;
 const KIN: usize = 4;
 
-const FIELDS: usize = 32;
+/// Kinds of fields that are told apart. A small device has one machine's code alone.
+const FIELDS: usize = 64;
+const FIELDS_OF_SMALL: usize = 16;
 /// How sure the map must be, of 65,536, to be asked first and alone.
 const SURE: u32 = 60_000;
 /// Distances that are kept to be used again.
@@ -103,9 +118,9 @@ impl OfField {
     const NEW: Self = Self { kin: [(0, 0); 2], near: 0, whole: Cell::NEW };
 }
 
-/// Kinds of fields that are told apart: half of them are enough for the few that one machine has.
+/// Kinds of fields that are told apart.
 fn fields(sizes: &Sizes) -> usize {
-    if sizes.context_bits < 10 { FIELDS / 2 } else { FIELDS }
+    if sizes.context_bits < 10 { FIELDS_OF_SMALL } else { FIELDS }
 }
 
 /// How many contexts a guess has by how it is known.
@@ -166,7 +181,7 @@ impl Targets {
     ) -> Outcome {
         let number = usize::from(site.field.number()) & (self.fields.len() - 1);
         let mapped = self.mapped(site.unit, site.space, site.target, site.field);
-        let learned = self.learned.get(site.target);
+        let learned = self.learned.get(site.key(0), site.target);
         let width = site.field.width();
         coder.about(Subject::Flags(site.field.number()));
         let mut guesses = Guesses { list: Default::default(), count: 0 };
@@ -214,7 +229,7 @@ impl Targets {
         if let Some(bytes) = told.filter(|_| site.field.is_whole())
             && let Some(target) = site.field.read(&bytes[..width], site.place)
         {
-            self.learn(site.target, target, mapped.0, number);
+            self.learn(site, target, mapped.0, number);
         }
         outcome
     }
@@ -250,7 +265,7 @@ impl Targets {
             self.add(guesses, site, number, (LEARNED, trust - 1, target));
         }
         for (i, source) in [FINE, COARSE].into_iter().enumerate() {
-            if let Some((shift, trust)) = self.pages[i].get(old >> PAGES[i]) {
+            if let Some((shift, trust)) = self.pages[i].get(site.key(PAGES[i])) {
                 self.add(guesses, site, number, (source, trust, old.wrapping_add(shift)));
             }
         }
@@ -260,11 +275,12 @@ impl Targets {
         self.add(guesses, site, number, (KIN, near, old.wrapping_add(nearer.1)));
     }
 
-    fn learn(&mut self, old: u64, new: u64, mapped: u64, number: usize) {
-        self.learned.learn(old, new, mapped);
+    fn learn(&mut self, site: &Site<'_>, new: u64, mapped: u64, number: usize) {
+        let old = site.target;
+        self.learned.learn(site.key(0), old, new, mapped);
         let shift = new.wrapping_sub(old);
         for (pages, bits) in self.pages.iter_mut().zip(PAGES) {
-            pages.learn(old >> bits, shift);
+            pages.learn(site.key(bits), shift);
         }
         let [a, b] = &mut self.fields[number].kin;
         if a.0.abs_diff(old) > b.0.abs_diff(old) {

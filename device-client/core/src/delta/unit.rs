@@ -82,6 +82,29 @@ impl Unit {
         Ok(())
     }
 
+    /// What a map without bytes says: all of it is the old image's, from the same place on.
+    ///
+    /// # Errors
+    /// [`DeltaError::Map`] past what the header declares, or past the old image's end.
+    pub(super) fn copied(
+        &mut self,
+        start: u64,
+        length: u64,
+        old_length: u64,
+        sizes: &Sizes,
+    ) -> Result<(), DeltaError> {
+        within(start, length, old_length)?;
+        if sizes.operations == 0 {
+            return Err(DeltaError::Map);
+        }
+        self.spaces.clear();
+        self.sections.clear();
+        self.steps.only(Step { insert: 0, action: Action::Copy(start), length });
+        self.map.set(core::iter::empty());
+        (self.start, self.length) = (start, length);
+        Ok(())
+    }
+
     fn code_spaces<C: Coder>(
         &mut self,
         coder: &mut C,

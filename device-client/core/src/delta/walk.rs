@@ -88,6 +88,20 @@ impl Walker {
         unit.code(coder, &mut self.models.numbers, known, start, old_length, &self.sizes)
     }
 
+    /// A map without a frame: all of the stretch is the old image's.
+    ///
+    /// # Errors
+    /// [`DeltaError::Map`] past the old image's end.
+    pub fn copied(
+        &self,
+        unit: &mut Unit,
+        start: u64,
+        length: u64,
+        old_length: u64,
+    ) -> Result<(), DeltaError> {
+        unit.copied(start, length, old_length, &self.sizes)
+    }
+
     /// At the beginning of a frame that makes this stretch of the new image, and reads the old one from `floor` on.
     pub fn begin(&mut self, unit: &Unit, stretch: Range<u64>, floor: u64) {
         self.pieces.seek(unit, stretch, floor);

@@ -4,8 +4,9 @@
 //! Segments of old and new are paired in their order, those without a fellow are left out.
 
 use object::elf::{
-    EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, PF_X, PT_LOAD, SHF_ALLOC, SHF_EXECINSTR,
-    SHF_WRITE, SHT_ARM_EXIDX, SHT_DYNSYM, SHT_GNU_HASH, SHT_HASH, SHT_NOBITS, SHT_REL, SHT_RELA, SHT_SYMTAB,
+    EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, ET_REL, PF_X, PT_LOAD, SHF_ALLOC,
+    SHF_EXECINSTR, SHF_WRITE, SHT_ARM_EXIDX, SHT_DYNSYM, SHT_GNU_HASH, SHT_HASH, SHT_NOBITS, SHT_REL,
+    SHT_RELA, SHT_SYMTAB,
 };
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::{LittleEndian, elf};
@@ -13,7 +14,7 @@ use perennial_device_core::delta::refs::SectionKind;
 use perennial_device_core::delta::space::{Section, Segment, Space};
 
 use super::kallsyms::{self, Symbols};
-use super::{Described, MOST_SECTIONS, vote};
+use super::{Described, MOST_SECTIONS, relocatable, vote};
 
 /// Sections of a kernel that hold distances from their own places, by the beginnings of their names.
 const KERNEL_PLACES: [&str; 16] = [
@@ -50,14 +51,16 @@ pub(super) fn contents(file: &[u8]) -> Option<Vec<(String, &[u8])>> {
 }
 
 /// What headers say of one file.
-struct Elf {
+pub(super) struct Elf {
     machine: u16,
-    long: bool,
+    pub(super) long: bool,
     fixed: bool,
+    /// Whether it isn't linked yet.
+    relocatable: bool,
     loads: Vec<Load>,
-    sections: Vec<Header>,
+    pub(super) sections: Vec<Header>,
     /// Where the section headers stand.
-    headers: (u64, u64),
+    pub(super) headers: (u64, u64),
     /// Where the dynamic symbols stand, and their strings.
     symbols: Option<((u64, u64), (u64, u64))>,
     /// Where the relocations of the procedure linkage table stand, if its stubs count them.
@@ -74,22 +77,26 @@ struct Load {
     flags: u32,
 }
 
-struct Header {
-    name: String,
-    kind: u32,
+pub(super) struct Header {
+    pub(super) name: String,
+    pub(super) kind: u32,
     flags: u64,
     address: u64,
-    offset: u64,
-    length: u64,
+    pub(super) offset: u64,
+    pub(super) length: u64,
 }
 
 /// What both files are, if both are programs or libraries for the same machine.
 pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
     let (of_old, of_new) = (read(old)?, read(new)?);
-    if (of_old.machine, of_old.long) != (of_new.machine, of_new.long) {
+    let kind = |elf: &Elf| (elf.machine, elf.long, elf.relocatable);
+    if kind(&of_old) != kind(&of_new) {
         return None;
     }
     let code = code(&of_old, old)?;
+    if of_old.relocatable {
+        return relocatable::describe(&of_old, &of_new, code, old);
+    }
     let sections = sections(&of_old, code, old);
     let mut segments = if of_old.is_kernel() && of_new.is_kernel() {
         of_sections(&of_old, &of_new)
@@ -125,7 +132,7 @@ pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
 }
 
 /// A table that others count entries of, by its offset and length in old and new.
-fn counted(old: (u64, u64), new: (u64, u64), address: u64) -> Segment {
+pub(super) fn counted(old: (u64, u64), new: (u64, u64), address: u64) -> Segment {
     Segment {
         old: old.0,
         old_length: old.1,
@@ -163,9 +170,9 @@ fn symbols(elf: &Elf, file: &[u8]) -> Option<Symbols> {
     kallsyms::find(file, data.offset, data.length)
 }
 
-/// Where a kernel's BTF has its types and their names, by offsets and lengths.
-struct Types {
-    records: (u64, u64),
+/// Where BTF has its types and their names, by offsets and lengths.
+pub(super) struct Types {
+    pub(super) records: (u64, u64),
     strings: (u64, u64),
 }
 
@@ -177,7 +184,12 @@ impl Types {
 }
 
 fn types(elf: &Elf, file: &[u8]) -> Option<Types> {
-    let section = elf.sections.iter().find(|section| section.name == ".BTF" && elf.is_kernel())?;
+    if elf.is_kernel() { btf(elf, file) } else { None }
+}
+
+/// Where a file's BTF has its types and their names.
+pub(super) fn btf(elf: &Elf, file: &[u8]) -> Option<Types> {
+    let section = elf.sections.iter().find(|section| section.name == ".BTF")?;
     let start = usize::try_from(section.offset).ok()?;
     let bytes = file.get(start..start.checked_add(usize::try_from(section.length).ok()?)?)?;
     let word = |at: usize| bytes.get(at..)?.first_chunk().map(|word| u64::from(u32::from_le_bytes(*word)));
@@ -204,7 +216,7 @@ fn read_class<F: FileHeader<Endian = LittleEndian>>(file: &[u8], long: bool) -> 
     let endian = LittleEndian;
     let header = F::parse(file).ok()?;
     let kind = header.e_type(endian);
-    if header.is_big_endian() || (kind != ET_DYN && kind != ET_EXEC) {
+    if header.is_big_endian() || (![ET_DYN, ET_EXEC, ET_REL].contains(&kind)) {
         return None;
     }
     let loads = header.program_headers(endian, file).ok()?.iter().filter(|p| p.p_type(endian) == PT_LOAD);
@@ -240,6 +252,7 @@ fn read_class<F: FileHeader<Endian = LittleEndian>>(file: &[u8], long: bool) -> 
         machine: header.e_machine(endian),
         long,
         fixed: kind == ET_EXEC,
+        relocatable: kind == ET_REL,
         loads: loads.collect(),
         headers: (header.e_shoff(endian).into(), of_each * sections.len() as u64),
         sections,

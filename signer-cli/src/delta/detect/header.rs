@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use object::elf::{EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, SHT_NOBITS, SHT_STRTAB};
+use object::elf::{EM_AARCH64, EM_ARM, EM_RISCV, EM_X86_64, ET_DYN, ET_EXEC, ET_REL, SHT_NOBITS, SHT_STRTAB};
 
 use super::files::Found;
 
@@ -37,7 +37,7 @@ impl Header {
         };
         let head = file.get(..if long { 64 } else { 52 })?;
         let [kind, machine] = [16, 18].map(|at| half(head, at));
-        let known = [ET_EXEC, ET_DYN].contains(&kind)
+        let known = [ET_EXEC, ET_DYN, ET_REL].contains(&kind)
             && [EM_X86_64, EM_AARCH64, EM_ARM, EM_RISCV].contains(&machine)
             && word(head, 20) == 1;
         // From the length of the header on: program headers, then section headers.

@@ -13,14 +13,16 @@ mod many;
 pub mod marks;
 mod partners;
 mod raw;
+mod relocatable;
 mod scan;
 mod vote;
 
 use perennial_device_core::delta::refs::SectionKind;
 use perennial_device_core::delta::space::{Section, Segment, Space};
+use perennial_schemas::delta::SECTIONS;
 
 /// Sections that a description holds at most; those past it are left out, the longest stay.
-pub const MOST_SECTIONS: usize = 4096;
+pub const MOST_SECTIONS: usize = SECTIONS as usize;
 
 /// The address spaces of two images, and the sections of the old one: sorted, disjoint, inside the image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

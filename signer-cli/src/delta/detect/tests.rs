@@ -50,6 +50,59 @@ fn a_damaged_program_is_described_as_something_or_nothing() {
     }
 }
 
+/// A file for x86-64 that isn't linked: code, a relocation of it, symbols, their names, the sections' names.
+fn unlinked(code: &[u8]) -> Vec<u8> {
+    const NAMES: &[u8] = b"\0.text\0.rela.text\0.symtab\0.strtab\0.shstrtab\0";
+    let relocation = [1_u64, 1 << 32 | 2, 8].map(u64::to_le_bytes).concat();
+    let symbols = [&[0; 24][..], &[0, 0, 0, 0, 3, 0, 1, 0], &[0; 16]].concat();
+    let contents: [(u32, u32, &[u8]); 5] =
+        [(1, 1, code), (7, 4, &relocation), (18, 2, &symbols), (26, 3, b"\0one\0"), (34, 3, NAMES)];
+    let mut file = vec![0; 64];
+    let mut headers = vec![0; 64];
+    for (name, kind, content) in contents {
+        let at = file.len().next_multiple_of(16);
+        file.resize(at, 0);
+        file.extend(content);
+        let mut header = [0; 64];
+        header[..4].copy_from_slice(&name.to_le_bytes());
+        header[4..8].copy_from_slice(&kind.to_le_bytes());
+        header[8] = if kind == 1 { 6 } else { 0 };
+        header[24..32].copy_from_slice(&(at as u64).to_le_bytes());
+        header[32..40].copy_from_slice(&(content.len() as u64).to_le_bytes());
+        headers.extend(header);
+    }
+    let table = file.len().next_multiple_of(16);
+    file.resize(table, 0);
+    file.extend(headers);
+    file[..20].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 62, 0]);
+    file[20] = 1;
+    file[40..48].copy_from_slice(&(table as u64).to_le_bytes());
+    [52, 58, 60, 62].into_iter().zip([64_u16, 64, 6, 5]).for_each(|(at, value)| {
+        file[at..at + 2].copy_from_slice(&value.to_le_bytes());
+    });
+    file
+}
+
+#[test]
+fn what_is_not_linked_is_described_by_its_tables() {
+    let (old, new) = (unlinked(&[0x90; 40]), unlinked(&[0x91; 75]));
+    // In an archive, say.
+    let images = [[&[7; 512], &old[..]].concat(), [&[8; 1024], &new[..]].concat()];
+    let described = describe(&images[0], &images[1], &Hint::Auto);
+    assert_sound(&described, images[0].len() as u64);
+    let kinds: Vec<SectionKind> = described.sections.iter().map(|section| section.kind).collect();
+    let expected = [
+        SectionKind::X86_64,
+        SectionKind::TextRelocations64,
+        SectionKind::LocalSymbols64,
+        SectionKind::LocalHeaders64,
+    ];
+    assert_eq!(kinds, expected);
+    let text = described.spaces[0].segments()[0];
+    assert_eq!((text.old, text.new), (512, 1024));
+    assert_eq!((text.old_address + 64, text.new_address + 64), (Space::TEXT, Space::TEXT));
+}
+
 #[test]
 fn the_callers_word_counts() {
     let image = vec![0; 4096];

@@ -221,7 +221,13 @@ impl<'h, 'o> Reading<'h, 'o> {
     fn map(&mut self, bytes: &[u8]) -> Result<(), DeltaError> {
         let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
         let old_length = self.header.old_length();
-        self.walker.map(&mut coder, &mut self.unit, &Unit::default(), self.made, old_length)?;
+        match bytes.is_empty() {
+            true => {
+                let left = self.header.new_length() - self.made;
+                self.walker.copied(&mut self.unit, self.made, left, old_length)?;
+            }
+            false => self.walker.map(&mut coder, &mut self.unit, &Unit::default(), self.made, old_length)?,
+        }
         let made_of = &mut self.made_of;
         made_of.steps += self.unit.steps.len() as u64;
         for step in self.unit.steps.iter() {
@@ -410,7 +416,7 @@ fn name_of(subject: Subject) -> String {
 
 /// What the numbers of `Field::number` stand for.
 fn field_name(number: u8) -> &'static str {
-    const NAMES: [&str; 30] = [
+    const NAMES: [&str; 38] = [
         "32 bits, relative",
         "32 bits, PC-relative",
         "x86 short jump",
@@ -441,6 +447,14 @@ fn field_name(number: u8) -> &'static str {
         "RISC-V low 12 bits",
         "RISC-V C.J, C.JAL",
         "RISC-V C.BEQZ, C.BNEZ",
+        "a table's entry",
+        "a name",
+        "place of a relocation",
+        "addend of a relocation",
+        "value of a symbol",
+        "where something ends",
+        "name of a module's type",
+        "offset of a section",
     ];
     NAMES.get(usize::from(number)).copied().unwrap_or("another kind")
 }

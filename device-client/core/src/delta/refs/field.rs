@@ -86,9 +86,34 @@ pub enum Field {
     String,
     /// u24, the first byte the highest, the number of an entry of 4 bytes, counted from [`Space::SYMBOLS`].
     Rank,
+    /// i32, target − start − after, of a file that isn't linked. The start is an address of the old space too.
+    Counted32 { start: u64, after: u8, what: What },
+}
+
+/// What a field of a file that isn't linked tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum What {
+    /// Where a relocation is made.
+    Place,
+    /// What is added to its symbol.
+    Addend,
+    /// Where a symbol is.
+    Value,
+    /// Where what was told before ends.
+    Size,
+    /// A type's name.
+    Name,
+    /// Where a section is in the file.
+    Offset,
 }
 
 impl Field {
+    /// [`Field::Counted32`].
+    pub(super) const fn counted(start: u64, after: u8, what: What) -> Self {
+        Field::Counted32 { start, after, what }
+    }
+
     /// Its length in bytes: 1 to 4, or 8.
     pub fn width(&self) -> usize {
         match self {
@@ -105,9 +130,9 @@ impl Field {
         }
     }
 
-    /// A small number (below 32), for contexts of models.
+    /// A small number (below 64), for contexts of models.
     pub fn number(&self) -> u8 {
-        match self {
+        match *self {
             Field::Relative32 { after: 0 } => 0,
             Field::Relative32 { .. } => 1,
             Field::Relative8 => 2,
@@ -140,6 +165,7 @@ impl Field {
             Field::CompressedBranch => 29,
             Field::Entry { .. } | Field::Rank => 30,
             Field::String => 31,
+            Field::Counted32 { what, .. } => 32 + what as u8,
         }
     }
 
@@ -177,7 +203,9 @@ impl Field {
     /// new bytes, [`with_start`](Self::with_start) sets where that is now.
     pub fn start(&self) -> Option<u64> {
         match *self {
-            Field::FromStart32 { start } | Field::Before32 { start } => Some(start),
+            Field::FromStart32 { start } | Field::Before32 { start } | Field::Counted32 { start, .. } => {
+                Some(start)
+            }
             _ => None,
         }
     }
@@ -188,6 +216,7 @@ impl Field {
         match self {
             Field::FromStart32 { .. } => Field::FromStart32 { start },
             Field::Before32 { .. } => Field::Before32 { start },
+            Field::Counted32 { after, what, .. } => Field::Counted32 { start, after, what },
             other => other,
         }
     }
@@ -222,6 +251,9 @@ impl Field {
             Field::Relative8 => place.wrapping_add(1).wrapping_add(extend(word, 8)),
             Field::Back32 => place.wrapping_sub(u64::from(word)),
             Field::FromStart32 { start } => start.wrapping_add(extend(word, 32)),
+            Field::Counted32 { start, after, .. } => {
+                start.wrapping_add(u64::from(after)).wrapping_add(extend(word, 32))
+            }
             Field::Before32 { start } => start.wrapping_sub(1).wrapping_sub(extend(word, 32)),
             Field::Absolute32 => u64::from(word),
             Field::Entry { table } => table.wrapping_add(u64::from(word) * ENTRY),
@@ -246,6 +278,9 @@ impl Field {
             Field::Relative8 => target.wrapping_sub(place).wrapping_sub(1),
             Field::Back32 => place.wrapping_sub(target),
             Field::FromStart32 { start } => target.wrapping_sub(start),
+            Field::Counted32 { start, after, .. } => {
+                target.wrapping_sub(start).wrapping_sub(u64::from(after))
+            }
             Field::Before32 { start } => start.wrapping_sub(1).wrapping_sub(target),
             Field::Absolute32 | Field::Signed32 | Field::Absolute64 => target,
             Field::Entry { table } => target.wrapping_sub(table) / ENTRY,
@@ -265,6 +300,7 @@ impl Field {
                 | Field::Relative8
                 | Field::Back32
                 | Field::FromStart32 { .. }
+                | Field::Counted32 { .. }
                 | Field::Before32 { .. }
                 | Field::Absolute32
                 | Field::Signed32

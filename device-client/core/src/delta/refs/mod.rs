@@ -5,6 +5,7 @@
 //! | `field` | nothing: how a field holds its target |
 //! | `x86`, `thumb`, `arm`, `aarch64`, `riscv` | machine code, with the pointers that stand in it |
 //! | `tables` | relocations, symbols, frames, pointers |
+//! | `relocatable` | the same of files that aren't linked yet: a kernel's modules |
 //! | `types` | BTF |
 //! | `view` | nothing: the window of old bytes, and what is found in it |
 //!
@@ -15,6 +16,7 @@
 mod aarch64;
 mod arm;
 mod field;
+mod relocatable;
 mod riscv;
 mod tables;
 mod thumb;
@@ -94,11 +96,21 @@ pub enum SectionKind {
     Types = 33,
     /// A kernel's `kallsyms_seqs_of_names`: numbers of symbols of 3 bytes each, in the order of the names.
     SymbolOrder = 34,
+    /// Relocations of `.text` in a file that isn't linked: `r_offset` counts from [`Space::TEXT`].
+    TextRelocations64 = 35,
+    /// Those of other sections there.
+    Relocations64 = 36,
+    /// Symbols there: functions, but for few, count from [`Space::TEXT`].
+    LocalSymbols64 = 37,
+    /// Section headers there: `sh_offset` and `sh_size`.
+    LocalHeaders64 = 38,
+    /// The types of a module's BTF, which go on behind the kernel's.
+    MoreTypes = 39,
 }
 
 impl SectionKind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 32] = [
         Self::Plain,
         Self::X86_64,
         Self::Thumb,
@@ -126,6 +138,11 @@ impl SectionKind {
         Self::KernelSymbols,
         Self::Types,
         Self::SymbolOrder,
+        Self::TextRelocations64,
+        Self::Relocations64,
+        Self::LocalSymbols64,
+        Self::LocalHeaders64,
+        Self::MoreTypes,
     ];
 
     /// The kind with this number in the format; `None` for a number that isn't given out.
@@ -240,7 +257,8 @@ impl Scanner {
             SectionKind::Aarch64 => aarch64::scan(&mut view, &mut self.registers),
             SectionKind::Riscv64 => riscv::scan(&mut view, &mut self.registers, true),
             SectionKind::Riscv32 => riscv::scan(&mut view, &mut self.registers, false),
-            SectionKind::Types => types::scan(&mut view, self.start, &mut self.rest),
+            SectionKind::Types => types::scan(&mut view, self.start, &mut self.rest, types::KERNEL),
+            SectionKind::MoreTypes => types::scan(&mut view, self.start, &mut self.rest, types::MODULE),
             table => tables::scan(&mut view, table, self.start),
         }
         self.next = view.address(view.at);

@@ -4,7 +4,7 @@
 //! begin anywhere in it. Layouts: the ELF specification and its psABIs, the Linux Standard Base (`.eh_frame`).
 
 use super::view::View;
-use super::{Field, SectionKind};
+use super::{Field, SectionKind, relocatable};
 use crate::delta::space::Space;
 
 /// R_X86_64_RELATIVE, R_RISCV_RELATIVE, R_AARCH64_RELATIVE, R_X86_64_IRELATIVE, R_AARCH64_IRELATIVE: relocations whose
@@ -15,7 +15,7 @@ const LONGEST_FRAME: u32 = 4096;
 /// Bytes that entries of one switch table are apart at most.
 const FUNCTION: u64 = 1 << 14;
 /// The number of a symbol.
-const SYMBOL: Field = Field::Entry { table: Space::SYMBOLS };
+pub(super) const SYMBOL: Field = Field::Entry { table: Space::SYMBOLS };
 /// Where kernels for x86-64 are linked, and count their symbols from (`kallsyms_relative_base`).
 const KERNEL: u64 = 0xffff_ffff_8100_0000;
 /// The fields of an FDE lie within as many bytes from its start.
@@ -40,6 +40,10 @@ pub(super) fn scan(view: &mut View<'_>, kind: SectionKind, start: u64) {
         SectionKind::Indices32 => each(view, start, 4, |view, at| numbered(view, at, SYMBOL)),
         SectionKind::SymbolOrder => each(view, start, 3, |view, at| view.add_whole(at, Field::Rank)),
         SectionKind::SectionHeaders64 => each(view, start, 64, section_header),
+        SectionKind::TextRelocations64 => each(view, start, 24, relocatable::of_text),
+        SectionKind::Relocations64 => each(view, start, 24, relocatable::of_others),
+        SectionKind::LocalSymbols64 => each(view, start, 24, relocatable::symbol),
+        SectionKind::LocalHeaders64 => each(view, start, 64, relocatable::header),
         // Code has recognisers of its own.
         _ => {}
     }
@@ -83,7 +87,7 @@ fn rela64(view: &mut View<'_>, at: usize) {
 }
 
 /// A number that counts from the start of another table, where 0 stands for none.
-fn numbered(view: &mut View<'_>, at: usize, field: Field) {
+pub(super) fn numbered(view: &mut View<'_>, at: usize, field: Field) {
     if view.u32(at).is_some_and(|number| number != 0) {
         view.add_whole(at, field);
     }

@@ -2,6 +2,7 @@ use alloc::vec;
 
 use proptest::prelude::*;
 
+use super::field::What;
 use super::*;
 use crate::delta::space::Segment;
 
@@ -105,7 +106,8 @@ proptest! {
                 let at = reference.at as usize;
                 prop_assert!(at >= free && from + at < to, "{:?}", references);
                 prop_assert!(from + at + reference.field.width() <= window.len());
-                prop_assert!(space.holds(reference.target));
+                let told = kind as u8 >= SectionKind::TextRelocations64 as u8;
+                prop_assert!(told || space.holds(reference.target), "only its likes tell where it went");
                 free = at + reference.field.width();
             }
         }
@@ -130,6 +132,35 @@ fn no_more_is_found_than_there_is_room_for() {
     let room = references.capacity();
     Scanner::new(&section, 0).scan(&bytes, 0, 400, 0, &space(0, 0x4000), &mut references);
     assert_eq!((references.len(), references.capacity()), (room, room));
+}
+
+#[test]
+fn what_is_not_linked_counts_from_its_section() {
+    // `.text + 0x40 - 4` at 0x12; a symbol's at 0x30, R_X86_64_PLT32; 3 of the fifth symbol.
+    let entry = |place: u64, symbol: u64, kind: u64, addend: i64| {
+        [place, symbol << 32 | kind, addend.cast_unsigned()].map(u64::to_le_bytes).concat()
+    };
+    let table = [entry(0x12, 1, 2, 0x3c), entry(0x30, 7, 4, -4), entry(0x38, 5, 1, 3)].concat();
+    let space = space(0, 0x4000);
+    let relocations = found(SectionKind::TextRelocations64, &table, 0x1000, table.len(), &space);
+    let counted = |start, after, what| Field::Counted32 { start, after, what };
+    let text = Space::TEXT;
+    let of_fifth = (17 << 56) + (5 << 32);
+    let expected = vec![
+        (0, counted(text, 0, What::Place), text + 0x12),
+        (16, counted(text, 4, What::Addend), text + 0x40),
+        (24, counted(text, 0, What::Place), text + 0x30),
+        (48, counted(text, 0, What::Place), text + 0x38),
+        (64, counted(of_fifth, 0, What::Addend), of_fifth + 3),
+    ];
+    assert_eq!(places(&relocations), expected);
+    // A function of 32 bytes at 0x40, its name at 0: in the table there is no other name.
+    let symbol = [&[0, 0, 0, 0, 2, 0, 3, 0][..], &0x40_u64.to_le_bytes(), &32_u64.to_le_bytes()].concat();
+    let symbols = found(SectionKind::LocalSymbols64, &symbol, 0x1000, 24, &space);
+    let start = text + 0x40;
+    let expected =
+        vec![(8, counted(text, 0, What::Value), start), (16, counted(start, 0, What::Size), start + 32)];
+    assert_eq!(places(&symbols), expected);
 }
 
 #[test]

@@ -3,12 +3,24 @@
 //! Decides where a record begins: by the record before it, or, where a stretch begins, by the first word that says what a
 //! record is. Layout: <https://docs.kernel.org/bpf/btf.html>.
 
-use super::Field;
+use super::field::{Field, What};
 use super::view::View;
 use crate::delta::space::Space;
 
 /// The number of a type.
 const TYPE: Field = Field::Entry { table: Space::TYPES };
+/// The names of a kernel's types, in a table that is known.
+pub(super) const KERNEL: Names = Names { field: Field::String, known: true };
+/// Those of a module, which count on behind the kernel's.
+pub(super) const MODULE: Names = Names { field: Field::counted(Space::NAMES, 0, What::Name), known: false };
+
+/// How names are told, and whether a segment says where they and the types are.
+#[derive(Clone, Copy)]
+pub(super) struct Names {
+    field: Field,
+    known: bool,
+}
+
 /// Bytes of what every record begins with: its name, what it is, and its size or another type.
 const HEAD: usize = 12;
 
@@ -94,16 +106,16 @@ impl Record {
 }
 
 /// Adds the references of a block; `rest` is what the last one left.
-pub(super) fn scan(view: &mut View<'_>, start: u64, rest: &mut Rest) {
+pub(super) fn scan(view: &mut View<'_>, start: u64, rest: &mut Rest, names: Names) {
     let past = (view.address(view.at).wrapping_sub(start) % 4) as usize;
     let mut at = if past == 0 { view.at } else { view.at + 4 - past };
     while at < view.to {
         let (size, next) = match rest.left {
             0 => match view.u32(at + 4).and_then(Record::read) {
                 Some(record) => {
-                    reference(view, at, Field::String);
+                    reference(view, at, names.field, names.known);
                     if record.refers {
-                        reference(view, at + 8, TYPE);
+                        reference(view, at + 8, TYPE, names.known);
                     }
                     (HEAD, record.rest)
                 }
@@ -116,8 +128,8 @@ pub(super) fn scan(view: &mut View<'_>, start: u64, rest: &mut Rest) {
                     *rest = Rest::default();
                     continue;
                 }
-                name.into_iter().for_each(|place| reference(view, at + place, Field::String));
-                types.iter().for_each(|place| reference(view, at + place, TYPE));
+                name.into_iter().for_each(|place| reference(view, at + place, names.field, names.known));
+                types.iter().for_each(|place| reference(view, at + place, TYPE, names.known));
                 (rest.entry.size(), Rest { left: left - 1, ..*rest })
             }
         };
@@ -131,8 +143,10 @@ pub(super) fn scan(view: &mut View<'_>, start: u64, rest: &mut Rest) {
 }
 
 /// A name that is none, and no type, are 0.
-fn reference(view: &mut View<'_>, at: usize, field: Field) {
-    if view.u32(at).is_some_and(|word| word != 0) {
-        view.add_whole(at, field);
+fn reference(view: &mut View<'_>, at: usize, field: Field, known: bool) {
+    match view.u32(at) {
+        None | Some(0) => {}
+        Some(_) if known => view.add_whole(at, field),
+        Some(_) => view.add_whole_anywhere(at, field),
     }
 }

@@ -59,12 +59,26 @@ impl View<'_> {
 
     /// Adds a field at `position` that refers to `target`, if it is a reference of this block.
     pub(super) fn add(&mut self, position: usize, field: Field, target: u64) {
+        if self.space.holds(target) {
+            self.add_anywhere(position, field, target);
+        }
+    }
+
+    /// The same wherever the target is: for what no segment tells, and only its likes do.
+    pub(super) fn add_anywhere(&mut self, position: usize, field: Field, target: u64) {
         let address = self.address(position);
         let follows = address.wrapping_sub(self.free) <= u64::MAX / 2;
         let inside = (self.from..self.to).contains(&position) && position + field.width() <= self.bytes.len();
-        if inside && follows && self.found.len() < self.found.capacity() && self.space.holds(target) {
+        if inside && follows && self.found.len() < self.found.capacity() {
             self.free = address.wrapping_add(field.width() as u64);
             self.found.push(Reference { at: (position - self.from) as u32, field, target });
+        }
+    }
+
+    /// Adds a field that holds the whole of its target, wherever that is.
+    pub(super) fn add_whole_anywhere(&mut self, position: usize, field: Field) {
+        if let Some(target) = self.target(position, field) {
+            self.add_anywhere(position, field, target);
         }
     }
 
