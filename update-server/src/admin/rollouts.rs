@@ -51,10 +51,11 @@ pub(crate) struct Explained {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
+    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub(crate) why: String,
     /// For one hardware revision only; not with pause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
     pub(crate) hardware: Option<HardwareName>,
     /// With resume: what was counted so far counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
