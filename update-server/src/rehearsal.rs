@@ -7,7 +7,7 @@ use crate::fleet::WriterMeans;
 use crate::fleet::releases::Shelf;
 use crate::ingest::accept::CoreJudge;
 use crate::ingest::{IngestError, Outcome};
-use crate::io::Now;
+use crate::io::Hand;
 use crate::keeper::{Keeper, Rules};
 use crate::keys::FileKey;
 use crate::metrics::Metrics;
@@ -20,7 +20,6 @@ use crate::site::Content;
 use crate::state::State;
 use perennial_schemas::Timestamp;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 /// See the module.
 pub struct Rehearsal {
@@ -47,9 +46,7 @@ impl Rehearsal {
     /// # Errors
     /// [`RehearsalError`].
     pub fn open(config: &Config, at: Timestamp) -> Result<Self, RehearsalError> {
-        let clock = Arc::new(AtomicI64::new(at.unix()));
-        let hand = Arc::clone(&clock);
-        let now: Now = Arc::new(move || Timestamp::from_unix(hand.load(Ordering::SeqCst)));
+        let clock = Hand::at(at);
         let state = State::of(config);
         let held = state.hold().map_err(StartError::from)?;
         let key = FileKey::load(&state.keys().join("timestamp.key")).map_err(StartError::from)?;
@@ -57,7 +54,7 @@ impl Rehearsal {
         let store = Arc::clone(&held.store);
         let rules = Rules::of(config);
         let keeper =
-            Keeper::new(held, Box::new(key), Box::new(CoreJudge), rules, now.clone(), Arc::clone(&metrics))
+            Keeper::new(held, Box::new(key), Box::new(CoreJudge), rules, clock.clock(), Arc::clone(&metrics))
                 .map_err(StartError::from)?;
         keeper.tend();
         let engine =
@@ -68,7 +65,7 @@ impl Rehearsal {
             trust: None,
             ballot: Arc::clone(engine.ballot()),
             figures: Arc::clone(&metrics.fleet),
-            now,
+            now: clock.clock(),
             queue: config.fleet.queue,
             keep: config.fleet.keep.reports.0,
         };

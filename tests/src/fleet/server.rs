@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
 use perennial_device_core::trust::{FetchError, MetadataSource, Request};
 use perennial_schemas::fleet::{CheckIn, Ticket};
@@ -27,15 +26,14 @@ pub struct Server {
     /// The server's own parts. Gone while it is down.
     pub rehearsal: Option<Rehearsal>,
     folder: TempDir,
-    seconds: Arc<AtomicI64>,
+    now: Timestamp,
 }
 
 impl Server {
     /// A server at its first start. `root` is told its timestamp key, and gives the first root that it shall trust.
     pub fn new(now: Timestamp, root: impl FnOnce(&KeyFile) -> Vec<u8>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let seconds = Arc::new(AtomicI64::new(now.unix()));
-        let mut server = Self { rehearsal: None, folder, seconds };
+        let mut server = Self { rehearsal: None, folder, now };
         let state = server.state();
         server.command(["init".as_ref(), "--state".as_ref(), state.as_os_str()]);
         let text = std::fs::read(state.join("keys/timestamp.pub.json")).expect("init makes it");
@@ -57,7 +55,7 @@ impl Server {
     pub fn start(&mut self) {
         self.rehearsal = None;
         let config = Config::with_defaults(self.state());
-        self.rehearsal = Some(Rehearsal::open(&config, self.now()).expect("a server"));
+        self.rehearsal = Some(Rehearsal::open(&config, self.now).expect("a server"));
     }
 
     /// A folder for files of the simulation.
@@ -71,18 +69,9 @@ impl Server {
     }
 
     /// Sets its clock.
-    pub fn at(&self, now: Timestamp) {
-        self.seconds.store(now.unix(), Ordering::SeqCst);
+    pub fn at(&mut self, now: Timestamp) {
+        self.now = now;
         self.running().drive.set(now);
-    }
-
-    fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.seconds.load(Ordering::SeqCst))
-    }
-
-    fn clock(&self) -> Now {
-        let seconds = Arc::clone(&self.seconds);
-        Arc::new(move || Timestamp::from_unix(seconds.load(Ordering::SeqCst)))
     }
 
     /// The server's own parts.
@@ -138,7 +127,7 @@ impl Server {
     /// Why it isn't done.
     pub fn order(&self, version: &str, wish: &Wish, why: &str) -> Result<String, String> {
         let (engine, named) = (&self.running().drive.engine, (PRODUCT, version));
-        let done = desk::change(engine, named, wish, ("operator", why), self.now());
+        let done = desk::change(engine, named, wish, ("operator", why), self.now);
         done.map(|_| self.told().into_iter().find(|line| line.starts_with(version)).unwrap_or_default())
             .map_err(|error| format!("{error}: {}", error.hint()))
     }
@@ -146,7 +135,7 @@ impl Server {
     /// What a rollout's gate says now.
     pub fn verdicts(&self) -> Vec<String> {
         let Some(rehearsal) = &self.rehearsal else { return Vec::new() };
-        let rollouts = desk::list(&rehearsal.drive.engine, self.now()).expect("a store that can be read");
+        let rollouts = desk::list(&rehearsal.drive.engine, self.now).expect("a store that can be read");
         let judged = rollouts.iter().filter(|rollout| !rollout.verdict.is_empty());
         judged.map(|rollout| format!("{}: {}", rollout.version, rollout.verdict)).collect()
     }
@@ -170,8 +159,9 @@ impl Server {
     }
 
     fn command<S: Into<OsString>>(&self, arguments: impl IntoIterator<Item = S>) {
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut io = Io { stdout: &mut out, stderr: &mut err, now: self.clock(), terminal: false };
+        let (mut out, mut err, at) = (Vec::new(), Vec::new(), self.now);
+        let now: Now = Arc::new(move || at);
+        let mut io = Io { stdout: &mut out, stderr: &mut err, now, terminal: false };
         let arguments = arguments.into_iter().map(Into::into);
         let code =
             perennial_server::run([OsString::from("perennial-server")].into_iter().chain(arguments), &mut io);

@@ -90,7 +90,8 @@ pub struct World {
     due: BTreeMap<u32, Vec<(usize, usize)>>,
     /// Reports that were not acknowledged yet.
     outbox: BTreeMap<usize, Vec<Report>>,
-    check_ins: Vec<(usize, u32)>,
+    /// Devices that check in with this step.
+    check_ins: Vec<usize>,
     product: ProductName,
     labels: [BTreeSet<Label>; 2],
 }
@@ -249,7 +250,7 @@ impl World {
         }
         let unit = self.units[number];
         if (self.step / POLL + number as u32).is_multiple_of(CHECK_IN) {
-            self.check_ins.push((number, self.step));
+            self.check_ins.push(number);
         }
         if unit.liar {
             self.lie(number);
@@ -340,7 +341,7 @@ impl World {
         }
         self.server.report(queues);
         let check_ins = std::mem::take(&mut self.check_ins);
-        let check_ins = check_ins.into_iter().map(|(number, _)| self.check_in(number)).collect();
+        let check_ins = check_ins.into_iter().map(|number| self.check_in(number)).collect();
         self.server.check_in(check_ins);
     }
 

@@ -2,12 +2,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::Read;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
 
 use perennial_tests::delta::Random;
 
+use crate::release::interrupted::interrupt;
 use crate::release::{propose, release, with_images};
 use crate::signer::desk::Desk;
 
@@ -50,27 +49,14 @@ fn ctrl_c_while_a_delta_is_made_leaves_nothing() {
         File::create(desk.path(name)).unwrap().set_len(length).unwrap();
     }
     let before = everything(&desk);
-    let mut child = Command::new(SIGNER)
+    let child = Command::new(SIGNER)
         .args(["delta", "make", "old.img", "new.img", "fix.delta"])
         .current_dir(desk.path(""))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let reads = format!("/proc/{}/io", child.id());
-    let read = || {
-        let mut text = String::new();
-        File::open(&reads).and_then(|mut file| file.read_to_string(&mut text)).ok();
-        let line = text.lines().find_map(|line| line.strip_prefix("rchar: ")).unwrap_or("0");
-        line.parse::<u64>().unwrap_or(0)
-    };
-    while read() < 8 << 20 && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let interrupt = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(interrupt.success());
-    let status = child.wait().unwrap();
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(2), "{status:?}");
+    interrupt(child);
     assert_eq!(before, everything(&desk));
 }
 

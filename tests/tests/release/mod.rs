@@ -1,7 +1,7 @@
 //! Releases from image to bundle, by the signer's commands: what is proposed, refused, published, withdrawn, archived.
 
 mod bundles;
-mod interrupted;
+pub(crate) mod interrupted;
 mod rollout;
 mod secrets;
 mod story;

@@ -9,7 +9,7 @@ use super::votes::MarkKey;
 use crate::fleet::releases::{Releases, Shelf};
 use crate::fleet::row::{Credential, Row};
 use crate::fleet::{Act, Fault, Identity, Operation, Verdict, Who, Writer, WriterMeans, start_writer};
-use crate::io::Now;
+use crate::io::Hand;
 use crate::keys::OnlineKey;
 use crate::site::Caching;
 use crate::store::{Batch, Space, Store, StoreError};
@@ -19,7 +19,6 @@ use perennial_schemas::{HardwareName, ProductName, Sha256Digest, Timestamp};
 use prometheus::Registry;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -32,7 +31,7 @@ pub struct Drive {
     pub engine: Arc<Engine>,
     /// The store behind everything.
     pub store: Arc<dyn Store>,
-    clock: Arc<AtomicI64>,
+    clock: Hand,
     writer: Option<Writer>,
     thread: Option<JoinHandle<()>>,
     runtime: tokio::runtime::Runtime,
@@ -79,9 +78,7 @@ impl Drive {
         at: Timestamp,
     ) -> Result<Self, DriveError> {
         let setup = |error: &dyn std::fmt::Display| DriveError::Setup(error.to_string());
-        let clock = Arc::new(AtomicI64::new(at.unix()));
-        let hand = Arc::clone(&clock);
-        let now: Now = Arc::new(move || Timestamp::from_unix(hand.load(Ordering::SeqCst)));
+        let clock = Hand::at(at);
         let ballot = Arc::new(Ballot {
             board: Arc::new(Board::of(offers)),
             own: key.keyid().clone(),
@@ -105,7 +102,7 @@ impl Drive {
             trust: None,
             ballot,
             figures: Arc::new(figures),
-            now,
+            now: clock.clock(),
             queue: 1 << 20,
             keep: Duration::from_secs(10 * 365 * 86_400),
         };
@@ -116,11 +113,7 @@ impl Drive {
     ///
     /// # Errors
     /// [`DriveError::Setup`]
-    pub(crate) fn of(
-        engine: Arc<Engine>,
-        means: WriterMeans,
-        clock: Arc<AtomicI64>,
-    ) -> Result<Self, DriveError> {
+    pub(crate) fn of(engine: Arc<Engine>, means: WriterMeans, clock: Hand) -> Result<Self, DriveError> {
         let setup = |error: &dyn std::fmt::Display| DriveError::Setup(error.to_string());
         let store = Arc::clone(&means.store);
         let (writer, thread) = start_writer(means).map_err(|error| setup(&error))?;
@@ -135,12 +128,12 @@ impl Drive {
 
     /// The server's clock, as it stands.
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_unix(self.clock.load(Ordering::SeqCst))
+        self.clock.now()
     }
 
     /// Sets the server's clock.
     pub fn set(&self, at: Timestamp) {
-        self.clock.store(at.unix(), Ordering::SeqCst);
+        self.clock.set(at);
     }
 
     /// Makes devices known, as if they had enrolled now.

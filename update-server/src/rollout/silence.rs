@@ -84,7 +84,7 @@ pub fn look(
             }
             for Live { offer, until } in offers {
                 let Some(planned) = planned(offer, &device, &row) else { continue };
-                let longest = usual.as_secs() as i64 + i64::from(offer.interruption);
+                let longest = longest(usual, offer);
                 let silent = row.last_seen.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
                 // Also those whom the plan has come to, and the gate has not.
@@ -111,11 +111,15 @@ pub fn look(
         pause();
     }
     for Live { offer, .. } in offers {
-        let longest = usual.as_secs() as i64 + i64::from(offer.interruption);
-        let ripe = ripe(store, &offer.manifest, now.plus_seconds(-longest), pause)?;
+        let ripe = ripe(store, &offer.manifest, now.plus_seconds(-longest(usual, offer)), pause)?;
         found.entry(offer.manifest).or_default().ripe = ripe;
     }
     Ok(found)
+}
+
+/// How long a device may be silent after it began with a release, in seconds.
+fn longest(usual: Duration, offer: &Offer) -> i64 {
+    usual.as_secs() as i64 + i64::from(offer.interruption)
 }
 
 /// How many votes were last changed before a time, by hardware revision. Most devices tell how it went soon after they began.
