@@ -157,7 +157,8 @@ fn a_renewal_while_a_bundle_is_taken_in_never_makes_the_timestamp_go_back() {
 fn what_says_it_was_signed_later_than_now_is_refused_whoever_signed_it() {
     for file in ["root", "snapshot", "targets", "cam"] {
         let mut kit = published();
-        let at = Some(day(2).plus_seconds(1));
+        let ahead = day(2).plus_seconds(1);
+        let at = Some(ahead);
         match file {
             "root" => {
                 kit.repository.root.common.signed_at = at;
@@ -167,8 +168,7 @@ fn what_says_it_was_signed_later_than_now_is_refused_whoever_signed_it() {
             role => kit.repository.role(role).common.signed_at = at,
         }
         let bundle = kit.publish("ahead");
-        let words =
-            format!("{file}.json says that it was signed at {}, and the clock here says", at.unwrap());
+        let words = format!("{file}.json says that it was signed at {ahead}, and the clock here says");
         refused(&kit, &bundle, &words);
         let status = kit.command(["status", "--json", "--state", kit.state().to_str().unwrap()]).ok();
         assert!(status.contains(r#""ahead":{"count":1,"#), "{status}");
