@@ -1,8 +1,10 @@
 //! Which reports are votes, and what they change: one vote for each device and release, the worst outcome wins, and only of
-//! devices that plan and gate had admitted by then. Votes are part of the commit that makes their reports durable.
+//! devices that plan and gate had admitted by then. What was installed while it was held may speak against the release, and not
+//! for it. Votes are part of the commit that makes their reports durable.
 
-use super::offers::{Board, Offer, Offers};
+use super::offers::{Board, Offers};
 use super::tallies::{Changed, Tallies};
+use super::turn::{Reach, Turn};
 use super::votes::{Mark, MarkKey, Vote};
 use crate::fleet::desk;
 use crate::fleet::event::Event;
@@ -10,9 +12,7 @@ use crate::fleet::row::Row;
 use crate::fleet::writer::Ahead;
 use crate::store::{Batch, Space, StoreError};
 use arc_swap::ArcSwap;
-use perennial_device_core::crypto::Ring;
-use perennial_schemas::fleet::{DeviceId, ReportQueue};
-use perennial_schemas::rollout::bucket;
+use perennial_schemas::fleet::ReportQueue;
 use perennial_schemas::{KeyId, Sha256Digest, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub struct Ballot {
     pub key: MarkKey,
     /// The counts.
     pub tallies: Arc<Tallies>,
-    /// When the plan comes to devices that the gate has not let in, by manifest; `None` where it has let all in.
+    /// How far rollouts are open, by manifest.
     pub reached: Reached,
 }
 
-/// How far gates have opened rollouts, as of the last turn.
-pub type Reached = ArcSwap<BTreeMap<Sha256Digest, Option<Timestamp>>>;
+/// How far rollouts are open, as of the last turn.
+pub type Reached = ArcSwap<BTreeMap<Sha256Digest, Reach>>;
 
 /// The votes of one batch of reports.
 pub(crate) struct BallotBox<'b> {
@@ -41,7 +41,13 @@ pub(crate) struct BallotBox<'b> {
     offers: Arc<Offers>,
     now: Timestamp,
     /// By their mark, so that the store is read in the order of the keys.
-    cast: BTreeMap<Vec<u8>, Mark>,
+    cast: BTreeMap<Vec<u8>, Cast>,
+}
+
+/// A vote, and whether the device should have been held when it was told.
+struct Cast {
+    mark: Mark,
+    held: bool,
 }
 
 impl Ballot {
@@ -66,28 +72,24 @@ impl BallotBox<'_> {
             let Some(vote) = Vote::of(event.outcome).filter(|_| offer.key == self.ballot.own) else {
                 continue;
             };
-            if desk::evidence(&event, row).is_err() || !self.admitted(offer, &queue.device, row) {
+            if desk::evidence(&event, row).is_err() {
+                continue;
+            }
+            let reached = self.ballot.reached.load();
+            let nowhere = Reach::default();
+            let reach = reached.get(&offer.manifest).unwrap_or(&nowhere);
+            let turn = reach.turn(offer, &queue.device, row, self.now);
+            if turn == Turn::NotYet {
                 continue;
             }
             let mark = self.ballot.key.mark(&event.manifest, &queue.device);
-            let cast = Mark { vote, hardware: row.hardware.clone(), received: self.now };
-            let worst = self.cast.entry(mark).or_insert_with(|| cast.clone());
-            if worst.vote < vote {
-                *worst = cast;
-            }
+            let fresh = || Cast {
+                mark: Mark { vote, hardware: row.hardware.clone(), received: self.now },
+                held: turn == Turn::Held,
+            };
+            let worst = self.cast.entry(mark).or_insert_with(fresh);
+            worst.mark.vote = worst.mark.vote.max(vote);
         }
-    }
-
-    /// Whether a device may have the release by now: plan and gate admit it, or it has been held for as long as may be. Who
-    /// installs at its owner's word before its time has no vote: such devices are no fair sample, and a fleet's liars could
-    /// speak before their turn.
-    fn admitted(&self, offer: &Offer, device: &DeviceId, row: &Row) -> bool {
-        let Some(planned) = planned(offer, device, row).filter(|planned| *planned <= self.now) else {
-            return false;
-        };
-        let until = self.ballot.reached.load().get(&offer.manifest).copied().flatten();
-        let held = planned.plus_seconds(offer.plan.max_hold_seconds as i64);
-        until.is_none_or(|until| planned < until || held <= self.now)
     }
 
     /// What the votes change, over what the store holds, or will hold: an outcome that isn't worse than the one that is known
@@ -99,13 +101,15 @@ impl BallotBox<'_> {
         let (keys, cast): (Vec<_>, Vec<_>) = self.cast.into_iter().unzip();
         let known = ahead.get_many(Space::Marks, &keys)?;
         let mut changes = Vec::new();
-        for ((key, after), known) in keys.into_iter().zip(cast).zip(known) {
+        for ((key, Cast { mark, held }), known) in keys.into_iter().zip(cast).zip(known) {
             let before = known.as_deref().map(Mark::decode).transpose().unwrap_or_else(|error| {
                 // It counts for nothing, and is written over: reports must not wait for whoever looks at the disk.
                 tracing::error!(%error, mark = %key.escape_ascii(), "a vote is damaged");
                 None
             });
-            if before.as_ref().is_none_or(|before| before.vote < after.vote) {
+            let known = before.as_ref().map(|before| before.vote);
+            let after = Mark { vote: mark.vote.beside(known, held), ..mark };
+            if known != Some(after.vote) {
                 changes.push(Changed { key, before, after });
             }
         }
@@ -119,13 +123,4 @@ pub(crate) fn put(batch: Batch, changes: &[Changed]) -> Batch {
         batch.put(Space::Marks, change.key.as_slice(), change.after.encode())
     };
     changes.iter().fold(batch, put)
-}
-
-/// When a device's time comes by the plan alone; `None` where it has no part.
-pub fn planned(offer: &Offer, device: &DeviceId, row: &Row) -> Option<Timestamp> {
-    if !offer.hardware.contains(&row.hardware) || offer.product != row.product {
-        return None;
-    }
-    let turn = offer.plan.opens_for(bucket(&offer.plan.salt, device, &Ring));
-    Some(offer.plan.early_from(&row.labels).map_or(turn, |early| early.min(turn)))
 }

@@ -1,4 +1,5 @@
 use super::drive::Member;
+use super::machine::Wish;
 use super::sweep::{KEPT_DAYS, sweep};
 use super::testkit::{Bench, day, hardware, offer, offers, votes};
 use super::votes::Votes;
@@ -76,6 +77,58 @@ fn only_devices_that_the_plan_had_admitted_vote() {
     assert_eq!(bench.votes()[&hardware("revD")], votes(1, 1, 0), "it is quarantined");
     assert!(!bench.votes().contains_key(&hardware("revX")));
     assert_eq!(bench.recounted(), bench.votes());
+}
+
+/// Somebody at a device who has just seen the halt, and installs it all the same.
+#[test]
+fn what_is_installed_while_it_is_held_speaks_against_it_and_never_for_it() {
+    let mut bench = Bench::new();
+    bench.offer.plan.phases[0].share = 900_000;
+    bench.start(day(0));
+    bench.tick(day(0));
+    let members: Vec<_> = bench.members(40, "revC");
+    let crypto = perennial_device_core::crypto::Ring;
+    let salt = bench.offer.plan.salt.clone();
+    let (open, _): (Vec<_>, Vec<_>) =
+        members.into_iter().partition(|member| bucket(&salt, &member.device, &crypto) < 900_000);
+    let (began, late) = open.split_at(2);
+    bench.report(began, "started");
+    let name = ("thermostat", bench.offer.version.as_str().to_owned());
+    let wish = |bench: &Bench, what: Wish, at| {
+        let by = ("command", "a test");
+        super::desk::change(&bench.drive().engine, (name.0, &name.1), &what, by, at).unwrap();
+        bench.tick(at);
+    };
+    wish(&bench, Wish::Pause, day(1));
+    bench.report(&late[..3], "started");
+    bench.report(&late[..3], "confirmed");
+    bench.report(&late[2..4], "rolled-back");
+    bench.report(&began[..1], "confirmed");
+    let held = |held| Votes { held, started: 1, ..votes(1, 0, 2) };
+    assert_eq!(bench.votes()[&hardware("revC")], held(2), "who began before it was let in");
+    // Who was held waits for a part of a day; after a hold of which most heard.
+    let resumed = day(5);
+    wish(&bench, Wish::Resume { hardware: None, set_aside: true }, resumed);
+    let part = |member: &&Member| perennial_schemas::rollout::catch_up_part(&salt, &member.device, &crypto);
+    let last = late[4..20].iter().max_by_key(part).unwrap().clone();
+    let first = late[4..20].iter().min_by_key(part).unwrap().clone();
+    bench.drive().set(resumed.plus_seconds(43_200));
+    bench.report(&[first], "confirmed");
+    bench.report(&[last], "confirmed");
+    bench.report(&late[..1], "confirmed");
+    let after = Votes { held: 3, started: 1, ..votes(2, 0, 2) };
+    assert_eq!(bench.votes()[&hardware("revC")], after);
+    assert_eq!(bench.recounted(), bench.votes());
+    // Halted for one revision; past its hold, once its signers have signed again, it is let in.
+    wish(&bench, Wish::Halt(Some(hardware("revC"))), day(6));
+    bench.report(&late[20..21], "confirmed");
+    assert_eq!(bench.votes()[&hardware("revC")].held, 4);
+    let past = day(20);
+    bench.offer.signed_at = Some(day(7));
+    bench.drive().offer(offers([bench.offer.clone()]));
+    bench.tick(past);
+    bench.report(&late[21..22], "confirmed");
+    assert_eq!(bench.votes()[&hardware("revC")], Votes { held: 4, ..Votes { confirmed: 3, ..after } });
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! What people ask of rollouts: which there are, how one is, and to pause, halt or resume one. Each change is recorded with its
 //! entry in the audit, under the name of whoever wished it. Through a running server's engine, or one that takes no turns.
 
-use super::ballot::planned;
 use super::engine::{Engine, save};
-use super::machine::{Facts, Refused, Wish, wish};
+use super::machine::{Change, Facts, Refused, Wish, wish};
 use super::offers::{Damaged, Offer, Offers};
 use super::record::{self, Record, Records, State};
 use super::status;
+use super::turn::planned;
 use super::view::Rollout;
 use crate::fleet::row::Row;
 use crate::store::{Store, StoreError};
@@ -118,7 +118,8 @@ pub fn change(
     (by, why): (&str, &str),
     now: Timestamp,
 ) -> Result<Rollout, DeskError> {
-    if !(1..=WHY).contains(&why.chars().count()) || why.chars().any(char::is_control) {
+    let is_blank = why.trim().is_empty();
+    if is_blank || why.chars().count() > WHY || why.chars().any(char::is_control) {
         return Err(DeskError::Why);
     }
     let unknown = || DeskError::Unknown(product.into(), version.into());
@@ -156,6 +157,8 @@ pub fn change(
         }
         let change = wish(&record, &facts, what, by, why, now)?;
         if save(engine.store(), &change, before, now)?.is_some() {
+            let Change { action, by, .. } = &change;
+            tracing::info!(action, by, product, version, reason = change.reason(), "a rollout has changed");
             return Ok(one(engine, &offers, &change.record, now)?);
         }
     }

@@ -10,6 +10,7 @@ use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
+use super::turn::Reach;
 use crate::audit;
 use crate::blobs::digest_of;
 use crate::keys::OnlineKey;
@@ -234,7 +235,7 @@ impl Engine {
                 action = change.action,
                 product = %record.product,
                 version = %record.version,
-                reason = record.reason,
+                reason = change.reason(),
                 "a rollout has changed"
             );
             changes.push(change);
@@ -334,7 +335,7 @@ impl Engine {
         let reached = means.ballot.reached.load();
         let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
         let live = live.into_iter().map(|offer| {
-            let until = reached.get(&offer.manifest).copied().flatten();
+            let until = reached.get(&offer.manifest).and_then(|reach| reach.until);
             Live { offer, until }
         });
         let live: Vec<Live> = live.collect();
@@ -378,7 +379,7 @@ impl Engine {
         let offers = self.means.ballot.board.current();
         let reached = records.filter_map(|record| {
             let offer = offers.offered.get(&record.manifest)?;
-            Some((record.manifest, offer.beyond(record.phase)))
+            Some((record.manifest, Reach::of(record, offer, self.means.silence)))
         });
         self.means.ballot.reached.store(Arc::new(reached.collect()));
     }

@@ -14,10 +14,11 @@
 //! Beside its state, a rollout may be halted for single hardware revisions.
 
 use super::offers::Offer;
-use super::record::{Cause, Record, State, Stopped};
+use super::record::{Cause, Record, Resumed, State, Stopped};
 use super::silence::Silence;
+use super::told::{By, change, common, judged, passed_over};
 use super::votes::Votes;
-use perennial_gate::{Bounds, Counts, Evidence, Verdict, Watched, bounds, judge};
+use perennial_gate::{Counts, Evidence, Verdict, Watched, bounds, judge};
 use perennial_schemas::{HardwareName, Timestamp};
 use std::collections::BTreeMap;
 
@@ -84,6 +85,12 @@ impl Change {
             "rollout.started" | "rollout.advanced" | "rollout.finished" | "rollout.offered-again"
         )
     }
+
+    /// Why, as the audit says it.
+    pub fn reason(&self) -> &str {
+        let reason = self.detail.iter().find(|(name, _)| *name == "reason");
+        reason.map_or(self.record.reason.as_str(), |(_, reason)| reason)
+    }
 }
 
 /// What a person wants.
@@ -120,6 +127,9 @@ pub enum Refused {
     /// The evidence speaks against it.
     #[error("the evidence speaks against it: {0}")]
     Evidence(String),
+    /// It was halted by evidence, and what came since is no proof that the release is good.
+    #[error("it was halted by evidence, which counts until somebody sets it aside: {0}")]
+    Stands(String),
     /// Its plan isn't at hand.
     #[error("no channel offers the release any more")]
     NotOffered,
@@ -136,7 +146,7 @@ impl Refused {
             Self::NotStopped(_) | Self::StoppedBefore(_) | Self::Hardware(_) => {
                 "`perennial-server rollout show` names its hardware revisions, and those that are stopped"
             }
-            Self::Evidence(_) => {
+            Self::Evidence(_) | Self::Stands(_) => {
                 "if you know why the devices failed and that it isn't the release, add --set-aside-evidence: what was counted so far counts no more, and the audit says so"
             }
             Self::NotOffered => "its maker withdrew it, or took it from the channel: publish it again first",
@@ -206,7 +216,7 @@ pub fn wish(
 ) -> Result<Change, Refused> {
     let offer = facts.offer.filter(|_| facts.withdrawn.is_none()).ok_or(Refused::NotOffered)?;
     let person = |action, record: Record, detail: Vec<(&'static str, String)>| {
-        change(action, by, record, detail, offer, facts.counted)
+        change(action, By { who: by, why }, record, detail, offer, facts.counted)
     };
     match wish {
         Wish::Pause => match record.state {
@@ -232,7 +242,7 @@ pub fn wish(
         }
         Wish::Resume { hardware, set_aside } => {
             let resumed = resume(record, offer, facts, hardware.as_ref(), *set_aside, (by, why, now))?;
-            let mut detail = vec![("set_aside", if *set_aside { "yes" } else { "no" }.to_owned())];
+            let mut detail = passed_over(record, &resumed, offer, facts.counted, *set_aside);
             detail.extend(hardware.as_ref().map(|hardware| ("hardware", hardware.to_string())));
             Ok(person("rollout.resumed", resumed, detail))
         }
@@ -248,41 +258,74 @@ fn resume(
     (by, why, now): (&str, &str, Timestamp),
 ) -> Result<Record, Refused> {
     let begun = now >= offer.first();
-    let mut after = match hardware {
+    // Halted revision by revision until none was left: those that are let go on make it go on.
+    let one_by_one = record.state == State::Halted && are_all_stopped(record, offer);
+    let mut after = record.clone();
+    match hardware {
         Some(hardware) => {
             known(offer, hardware)?;
-            let mut after = record.clone();
             after.stopped.remove(hardware).ok_or_else(|| Refused::NotStopped(hardware.clone()))?;
-            after
         }
-        None => match record.state {
-            State::Paused | State::Halted => {
-                let state = if begun { State::Running } else { State::Scheduled };
-                let mut after = to(record, state, Cause::Person, by, why, now);
-                if begun && (record.state == State::Halted || record.phase_since.is_none()) {
-                    after.phase_since = Some(watched_from(record, offer, now));
-                    // Halted revision by revision until none was left: all of them go on.
-                    if after.stopped.len() >= offer.hardware.len() {
-                        after.stopped.clear();
-                    }
-                }
-                after
-            }
-            other => return Err(Refused::State(other)),
-        },
-    };
-    if set_aside {
-        for (revision, votes) in &facts.counted.votes {
-            if hardware.is_none_or(|hardware| hardware == revision) && !after.stopped.contains_key(revision) {
-                after.set_aside.insert(revision.clone(), *votes);
-            }
+        None if !matches!(record.state, State::Paused | State::Halted) => {
+            return Err(Refused::State(record.state));
+        }
+        None if one_by_one => after.stopped.clear(),
+        None => {}
+    }
+    if hardware.is_none() || one_by_one {
+        let state = if begun { State::Running } else { State::Scheduled };
+        after = to(&after, state, Cause::Person, by, why, now);
+        after.halted_by = None;
+        if begun && (record.state == State::Halted || record.phase_since.is_none()) {
+            after.phase_since = Some(watched_from(record, offer, now));
+        }
+    }
+    let goes_on = |revision: &HardwareName| !after.stopped.contains_key(revision);
+    let let_go: Vec<HardwareName> = offer
+        .hardware
+        .iter()
+        .filter(|it| goes_on(it) && (hardware.is_none() || record.stopped.contains_key(*it)))
+        .cloned()
+        .collect();
+    for revision in &let_go {
+        let held_since = record.stopped.get(revision).map_or(record.since, |stopped| stopped.since);
+        after.resumed.insert(revision.clone(), Resumed { held_since, at: now });
+        if let Some(votes) = facts.counted.votes.get(revision).filter(|_| set_aside) {
+            after.set_aside.insert(revision.clone(), *votes);
         }
     }
     let evidence = evidence(&after, offer, facts.counted);
-    match judge(&offer.plan.gate, &evidence, now) {
-        verdict @ Verdict::Halt { .. } => Err(Refused::Evidence(verdict.to_string())),
-        Verdict::GoOn | Verdict::Wait(_) => Ok(after),
+    if let verdict @ Verdict::Halt { .. } = judge(&offer.plan.gate, &evidence, now) {
+        return Err(Refused::Evidence(verdict.to_string()));
     }
+    match against(record, &after, offer, &evidence, &let_go).filter(|_| !set_aside) {
+        Some(why) => Err(Refused::Stands(why)),
+        None => Ok(after),
+    }
+}
+
+/// What halted by evidence what is let go on, unless what was told until now proves it good by the plan's own bound.
+fn against(
+    record: &Record,
+    after: &Record,
+    offer: &Offer,
+    evidence: &Evidence,
+    let_go: &[HardwareName],
+) -> Option<String> {
+    let is_good = |all: &Counts| {
+        let bounds = bounds(&offer.plan.gate, &Evidence { all: *all, ..Evidence::default() });
+        bounds.in_favour >= bounds.goes_on_at
+    };
+    let all = record.stands_against(None).filter(|_| record.state != after.state && !is_good(&evidence.all));
+    let one = let_go.iter().find_map(|it| {
+        let counts = evidence.strata.get(it).copied().unwrap_or_default();
+        record.stands_against(Some(it)).filter(|_| !is_good(&counts))
+    });
+    one.or(all).map(str::to_owned)
+}
+
+fn are_all_stopped(record: &Record, offer: &Offer) -> bool {
+    offer.hardware.iter().all(|hardware| record.stopped.contains_key(hardware))
 }
 
 fn known(offer: &Offer, hardware: &HardwareName) -> Result<(), Refused> {
@@ -318,7 +361,7 @@ fn begin(record: &Record, offer: &Offer, now: Timestamp) -> Change {
     let reason = format!("its first time came, {}", offer.first());
     let mut after = to(record, State::Running, Cause::Plan, SERVER, &reason, now);
     after.phase_since = Some(watched_from(record, offer, now));
-    change("rollout.started", SERVER, after, vec![], offer, &Counted::default())
+    change("rollout.started", By { who: SERVER, why: &reason }, after, vec![], offer, &Counted::default())
 }
 
 /// From when on the open phase is watched: early groups may have begun before it.
@@ -340,7 +383,7 @@ fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) 
     let Some(next) = offer.plan.phases.get(record.phase + 1) else {
         let reason = "it is open for all, and failures are proved to be rarer than the ceiling";
         let after = to(record, State::Finished, Cause::Gate, SERVER, reason, now);
-        return Some(judged("rollout.finished", after, offer, evidence));
+        return Some(judged("rollout.finished", after, offer, evidence, None));
     };
     if now < next.not_before {
         return None;
@@ -350,7 +393,7 @@ fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) 
     (after.cause, after.by) = (Cause::Gate, SERVER.into());
     after.reason =
         format!("phase {} is open: failures are proved to be rarer than the ceiling", after.phase + 1);
-    Some(judged("rollout.advanced", after, offer, evidence))
+    Some(judged("rollout.advanced", after, offer, evidence, None))
 }
 
 fn halt(
@@ -364,16 +407,15 @@ fn halt(
     match hardware {
         None => {
             let reason = format!("{}, more than the ceiling allows", bad(&evidence.all));
-            let after = to(record, State::Halted, Cause::Gate, SERVER, &reason, now);
-            judged("rollout.halted", after, offer, evidence)
+            let mut after = to(record, State::Halted, Cause::Gate, SERVER, &reason, now);
+            after.halted_by = Some(reason);
+            judged("rollout.halted", after, offer, evidence, None)
         }
         Some(hardware) => {
             let counts = evidence.strata.get(&hardware).copied().unwrap_or_default();
             let reason = format!("{} of {hardware}, more than the ceiling allows", bad(&counts));
             let after = stop(record, offer, &hardware, Cause::Gate, SERVER, &reason, now);
-            let mut change = judged(stopped(&after), after, offer, evidence);
-            change.detail.push(("hardware", hardware.to_string()));
-            change
+            judged(stopped(&after), after, offer, evidence, Some(&hardware))
         }
     }
 }
@@ -391,7 +433,7 @@ fn stop(
     let mut after = record.clone();
     let stopped = Stopped { since: now, cause, by: by.into(), reason: reason.into() };
     after.stopped.insert(hardware.clone(), stopped);
-    if offer.hardware.iter().all(|hardware| after.stopped.contains_key(hardware)) {
+    if are_all_stopped(&after, offer) {
         return to(&after, State::Halted, cause, by, reason, now);
     }
     after
@@ -407,79 +449,4 @@ fn to(record: &Record, state: State, cause: Cause, by: &str, reason: &str, now: 
     (after.state, after.cause, after.since) = (state, cause, now);
     (after.by, after.reason) = (by.into(), reason.into());
     after
-}
-
-/// A change by a rule, with what it was judged by.
-fn judged(action: &'static str, record: Record, offer: &Offer, evidence: &Evidence) -> Change {
-    let mut detail = common(&record);
-    detail.extend(counts(evidence));
-    detail.push(("bound", words(&bounds(&offer.plan.gate, evidence))));
-    detail.push(("rule", rule(offer)));
-    Change { action, by: SERVER.into(), record, detail }
-}
-
-/// A change by the plan or by a person, with the counts as they stand.
-fn change(
-    action: &'static str,
-    by: &str,
-    record: Record,
-    mut detail: Vec<(&'static str, String)>,
-    offer: &Offer,
-    counted: &Counted,
-) -> Change {
-    detail.extend(common(&record));
-    detail.extend(counts(&evidence(&record, offer, counted)));
-    Change { action, by: by.into(), record, detail }
-}
-
-pub(super) fn common(record: &Record) -> Vec<(&'static str, String)> {
-    let mut detail = vec![
-        ("product", record.product.to_string()),
-        ("version", record.version.to_string()),
-        ("manifest", record.manifest.to_string()),
-        ("state", record.state.as_str().to_owned()),
-        ("phase", (record.phase + 1).to_string()),
-        ("reason", record.reason.clone()),
-    ];
-    if !record.stopped.is_empty() {
-        let stopped: Vec<&str> = record.stopped.keys().map(HardwareName::as_str).collect();
-        detail.push(("stopped", stopped.join(", ")));
-    }
-    detail
-}
-
-fn counts(evidence: &Evidence) -> Vec<(&'static str, String)> {
-    let by: Vec<String> = evidence
-        .strata
-        .iter()
-        .filter(|(_, counts)| **counts != Counts::default())
-        .map(|(hardware, counts)| format!("{hardware}: {counts}"))
-        .collect();
-    let mut detail = vec![("counts", evidence.all.to_string())];
-    if evidence.strata.len() > 1 && !by.is_empty() {
-        detail.push(("by_hardware", by.join("; ")));
-    }
-    detail
-}
-
-/// The bounds in words.
-pub fn words(bounds: &Bounds) -> String {
-    let Bounds { against, halts_at, in_favour, goes_on_at, .. } = bounds;
-    format!(
-        "{against:.2} against it, where {halts_at:.0} halts; {in_favour:.2} in its favour, where {goes_on_at:.0} lets it go on"
-    )
-}
-
-/// The rule of a plan's gate in words.
-pub fn rule(offer: &Offer) -> String {
-    let gate = &offer.plan.gate;
-    let percent = |ppm: u32| f64::from(ppm) / 10_000.0;
-    format!(
-        "ceiling {} %, alpha {} %, beta {} %, at least {} devices and {} hours",
-        percent(gate.ceiling_ppm),
-        percent(gate.alpha_ppm),
-        percent(gate.beta_ppm),
-        gate.least_sample,
-        gate.least_soak_seconds / 3600
-    )
 }

@@ -5,6 +5,7 @@ use super::testkit::{day, hardware, offer, votes};
 use super::votes::Votes;
 use perennial_gate::Watched;
 use perennial_schemas::Timestamp;
+use std::collections::BTreeMap;
 
 /// A rollout that a test drives.
 struct Rollout {
@@ -13,13 +14,15 @@ struct Rollout {
     counted: Counted,
     offered: bool,
     withdrawn: Option<&'static str>,
+    /// What the audit said last.
+    detail: BTreeMap<&'static str, String>,
 }
 
 impl Rollout {
     fn new() -> Self {
         let offer = offer(1);
         let record = Record::new(&offer, day(-3));
-        Self { offer, record, counted: Counted::default(), offered: true, withdrawn: None }
+        Self { offer, record, counted: Counted::default(), offered: true, withdrawn: None, detail: BTreeMap::new() }
     }
 
     /// One that runs since its first moment.
@@ -53,6 +56,7 @@ impl Rollout {
     }
 
     fn take(&mut self, change: &Change, now: Timestamp) {
+        self.detail = change.detail.iter().map(|(name, value)| (*name, value.clone())).collect();
         let detail = |name| change.detail.iter().any(|(known, value)| *known == name && !value.is_empty());
         assert!(["product", "version", "manifest", "state", "reason"].into_iter().all(detail), "{change:?}");
         let automatic = ["rollout.halted", "rollout.advanced", "rollout.finished", "rollout.stopped"];
@@ -206,6 +210,71 @@ fn after_a_halt_by_evidence_a_person_must_say_that_it_is_set_aside() {
     assert!(matches!(rollout.wish(one(false), day(3)), Err(Refused::Evidence(_))));
     assert_eq!(rollout.wish(one(true), day(3)), Ok("rollout.resumed"));
     assert_eq!(rollout.step(day(3)), [""; 0]);
+}
+
+/// One owner after another who installs it all the same would else lift the halt.
+#[test]
+fn what_halted_by_evidence_stands_until_it_is_set_aside_or_the_release_is_proved_to_be_good() {
+    let resume = |set_aside| Wish::Resume { hardware: None, set_aside };
+    for gone_meanwhile in [false, true] {
+        let mut rollout = Rollout::running();
+        rollout.count("revC", votes(1, 3, 0));
+        assert_eq!(rollout.step(day(1)), ["rollout.halted"]);
+        if gone_meanwhile {
+            rollout.offered = false;
+            rollout.step(day(1));
+            rollout.offered = true;
+            rollout.step(day(1));
+        }
+        rollout.count("revC", votes(20, 3, 0));
+        let evidence = evidence(&rollout.record, &rollout.offer, &rollout.counted);
+        let bounds = perennial_gate::bounds(&rollout.offer.plan.gate, &evidence);
+        assert!(bounds.against < bounds.halts_at, "it would not halt by now: {bounds:?}");
+        let refused = rollout.wish(resume(false), day(2)).unwrap_err();
+        assert!(matches!(&refused, Refused::Stands(why) if why.contains("3 of 4")), "{refused}");
+        assert!(refused.hint().contains("--set-aside-evidence"));
+        let mut proved = rollout.record.clone();
+        rollout.count("revC", votes(5000, 3, 0));
+        assert_eq!(rollout.wish(resume(false), day(2)), Ok("rollout.resumed"));
+        assert_eq!(rollout.record.halted_by, None);
+        std::mem::swap(&mut proved, &mut rollout.record);
+        rollout.count("revC", votes(20, 3, 0));
+        assert_eq!(rollout.wish(resume(true), day(2)), Ok("rollout.resumed"));
+        assert_eq!(rollout.detail["counts_set_aside"], "revC: 20 confirmed, 3 failed, 0 rolled back, 0 missing");
+        assert_eq!(rollout.detail["halted_for"], "it failed on 3 of 4 devices, more than the ceiling allows");
+        assert!(rollout.detail["bound"].contains("against it"), "{:?}", rollout.detail);
+    }
+}
+
+#[test]
+fn one_revision_that_was_stopped_by_evidence_takes_the_words_too_also_where_all_were_one_by_one() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(500, 1, 0));
+    rollout.count("revD", votes(2, 0, 6));
+    assert_eq!(rollout.step(day(1)), ["rollout.stopped"]);
+    assert!(rollout.detail["reason"].contains("6 of 8 devices of revD"), "{:?}", rollout.detail);
+    assert!(rollout.detail["bound"].contains("against it on revD"), "{:?}", rollout.detail);
+    rollout.count("revD", votes(60, 0, 6));
+    let one = |set_aside| Wish::Resume { hardware: Some(hardware("revD")), set_aside };
+    assert!(matches!(rollout.wish(one(false), day(2)), Err(Refused::Stands(_))));
+    let stopped = rollout.record.clone();
+    assert_eq!(rollout.wish(one(true), day(2)), Ok("rollout.resumed"));
+    assert_eq!((rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()), ("looked at it", "revD"));
+    assert_eq!(rollout.detail["counts_set_aside"], "revD: 60 confirmed, 0 failed, 6 rolled back, 0 missing");
+    // The other one by a person: then it is halted, and a plain word lifts neither.
+    rollout.record = stopped;
+    assert_eq!(rollout.wish(Wish::Halt(Some(hardware("revC"))), day(2)), Ok("rollout.halted"));
+    assert_eq!((rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()), ("looked at it", "revC"));
+    let all = |set_aside| Wish::Resume { hardware: None, set_aside };
+    assert!(matches!(rollout.wish(all(false), day(3)), Err(Refused::Stands(_))));
+    let halted = rollout.record.clone();
+    assert_eq!(rollout.wish(all(true), day(3)), Ok("rollout.resumed"));
+    assert_eq!((rollout.record.state, rollout.record.stopped.len()), (State::Running, 0));
+    // Let go one by one, it goes on for that one.
+    rollout.record = halted;
+    let one = Wish::Resume { hardware: Some(hardware("revC")), set_aside: false };
+    assert_eq!(rollout.wish(one, day(3)), Ok("rollout.resumed"));
+    assert_eq!((rollout.record.state, rollout.record.stopped.len()), (State::Running, 1));
 }
 
 #[test]

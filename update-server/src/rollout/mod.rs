@@ -2,7 +2,7 @@
 //! down, stops, and lets go on, by evidence or by a person's word; it can't open anything that the plan doesn't.
 //!
 //! In the order in which a release meets them: [`offers`], [`record`], [`machine`]; a report: [`ballot`],
-//! [`votes`], [`tallies`], [`silence`]. What brings them together is the [`engine`]; its word to devices is the [`status`].
+//! [`turn`], [`votes`], [`tallies`], [`silence`]. What brings them together is the [`engine`]; its word to devices is the [`status`].
 
 pub mod ballot;
 #[cfg(test)]
@@ -26,6 +26,8 @@ pub mod silence;
 pub mod status;
 pub mod sweep;
 pub mod tallies;
+mod told;
+pub mod turn;
 #[cfg(test)]
 pub(crate) mod testkit;
 pub mod view;

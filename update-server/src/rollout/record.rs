@@ -59,6 +59,16 @@ pub struct Stopped {
     pub reason: String,
 }
 
+/// The end of a hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resumed {
+    /// Since when devices had been held.
+    pub held_since: Timestamp,
+    /// Until when.
+    pub at: Timestamp,
+}
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -98,6 +108,12 @@ pub struct Record {
     /// What was counted when a person set the evidence aside: it counts no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<HardwareName, Votes>,
+    /// What halted all of it by evidence: that stands against the release until a person sets it aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halted_by: Option<String>,
+    /// When devices that had been held were let go on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub resumed: BTreeMap<HardwareName, Resumed>,
     /// When its votes were removed, because it had been offered no more for long; `None` once it is offered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<Timestamp>,
@@ -145,9 +161,26 @@ impl Record {
             phase_since: None,
             stopped: BTreeMap::new(),
             set_aside: BTreeMap::new(),
+            halted_by: None,
+            resumed: BTreeMap::new(),
             emptied: None,
             sequence: 0,
             status: String::new(),
+        }
+    }
+
+    /// What halted it by evidence, for all or for one hardware revision, and was not set aside since.
+    pub fn stands_against(&self, hardware: Option<&HardwareName>) -> Option<&str> {
+        match hardware {
+            Some(hardware) => {
+                let stopped = self.stopped.get(hardware).filter(|stopped| stopped.cause == Cause::Gate);
+                stopped.map(|stopped| stopped.reason.as_str())
+            }
+            None => {
+                // Also in a record of a version that didn't say it apart.
+                let is_halted = self.state == State::Halted && self.cause == Cause::Gate;
+                self.halted_by.as_deref().or_else(|| is_halted.then_some(self.reason.as_str()))
+            }
         }
     }
 

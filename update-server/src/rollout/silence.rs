@@ -1,8 +1,9 @@
 //! Who fell silent: devices that began with a release and were not heard of since, beside those of the same fleet whose time
 //! hasn't come, which tell how much silence is usual. A pass over all devices, beside everything else.
 
-use super::ballot::{Ballot, planned};
+use super::ballot::Ballot;
 use super::offers::Offer;
+use super::turn::planned;
 use super::votes::{Mark, Vote};
 use crate::fleet::row::{Row, Standing};
 use crate::store::{Space, Store, StoreError};
@@ -136,7 +137,7 @@ fn ripe(
         for (_, value) in &page {
             // A damaged one is told of by whoever counts the votes.
             let Ok(mark) = Mark::decode(value) else { continue };
-            if mark.received < before {
+            if mark.received < before && mark.vote != Vote::Held {
                 *ripe.entry(mark.hardware).or_default() += 1;
             }
         }

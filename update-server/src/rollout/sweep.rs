@@ -2,10 +2,11 @@
 //! by mistake, or for a weekend, is judged by all that was told of it when it comes back. It decides nothing about a rollout.
 
 use super::engine::save;
-use super::machine::{Change, SERVER, common};
+use super::machine::{Change, SERVER};
 use super::offers::Offers;
 use super::record::{self, Record, State};
 use super::status;
+use super::told::common;
 use super::votes::Mark;
 use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::{Sha256Digest, Timestamp};

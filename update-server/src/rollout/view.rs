@@ -1,10 +1,11 @@
 //! A rollout as people and programs see it: how far it is open, what was counted, what it waits for, what stopped it, until when
 //! that holds, and what may be done. It decides nothing.
 
-use super::machine::{Counted, evidence, rule};
+use super::machine::{Counted, evidence};
 use super::offers::Offer;
 use super::record::{Record, State};
 use super::status;
+use super::told::rule;
 use super::votes::Votes;
 use perennial_gate::{Verdict, bounds, judge};
 use perennial_schemas::rollout::{OnDeadline, WHOLE};

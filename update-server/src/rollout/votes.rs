@@ -21,6 +21,8 @@ pub const KEY_LENGTH: usize = 32 + 16;
 /// The outcome of a release on a device, from the mildest to the worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Vote {
+    /// It was installed while it was held, and not a word of failure was heard: that says nothing.
+    Held,
     /// It began, and nothing was heard of how it went.
     Started,
     /// It runs, and was healthy.
@@ -59,6 +61,9 @@ pub struct Votes {
     /// Of all: began so long ago that they would be missing by now, had they fallen silent.
     #[serde(default)]
     pub ripe: u64,
+    /// Of no other kind: installed at their owners' word while they should have been held. Only their failures count.
+    #[serde(default)]
+    pub held: u64,
 }
 
 /// The key under which marks are kept: whoever hasn't got it can't tell whose a mark is.
@@ -76,6 +81,23 @@ impl Vote {
         }
     }
 
+    /// It is told of as bad.
+    pub fn is_bad(self) -> bool {
+        self >= Self::Failed
+    }
+
+    /// What counts of a device once this is told, beside what is known of it; `held` where it should have been held by now. Who
+    /// began before that was let in.
+    #[must_use]
+    pub fn beside(self, known: Option<Self>, held: bool) -> Self {
+        match known {
+            _ if self.is_bad() => known.map_or(self, |known| known.max(self)),
+            Some(Self::Held) => Self::Held,
+            None if held => Self::Held,
+            known => known.map_or(self, |known| known.max(self)),
+        }
+    }
+
     /// Its number on disk; never changed once released.
     const fn number(self) -> u8 {
         match self {
@@ -83,6 +105,7 @@ impl Vote {
             Self::Confirmed => 2,
             Self::Failed => 3,
             Self::RolledBack => 4,
+            Self::Held => 5,
         }
     }
 }
@@ -99,7 +122,7 @@ impl Mark {
     /// # Errors
     /// [`Unreadable`], which names the part.
     pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
-        const VOTES: [Vote; 4] = [Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack];
+        const VOTES: [Vote; 5] = [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack];
         let mut from = Decoder::of(record, VERSION)?;
         let number = from.byte("outcome")?;
         let vote = VOTES.into_iter().find(|vote| vote.number() == number).ok_or(Unreadable("outcome"))?;
@@ -124,6 +147,7 @@ impl Votes {
     /// Adds a vote, or takes one away.
     pub(crate) fn change(&mut self, vote: Vote, added: bool) {
         let count = match vote {
+            Vote::Held => &mut self.held,
             Vote::Started => &mut self.started,
             Vote::Confirmed => &mut self.confirmed,
             Vote::Failed => &mut self.failed,
@@ -166,6 +190,7 @@ impl std::ops::AddAssign for Votes {
         self.rolled_back += other.rolled_back;
         self.missing += other.missing;
         self.ripe += other.ripe;
+        self.held += other.held;
     }
 }
 
@@ -226,7 +251,7 @@ mod tests {
     #[test]
     fn a_mark_is_kept_whole_and_refused_when_it_is_cut_short() {
         let hardware: HardwareName = "revC".parse().unwrap();
-        for vote in [Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack] {
+        for vote in [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack] {
             let mark =
                 Mark { vote, hardware: hardware.clone(), received: Timestamp::from_unix(1_800_000_000) };
             let record = mark.encode();
