@@ -29,8 +29,17 @@ pub fn in_favour(ceiling: f64, failed: u64, told: u64) -> f64 {
 
 /// How many devices in a row must be well before [`in_favour`] passes `1/beta`.
 pub fn least_without_failure(ceiling: f64, beta: f64) -> u64 {
+    least_more(ceiling, beta, 0, 0)
+}
+
+/// How many devices more must be well in a row before [`in_favour`] passes `1/beta`, where `failed` of `told` failed; 0 where it
+/// has.
+pub fn least_more(ceiling: f64, beta: f64, failed: u64, told: u64) -> u64 {
     // It rises with each device: doubled until it is enough, then halved to the least.
-    let enough = |told: u64| in_favour(ceiling, 0, told) >= 1.0 / beta;
+    let enough = |more: u64| in_favour(ceiling, failed, told.saturating_add(more)) >= 1.0 / beta;
+    if enough(0) {
+        return 0;
+    }
     let mut high = 1;
     while !enough(high) {
         high *= 2;

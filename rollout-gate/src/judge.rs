@@ -6,7 +6,7 @@ use std::fmt;
 use perennial_schemas::rollout::{Gate, WHOLE};
 use perennial_schemas::{HardwareName, Timestamp};
 
-use crate::evidence::{against, in_favour};
+use crate::evidence::{against, in_favour, least_more};
 
 /// How the devices fared that the plan had admitted: one vote each, the worst outcome wins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub enum WaitFor {
         bad: u64,
         /// Of.
         told: u64,
+        /// So many more without a failure would show it.
+        more: u64,
     },
     /// More devices fell silent than among those that were not offered it, and without them it would go on.
     Missing {
@@ -218,7 +220,8 @@ fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
     let (ceiling, enough) = (share(gate.ceiling_ppm), 1.0 / share(gate.beta_ppm));
     let bad = evidence.all.bad();
     if in_favour(ceiling, bad, told) < enough {
-        waits.push(WaitFor::Proof { bad, told });
+        let more = least_more(ceiling, share(gate.beta_ppm), bad, told);
+        waits.push(WaitFor::Proof { bad, told, more });
         return waits;
     }
     let usual = usual_silence(evidence);
@@ -293,8 +296,11 @@ impl fmt::Display for WaitFor {
             Self::Sample { told, least } => {
                 write!(f, "{least} devices that told how it went ({told} so far)")
             }
-            Self::Proof { bad, told } => {
-                write!(f, "proof that failures are rarer than the ceiling ({bad} of {told} so far)")
+            Self::Proof { bad, told, more } => {
+                write!(
+                    f,
+                    "proof that failures are rarer than the ceiling ({bad} failed of {told} that told; about {more} more without a failure are needed)"
+                )
             }
             Self::Missing { missing, usual } => {
                 write!(f, "{missing} devices that began and fell silent (about {usual} would be usual)")
@@ -330,12 +336,12 @@ mod tests {
         let early = judge(&GATE, &evidence(good), at(3599));
         assert_eq!(early, Verdict::Wait(vec![WaitFor::Soak { until: at(3600) }]));
         let few = judge(&GATE, &evidence(Counts { confirmed: 20, ..Counts::default() }), at(3600));
-        let proof = WaitFor::Proof { bad: 0, told: 20 };
+        let proof = WaitFor::Proof { bad: 0, told: 20, more: 164 };
         assert_eq!(few, Verdict::Wait(vec![WaitFor::Sample { told: 20, least: 50 }, proof]));
         assert_eq!(
             few.to_string(),
             "wait for 50 devices that told how it went (20 so far), \
-             proof that failures are rarer than the ceiling (0 of 20 so far)"
+             proof that failures are rarer than the ceiling (0 failed of 20 that told; about 164 more without a failure are needed)"
         );
     }
 

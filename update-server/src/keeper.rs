@@ -177,6 +177,7 @@ impl Keeper {
 
     /// Looks after what time changes: renews the timestamp when it is due, and tells how long everything lasts.
     pub(crate) fn tend(&self) {
+        self.note_room();
         let mut served = self.lock();
         let now = (self.now)();
         if let Some(current) = served.as_ref() {
@@ -317,6 +318,13 @@ impl Keeper {
         self.metrics.renewals.inc();
         tracing::info!(version = fresh.version, expires = %fresh.expires, "the timestamp was renewed");
         Ok(Some(renewed))
+    }
+
+    fn note_room(&self) {
+        if let Some(room) = self.held.store.room() {
+            self.metrics.store_free.set(room.free.min(i64::MAX as u64) as i64);
+            self.metrics.store_reserve.set(room.reserve.min(i64::MAX as u64) as i64);
+        }
     }
 
     fn note_expiries(&self, served: &Served, now: Timestamp) {

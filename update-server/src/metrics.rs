@@ -75,6 +75,10 @@ pub struct Metrics {
     last_refused: IntGaugeVec,
     /// Blobs on the disk after the last sweep, in bytes.
     pub blob_bytes: IntGauge,
+    /// Free on the store's disk in bytes, and so many are kept.
+    pub store_free: IntGauge,
+    /// With less than that, the store takes only what stops something.
+    pub store_reserve: IntGauge,
     /// Bytes of blobs that sweeps have removed.
     pub swept: IntCounter,
     /// Those of the fleet plane.
@@ -166,6 +170,11 @@ impl Metrics {
             )?,
             ingested: counter("perennial_bundles_ingested_total", "Bundles taken in")?,
             blob_bytes: gauge("perennial_blob_bytes", "Content on the disk, as of the last sweep")?,
+            store_free: gauge("perennial_store_free_bytes", "Free on the store's disk")?,
+            store_reserve: gauge(
+                "perennial_store_reserve_bytes",
+                "Kept free on the store's disk: with less, only what stops something is recorded",
+            )?,
             swept: counter("perennial_swept_bytes_total", "Content that no kept generation names, removed")?,
             fleet: Arc::new(Figures::new(&registry)?),
             rollouts: Arc::new(Rollouts::new(&registry)?),

@@ -8,7 +8,7 @@ use crate::generation::Served;
 use crate::ingest::Reason;
 use crate::refusals::{Last, Refused, Tally};
 use crate::rollout::view::Rollout;
-use crate::store::{Store, StoreError};
+use crate::store::{Room, Store, StoreError};
 use crate::support::feeds::contacts::{NOTICE_DAYS, SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,7 +106,7 @@ pub struct Ingesting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
     /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`, `rollout_halted`,
-    /// `rollout_key`, `rollout_damaged`.
+    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`.
     pub code: String,
     /// What is the matter.
     pub what: String,
@@ -115,7 +115,7 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    fn new(code: &str, what: impl Into<String>, hint: impl Into<String>) -> Self {
+    pub(crate) fn new(code: &str, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code: code.into(), what: what.into(), hint: hint.into() }
     }
 }
@@ -166,12 +166,17 @@ impl Facts<'_> {
             fleet: self.fleet,
             rollouts: self.rollouts.into_iter().filter(|rollout| rollout.state != "withdrawn").collect(),
         };
-        status.alarms = alarms(&status, &self.refused.lasts, self.audit);
+        status.alarms = alarms(&status, &self.refused.lasts, self.audit, self.store.room().and_then(full));
         Ok(status)
     }
 }
 
-fn alarms(status: &Status, lasts: &BTreeMap<String, Last>, audit: Option<String>) -> Vec<Alarm> {
+fn alarms(
+    status: &Status,
+    lasts: &BTreeMap<String, Last>,
+    audit: Option<String>,
+    full: Option<Alarm>,
+) -> Vec<Alarm> {
     let mut alarms = Vec::new();
     if status.running.is_none() {
         let hint = "start it: systemctl start perennial-server, or perennial-server serve --config FILE";
@@ -187,15 +192,27 @@ fn alarms(status: &Status, lasts: &BTreeMap<String, Last>, audit: Option<String>
         let hint = "somebody changed the store by hand, or the disk failed: compare with your backups";
         alarms.push(Alarm::new("audit", broken, hint));
     }
+    alarms.extend(full);
     refusals(status, lasts, &mut alarms);
     expiries(status, &mut alarms);
-    for (code, what, hint) in status.rollouts.iter().filter_map(Rollout::alarm) {
+    for (code, what, hint) in status.rollouts.iter().flat_map(Rollout::alarms) {
         alarms.push(Alarm::new(code, what, hint));
     }
     if let Some(fleet) = &status.fleet {
         fleet_alarms(fleet, status.now, &mut alarms);
     }
     alarms
+}
+
+/// The store takes only what stops something.
+fn full(Room { free, reserve }: Room) -> Option<Alarm> {
+    let what = format!(
+        "the store's disk is full: {} MB are free, and {} MB are kept (store.reserve). Reports, bundles and whatever else is recorded are refused; rollout pause, rollout halt, device revoke and halts by evidence still work",
+        free / 1_000_000,
+        reserve.div_ceil(1_000_000)
+    );
+    let hint = "make room on that disk, or move the state to a larger one; devices keep their reports and send them again";
+    (free < reserve).then(|| Alarm::new("disk_full", what, hint))
 }
 
 fn fleet_alarms(fleet: &Summary, now: Timestamp, alarms: &mut Vec<Alarm>) {
@@ -328,7 +345,7 @@ mod tests {
         };
         let mut status = facts.status().unwrap();
         change(&mut status);
-        alarms(&status, &BTreeMap::new(), None)
+        alarms(&status, &BTreeMap::new(), None, None)
             .into_iter()
             .map(|alarm| format!("{}: {}", alarm.code, alarm.what))
             .collect()

@@ -46,18 +46,38 @@ pub(crate) struct Explained {
     pub(crate) sentences: Vec<String>,
 }
 
-/// Why somebody changes a rollout.
+/// Why somebody pauses a rollout.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Pause {
+    /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
+    why: String,
+}
+
+/// Why somebody halts a rollout.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Halt {
+    /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
+    why: String,
+    /// For one hardware revision only.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    hardware: Option<HardwareName>,
+}
+
+/// Why somebody lets a rollout go on. Each other change takes the part of it that it knows.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
     #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
     pub(crate) why: String,
-    /// For one hardware revision only; not with pause.
+    /// For one hardware revision only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
     pub(crate) hardware: Option<HardwareName>,
-    /// With resume: what was counted so far counts no more.
+    /// What was counted so far counts no more.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) set_aside_evidence: bool,
 }
@@ -126,46 +146,44 @@ async fn explain(
     shown(desk, name).await.map(|rollout| fresh(rollout.explained()))
 }
 
-async fn change(
+async fn change<A: serde::de::DeserializeOwned>(
     desk: Desk,
     (product, version): (String, String),
     headers: &HeaderMap,
     body: Body,
-    wish: impl FnOnce(&Ask) -> Wish,
+    wish: impl FnOnce(A) -> (String, Wish),
 ) -> Result<Response, Refusal> {
     let actor = allow(&desk, headers, Right::Operator)?;
-    let ask: Ask = body_of(body).await?;
-    let (wish, now) = (wish(&ask), (desk.now)());
-    let done = super::routes::work(move || {
-        changed(&desk.engine, (&product, &version), &wish, (&actor, &ask.why), now)
-    });
+    let ((why, wish), now) = (wish(body_of(body).await?), (desk.now)());
+    let done =
+        super::routes::work(move || changed(&desk.engine, (&product, &version), &wish, (&actor, &why), now));
     done.await?.map(fresh).map_err(|error| refused(&error))
 }
 
 /// Stops a rollout for now.
 #[utoipa::path(post, path = "/api/v1/rollouts/{product}/{version}/pause", tag = "rollouts", security(("token" = ["operator"])),
     params(("product" = String, Path, description = "The product"), ("version" = String, Path, description = "The release")),
-    request_body = Ask, responses((status = 200, body = Rollout), Refused))]
+    request_body = Pause, responses((status = 200, body = Rollout), Refused))]
 async fn pause(
     State(desk): State<Desk>,
     Path(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    change(desk, name, &headers, body, |_| Wish::Pause).await
+    change(desk, name, &headers, body, |Pause { why }| (why, Wish::Pause)).await
 }
 
 /// Halts a rollout, for all or for one hardware revision.
 #[utoipa::path(post, path = "/api/v1/rollouts/{product}/{version}/halt", tag = "rollouts", security(("token" = ["operator"])),
     params(("product" = String, Path, description = "The product"), ("version" = String, Path, description = "The release")),
-    request_body = Ask, responses((status = 200, body = Rollout), Refused))]
+    request_body = Halt, responses((status = 200, body = Rollout), Refused))]
 async fn halt(
     State(desk): State<Desk>,
     Path(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    change(desk, name, &headers, body, |ask| Wish::Halt(ask.hardware.clone())).await
+    change(desk, name, &headers, body, |Halt { why, hardware }| (why, Wish::Halt(hardware))).await
 }
 
 /// Lets a rollout go on, for all or for one hardware revision. Against the evidence only where that is set aside.
@@ -178,9 +196,8 @@ async fn resume(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
-    change(desk, name, &headers, body, |ask| Wish::Resume {
-        hardware: ask.hardware.clone(),
-        set_aside: ask.set_aside_evidence,
+    change(desk, name, &headers, body, |Ask { why, hardware, set_aside_evidence: set_aside }| {
+        (why, Wish::Resume { hardware, set_aside })
     })
     .await
 }

@@ -88,7 +88,7 @@ pub const KEYS: &[Key] = &[
     key(
         "store.reserve",
         "\"64MiB\"",
-        "Room that stays free on the store's disk: with less, nothing more is recorded (507) until there is room again, and nothing that was acknowledged is lost.",
+        "Room that stays free on the store's disk: with less, nothing more is recorded (507) until there is room again but what stops a rollout or a device, and nothing that was acknowledged is lost.",
     ),
     key("cache.fresh", "\"1m\"", "How long a cache may keep what changes: timestamp.json and the pages."),
     key(

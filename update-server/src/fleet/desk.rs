@@ -307,6 +307,7 @@ pub fn revoke(
         row.revoked = Some(Revoked { at: now, by: by.into(), why: why.into() });
         let batch =
             Batch::new().expect(Space::Devices, key, Some(before)).put(Space::Devices, key, row.encode());
+        let batch = batch.urgent(true);
         let detail = [("device", key.to_owned()), ("why", why.to_owned())];
         match audit::commit(store, &batch, &audit::Event::new(now, by, "device.revoked", &detail)) {
             Ok(_) => return Ok(true),

@@ -104,7 +104,15 @@ pub fn show(engine: &Engine, product: &str, version: &str, now: Timestamp) -> Re
     let all = list(engine, now)?.into_iter();
     let named = all.filter(|it| it.product == product && it.version == version);
     let found = named.max_by_key(|it| (!it.channels.is_empty(), it.since));
-    found.ok_or_else(|| DeskError::Unknown(product.into(), version.into()))
+    let mut found = found.ok_or_else(|| DeskError::Unknown(product.into(), version.into()))?;
+    if found.state == State::Withdrawn.as_str()
+        && let Ok(manifest) = found.manifest.parse()
+        && let Some((record, _)) = record::one(engine.store(), &manifest)?
+    {
+        // Votes stay for a month: who looks into it wants to know.
+        found.count(&engine.counted_before(&record)?);
+    }
+    Ok(found)
 }
 
 /// Grants a person's wish, and records it: the rollout after it.

@@ -10,6 +10,7 @@ use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
+use super::tallies::Tallies;
 use super::turn::Reach;
 use crate::audit;
 use crate::blobs::digest_of;
@@ -273,6 +274,8 @@ impl Engine {
         let key = record.manifest.0;
         let batch =
             Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, signed.encode()?);
+        // Devices hear of a halt by it, and without one that is valid they are held.
+        let batch = batch.urgent(true);
         match store.commit(batch) {
             Ok(()) => {
                 self.means.figures.signed.inc();
@@ -298,6 +301,19 @@ impl Engine {
         };
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Counted::new(votes, silent.get(&offer.manifest)))
+    }
+
+    /// What was counted of a release that is offered no more, for as long as its votes are kept. It isn't kept in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn counted_before(&self, record: &Record) -> Result<Counted, StoreError> {
+        if record.emptied.is_some() || record.key != self.means.ballot.own {
+            return Ok(Counted::default());
+        }
+        let counts = Tallies::default();
+        counts.recount(self.store(), &record.manifest, &|| {})?;
+        Ok(Counted { votes: counts.of(&record.manifest).unwrap_or_default(), ..Counted::default() })
     }
 
     /// Counts the votes that were not counted yet, however many they are.
@@ -419,6 +435,7 @@ pub(super) fn save(
 ) -> Result<Option<Vec<u8>>, StoreError> {
     let (key, value) = (change.record.manifest.0, change.record.encode()?);
     let batch = Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, value.clone());
+    let batch = batch.urgent(change.stops());
     let event = audit::Event::new(now, &change.by, change.action, &change.detail);
     match audit::commit(store, &batch, &event) {
         Ok(_) => Ok(Some(value)),

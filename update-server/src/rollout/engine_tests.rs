@@ -5,9 +5,9 @@ use super::offers::{Damaged, Offers};
 use super::record::State;
 use super::testkit::{Bench, day, hardware, offers};
 use crate::audit;
-use crate::store::{Batch, Pair, Space, Store, StoreError, Visit};
 #[cfg(feature = "postgres")]
-use crate::store::{Engine, Settings};
+use crate::store::Engine;
+use crate::store::{Batch, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::rollout::{RolloutState, WHOLE};
 use perennial_schemas::{Sha256Digest, Timestamp};
 
@@ -338,7 +338,8 @@ fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_
     bench.report(&members[..60], "rolled-back");
     assert_eq!(bench.tick(day(0)), ["rollout.halted"]);
     let resume = Wish::Resume { hardware: None, set_aside: true };
-    let name = ("thermostat", bench.offer.version.as_str());
+    let version = bench.offer.version.clone();
+    let name = ("thermostat", version.as_str());
     desk::change(&bench.drive().engine, name, &resume, ("command", "a test bench"), day(0)).unwrap();
     bench.report(&members, "confirmed");
     let (told, aside) = (bench.votes(), bench.record().set_aside);
@@ -352,6 +353,9 @@ fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_
         assert_eq!(bench.tick(at)[0], "rollout.offered-again");
     };
     leave(&bench, day(1));
+    let shown = |bench: &Bench| desk::show(&bench.drive().engine, name.0, name.1, day(1)).unwrap();
+    assert_eq!(shown(&bench).state, "withdrawn");
+    assert_eq!(shown(&bench).votes["revC"], told[&hardware("revC")]);
     assert!(bench.drive().engine.sweep(day(31).plus_seconds(-1)).unwrap(), "nothing is removed");
     come_back(&bench, day(31).plus_seconds(-1));
     assert_eq!((bench.votes(), bench.record().set_aside), (told, aside));
@@ -359,11 +363,83 @@ fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_
     while !bench.drive().engine.sweep(day(61)).unwrap() {}
     assert!(bench.store().scan(Space::Marks, None, 1).unwrap().is_empty());
     assert_eq!((bench.record().set_aside.len(), bench.record().emptied), (0, Some(day(61))));
+    assert!(shown(&bench).votes.is_empty());
     assert_eq!(entries(&bench).iter().filter(|entry| entry.action == "rollout.votes-removed").count(), 1);
     come_back(&bench, day(62));
     assert_eq!((bench.votes().len(), bench.record().emptied), (0, None));
     bench.report(&members[..60], "rolled-back");
     assert_eq!(bench.tick(day(62)), ["rollout.halted"]);
+}
+
+/// A full disk takes the brake away from nobody.
+#[test]
+fn below_the_reserve_what_stops_something_is_still_written_and_nothing_else() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members[..60], "rolled-back");
+    let full = Settings { reserve: u64::MAX, ..Settings::default() };
+    bench.start_with(full.clone(), day(0));
+    let told = bench.told(&members[60], "rolled-back");
+    assert!(bench.drive().report(vec![told]).is_err());
+    assert_eq!(bench.tick(day(1)), ["rollout.halted"], "by evidence");
+    assert_eq!(bench.status().state, RolloutState::Halted);
+    let store = bench.store();
+    assert!(crate::fleet::desk::revoke(store, &members[0].device, "command", "stolen", day(1)).unwrap());
+    let version = bench.offer.version.clone();
+    let name = ("thermostat", version.as_str());
+    let by = ("command", "a test");
+    let wish = |bench: &Bench, wish| desk::change(&bench.drive().engine, name, &wish, by, day(1));
+    let resume = || Wish::Resume { hardware: None, set_aside: true };
+    let refused = wish(&bench, resume());
+    assert!(matches!(refused, Err(desk::DeskError::Store(StoreError::Full(_)))), "{refused:?}");
+    bench.start(day(1));
+    wish(&bench, resume()).unwrap();
+    bench.start_with(full, day(1));
+    assert_eq!(wish(&bench, Wish::Pause).unwrap().state, "paused");
+    bench.tick(day(1));
+    assert_eq!(bench.status().state, RolloutState::Paused);
+}
+
+#[test]
+fn whoever_looks_is_told_when_devices_go_on_although_it_is_stopped() {
+    let (mut bench, members) = half_open(day(0));
+    bench.report(&members[..60], "rolled-back");
+    assert_eq!(bench.tick(day(1)), ["rollout.halted"]);
+    let shown = |bench: &Bench, signed, now| {
+        let offer = super::offers::Offer { signed_at: Some(signed), ..bench.offer.clone() };
+        bench.drive().offer(offers([offer]));
+        let all = desk::show(&bench.drive().engine, "thermostat", bench.offer.version.as_str(), now).unwrap();
+        let codes: Vec<&str> = all.alarms().iter().map(|(code, ..)| *code).collect();
+        (codes.join(" "), all.alarms()[0].1.clone() + &all.sentences().join(" "))
+    };
+    // The early group's time came a day before the first phase; it waits for fourteen.
+    let first = day(13);
+    let (codes, said) = shown(&bench, day(0), day(3));
+    assert_eq!(codes, "rollout_halted");
+    let until = format!("from {first} (the first) to {} (the last) they go on if", day(18));
+    assert!(said.contains(&until), "{said}");
+    assert!(said.contains("It is open for nobody; it had come to 50 % of the fleet"), "{said}");
+    let (codes, said) = shown(&bench, day(0), day(14));
+    assert_eq!(codes, "rollout_halted");
+    let since = format!("since {first} (the first) they go on as soon as its signers sign");
+    assert!(said.contains(&since), "{said}");
+    let (codes, said) = shown(&bench, day(3), day(3));
+    assert_eq!(codes, "rollout_goes_on rollout_halted");
+    let again = format!("signers signed again at {0}, for devices whose time came before {0}", day(3));
+    assert!(said.contains(&format!("Its {again}: devices go on from {first} (the first) on")), "{said}");
+    let (codes, said) = shown(&bench, day(5), day(14));
+    assert_eq!(codes, "rollout_goes_on rollout_halted");
+    let since = format!("signed again at {}: devices go on since {first} (the first) on", day(5));
+    assert!(said.contains(&since), "{said}");
+    assert!(said.contains("--reason WORDS --set-aside-evidence"), "{said}");
+    // A pause holds no longer.
+    let wish = |wish| {
+        let name = ("thermostat", bench.offer.version.as_str());
+        desk::change(&bench.drive().engine, name, &wish, ("command", "a test"), day(2)).unwrap()
+    };
+    wish(Wish::Resume { hardware: None, set_aside: true });
+    let alarm = wish(Wish::Pause).alarms().pop().unwrap();
+    assert_eq!(alarm.0, "rollout_paused");
+    assert!(alarm.1.contains("is paused by command: a test"), "{alarm:?}");
 }
 
 /// Two releases of this server, both running with proof.
@@ -397,7 +473,7 @@ fn a_record_that_cannot_be_read_is_told_and_passed_over_and_the_others_go_on() {
     let told = all.iter().find(|it| it.state == "unreadable").unwrap();
     assert_eq!((told.product.as_str(), told.version.as_str()), ("thermostat", damaged.version.as_str()));
     assert!(told.line().contains("unreadable: the store's record rollouts/"), "{}", told.line());
-    assert_eq!(told.alarm().unwrap().0, "rollout_damaged");
+    assert_eq!(told.alarms()[0].0, "rollout_damaged");
     assert_eq!((all.len(), bench.drive().engine.unreadable()), (2, 1));
     let wish = desk::change(
         &bench.drive().engine,

@@ -5,6 +5,7 @@ use super::machine::{Counted, evidence};
 use super::offers::Offers;
 use super::record::{Record, State};
 use super::status;
+use super::view::holds;
 use perennial_gate::bounds;
 use perennial_schemas::rollout::WHOLE;
 use perennial_schemas::{KeyId, Timestamp};
@@ -50,6 +51,7 @@ pub struct Figures {
     stopped: IntGaugeVec,
     expires: GaugeVec,
     holds: GaugeVec,
+    goes_on: IntGaugeVec,
 }
 
 impl Figures {
@@ -99,7 +101,11 @@ impl Figures {
             changes,
             foreign,
             states: whole("perennial_rollout_state", "1 for the state that a rollout is in", &["state"])?,
-            open: parts("perennial_rollout_open_ratio", "The share of the fleet that it is open for", &[])?,
+            open: parts(
+                "perennial_rollout_open_ratio",
+                "The share of the fleet that plan and gate have opened it for; nobody is let in while it is halted or paused",
+                &[],
+            )?,
             planned: parts(
                 "perennial_rollout_planned_ratio",
                 "The share of the fleet that the plan has opened it for by now",
@@ -135,6 +141,11 @@ impl Figures {
                 "When the status stops counting, in seconds since 1970",
                 &[],
             )?,
+            goes_on: whole(
+                "perennial_rollout_goes_on",
+                "1 for a stopped rollout that devices go on with, or will once they have waited: its signers signed again, or planned it so",
+                &[],
+            )?,
             holds: parts(
                 "perennial_rollout_hold_ends_seconds",
                 "When the first devices of a stopped rollout have waited for as long as they may, in seconds since 1970",
@@ -154,6 +165,7 @@ impl Figures {
         self.stopped.reset();
         self.devices.reset();
         self.holds.reset();
+        self.goes_on.reset();
         for gauges in
             [&self.open, &self.planned, &self.waiting, &self.against, &self.in_favour, &self.expires]
         {
@@ -203,8 +215,9 @@ impl Figures {
         let expires = status::expires(record).map_or(0, Timestamp::unix);
         self.expires.with_label_values(&name).set(expires as f64);
         if matches!(record.state, State::Halted | State::Paused) || !record.stopped.is_empty() {
-            let ends = offer.first().plus_seconds(offer.plan.max_hold_seconds as i64);
-            self.holds.with_label_values(&name).set(ends.unix() as f64);
+            let holds = holds(offer, record.changed(), now);
+            self.holds.with_label_values(&name).set(holds.first.unix() as f64);
+            self.goes_on.with_label_values(&name).set(holds.goes_on().into());
         }
     }
 }

@@ -86,6 +86,11 @@ impl Change {
         )
     }
 
+    /// Whether it stops something.
+    pub fn stops(&self) -> bool {
+        matches!(self.action, "rollout.halted" | "rollout.stopped" | "rollout.paused" | "rollout.withdrawn")
+    }
+
     /// Why, as the audit says it.
     pub fn reason(&self) -> &str {
         let reason = self.detail.iter().find(|(name, _)| *name == "reason");
@@ -149,7 +154,9 @@ impl Refused {
             Self::Evidence(_) | Self::Stands(_) => {
                 "if you know why the devices failed and that it isn't the release, add --set-aside-evidence: what was counted so far counts no more, and the audit says so"
             }
-            Self::NotOffered => "its maker withdrew it, or took it from the channel: publish it again first",
+            Self::NotOffered => {
+                "a release that its signers withdrew never goes on, publish a new one; one that was only taken from its channel does once a channel offers it again"
+            }
         }
     }
 }

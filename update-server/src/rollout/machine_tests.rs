@@ -22,7 +22,14 @@ impl Rollout {
     fn new() -> Self {
         let offer = offer(1);
         let record = Record::new(&offer, day(-3));
-        Self { offer, record, counted: Counted::default(), offered: true, withdrawn: None, detail: BTreeMap::new() }
+        Self {
+            offer,
+            record,
+            counted: Counted::default(),
+            offered: true,
+            withdrawn: None,
+            detail: BTreeMap::new(),
+        }
     }
 
     /// One that runs since its first moment.
@@ -240,7 +247,10 @@ fn what_halted_by_evidence_stands_until_it_is_set_aside_or_the_release_is_proved
         std::mem::swap(&mut proved, &mut rollout.record);
         rollout.count("revC", votes(20, 3, 0));
         assert_eq!(rollout.wish(resume(true), day(2)), Ok("rollout.resumed"));
-        assert_eq!(rollout.detail["counts_set_aside"], "revC: 20 confirmed, 3 failed, 0 rolled back, 0 missing");
+        assert_eq!(
+            rollout.detail["counts_set_aside"],
+            "revC: 20 confirmed, 3 failed, 0 rolled back, 0 missing"
+        );
         assert_eq!(rollout.detail["halted_for"], "it failed on 3 of 4 devices, more than the ceiling allows");
         assert!(rollout.detail["bound"].contains("against it"), "{:?}", rollout.detail);
     }
@@ -259,12 +269,18 @@ fn one_revision_that_was_stopped_by_evidence_takes_the_words_too_also_where_all_
     assert!(matches!(rollout.wish(one(false), day(2)), Err(Refused::Stands(_))));
     let stopped = rollout.record.clone();
     assert_eq!(rollout.wish(one(true), day(2)), Ok("rollout.resumed"));
-    assert_eq!((rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()), ("looked at it", "revD"));
+    assert_eq!(
+        (rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()),
+        ("looked at it", "revD")
+    );
     assert_eq!(rollout.detail["counts_set_aside"], "revD: 60 confirmed, 0 failed, 6 rolled back, 0 missing");
     // The other one by a person: then it is halted, and a plain word lifts neither.
     rollout.record = stopped;
     assert_eq!(rollout.wish(Wish::Halt(Some(hardware("revC"))), day(2)), Ok("rollout.halted"));
-    assert_eq!((rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()), ("looked at it", "revC"));
+    assert_eq!(
+        (rollout.detail["reason"].as_str(), rollout.detail["hardware"].as_str()),
+        ("looked at it", "revC")
+    );
     let all = |set_aside| Wish::Resume { hardware: None, set_aside };
     assert!(matches!(rollout.wish(all(false), day(3)), Err(Refused::Stands(_))));
     let halted = rollout.record.clone();

@@ -26,9 +26,10 @@ pub mod silence;
 pub mod status;
 pub mod sweep;
 pub mod tallies;
-mod told;
-pub mod turn;
 #[cfg(test)]
 pub(crate) mod testkit;
+mod told;
+pub mod turn;
 pub mod view;
 pub mod votes;
+pub mod words;

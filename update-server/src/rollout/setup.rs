@@ -45,7 +45,7 @@ impl SetupError {
                 format!("make it its owner's alone: chmod 600 {}", path.display())
             }
             Self::Key(_) => {
-                "perennial-server init makes what is missing; a key that is there is never replaced".into()
+                "bring STATE/keys/rollout.key back from the backup, devices take no other for the plans that name it; on a new server perennial-server init makes it".into()
             }
             Self::Store(error) => error.hint().unwrap_or("look at the store, then try again").into(),
             Self::OtherMarks(_) => {

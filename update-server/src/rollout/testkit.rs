@@ -114,8 +114,12 @@ impl Bench {
 
     /// Starts anew, as after a kill: nothing is known but what the store holds.
     pub(crate) fn start(&mut self, at: Timestamp) {
+        self.start_with(Settings::default(), at);
+    }
+
+    pub(crate) fn start_with(&mut self, settings: Settings, at: Timestamp) {
         self.drive = None;
-        let store = FjallStore::open(&self.folder.path().join("store"), Settings::default()).unwrap();
+        let store = FjallStore::open(&self.folder.path().join("store"), settings).unwrap();
         self.start_on(Arc::new(store), at);
     }
 

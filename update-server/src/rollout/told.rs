@@ -126,7 +126,10 @@ fn words(bounds: &Bounds) -> String {
 fn words_of(bounds: &Bounds, hardware: &HardwareName) -> String {
     let against = bounds.strata.get(hardware).copied().unwrap_or(1.0);
     let Bounds { stratum_halts_at, .. } = bounds;
-    format!("{against:.2} against it on {hardware}, where {stratum_halts_at:.0} halts that revision; of all: {}", words(bounds))
+    format!(
+        "{against:.2} against it on {hardware}, where {stratum_halts_at:.0} halts that revision; of all: {}",
+        words(bounds)
+    )
 }
 
 /// The rule of a plan's gate in words.

@@ -8,7 +8,7 @@ use super::status;
 use super::told::rule;
 use super::votes::Votes;
 use perennial_gate::{Verdict, bounds, judge};
-use perennial_schemas::rollout::{OnDeadline, WHOLE};
+use perennial_schemas::rollout::OnDeadline;
 use perennial_schemas::tuf::Role;
 use perennial_schemas::{ProductName, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
 /// The state of what can't be read.
-const UNREADABLE: &str = "unreadable";
+pub(super) const UNREADABLE: &str = "unreadable";
 
 /// One rollout.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -44,8 +44,12 @@ pub struct Rollout {
     pub phase: usize,
     /// Of so many.
     pub phases: usize,
-    /// The share of the fleet that it is open for now, in parts per million, early groups apart.
+    /// The share of the fleet that it is open for now, in parts per million, early groups apart; 0 while it is stopped. What took
+    /// it before that has it: `reached_ppm`.
     pub open_ppm: u32,
+    /// The share that plan and gate had opened it for, also while it is stopped.
+    #[serde(default)]
+    pub reached_ppm: u32,
     /// The share that the plan has come to by now.
     pub planned_ppm: u32,
     /// When the next phase may begin, at the earliest.
@@ -63,6 +67,9 @@ pub struct Rollout {
     pub verdict: String,
     /// How strongly the evidence speaks.
     pub evidence: Option<Strength>,
+    /// It was halted by evidence, or would be: letting it go on takes setting that aside.
+    #[serde(default)]
+    pub takes_words: bool,
     /// Until when devices are held, where it is stopped.
     pub hold: Option<Holds>,
     /// The status that devices see.
@@ -122,6 +129,24 @@ pub struct Holds {
     pub last: Timestamp,
     /// What lets them go then: `consent` of the signers, or `silence`, time alone.
     pub on_deadline: String,
+    /// `first` is past.
+    #[serde(default)]
+    pub is_over: bool,
+    /// The signers have signed the product again since it was stopped: once they have waited devices go on, whatever this server
+    /// says.
+    #[serde(default)]
+    pub consent: Option<Consent>,
+}
+
+/// Signers have signed a product again after a release of it was stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Consent {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub signed: Timestamp,
+    /// It is one for devices whose time came before that; for all, where this isn't there.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
 }
 
 /// The status that devices see.
@@ -163,6 +188,7 @@ impl Rollout {
             phase: record.phase + 1,
             phases: record.phase + 1,
             open_ppm: 0,
+            reached_ppm: 0,
             planned_ppm: 0,
             next_phase: None,
             stopped: stopped.collect(),
@@ -171,6 +197,7 @@ impl Rollout {
             others: Others { silent: counted.others.silent, all: counted.others.all },
             verdict: String::new(),
             evidence: None,
+            takes_words: false,
             hold: None,
             status: said,
         };
@@ -185,9 +212,10 @@ impl Rollout {
         let record = Record::new(offer, now);
         let mut shown = Self::of(&record, Some(offer), &Counted::default(), now);
         (shown.state, shown.since, shown.open_ppm) = ("foreign".into(), None, 0);
+        shown.reached_ppm = 0;
         shown.reason = format!("its plan names the rollout key {}, and this server has another", offer.key);
         (shown.verdict, shown.evidence) = (String::new(), None);
-        shown.hold = Some(holds(offer));
+        shown.hold = Some(holds(offer, Timestamp::EPOCH, now));
         shown
     }
 
@@ -210,6 +238,7 @@ impl Rollout {
             phase: 0,
             phases: 0,
             open_ppm: 0,
+            reached_ppm: 0,
             planned_ppm: 0,
             next_phase: None,
             stopped: Vec::new(),
@@ -218,9 +247,15 @@ impl Rollout {
             others: Others::default(),
             verdict: String::new(),
             evidence: None,
+            takes_words: false,
             hold: None,
             status: None,
         }
+    }
+
+    /// What was counted.
+    pub fn count(&mut self, counted: &Counted) {
+        self.votes = named(&counted.votes);
     }
 
     /// Something can't be read that might speak of it. What would halt it does all the same.
@@ -235,7 +270,8 @@ impl Rollout {
         let planned = offer.plan.share_at(now);
         self.phases = offer.plan.phases.len();
         self.channels = offer.channels.iter().map(ToString::to_string).collect();
-        (self.planned_ppm, self.open_ppm) = (planned, planned.min(phase));
+        (self.planned_ppm, self.open_ppm, self.reached_ppm) =
+            (planned, planned.min(phase), planned.min(phase));
         self.next_phase = offer.beyond(record.phase);
         let evidence = evidence(record, offer, counted);
         let bounds = bounds(&offer.plan.gate, &evidence);
@@ -258,175 +294,42 @@ impl Rollout {
         if matches!(record.state, State::Paused | State::Halted | State::Withdrawn) {
             self.open_ppm = 0;
         }
+        self.takes_words = stands_against(record, offer) || matches!(verdict, Verdict::Halt { .. });
         if matches!(record.state, State::Paused | State::Halted) || !record.stopped.is_empty() {
-            self.hold = Some(holds(offer));
+            self.hold = Some(holds(offer, record.changed(), now));
         }
-    }
-
-    /// What somebody must look at, in one line with what to do; `None` where nothing has to be done.
-    pub fn alarm(&self) -> Option<(&'static str, String, String)> {
-        let name = format!("{} {}", self.product, self.version);
-        let until = self.hold.as_ref().map_or(String::new(), |hold| {
-            let how = if hold.on_deadline == "silence" { "by itself" } else { "once its signers affirm it" };
-            format!("; from {} on it goes on {how}", hold.first)
-        });
-        match self.state.as_str() {
-            "halted" => {
-                let what = format!("the rollout of {name} is halted: {}{until}", self.reason);
-                Some(("rollout_halted", what, self.remedy()))
-            }
-            "foreign" => {
-                let what = format!("the rollout of {name} can't be opened by this server: {}", self.reason);
-                let hint = "have its signers publish a plan with this server's key, STATE/keys/rollout.pub.json; or bring the other server back".into();
-                Some(("rollout_key", what, hint))
-            }
-            UNREADABLE => {
-                let what = format!("rollouts stand still: {}", self.reason);
-                let hint = "perennial-server store check names what is damaged; bring the state back from a backup, or ingest the bundle again";
-                Some(("rollout_damaged", what, hint.into()))
-            }
-            "withdrawn" => None,
-            _ if !self.stopped.is_empty() => {
-                let which: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
-                let what = format!("the rollout of {name} is halted for {}{until}", which.join(", "));
-                Some(("rollout_halted", what, self.remedy()))
-            }
-            _ => None,
-        }
-    }
-
-    /// What to do about a halt.
-    fn remedy(&self) -> String {
-        let Self { product, version, .. } = self;
-        format!(
-            "if the release is bad, its signers withdraw it: perennial-signer withdraw {product} {version}; if it isn't: perennial-server rollout explain {product} {version}"
-        )
-    }
-
-    /// Everything that there is to say, in sentences.
-    pub fn sentences(&self) -> Vec<String> {
-        let Self { product, version, state, reason, .. } = self;
-        if state == UNREADABLE {
-            return self.alarm().into_iter().flat_map(|(_, what, hint)| [what, hint]).collect();
-        }
-        let by = if self.by == "server" { String::new() } else { format!(" by {}", self.by) };
-        let since = self.since.map_or(String::new(), |since| format!(" since {since}{by}"));
-        let mut out = vec![format!("{product} {version} is {state}{since}: {reason}.")];
-        for stopped in &self.stopped {
-            let StoppedFor { hardware, since, reason, .. } = stopped;
-            out.push(format!("It is halted for {hardware} since {since}: {reason}."));
-        }
-        if self.state == "withdrawn" {
-            return out;
-        }
-        out.push(format!(
-            "It is open for {} of the fleet, in phase {} of {}; the plan has come to {}.",
-            percent(self.open_ppm),
-            self.phase,
-            self.phases,
-            percent(self.planned_ppm)
-        ));
-        let mut all = Votes::default();
-        self.votes.values().for_each(|votes| all += *votes);
-        let Votes { started, confirmed, failed, rolled_back, missing, .. } = all;
-        out.push(format!(
-            "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing} of them missing)."
-        ));
-        if !self.set_aside.is_empty() {
-            out.push("What was counted before somebody set it aside counts no more.".into());
-        }
-        match (self.state.as_str(), self.next_phase) {
-            ("running", Some(next)) => {
-                out.push(format!("Phase {} may begin from {next} on: {}.", self.phase + 1, self.verdict));
-            }
-            ("running", None) => out.push(format!("To the end: {}.", self.verdict)),
-            ("paused" | "halted", _) if self.verdict.starts_with("halt") => {
-                out.push(format!("The evidence says: {}.", self.verdict));
-            }
-            _ => {}
-        }
-        out.extend(self.what_may_be_done());
-        out
-    }
-
-    fn what_may_be_done(&self) -> Vec<String> {
-        let Self { product, version, .. } = self;
-        let Some(hold) = &self.hold else { return Vec::new() };
-        let mut out = vec![match hold.on_deadline.as_str() {
-            "silence" => format!(
-                "Devices that wait go on by themselves, the first at {}, the last at {}, as its signers planned.",
-                hold.first, hold.last
-            ),
-            _ => format!(
-                "Devices wait; from {} (the first) to {} (the last) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}.",
-                hold.first, hold.last
-            ),
-        }];
-        let bad = "halt";
-        match self.state.as_str() {
-            "foreign" => {}
-            "paused" => {
-                out.push(format!("To let it go on: perennial-server rollout resume {product} {version}."));
-            }
-            _ => {
-                let aside = if self.verdict.starts_with(bad) { " --set-aside-evidence" } else { "" };
-                let hardware = if self.state == "halted" { "" } else { " --hardware REVISION" };
-                out.push(format!(
-                    "If the release is bad: perennial-signer withdraw {product} {version}. If it isn't: perennial-server rollout resume {product} {version}{hardware}{aside}."
-                ));
-            }
-        }
-        out
-    }
-
-    /// One line of a list.
-    pub fn line(&self) -> String {
-        if self.state == UNREADABLE {
-            let name = [&self.product, &self.version].map(|it| if it.is_empty() { "?" } else { it });
-            return format!("{} {}  {UNREADABLE}: {}", name[0], name[1], self.reason);
-        }
-        let mut all = Votes::default();
-        self.votes.values().for_each(|votes| all += *votes);
-        let stopped: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
-        let stopped =
-            if stopped.is_empty() { String::new() } else { format!("  [halted for {}]", stopped.join(", ")) };
-        format!(
-            "{} {}  {}  open {} (plan {}), phase {} of {}  {} good, {} bad, {} missing{stopped}",
-            self.product,
-            self.version,
-            self.state,
-            percent(self.open_ppm),
-            percent(self.planned_ppm),
-            self.phase,
-            self.phases,
-            all.confirmed,
-            all.failed + all.rolled_back,
-            all.missing,
-        )
     }
 }
 
-fn holds(offer: &Offer) -> Holds {
+/// What halted it by evidence, for all or for a revision, stands against it.
+fn stands_against(record: &Record, offer: &Offer) -> bool {
+    let mut each = offer.hardware.iter().map(|hardware| record.stands_against(Some(hardware)));
+    record.stands_against(None).is_some() || each.any(|it| it.is_some())
+}
+
+/// Until when devices are held that were stopped at a time.
+pub(super) fn holds(offer: &Offer, stopped: Timestamp, now: Timestamp) -> Holds {
     let longest = offer.plan.max_hold_seconds as i64;
     let on_deadline = match offer.plan.on_deadline {
         OnDeadline::Consent => "consent",
         OnDeadline::Silence => "silence",
     };
+    let (first, last) = (offer.first(), offer.last());
+    // As a device has it: what was signed after it was stopped, or after its hold ended, is consent, if its time had come by then.
+    let signed = offer.signed_at.filter(|signed| *signed > first && *signed <= now);
+    let consent = signed.filter(|_| offer.plan.on_deadline == OnDeadline::Consent).and_then(|signed| {
+        let until = if signed > stopped { signed } else { signed.plus_seconds(-longest) };
+        (first < until).then_some(Consent { signed, until: (until <= last).then_some(until) })
+    });
     Holds {
-        first: offer.first().plus_seconds(longest),
-        last: offer.last().plus_seconds(longest),
+        first: first.plus_seconds(longest),
+        last: last.plus_seconds(longest),
         on_deadline: on_deadline.into(),
+        is_over: first.plus_seconds(longest) <= now,
+        consent,
     }
 }
 
 fn named<T: Copy>(of: &BTreeMap<perennial_schemas::HardwareName, T>) -> BTreeMap<String, T> {
     of.iter().map(|(hardware, it)| (hardware.to_string(), *it)).collect()
-}
-
-/// A share in percent, without needless zeros.
-pub fn percent(ppm: u32) -> String {
-    let ppm = ppm.min(WHOLE);
-    let parts = format!("{:04}", ppm % 10_000);
-    let parts = parts.trim_end_matches('0');
-    format!("{}{}{parts} %", ppm / 10_000, if parts.is_empty() { "" } else { "." })
 }

@@ -4,8 +4,8 @@
 use super::moments::Moments;
 use super::witness::Witness;
 use super::{
-    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
-    room,
+    Batch, Pair, Room, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits,
+    is_empty, room,
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::path::{Path, PathBuf};
@@ -129,6 +129,10 @@ impl Store for FjallStore {
 
     fn moment(&self) -> Option<u64> {
         Some(self.moment.load(Ordering::Acquire))
+    }
+
+    fn room(&self) -> Option<Room> {
+        crate::disk::free(&self.folder).ok().map(|free| Room { free, reserve: self.reserve })
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -96,6 +96,8 @@ pub struct Batch {
     pub(crate) removes: Arc<Vec<(Space, Vec<u8>)>>,
     /// See [`Batch::since`].
     pub(crate) since: Option<u64>,
+    /// See [`Batch::urgent`].
+    pub(crate) urgent: bool,
 }
 
 impl Batch {
@@ -126,6 +128,13 @@ impl Batch {
         self
     }
 
+    /// It stops something, and may use the reserve for that: what is stopped must not go on because a disk is full.
+    #[must_use]
+    pub fn urgent(mut self, urgent: bool) -> Self {
+        self.urgent = urgent;
+        self
+    }
+
     /// Nothing would change.
     pub fn is_empty(&self) -> bool {
         self.puts.is_empty() && self.removes.is_empty()
@@ -137,6 +146,15 @@ impl Batch {
         Arc::make_mut(&mut self.removes).push((space, key.into()));
         self
     }
+}
+
+/// The room on a store's disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Free.
+    pub free: u64,
+    /// So much is kept: with less, only what stops something is put.
+    pub reserve: u64,
 }
 
 /// A store's refusal or fault.
@@ -276,6 +294,11 @@ pub trait Store: Send + Sync {
         None
     }
 
+    /// The room on its disk; `None` where that isn't this machine's, or can't be told.
+    fn room(&self) -> Option<Room> {
+        None
+    }
+
     /// Commits a batch: whole, and on the disk when this returns.
     ///
     /// # Errors
@@ -326,6 +349,10 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).moment()
     }
 
+    fn room(&self) -> Option<Room> {
+        (**self).room()
+    }
+
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         (**self).commit(batch)
     }
@@ -346,6 +373,9 @@ fn fits(batch: &Batch) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Room that stays free whatever happens: one batch of those that stop something takes a few kilobytes.
+const LAST: u64 = 4 << 20;
+
 /// Refuses a batch that puts something while less than `reserve` bytes are free, before an engine is torn in the middle of
 /// a write.
 fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
@@ -354,7 +384,7 @@ fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
     }
     let free = disk::free(folder)
         .map_err(|error| StoreError::Engine { operation: "commit", reason: error.to_string() })?;
-    if free >= reserve {
+    if free >= if batch.urgent { reserve.min(LAST) } else { reserve } {
         return Ok(());
     }
     Err(StoreError::Full(format!("{free} bytes are free, and {reserve} are kept (store.reserve)")))

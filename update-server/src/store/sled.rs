@@ -13,8 +13,8 @@
 use super::moments::Moments;
 use super::witness::Witness;
 use super::{
-    Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits, is_empty,
-    room,
+    Batch, Pair, Room, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits,
+    is_empty, room,
 };
 use crate::disk::{self, DiskError};
 use sled::{Db, IVec, Mode};
@@ -161,6 +161,10 @@ impl Store for SledStore {
 
     fn moment(&self) -> Option<u64> {
         Some(self.moment.load(Ordering::Acquire))
+    }
+
+    fn room(&self) -> Option<Room> {
+        crate::disk::free(&self.folder).ok().map(|free| Room { free, reserve: self.reserve })
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {

@@ -185,7 +185,7 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
         "Devices: 7 confirmed, 0 failed, 3 rolled back, 0 began and have not told more (0 of them missing).",
         "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T00:00:00Z (the last)",
         "perennial-signer release affirm cam 1.0.0",
-        "perennial-server rollout resume cam 1.0.0 --set-aside-evidence.",
+        "perennial-server rollout resume cam 1.0.0 --reason WORDS --set-aside-evidence.",
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }
@@ -235,9 +235,44 @@ fn figures_are_named_as_they_are(server: &Running) {
             assert!(told.contains(&format!("# TYPE {word} ")), "{document} names {word}, which isn't shown");
         }
     }
+    for rules in ["rollout-alerts.yml", "perennial-server.rules.yml"] {
+        let text = std::fs::read_to_string(root.join("examples/prometheus").join(rules)).unwrap();
+        let rules = text.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
+        rules.filter(|rule| rule.contains(" and ")).for_each(|rule| joins(rule, &told));
+    }
     let dashboard = std::fs::read_to_string(root.join("examples/grafana/rollouts.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
     assert!(dashboard["panels"].as_array().unwrap().len() >= 6);
+}
+
+/// Prometheus joins two sides whose labels are the same; any other join is empty for ever, unless it says `on`.
+fn joins(rule: &str, told: &str) {
+    let labels = |side: &str| -> std::collections::BTreeSet<String> {
+        if let Some(by) = side.strip_prefix("sum by (") {
+            let (by, _) = by.split_once(')').unwrap();
+            return by.split(", ").map(str::to_owned).collect();
+        }
+        let name = side.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let name = name.into_iter().find(|word| word.starts_with("perennial_")).unwrap();
+        let line = told
+            .lines()
+            .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        let line = line.unwrap_or_else(|| panic!("{name} is shown with no value"));
+        let labels = line.split_once('{').map_or("", |(_, labels)| labels.split_once('}').unwrap().0);
+        let each = labels.split("\",").filter(|label| !label.is_empty());
+        each.map(|label| label.split_once('=').unwrap().0.to_owned()).collect()
+    };
+    let mut sides = rule.split(" and ");
+    let first = labels(sides.next().unwrap());
+    for side in sides {
+        match side.strip_prefix("on (").and_then(|side| side.split_once(") ")) {
+            Some((on, side)) => {
+                let other = labels(side);
+                assert!(on.split(", ").all(|it| first.contains(it) && other.contains(it)), "{rule}");
+            }
+            None => assert_eq!(first, labels(side), "{rule}"),
+        }
+    }
 }
 
 #[test]
@@ -269,6 +304,16 @@ fn who_may_only_look_changes_no_rollout() {
         assert_eq!(ask(&viewer, word, why).status, 403, "{word}");
         assert_eq!(ask(&operator, word, "{}").status, 400, "{word}");
         assert_eq!(ask(&operator, word, r#"{"why":""}"#).status, 422, "{word}");
+    }
+    // What a call doesn't know it doesn't pass over: that pause would be for all.
+    for (word, more) in [
+        ("pause", r#""hardware":"a""#),
+        ("pause", r#""set_aside_evidence":true"#),
+        ("halt", r#""set_aside_evidence":true"#),
+    ] {
+        let body = format!(r#"{{"why":"one",{more}}}"#);
+        assert_eq!(ask(&operator, word, &body).status, 400, "{word} {body}");
+        assert_eq!(ask(&operator, word, r#"{"why":"  "}"#).status, 422, "{word}");
     }
     assert_eq!(ask(&operator, "resume", why).status, 409, "it runs");
     let paused = ask(&operator, "pause", why);

@@ -113,6 +113,7 @@ impl Group {
                 Err(StoreError::Changed(_)) => as_folded = false,
                 Err(error @ StoreError::Full { .. }) => {
                     tracing::error!(%error, "reports can't be written down: the disk is full");
+                    means.figures.commits_failed.inc();
                     return (Err(Fault::Full), false);
                 }
                 Err(error) => {

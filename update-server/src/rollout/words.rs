@@ -1,0 +1,249 @@
+//! A rollout in words: one line of a list, the sentences of `explain`, and what somebody must look at, with commands that run as
+//! they are printed but for the reason.
+
+use super::record::State;
+use super::view::{Consent, Holds, Rollout, StoppedFor, UNREADABLE};
+use super::votes::Votes;
+use perennial_schemas::rollout::WHOLE;
+
+impl Rollout {
+    /// What somebody must look at, each in one line with what to do; the most urgent first.
+    pub fn alarms(&self) -> Vec<(&'static str, String, String)> {
+        let name = format!("{} {}", self.product, self.version);
+        let until = self.hold.as_ref().map_or(String::new(), Holds::in_short);
+        let which: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
+        let stopped = match self.state.as_str() {
+            "halted" => Some(("rollout_halted", format!("is halted: {}", self.reason))),
+            "paused" => Some(("rollout_paused", format!("is paused by {}: {}", self.by, self.reason))),
+            "foreign" => {
+                let what = format!("the rollout of {name} can't be opened by this server: {}", self.reason);
+                let hint = "have its signers publish a plan with this server's key, STATE/keys/rollout.pub.json; or bring the other server back".into();
+                return vec![("rollout_key", what, hint)];
+            }
+            UNREADABLE => {
+                let what = format!("rollouts stand still: {}", self.reason);
+                let hint = "perennial-server store check names what is damaged; bring the state back from a backup, or ingest the bundle again";
+                return vec![("rollout_damaged", what, hint.into())];
+            }
+            "withdrawn" => None,
+            _ if !which.is_empty() => Some(("rollout_halted", format!("is halted for {}", which.join(", ")))),
+            _ => None,
+        };
+        let Some((code, what)) = stopped else { return Vec::new() };
+        let mut alarms = Vec::new();
+        if let Some(hold) = self.hold.as_ref().filter(|hold| hold.goes_on()) {
+            let since = if hold.is_over { "since" } else { "from" };
+            let why = hold.consent.as_ref().map_or("as its signers planned".into(), Consent::words);
+            let what = format!(
+                "devices go on with {name} {since} {} on, although its rollout is stopped: {why}",
+                hold.first
+            );
+            let hint = format!("to stop that, have it withdrawn: {}", self.withdraw());
+            alarms.push(("rollout_goes_on", what, hint));
+        }
+        alarms.push((code, format!("the rollout of {name} {what}{until}"), self.remedy()));
+        alarms
+    }
+
+    fn withdraw(&self) -> String {
+        format!("perennial-signer withdraw {} {} --reason WORDS", self.product, self.version)
+    }
+
+    /// What to do about a halt.
+    fn remedy(&self) -> String {
+        let Self { product, version, .. } = self;
+        format!(
+            "if the release is bad, its signers withdraw it: {}; if it isn't: perennial-server rollout explain {product} {version}",
+            self.withdraw()
+        )
+    }
+
+    /// Everything that there is to say, in sentences.
+    pub fn sentences(&self) -> Vec<String> {
+        let Self { product, version, state, reason, .. } = self;
+        if state == UNREADABLE {
+            return self.alarms().into_iter().flat_map(|(_, what, hint)| [what, hint]).collect();
+        }
+        let by = if self.by == "server" { String::new() } else { format!(" by {}", self.by) };
+        let since = self.since.map_or(String::new(), |since| format!(" since {since}{by}"));
+        let mut out = vec![format!("{product} {version} is {state}{since}: {reason}.")];
+        for stopped in &self.stopped {
+            let StoppedFor { hardware, since, reason, .. } = stopped;
+            out.push(format!("It is halted for {hardware} since {since}: {reason}."));
+        }
+        if self.state != State::Withdrawn.as_str() {
+            out.push(self.how_far());
+        }
+        if self.state != State::Withdrawn.as_str() || !self.votes.is_empty() {
+            out.extend(self.counts());
+        }
+        match (self.state.as_str(), self.next_phase) {
+            ("running", Some(next)) => {
+                out.push(format!("Phase {} may begin from {next} on: {}.", self.phase + 1, self.verdict));
+            }
+            ("running", None) => out.push(format!("To the end: {}.", self.verdict)),
+            ("paused" | "halted", _) if self.verdict.starts_with("halt") => {
+                out.push(format!("The evidence says: {}.", self.verdict));
+            }
+            _ => {}
+        }
+        out.extend(self.what_may_be_done());
+        out
+    }
+
+    fn how_far(&self) -> String {
+        let Self { phase, phases, .. } = self;
+        let planned = percent(self.planned_ppm);
+        match self.state.as_str() {
+            "paused" | "halted" => format!(
+                "It is open for nobody; it had come to {} of the fleet, in phase {phase} of {phases}, and the plan has come to {planned}.",
+                percent(self.reached_ppm)
+            ),
+            _ => format!(
+                "It is open for {} of the fleet, in phase {phase} of {phases}; the plan has come to {planned}.",
+                percent(self.open_ppm)
+            ),
+        }
+    }
+
+    fn counts(&self) -> Vec<String> {
+        let mut all = Votes::default();
+        self.votes.values().for_each(|votes| all += *votes);
+        let Votes { started, confirmed, failed, rolled_back, missing, held, .. } = all;
+        let mut out = vec![format!(
+            "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing} of them missing)."
+        )];
+        if held > 0 {
+            out.push(format!(
+                "{held} more installed it while they should have been held: only their failures count."
+            ));
+        }
+        if !self.set_aside.is_empty() {
+            out.push("What was counted before somebody set it aside counts no more.".into());
+        }
+        out
+    }
+
+    fn what_may_be_done(&self) -> Vec<String> {
+        let Self { product, version, .. } = self;
+        let Some(hold) = &self.hold else { return Vec::new() };
+        let (first, last) = (hold.first, hold.last);
+        let mut out = vec![match (&hold.consent, hold.on_deadline.as_str(), hold.is_over) {
+            (_, "silence", false) => format!(
+                "Devices that wait go on by themselves, the first at {first}, the last at {last}, as its signers planned."
+            ),
+            (_, "silence", true) => format!(
+                "Devices go on by themselves since {first} (the first), the last at {last}, as its signers planned."
+            ),
+            (Some(consent), _, is_over) => format!(
+                "{}: devices go on {} {first} (the first) on; to stop that, withdraw it: {}.",
+                capital(&consent.words()),
+                if is_over { "since" } else { "from" },
+                self.withdraw()
+            ),
+            (None, _, false) => format!(
+                "Devices wait; from {first} (the first) to {last} (the last) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}."
+            ),
+            (None, _, true) => format!(
+                "Devices wait; since {first} (the first) they go on as soon as its signers sign the product again, for whatever reason: perennial-signer release affirm {product} {version}."
+            ),
+        }];
+        let resume = format!("perennial-server rollout resume {product} {version} --reason WORDS");
+        let aside = if self.takes_words { " --set-aside-evidence" } else { "" };
+        let lifts: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
+        match self.state.as_str() {
+            "foreign" => {}
+            "paused" => out.push(format!("To let it go on: {resume}.")),
+            "halted" => {
+                let lifts = match lifts.as_slice() {
+                    [] => String::new(),
+                    lifts => format!(" It was stopped for {}, too.", lifts.join(", ")),
+                };
+                out.push(format!(
+                    "If the release is bad: {}. If it isn't: {resume}{aside}.{lifts}",
+                    self.withdraw()
+                ));
+            }
+            _ => out.push(format!(
+                "If the release is bad: {}. If it isn't: {}.",
+                self.withdraw(),
+                lifts
+                    .iter()
+                    .map(|hardware| format!("{resume} --hardware {hardware}{aside}"))
+                    .collect::<Vec<_>>()
+                    .join("; ")
+            )),
+        }
+        out
+    }
+
+    /// One line of a list.
+    pub fn line(&self) -> String {
+        if self.state == UNREADABLE {
+            let name = [&self.product, &self.version].map(|it| if it.is_empty() { "?" } else { it });
+            return format!("{} {}  {UNREADABLE}: {}", name[0], name[1], self.reason);
+        }
+        let mut all = Votes::default();
+        self.votes.values().for_each(|votes| all += *votes);
+        let stopped: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
+        let stopped =
+            if stopped.is_empty() { String::new() } else { format!("  [halted for {}]", stopped.join(", ")) };
+        let open = match self.state.as_str() {
+            "paused" | "halted" => format!("stopped at {}", percent(self.reached_ppm)),
+            _ => format!("open {}", percent(self.open_ppm)),
+        };
+        format!(
+            "{} {}  {}  {open} (plan {}), phase {} of {}  {} good, {} bad, {} missing{stopped}",
+            self.product,
+            self.version,
+            self.state,
+            percent(self.planned_ppm),
+            self.phase,
+            self.phases,
+            all.confirmed,
+            all.failed + all.rolled_back,
+            all.missing,
+        )
+    }
+}
+
+impl Holds {
+    /// Devices go on at its end, whatever this server says.
+    pub(super) fn goes_on(&self) -> bool {
+        self.consent.is_some() || (self.on_deadline == "silence" && self.is_over)
+    }
+
+    fn in_short(&self) -> String {
+        let Self { first, .. } = self;
+        let how = match self.on_deadline.as_str() {
+            _ if self.goes_on() => return String::new(),
+            "silence" => "by itself",
+            _ if self.is_over => {
+                return format!("; since {first} any signature of its signers lets it go on");
+            }
+            _ => "once its signers affirm it",
+        };
+        format!("; from {first} on it goes on {how}")
+    }
+}
+
+impl Consent {
+    fn words(&self) -> String {
+        let whom =
+            self.until.map_or(String::new(), |until| format!(", for devices whose time came before {until}"));
+        format!("its signers signed again at {}{whom}", self.signed)
+    }
+}
+
+fn capital(words: &str) -> String {
+    let mut letters = words.chars();
+    letters.next().map_or(String::new(), |first| first.to_uppercase().collect::<String>() + letters.as_str())
+}
+
+/// A share in percent, without needless zeros.
+pub fn percent(ppm: u32) -> String {
+    let ppm = ppm.min(WHOLE);
+    let parts = format!("{:04}", ppm % 10_000);
+    let parts = parts.trim_end_matches('0');
+    format!("{}{}{parts} %", ppm / 10_000, if parts.is_empty() { "" } else { "." })
+}
