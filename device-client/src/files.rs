@@ -4,7 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A file that can't be read or written.
@@ -171,6 +171,32 @@ pub fn sync_folder(path: &Path) -> Result<(), FileError> {
 /// [`FileError`].
 pub fn create_folder(path: &Path) -> Result<(), FileError> {
     std::fs::create_dir_all(path).map_err(FileError::io(path))
+}
+
+/// Creates a folder that this user alone may look into (mode 0700); one that is there must be this user's, and becomes so.
+///
+/// # Errors
+/// [`FileError`].
+pub fn private_folder(path: &Path) -> Result<(), FileError> {
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        created => return created.map_err(FileError::io(path)),
+    }
+    let there = std::fs::symlink_metadata(path).map_err(FileError::io(path))?;
+    if !there.is_dir() || there.uid() != rustix::process::geteuid().as_raw() {
+        let source = io::Error::new(io::ErrorKind::PermissionDenied, "it is no folder of this user");
+        return Err(FileError::Io { path: path.to_owned(), source });
+    }
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).map_err(FileError::io(path))
+}
+
+/// The names in a folder, those that are UTF-8. For folders of which this program knows how much they hold.
+///
+/// # Errors
+/// [`FileError`].
+pub fn list(path: &Path) -> Result<Vec<String>, FileError> {
+    let entries = std::fs::read_dir(path).map_err(FileError::io(path))?;
+    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
 }
 
 /// `state.a` → `.state.a.tmp`, in the same folder and so on the same file system.

@@ -14,6 +14,7 @@
 //! | [`hooks`] | the product's programs |
 //! | [`decompress`] | zstd |
 //! | [`differences`] | a support page against the signed record |
+//! | [`wishes`] | what an owner wants of the agent that runs |
 //! | [`clock`] | the system's clock |
 //! | [`log`], [`signals`] | the log, and how a signal ends the agent |
 //! | [`error`] | how errors are told |
@@ -43,6 +44,7 @@ pub mod signals;
 pub mod slots;
 pub mod staging;
 pub mod store;
+pub mod wishes;
 
 pub use cli::{Io, run};
 pub use perennial_device_core as core;

@@ -185,6 +185,14 @@ impl<'r, C: Crypto> Runner<'r, C> {
         Ok(self.client.handle(Input::Owner(wish), now)?)
     }
 
+    /// Makes durable what a wish has changed, before anybody is told that it is granted.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`]; it is saved before the next effect then.
+    pub fn keep(&mut self, now: Timestamp) -> Result<(), RunError> {
+        save(&mut self.client, self.ports.store, now).map_err(RunError::Journal)
+    }
+
     /// Goes back to the release in the other slot, if that may be.
     ///
     /// # Errors

@@ -39,6 +39,7 @@ use crate::http::{HttpClient, HttpError, HttpOptions, Interrupt, NotAUrl, Proxie
 use crate::slots::FileSlots;
 use crate::staging::FileStaging;
 use crate::store::{FileStore, Lock, LockError};
+use crate::wishes::Inbox;
 
 /// This machine's adapters.
 pub struct Adapters {
@@ -60,7 +61,7 @@ pub struct Adapters {
     client: HttpClient,
     /// The fleet plane, where one is configured and can be spoken to: no update hangs on it.
     fleet: Option<FleetAgent>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 /// Why the adapters can't be had.
@@ -121,7 +122,7 @@ impl Adapters {
             root: factory_root(config)?,
             client,
             fleet,
-            _lock: lock,
+            lock,
         })
     }
 
@@ -162,6 +163,20 @@ impl Adapters {
     /// The fleet plane, for whoever tells it; once.
     pub fn take_fleet(&mut self) -> Option<FleetAgent> {
         self.fleet.take()
+    }
+
+    /// Begins to take up the owner's wishes, which come while this agent holds the lock.
+    pub fn listen(&self, config: &Config) -> Option<Inbox> {
+        match Inbox::open(&config.state) {
+            Ok(inbox) => {
+                self.lock.say_that_it_listens();
+                Some(inbox)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the owner's wishes are not taken up while this agent runs");
+                None
+            }
+        }
     }
 
     /// Who waits, and is woken by the interrupt.

@@ -14,7 +14,7 @@ use super::screen::Screen;
 use super::tell::Teller;
 use crate::config::Config;
 use crate::fleet::Beside;
-use crate::http::{Interrupt, jittered};
+use crate::http::{HttpClient, Interrupt, jittered};
 
 /// Restarts that are simulated in one go: an installation needs two, and falling back one more.
 const RESTARTS: u32 = 16;
@@ -29,6 +29,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the owner wants before the first step.
 pub type Wish<'w> = Box<dyn FnOnce(&mut Runner<'_, Ring>, Timestamp) -> Result<(), RunError> + 'w>;
 
+/// The owner, whose wishes come while the agent works.
+pub trait Owner {
+    /// Takes up what has come, between two steps. What can't be granted ends no work.
+    fn hear(&mut self, runner: &mut Runner<'_, Ring>, teller: &RefCell<Teller<'_>>, now: Timestamp);
+
+    /// Nothing more comes of a wish for now: what was not answered is.
+    fn settle(&mut self, runner: &Runner<'_, Ring>, teller: &RefCell<Teller<'_>>, now: Timestamp);
+
+    /// Waits so long, or until a wish comes.
+    fn sleep(&self, client: &HttpClient, time: Duration);
+}
+
 /// What to work on, and how.
 pub struct Job<'j> {
     /// The configuration.
@@ -41,6 +53,8 @@ pub struct Job<'j> {
     pub for_ever: bool,
     /// What the owner wants first.
     pub wish: Option<Wish<'j>>,
+    /// What the owner wants later.
+    pub owner: Option<&'j mut dyn Owner>,
 }
 
 /// How the work ended.
@@ -76,7 +90,7 @@ pub fn work(
     job: Job<'_>,
     teller: &RefCell<Teller<'_>>,
 ) -> Result<Outcome, RunError> {
-    let Job { config, now, interrupt, for_ever, mut wish } = job;
+    let Job { config, now, interrupt, for_ever, mut wish, mut owner } = job;
     let client = adapters.client();
     let mut beside = adapters.take_fleet().and_then(Beside::start);
     let mut seen = None;
@@ -98,6 +112,9 @@ pub fn work(
             if let Some(beside) = &mut beside {
                 beside.turn(&mut runner, now());
             }
+            if let Some(owner) = &mut owner {
+                owner.hear(&mut runner, teller, now());
+            }
             match runner.step(now()) {
                 Ok(Step::Worked) => {}
                 Ok(Step::Restarting) => break End::Restarting,
@@ -106,7 +123,14 @@ pub fn work(
                     let seconds = until.unix().saturating_sub(now().unix()).max(1);
                     let told = beside.as_ref().map_or(seconds, |beside| beside.seconds_left(now()));
                     let seconds = seconds.min(told);
-                    client.sleep(Duration::from_secs(seconds.unsigned_abs()).min(NAP));
+                    let seconds = Duration::from_secs(seconds.unsigned_abs()).min(NAP);
+                    match &mut owner {
+                        Some(owner) => {
+                            owner.settle(&runner, teller, now());
+                            owner.sleep(&client, seconds);
+                        }
+                        None => client.sleep(seconds),
+                    }
                 }
                 Ok(Step::Waiting(why)) => break End::Waiting(why),
                 Err(RunError::Journal(error)) if for_ever => {
@@ -116,6 +140,9 @@ pub fn work(
                 Err(error) => return Err(error),
             }
         };
+        if let Some(owner) = &mut owner {
+            owner.settle(&runner, teller, now());
+        }
         restarts += 1;
         screen.refresh(now());
         if end == End::Restarting && config.boot.simulate && (for_ever || restarts < RESTARTS) {

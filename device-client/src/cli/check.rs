@@ -2,17 +2,22 @@
 
 use std::fmt;
 
+use perennial_device_core::crypto::Ring;
 use perennial_device_core::decide::{Decision, Reason};
+use perennial_device_core::run::Runner;
 use perennial_device_core::session::Checked;
 use perennial_schemas::release::{Class, FixedVulnerability, Notes};
 use perennial_schemas::support::OnDevice;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
+use super::common::Opened;
 use super::{AVAILABLE, CliError, HELD, Io, REFUSED, common};
 use crate::agent::screen::Screen;
 use crate::agent::tell::bytes;
+use crate::agent::work;
 use crate::config::Config;
+use crate::wishes::Asked;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -66,11 +71,24 @@ struct PassedOver {
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let mut adapters = common::open(config, io)?;
-    let now = io.now();
+    let mut adapters = match common::open_or_ask(config, io)? {
+        Opened::Here(adapters) => adapters,
+        Opened::Beside(agent) => return agent.ask(Asked::Check, config, arguments.json, io),
+    };
     let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
-    let settings = perennial_device_core::machine::Settings::default();
-    let mut runner = adapters.runner(settings, &mut quiet).map_err(|error| common::run_error(&error))?;
+    let mut runner =
+        adapters.runner(work::settings(config), &mut quiet).map_err(|error| common::run_error(&error))?;
+    let (report, status) = check(&mut runner, config, io.now())?;
+    io.report(arguments.json, &report)?;
+    Ok(status)
+}
+
+/// Checks, and says what would be done; with the exit status.
+pub(super) fn check(
+    runner: &mut Runner<'_, Ring>,
+    config: &Config,
+    now: Timestamp,
+) -> Result<(CheckReport, u8), CliError> {
     let checked = runner.check(now).map_err(|error| common::session(&error))?;
     let session = runner.session().map_err(|error| common::session(&error))?;
     let annulments = &session.trust().root().annulments;
@@ -82,13 +100,13 @@ pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Re
     Screen::new(config).refresh(now);
     let booted = config.booted().slot().map_err(|error| common::port(&error))?;
     report.running = journal.content(booted).map(|content| content.version.clone());
-    io.report(arguments.json, &report)?;
-    Ok(match checked.decision {
+    let status = match checked.decision {
         Decision::UpToDate => 0,
         Decision::Update { .. } => AVAILABLE,
         Decision::Held { .. } => HELD,
         Decision::Refused(_) => REFUSED,
-    })
+    };
+    Ok((report, status))
 }
 
 impl CheckReport {

@@ -5,6 +5,7 @@ use perennial_device_core::run::RunError;
 use perennial_device_core::session::SessionError;
 use perennial_schemas::report::FailureCode;
 
+use super::beside::Beside;
 use super::{CliError, FAILED, Io, REFUSED};
 use crate::agent::{Adapters, OpenError, advice, is_refusal};
 use crate::config::Config;
@@ -12,31 +13,61 @@ use crate::error::chain;
 use crate::http::{HttpError, Proxies};
 use crate::store::LockError;
 
+/// The device for a command, or the agent that works on it and takes the owner's wishes up.
+pub(super) enum Opened {
+    /// For this command alone.
+    Here(Box<Adapters>),
+    /// Somebody else's.
+    Beside(Beside),
+}
+
 /// This device, for this command alone.
 pub(super) fn open(config: &Config, io: &Io<'_>) -> Result<Adapters, CliError> {
+    adapters(config, io)?.map_err(|error| not_opened(&error))
+}
+
+/// This device, or whoever works on it.
+pub(super) fn open_or_ask(config: &Config, io: &Io<'_>) -> Result<Opened, CliError> {
+    match adapters(config, io)? {
+        Ok(adapters) => Ok(Opened::Here(Box::new(adapters))),
+        Err(OpenError::Lock(LockError::Taken { holder, listens: true, .. })) => {
+            Ok(Opened::Beside(Beside { holder }))
+        }
+        Err(error) => Err(not_opened(&error)),
+    }
+}
+
+fn adapters(config: &Config, io: &Io<'_>) -> Result<Result<Adapters, OpenError>, CliError> {
     let proxies = Proxies::from_variables(|name| (io.variable)(name)).map_err(|error| http(&error))?;
-    Adapters::open(config, proxies, io.interrupt.clone()).map_err(|error| match &error {
+    Ok(Adapters::open(config, proxies, io.interrupt.clone()))
+}
+
+fn not_opened(error: &OpenError) -> CliError {
+    match error {
+        OpenError::Lock(LockError::Taken { listens: true, .. }) => {
+            let hint = "stop that agent for this command, and start it again afterwards";
+            CliError::with_hint(error, hint)
+        }
         OpenError::Lock(LockError::Taken { .. }) => {
-            let hint = "it does the same by itself; perennial-device status shows what it does";
-            CliError::with_hint(&error, hint)
+            let hint = "wait until it has ended; perennial-device status shows what it does";
+            CliError::with_hint(error, hint)
         }
         OpenError::Lock(LockError::Io { .. }) => {
             let hint =
                 "run it as the user that owns the state, or set the device up with perennial-device init";
-            CliError::with_hint(&error, hint)
+            CliError::with_hint(error, hint)
         }
         OpenError::Http(error) => http(error),
-        OpenError::Server(_) => CliError::with_hint(&error, "mend `server` in the configuration"),
-        OpenError::Root(_) => CliError::with_hint(
-            &error,
-            "put the maker's root back, to where `root` in the configuration says",
-        ),
+        OpenError::Server(_) => CliError::with_hint(error, "mend `server` in the configuration"),
+        OpenError::Root(_) => {
+            CliError::with_hint(error, "put the maker's root back, to where `root` in the configuration says")
+        }
         OpenError::Image(_) => {
-            CliError::with_hint(&error, "mend the file that `image_info` names, or leave it out")
+            CliError::with_hint(error, "mend the file that `image_info` names, or leave it out")
         }
         OpenError::Store(error) => port(error),
         OpenError::Source(error) => fetch(error),
-    })
+    }
 }
 
 fn http(error: &HttpError) -> CliError {

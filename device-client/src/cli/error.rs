@@ -48,6 +48,11 @@ impl CliError {
         &self.hint
     }
 
+    /// The exit status.
+    pub fn exit_status(&self) -> u8 {
+        self.status
+    }
+
     /// With another exit status.
     #[must_use]
     pub fn status(self, status: u8) -> Self {

@@ -2,10 +2,12 @@
 //!
 //! A command reads its arguments, asks the modules below, and reports. It holds no rule of its own.
 
+mod beside;
 mod check;
 mod common;
 mod error;
 mod fleet;
+mod hear;
 mod identity;
 mod init;
 mod io;

@@ -6,9 +6,11 @@ use perennial_device_core::machine::Wish;
 use perennial_schemas::Timestamp;
 use serde::Serialize;
 
+use super::common::Opened;
 use super::{CliError, Io, common};
 use crate::agent::work::settings;
 use crate::config::Config;
+use crate::wishes::Asked;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -21,22 +23,30 @@ pub(super) struct Arguments {
 }
 
 #[derive(Debug, Serialize)]
-struct Postponed {
+pub(super) struct Postponed {
     until: Option<Timestamp>,
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let mut adapters = common::open(config, io)?;
     let now = io.now();
     let until = now.plus_days(arguments.days.into());
+    let mut adapters = match common::open_or_ask(config, io)? {
+        Opened::Here(adapters) => adapters,
+        Opened::Beside(agent) => return agent.ask(Asked::Postpone { until }, config, arguments.json, io),
+    };
     let mut quiet = |_: perennial_device_core::run::Notice<'_>| {};
     let mut runner =
         adapters.runner(settings(config), &mut quiet).map_err(|error| common::run_error(&error))?;
-    // The first step after a wish saves it.
-    let kept = runner.wish(Wish::PostponeUntil(until), now).and_then(|()| runner.step(now));
+    let kept = runner.wish(Wish::PostponeUntil(until), now).and_then(|()| runner.keep(now));
     kept.map_err(|error| common::run_error(&error))?;
-    io.report(arguments.json, &Postponed { until: (until > now).then_some(until) })?;
+    io.report(arguments.json, &Postponed::of(until, now))?;
     Ok(0)
+}
+
+impl Postponed {
+    pub(super) fn of(until: Timestamp, now: Timestamp) -> Self {
+        Self { until: (until > now).then_some(until) }
+    }
 }
 
 impl fmt::Display for Postponed {

@@ -7,15 +7,18 @@ use std::io::Write;
 use perennial_device_core::decide::Decision;
 use perennial_device_core::machine::{State, Why, Wish};
 use perennial_device_core::report::Entry;
-use perennial_schemas::ReleaseVersion;
-use perennial_schemas::report::Outcome as Happened;
+use perennial_schemas::report::{FailureCode, Outcome as Happened};
+use perennial_schemas::{ReleaseVersion, Timestamp};
 use serde::Serialize;
 
+use super::common::Opened;
+use super::hear::Ears;
 use super::{CliError, FAILED, FELL_BACK, HELD, Io, REFUSED, common};
+use crate::agent::Adapters;
 use crate::agent::tell::{Last, Teller};
 use crate::agent::work::{self, End, Job, Outcome, first_pause, work};
-use crate::agent::{Adapters, advice};
 use crate::config::Config;
+use crate::wishes::Asked;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UpdateArguments {
@@ -41,7 +44,7 @@ pub(super) struct Arguments {
 
 /// What came of an update.
 #[derive(Debug, Serialize)]
-struct UpdateReport {
+pub(super) struct UpdateReport {
     result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<ReleaseVersion>,
@@ -57,23 +60,29 @@ pub(super) fn update(arguments: &UpdateArguments, config: &Config, io: &mut Io<'
     let wishes: Vec<Wish> = wishes.into_iter().filter_map(|(wanted, wish)| wanted.then_some(wish)).collect();
     let wish: work::Wish<'_> =
         Box::new(|runner, now| wishes.into_iter().try_for_each(|wish| runner.wish(wish, now)));
-    let wish = Some(wish);
-    let mut adapters = common::open(config, io)?;
-    act(&mut adapters, config, wish, arguments.json, io)
+    let UpdateArguments { json, now, retry_failed } = *arguments;
+    match common::open_or_ask(config, io)? {
+        Opened::Here(mut adapters) => act(&mut adapters, config, Some(wish), json, io),
+        Opened::Beside(agent) => agent.ask(Asked::Update { now, retry_failed }, config, json, io),
+    }
 }
 
 pub(super) fn revert(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let mut adapters = common::open(config, io)?;
-    act(&mut adapters, config, Some(Box::new(|runner, now| runner.revert(now))), arguments.json, io)
+    let wish: work::Wish<'_> = Box::new(|runner, now| runner.revert(now));
+    match common::open_or_ask(config, io)? {
+        Opened::Here(mut adapters) => act(&mut adapters, config, Some(wish), arguments.json, io),
+        Opened::Beside(agent) => agent.ask(Asked::Revert, config, arguments.json, io),
+    }
 }
 
 pub(super) fn confirm(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
-    let mut adapters = common::open(config, io)?;
+    let mut adapters = match common::open_or_ask(config, io)? {
+        Opened::Here(adapters) => adapters,
+        Opened::Beside(agent) => return agent.ask(Asked::Confirm, config, arguments.json, io),
+    };
     let state = state(&mut adapters)?;
     if !matches!(state, State::Trying | State::Installed | State::Activated { .. }) {
-        let hint =
-            "only a release that was just installed and booted is confirmed; see perennial-device status";
-        return Err(CliError::new("no release is on trial here", hint));
+        return Err(no_trial());
     }
     let wish: work::Wish<'_> = Box::new(|runner, now| runner.wish(Wish::Confirm, now));
     act(&mut adapters, config, Some(wish), arguments.json, io).map_err(|error| {
@@ -85,6 +94,11 @@ pub(super) fn confirm(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
     })
 }
 
+pub(super) fn no_trial() -> CliError {
+    let hint = "only a release that was just installed and booted is confirmed; see perennial-device status";
+    CliError::new("no release is on trial here", hint)
+}
+
 /// Looks for updates and installs them for ever, until a signal comes.
 pub(super) fn run(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let mut adapters = common::open(config, io)?;
@@ -93,11 +107,16 @@ pub(super) fn run(config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
     let bar: Option<&mut dyn Write> = if io.terminal { Some(&mut *io.stderr) } else { None };
     let teller = RefCell::new(Teller::new(words, bar));
     tracing::info!(device = %config.id, server = %config.server, "looking for updates");
-    // A trial waits for nobody.
+    let mut ears = adapters.listen(config).map(|inbox| Ears::new(inbox, config));
+    // A trial waits for nobody, and nor does the owner.
     if state(&mut adapters)? == State::Idle {
-        adapters.client().sleep(first_pause(config));
+        match &ears {
+            Some(ears) => ears.pause(&adapters.client(), first_pause(config)),
+            None => adapters.client().sleep(first_pause(config)),
+        }
     }
-    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: true, wish: None };
+    let owner = ears.as_mut().map(|ears| ears as &mut dyn work::Owner);
+    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: true, wish: None, owner };
     let outcome = work(&mut adapters, job, &teller).map_err(|error| common::run_error(&error))?;
     tracing::info!(end = ?outcome.end, "ended");
     Ok(0)
@@ -122,7 +141,7 @@ fn act(
     let words: Option<&mut dyn Write> = if json { None } else { Some(&mut *io.stdout) };
     let bar: Option<&mut dyn Write> = if terminal { Some(&mut *io.stderr) } else { None };
     let teller = RefCell::new(Teller::new(words, bar));
-    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: false, wish };
+    let job = Job { config, now: &*io.now, interrupt: &io.interrupt, for_ever: false, wish, owner: None };
     let outcome = work(adapters, job, &teller).map_err(|error| common::run_error(&error))?;
     let Teller { last, failure, .. } = teller.into_inner();
     if let (End::Waiting(Some((_, Why::Retry))), Some(error), None) =
@@ -133,16 +152,51 @@ fn act(
     let refusal = last.as_ref().and_then(Last::refusal);
     let report = UpdateReport::of(outcome, last.map(|last| last.decision), failure, config);
     io.report(json, &report)?;
-    if matches!(report.result, "refused" | "failed") && !json {
-        let code = report.events.last().and_then(|event| event.failure).or(refusal);
-        let what = report.reason.clone().unwrap_or_default();
-        let hint = code.map_or("perennial-device history says what happened", advice);
-        return Err(CliError::new(what, hint).status(report.status));
+    match report.error(refusal) {
+        Some(error) if !json => Err(error),
+        _ => Ok(report.status),
     }
-    Ok(report.status)
 }
 
 impl UpdateReport {
+    /// What came of a check that the owner wanted of the agent that runs.
+    pub(super) fn of_check(
+        decision: Option<&Decision>,
+        failure: Option<String>,
+        running: Option<ReleaseVersion>,
+    ) -> Self {
+        let (result, reason, status) = of_decision(decision, failure);
+        Self { result, running, reason, events: Vec::new(), status }
+    }
+
+    /// That the release waits for the end of the quiet hours.
+    pub(super) fn quiet(
+        version: Option<&ReleaseVersion>,
+        until: Timestamp,
+        running: Option<ReleaseVersion>,
+    ) -> Self {
+        let version = version.map_or("the release".into(), ToString::to_string);
+        let reason = format!("{version} waits until {until}, when the quiet hours end");
+        Self { result: "held", running, reason: Some(reason), events: Vec::new(), status: HELD }
+    }
+
+    /// The error that it is, where nothing could be installed.
+    pub(super) fn error(&self, refusal: Option<FailureCode>) -> Option<CliError> {
+        if !matches!(self.result, "refused" | "failed") {
+            return None;
+        }
+        let code = self.events.last().and_then(|event| event.failure).or(refusal);
+        let what = self.reason.clone().unwrap_or_default();
+        let hint =
+            code.map_or("perennial-device history says what happened", |code| common::hint(code, &what));
+        Some(CliError::new(what, hint).status(self.status))
+    }
+
+    /// The exit status.
+    pub(super) fn status(&self) -> u8 {
+        self.status
+    }
+
     fn of(
         outcome: Outcome,
         decision: Option<Decision>,

@@ -194,10 +194,16 @@ impl HttpClient {
 
     /// Sleeps, but no longer than until the interrupt is on.
     pub fn sleep(&self, time: Duration) {
+        self.sleep_or(time, std::future::pending());
+    }
+
+    /// The same, or until `other` is there.
+    pub fn sleep_or(&self, time: Duration, other: impl Future<Output = ()>) {
         self.inner.runtime.block_on(async {
             tokio::select! {
                 () = tokio::time::sleep(time) => {}
                 () = self.inner.interrupt.wait() => {}
+                () = other => {}
             }
         });
     }

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+/// The line after the number of the process, where it takes the owner's wishes up.
+const LISTENS: &str = "listens";
+
 /// Held while an agent works; the system lets it go when the agent ends, however it ends.
 #[derive(Debug)]
 pub struct Lock {
@@ -31,6 +34,8 @@ pub enum LockError {
     Taken {
         /// ` (process 123)`, where it can be told.
         holder: String,
+        /// Whether it takes the owner's wishes up ([`crate::wishes`]).
+        listens: bool,
         /// The folder.
         state: PathBuf,
     },
@@ -59,15 +64,22 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => {
                 let mut holder = String::new();
                 // Who it is helps, and is not known in the moment between locking and writing.
-                let _ = (&file).take(20).read_to_string(&mut holder);
-                let holder = holder.trim().parse::<u32>();
+                let _ = (&file).take(40).read_to_string(&mut holder);
+                let listens = holder.trim().ends_with(LISTENS);
+                let holder = holder.split_whitespace().next().unwrap_or_default().parse::<u32>();
                 let holder = holder.map_or(String::new(), |process| format!(" (process {process})"));
-                return Err(LockError::Taken { holder, state: folder.to_owned() });
+                return Err(LockError::Taken { holder, listens, state: folder.to_owned() });
             }
             Err(errno) => return Err(io(errno.into())),
         }
         // For the message above alone: a full disk must not keep the agent from working.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { file })
+    }
+
+    /// Says to whoever finds it taken that the holder takes the owner's wishes up.
+    pub fn say_that_it_listens(&self) {
+        // Where that can't be written, commands say that they have to wait.
+        let _ = (&self.file).write_all(format!("{LISTENS}\n").as_bytes());
     }
 }

@@ -1,6 +1,7 @@
 //! The agent as its owner sees it: commands, exit statuses, files. The core's own tests stand beside it.
 
 mod attacks;
+mod beside;
 mod commands;
 mod deltas;
 mod fleet;

@@ -625,6 +625,7 @@ impl Client {
             Wish::PostponeUntil(until) => {
                 self.journal.postponed_until = Some(until.min(now.plus_seconds(POSTPONED_SECONDS)));
                 (self.next_check, self.unsaved) = (now, true);
+                self.pause = self.pause.filter(|(_, why)| *why != Why::Postponed);
             }
             Wish::AtOnce => {
                 self.journal.at_once = Some(AtOnce::Next);
@@ -637,8 +638,14 @@ impl Client {
                 self.journal.postponed_until = None;
                 (self.pause, self.next_check, self.unsaved) = (None, now, true);
             }
-            Wish::Confirm => return self.happen(Event::Healthy, now),
-            Wish::Revert(plan) => return self.begin(Event::Reverting, *plan, now),
+            Wish::Confirm => {
+                self.happen(Event::Healthy, now)?;
+                self.pause = None;
+            }
+            Wish::Revert(plan) => {
+                self.begin(Event::Reverting, *plan, now)?;
+                self.pause = None;
+            }
         }
         Ok(())
     }
