@@ -70,6 +70,12 @@ pub struct Journal {
     /// What the owner wants at once: neither its rollout, quiet hours nor a postponement counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_once: Option<AtOnce>,
+    /// That the release which runs was withdrawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<Recalled>,
+    /// The last rollout status that was refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused_status: Option<RefusedStatus>,
     /// How often in a row a wrong answer has met a delta in this state.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) delta_answers: u8,
@@ -179,6 +185,29 @@ pub enum Waits {
     Unknown,
 }
 
+/// A release that runs, and was withdrawn since.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recalled {
+    /// Its version.
+    pub version: ReleaseVersion,
+    /// Why, in its maker's words, at most [`crate::report::DETAIL_LENGTH`] bytes; empty where its channel doesn't say it any more.
+    pub reason: String,
+}
+
+/// A rollout status that was refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedStatus {
+    /// The device's clock at the first check that found it.
+    pub at: Timestamp,
+    /// The release that it was served for.
+    pub version: ReleaseVersion,
+    /// Why, at most [`crate::report::DETAIL_LENGTH`] bytes.
+    pub why: String,
+    /// When a check came to no such status any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<Timestamp>,
+}
+
 /// A release that was confirmed in a slot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
@@ -248,6 +277,8 @@ impl Journal {
             known: Known::default(),
             put_off: None,
             at_once: None,
+            recalled: None,
+            refused_status: None,
             delta_answers: 0,
             restarts: 0,
             questions: 0,

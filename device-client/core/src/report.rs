@@ -112,7 +112,8 @@ impl Entry {
     }
 }
 
-fn cut(detail: &str) -> &str {
+/// As much of a text as a record keeps.
+pub(crate) fn cut(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(DETAIL_LENGTH)]
 }
 

@@ -207,11 +207,38 @@ impl<'r, C: Crypto> Runner<'r, C> {
         Ok(self.client.handle(Input::Owner(Wish::Revert(Box::new(plan))), now)?)
     }
 
-    /// Checks and decides, and does nothing about it.
+    /// Checks and decides, and does nothing about it but to keep what it came to, for whoever asks later.
     ///
     /// # Errors
     /// [`SessionError`].
     pub fn check(&mut self, now: Timestamp) -> Result<Checked, SessionError> {
+        let checked = self.look(now);
+        match &checked {
+            Ok(checked) => self.client.note_decision(&checked.decision, now),
+            Err(error) => self.client.note_no_decision(&error.to_port_error(), now),
+        }
+        if self.client.is_unsaved() {
+            // Whoever asked is answered all the same; the next save has it.
+            let _ = save(&mut self.client, self.ports.store, now);
+        }
+        checked
+    }
+
+    /// Checks, decides, and notes what was learnt.
+    fn look(&mut self, now: Timestamp) -> Result<Checked, SessionError> {
+        let checked = self.ask(now);
+        let cohort = self.identity.cohort.as_ref();
+        if let Some(known) = self.session.as_ref().and_then(|session| session.known(cohort)) {
+            self.client.note_known(known);
+        }
+        if let Ok(checked) = &checked {
+            self.client.note_recalled(checked.recalled.clone());
+            self.client.note_refused(checked.status_refused.as_ref(), now);
+        }
+        checked
+    }
+
+    fn ask(&mut self, now: Timestamp) -> Result<Checked, SessionError> {
         self.session()?;
         let slot = self.ports.slots.booted()?;
         let capacity = self.ports.slots.capacity(slot.other())?;
@@ -301,12 +328,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             }
             Effect::LookAround => return self.started().map(Some),
             Effect::Check => {
-                let checked = self.check(now);
-                let cohort = self.identity.cohort.as_ref();
-                if let Some(known) = self.session.as_ref().and_then(|session| session.known(cohort)) {
-                    self.client.note_known(known);
-                }
-                let checked = checked.map_err(|error| error.to_port_error())?;
+                let checked = self.look(now).map_err(|error| error.to_port_error())?;
                 (self.ports.notice)(Notice::Checked(&checked));
                 return Ok(Some(Input::Checked(checked.decision, checked.plan.map(Box::new))));
             }

@@ -15,18 +15,19 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Display;
 
-use perennial_schemas::channel::{Channel, Offered};
+use perennial_schemas::channel::{Channel, Offered, Withdrawn};
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::ident::CohortName;
 use perennial_schemas::release::Release;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::support::Support;
-use perennial_schemas::{Document, ProductName, TargetPath, Timestamp};
+use perennial_schemas::{Document, ProductName, ReleaseVersion, TargetPath, Timestamp};
 
 use crate::decide::{Decision, Documents, Facts, Manifest, Step, decide};
-use crate::journal::{Journal, Known};
+use crate::journal::{Content, Journal, Known, Recalled};
 use crate::plan::Plan;
 use crate::port::{self, Fetch, Identity, Loaded, Record, Slot, Store};
+use crate::report::cut;
 use crate::support::{Floors, Seen, SupportEvent};
 use crate::trust::{
     self, FoundTarget, Limits, MetadataSource, Refresh, Request, StoreError, TrustState, TrustStore, Validity,
@@ -80,8 +81,12 @@ pub struct Checked {
     /// Withdrawn releases that found no room among those that are remembered for good. As long as the channel names
     /// them, they are not installed either.
     pub withdrawn_left_out: usize,
-    /// A rollout status that was refused, and why: the last one.
-    pub status_refused: Option<String>,
+    /// A rollout status that was refused, the release that it was served for, and why: the last one.
+    pub status_refused: Option<(ReleaseVersion, String)>,
+    /// What the rollout's server says against the release, which its owner takes at once.
+    pub stopped: Option<String>,
+    /// That the release which runs was withdrawn.
+    pub recalled: Option<Recalled>,
     /// Until when the metadata holds.
     pub validity: Validity,
 }
@@ -232,8 +237,8 @@ struct Check<'k, 'c, C> {
     now: Timestamp,
     /// When the role was signed that vouches for the channel.
     offered_at: Option<Timestamp>,
-    /// Why a rollout status was refused.
-    status_refused: Option<String>,
+    /// Which rollout status was refused, and why.
+    status_refused: Option<(ReleaseVersion, String)>,
 }
 
 impl<C: Crypto> Check<'_, '_, C> {
@@ -252,13 +257,30 @@ impl<C: Crypto> Check<'_, '_, C> {
         let withdrawn_left_out = self.learn_withdrawn(&channel)?;
         let support_refused = self.learn_support()?;
         let (decision, chosen) = self.decide(&channel)?;
-        let plan = match (&decision, &chosen) {
+        let (plan, stopped) = match (&decision, &chosen) {
             (Decision::Update { manifest, admitted, .. }, Some(release)) => {
-                Some(self.plan(release, *manifest, *admitted)?)
+                let plan = self.plan(release, *manifest, *admitted)?;
+                (Some(plan), self.stopped(release, manifest)?)
             }
-            _ => None,
+            _ => (None, None),
         };
-        Ok(Checked { release: chosen, plan, support_refused, withdrawn_left_out, ..self.checked(decision) })
+        let recalled = self.recalled(&channel);
+        let found =
+            Checked { release: chosen, plan, support_refused, withdrawn_left_out, ..self.checked(decision) };
+        Ok(Checked { stopped, recalled, ..found })
+    }
+
+    /// That what runs was withdrawn. An image from the factory may not know its manifest: its version names it then.
+    fn recalled(&self, channel: &Channel) -> Option<Recalled> {
+        let Content { version, manifest, .. } = self.device.journal.content(self.device.booted)?;
+        let is_it = |withdrawn: &&Withdrawn| match manifest {
+            Some(manifest) => withdrawn.manifest == *manifest,
+            None => withdrawn.version == *version,
+        };
+        let told = channel.withdrawn.iter().find(is_it).map(|withdrawn| cut(&withdrawn.reason).to_string());
+        let known = manifest.filter(|manifest| self.floors.withdrawn().contains(manifest));
+        let reason = told.or(known.map(|_| String::new()))?;
+        Some(Recalled { version: version.clone(), reason })
     }
 
     /// Why there is no channel, in its reader's terms: a product that nobody signs for is a mistake in a configuration, a
@@ -287,7 +309,18 @@ impl<C: Crypto> Check<'_, '_, C> {
     fn checked(&self, decision: Decision) -> Checked {
         let (release, plan, support_refused, withdrawn_left_out) = (None, None, None, 0);
         let (status_refused, validity) = (self.status_refused.clone(), self.refresh.validity());
-        Checked { decision, release, plan, support_refused, withdrawn_left_out, status_refused, validity }
+        let (stopped, recalled) = (None, None);
+        Checked {
+            decision,
+            release,
+            plan,
+            support_refused,
+            withdrawn_left_out,
+            status_refused,
+            stopped,
+            recalled,
+            validity,
+        }
     }
 
     /// Refreshes, or carries out the search begun last.

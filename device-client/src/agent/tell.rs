@@ -43,6 +43,8 @@ pub struct Last {
     pub valid_until: Option<Timestamp>,
     /// A support record that was refused.
     pub support_refused: Option<String>,
+    /// What the rollout's server says against a release that the owner takes at once.
+    pub stopped: Option<String>,
 }
 
 impl<'t> Teller<'t> {
@@ -116,9 +118,12 @@ impl<'t> Teller<'t> {
             tracing::warn!(code = error.code().number(), %error, "a support record is refused");
             self.say(&format!("A support record is refused: {error}."));
         }
-        if let Some(why) = &checked.status_refused {
-            tracing::warn!(why, "a rollout status is refused");
-            self.say(&format!("A rollout status is refused: {why}."));
+        if let Some((version, why)) = &checked.status_refused {
+            tracing::warn!(%version, why, "a rollout status is refused");
+            self.say(&format!("A rollout status of {version} is refused: {why}."));
+        }
+        if let Some(version) = &checked.recalled.as_ref().map(|recalled| &recalled.version) {
+            tracing::warn!(%version, "the release that runs was withdrawn");
         }
         if checked.withdrawn_left_out > 0 {
             let left_out = checked.withdrawn_left_out;
@@ -131,6 +136,10 @@ impl<'t> Teller<'t> {
             (&checked.decision, &checked.plan)
         {
             (self.version, self.slot) = (Some(version.clone()), Some(plan.slot));
+            if let Some(stopped) = &checked.stopped {
+                tracing::warn!(%version, stopped, "its owner takes it all the same");
+                self.say(&format!("{version} is taken at its owner's word, although {stopped}."));
+            }
             for passed in passed_over {
                 self.say(&format!("Passed over: {passed}."));
             }
@@ -202,6 +211,7 @@ impl Last {
             decision: checked.decision.clone(),
             valid_until: checked.validity.earliest().map(|(_, until)| until),
             support_refused: checked.support_refused.as_ref().map(ToString::to_string),
+            stopped: checked.stopped.clone(),
         }
     }
 

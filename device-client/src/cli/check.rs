@@ -12,6 +12,7 @@ use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
 use super::common::Opened;
+use super::recalled::Withdrawn;
 use super::{AVAILABLE, CliError, HELD, Io, REFUSED, common};
 use crate::agent::screen::Screen;
 use crate::agent::tell::bytes;
@@ -51,6 +52,9 @@ pub(super) struct CheckReport {
     support_refused: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rollout_status_refused: Option<String>,
+    /// That what runs was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<Withdrawn>,
     #[serde(skip)]
     support: Option<OnDevice>,
 }
@@ -96,6 +100,7 @@ pub(super) fn check(
     let mut report = CheckReport::of(&checked);
     report.security_updates_until = support.as_ref().map(|said| said.guaranteed_until);
     report.support = support;
+    report.withdrawn = Withdrawn::look(config);
     let journal = runner.client().journal();
     Screen::new(config).refresh(now);
     let booted = config.booted().slot().map_err(|error| common::port(&error))?;
@@ -123,7 +128,11 @@ impl CheckReport {
             metadata_valid_until: checked.validity.earliest().map(|(_, until)| until),
             security_updates_until: None,
             support_refused: checked.support_refused.as_ref().map(ToString::to_string),
-            rollout_status_refused: checked.status_refused.clone(),
+            rollout_status_refused: checked
+                .status_refused
+                .as_ref()
+                .map(|(version, why)| format!("of {version}: {why}")),
+            withdrawn: None,
             support: None,
         };
         match &checked.decision {
@@ -170,6 +179,9 @@ impl fmt::Display for CheckReport {
             Some(running) => writeln!(f, "Running:  {running}")?,
             None => writeln!(f, "Running:  unknown, as it came from the factory")?,
         }
+        if let Some(withdrawn) = &self.withdrawn {
+            writeln!(f, "Recalled: {withdrawn}")?;
+        }
         match (self.decision, &self.reason) {
             ("update", _) => writeln!(f, "Update:   {version} can be installed")?,
             ("current", _) => writeln!(f, "Update:   none; this device is up to date")?,
@@ -200,7 +212,7 @@ impl fmt::Display for CheckReport {
             writeln!(f, "Skipped:  {version} {}", passed.reason)?;
         }
         if let Some(refused) = &self.rollout_status_refused {
-            writeln!(f, "Refused:  a rollout status: {refused}")?;
+            writeln!(f, "Refused:  a rollout status {refused}")?;
         }
         if let Some(refused) = &self.support_refused {
             writeln!(f, "Refused:  a support record: {refused}")?;

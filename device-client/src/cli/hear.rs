@@ -109,19 +109,21 @@ impl<'c> Ears<'c> {
         let decision = last.map(|last| &last.decision);
         let quiet = self.config.quiet().until(now).filter(|_| client.journal().at_once.is_none());
         match (decision, quiet) {
-            (Some(Decision::Update { version, .. }), None) => Ok(Answer::Said {
-                status: 0,
-                text: format!(
-                    "The agent that runs takes {version} now; perennial-device status shows how far it is.\n"
-                ),
-                json: json!({ "result": "taken-up", "version": version }),
-            }),
+            (Some(Decision::Update { version, .. }), None) => {
+                let stopped = last.and_then(|last| last.stopped.as_ref());
+                let although = stopped.map_or(String::new(), |stopped| format!(", although {stopped}"));
+                let text = format!(
+                    "The agent that runs takes {version} now{although}; perennial-device status shows how far it is.\n"
+                );
+                let json = json!({ "result": "taken-up", "version": version, "stopped": stopped });
+                Ok(Answer::Said { status: 0, text, json })
+            }
             (Some(Decision::Update { version, .. }), Some(until)) => {
                 let report = UpdateReport::quiet(Some(version), until, running);
                 said(&report, report.status())
             }
             _ => {
-                let report = UpdateReport::of_check(decision, failure, running);
+                let report = UpdateReport::of_check(decision, failure, running, self.config);
                 match report.error(last.and_then(Last::refusal)) {
                     Some(error) => Err(error),
                     None => said(&report, report.status()),

@@ -12,6 +12,7 @@ mod identity;
 mod init;
 mod io;
 mod postpone;
+mod recalled;
 mod recover;
 mod simulate;
 mod status;

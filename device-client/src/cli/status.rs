@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use perennial_device_core::journal::{Content, FailedDelta, FailedRelease, Journal, Said};
+use perennial_device_core::journal::{Content, FailedDelta, FailedRelease, Journal, RefusedStatus, Said};
 use perennial_device_core::plan::Source;
 use perennial_device_core::port::{BootControl, BootFlag, BootStatus, Counter, Loaded, Record, Slot, Store};
 use perennial_device_core::report::Entry;
@@ -13,6 +13,7 @@ use perennial_schemas::support::OnDevice;
 use perennial_schemas::{Date, ReleaseVersion, Timestamp};
 use serde::Serialize;
 
+use super::recalled::Withdrawn;
 use super::support::write_standing;
 use super::{CliError, Io};
 use crate::boot::FileBoot;
@@ -40,6 +41,9 @@ struct Status {
     update: Option<Update>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<Release>,
+    /// That what runs was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<Withdrawn>,
     #[serde(skip_serializing_if = "Option::is_none")]
     other: Option<Release>,
     /// The other slot, where the boot loader thinks it good and this agent didn't write it.
@@ -61,6 +65,9 @@ struct Status {
     last_decision: Option<Said>,
     #[serde(skip_serializing_if = "Option::is_none")]
     postponed_until: Option<Timestamp>,
+    /// A rollout status that the last check has refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_status: Option<RefusedStatus>,
     failed: Vec<FailedRelease>,
     /// Releases that are taken from their full payloads, since their deltas failed here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -104,6 +111,7 @@ pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
     if let Some(problem) = problems.first() {
         return Err(CliError::new(problem, crate::agent::advice(FailureCode::TrustStateLost)));
     }
+    let refused = journal.as_ref().and_then(|journal| journal.refused_status.clone());
     let releases = journal.map(|journal| journal.reports.history().to_vec()).unwrap_or_default();
     // Floors that can't be read are `status`'s to tell.
     let floors = floors(&mut store, &mut problems).unwrap_or_default();
@@ -111,6 +119,7 @@ pub(super) fn history(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -
     lines.extend(floors.watch().events().iter().cloned().map(Line::Support));
     let attempts = floors.distrust().iter().filter(|attempt| attempt.is_alarming());
     lines.extend(attempts.flat_map(Metadata::lines).map(Line::Metadata));
+    lines.extend(refused.map(Line::Rollout));
     lines.sort_by_key(Line::at);
     io.report(arguments.json, &History(lines))?;
     Ok(0)
@@ -149,6 +158,7 @@ fn look(config: &Config, now: Timestamp) -> Status {
             delta_from: plan.source.as_ref().and_then(Source::delta).map(|(base, _)| base.version.clone()),
         }),
         running: booted.and_then(release),
+        withdrawn: Withdrawn::look(config),
         other: booted.and_then(|slot| release(slot.other())),
         factory_fallback: booted.map(Slot::other).filter(|other| {
             release(*other).is_none() && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
@@ -167,6 +177,10 @@ fn look(config: &Config, now: Timestamp) -> Status {
             .as_ref()
             .and_then(|journal| journal.postponed_until)
             .filter(|until| *until > now),
+        refused_status: journal
+            .as_ref()
+            .and_then(|journal| journal.refused_status.clone())
+            .filter(|refused| refused.over.is_none()),
         failed_deltas: journal.as_ref().map(|journal| journal.failed_deltas.clone()).unwrap_or_default(),
         failed: journal.map(|journal| journal.failed).unwrap_or_default(),
         trusted_root: trust.map(|trust| trust.floors().root),
@@ -214,6 +228,9 @@ impl fmt::Display for Status {
             (Some(running), _) => writeln!(f, "Running:   {running}")?,
             (None, Some(slot)) => writeln!(f, "Running:   an image from the factory, in slot {slot}")?,
             (None, None) => writeln!(f, "Running:   unknown")?,
+        }
+        if let Some(withdrawn) = &self.withdrawn {
+            writeln!(f, "Recalled:  {withdrawn}")?;
         }
         match (&self.other, self.factory_fallback) {
             (Some(other), _) => writeln!(f, "Fallback:  {other}")?,
@@ -266,6 +283,9 @@ impl fmt::Display for Status {
             writeln!(f, "Delta:     none for {version} (code {code}): its full payload is taken")?;
         }
         writeln!(f, "Server:    {}", self.server)?;
+        if let Some(RefusedStatus { at, version, why, .. }) = &self.refused_status {
+            writeln!(f, "Refused:   since {at} a rollout status of {version}: {why}")?;
+        }
         for Distrust { since, code, why, .. } in &self.alarms {
             let code = code.number();
             writeln!(
@@ -296,6 +316,7 @@ enum Line {
     Release(Entry),
     Support(SupportEvent),
     Metadata(Metadata),
+    Rollout(RefusedStatus),
 }
 
 /// Metadata that was refused, and the end of that.
@@ -323,6 +344,7 @@ impl Line {
             Self::Release(entry) => entry.at,
             Self::Support(event) => event.at,
             Self::Metadata(metadata) => metadata.at,
+            Self::Rollout(refused) => refused.at,
         }
     }
 }
@@ -338,6 +360,10 @@ impl fmt::Display for History {
                 Line::Support(SupportEvent { at, text, code, .. }) => {
                     let code = code.map_or(String::new(), |code| format!(" (code {})", code.number()));
                     writeln!(f, "{at}  {:<12} {text}{code}", "support")?;
+                    continue;
+                }
+                Line::Rollout(RefusedStatus { at, version, why, .. }) => {
+                    writeln!(f, "{at}  {:<12} a status of {version} was refused: {why}", "rollout")?;
                     continue;
                 }
                 Line::Metadata(Metadata { at, metadata, code, text }) => {

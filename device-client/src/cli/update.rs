@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::common::Opened;
 use super::hear::Ears;
+use super::recalled::Withdrawn;
 use super::{CliError, FAILED, FELL_BACK, HELD, Io, REFUSED, common};
 use crate::agent::Adapters;
 use crate::agent::tell::{Last, Teller};
@@ -51,6 +52,9 @@ pub(super) struct UpdateReport {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     events: Vec<Entry>,
+    /// That what runs was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<Withdrawn>,
     #[serde(skip)]
     status: u8,
 }
@@ -150,7 +154,8 @@ fn act(
         return Err(common::port(error));
     }
     let refusal = last.as_ref().and_then(Last::refusal);
-    let report = UpdateReport::of(outcome, last.map(|last| last.decision), failure, config);
+    let mut report = UpdateReport::of(outcome, last.map(|last| last.decision), failure, config);
+    report.withdrawn = Withdrawn::look(config);
     io.report(json, &report)?;
     match report.error(refusal) {
         Some(error) if !json => Err(error),
@@ -164,9 +169,10 @@ impl UpdateReport {
         decision: Option<&Decision>,
         failure: Option<String>,
         running: Option<ReleaseVersion>,
+        config: &Config,
     ) -> Self {
         let (result, reason, status) = of_decision(decision, failure);
-        Self { result, running, reason, events: Vec::new(), status }
+        Self { result, running, reason, events: Vec::new(), withdrawn: Withdrawn::look(config), status }
     }
 
     /// That the release waits for the end of the quiet hours.
@@ -177,7 +183,14 @@ impl UpdateReport {
     ) -> Self {
         let version = version.map_or("the release".into(), ToString::to_string);
         let reason = format!("{version} waits until {until}, when the quiet hours end");
-        Self { result: "held", running, reason: Some(reason), events: Vec::new(), status: HELD }
+        Self {
+            result: "held",
+            running,
+            reason: Some(reason),
+            events: Vec::new(),
+            withdrawn: None,
+            status: HELD,
+        }
     }
 
     /// The error that it is, where nothing could be installed.
@@ -231,7 +244,7 @@ impl UpdateReport {
             }
             _ => of_decision(decision.as_ref(), failure.map(|failure| failure.to_string())),
         };
-        Self { result, running, reason, events, status }
+        Self { result, running, reason, events, withdrawn: None, status }
     }
 }
 
@@ -283,6 +296,10 @@ impl fmt::Display for UpdateReport {
             // The two lines of the error say it.
             ("refused" | "failed", _) => Ok(()),
             _ => writeln!(f, "{running} is running."),
+        }?;
+        match &self.withdrawn {
+            Some(withdrawn) => writeln!(f, "Recalled: {withdrawn}."),
+            None => Ok(()),
         }
     }
 }

@@ -4,11 +4,12 @@
 
 use std::fmt;
 
-use perennial_device_core::journal::{Journal, Waits};
+use perennial_device_core::journal::{Journal, RefusedStatus, Waits};
 use perennial_device_core::machine::State;
 use perennial_schemas::{ReleaseVersion, Timestamp};
 use serde::Serialize;
 
+use super::recalled::Withdrawn;
 use super::{CliError, Io, status};
 use crate::config::Config;
 use crate::store::FileStore;
@@ -30,6 +31,12 @@ struct Why {
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
     sentence: String,
+    /// That what runs was withdrawn.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withdrawn: Option<Withdrawn>,
+    /// A rollout status that the last check has refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused_status: Option<RefusedStatus>,
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
@@ -40,7 +47,10 @@ pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Re
         let hint = crate::agent::advice(perennial_schemas::report::FailureCode::TrustStateLost);
         return Err(CliError::new(problem, hint));
     }
-    let why = journal.map_or_else(Why::nothing_yet, |journal| Why::of(&journal, config, io.now()));
+    let refused = journal.as_ref().and_then(|journal| journal.refused_status.clone());
+    let mut why = journal.map_or_else(Why::nothing_yet, |journal| Why::of(&journal, config, io.now()));
+    why.withdrawn = Withdrawn::look(config);
+    why.refused_status = refused.filter(|refused| refused.over.is_none());
     io.report(arguments.json, &why)?;
     Ok(0)
 }
@@ -48,15 +58,29 @@ pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Re
 impl Why {
     fn nothing_yet() -> Self {
         let sentence = "Nothing was looked for yet; perennial-device check asks.".into();
-        Self { waits_for: Waits::Check, version: None, until: None, sentence }
+        Self::new(Waits::Check, None, None, sentence)
+    }
+
+    fn new(
+        waits_for: Waits,
+        version: Option<ReleaseVersion>,
+        until: Option<Timestamp>,
+        sentence: String,
+    ) -> Self {
+        Self { waits_for, version, until, sentence, withdrawn: None, refused_status: None }
     }
 
     fn of(journal: &Journal, config: &Config, now: Timestamp) -> Self {
         let Some(plan) = &journal.plan else { return Self::idle(journal) };
+        // A later check may have found another release, and nothing has been done about it yet.
+        let found = journal.said.as_ref().and_then(|said| said.version.as_ref());
+        if journal.state.is_before_activation() && found.is_some_and(|found| *found != plan.version) {
+            return Self::idle(journal);
+        }
         let version = Some(plan.version.clone());
         let say = |waits_for, until, what: String| {
             let sentence = format!("{} {what}.", plan.version);
-            Self { waits_for, version: version.clone(), until, sentence }
+            Self::new(waits_for, version.clone(), until, sentence)
         };
         let said = journal.said.as_ref().filter(|said| said.until.is_none_or(|until| until > now));
         let said = said.filter(|_| plan.source.as_ref().is_some_and(|source| source.is_held()));
@@ -66,7 +90,7 @@ impl Why {
         match (said, postponed, quiet) {
             (Some(said), ..) => {
                 let sentence = format!("{}.", said.text);
-                Self { waits_for: said.waits, version, until: said.until, sentence }
+                Self::new(said.waits, version, said.until, sentence)
             }
             (None, Some(until), _) if journal.state.is_before_activation() => {
                 say(Waits::Owner, Some(until), format!("waits until {until}: the owner has put updates off"))
@@ -93,12 +117,19 @@ impl Why {
             Waits::Nothing if version.is_none() => "Nothing waits: this device is up to date.".into(),
             _ => format!("{}.", said.text),
         };
-        Self { waits_for, version, until, sentence }
+        Self::new(waits_for, version, until, sentence)
     }
 }
 
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.sentence)
+        writeln!(f, "{}", self.sentence)?;
+        if let Some(RefusedStatus { at, version, why, .. }) = &self.refused_status {
+            writeln!(f, "Since {at} a rollout status of {version} is refused: {why}.")?;
+        }
+        match &self.withdrawn {
+            Some(withdrawn) => writeln!(f, "Recalled: {withdrawn}."),
+            None => Ok(()),
+        }
     }
 }

@@ -73,10 +73,20 @@ fn why_says_in_one_sentence_what_the_device_waits_for() {
     write_status(&folder, &forged);
     let said = device.run(&["check"]);
     assert!(
-        said.out.contains("Refused:  a rollout status: it is the status of another release"),
+        said.out.contains("Refused:  a rollout status of 2.0.0: it is the status of another release"),
         "{}",
         said.out
     );
+    // They leave a trace.
+    let refused = format!("{} a rollout status of 2.0.0", device.clock);
+    let why = device.run(&["why"]).ok();
+    assert!(
+        why.contains(&format!("Since {refused} is refused: it is the status of another release.\n")),
+        "{why}"
+    );
+    let shown = device.run(&["status"]).ok();
+    assert!(shown.contains(&format!("Refused:   since {refused}: it is the status of another")), "{shown}");
+    assert_eq!(device.status()["refused_status"]["version"], "2.0.0");
 
     // It goes on.
     device.clock = planned.plus_seconds(120);
@@ -85,6 +95,90 @@ fn why_says_in_one_sentence_what_the_device_waits_for() {
     assert_eq!(device.running(), "2.0.0");
     device.run(&["update"]).ok();
     assert_eq!(device.run(&["why"]).ok(), "Nothing waits: this device is up to date.\n");
+    assert_eq!(device.status().get("refused_status"), None);
+    let history = device.run(&["history"]).ok();
+    assert!(history.contains("rollout      a status of 2.0.0 was refused: it is the status of"), "{history}");
+}
+
+#[test]
+fn what_a_check_has_found_is_what_why_and_status_tell() {
+    let mut maker = Maker::of(&[image("GOOD 1", LENGTH)]);
+    let (mut device, folder) = Device::with_folder(&maker);
+    device.clock = day(1);
+    let told = |device: &Device| {
+        let status = device.status()["last_decision"]["text"].as_str().unwrap_or_default().to_owned();
+        (device.run(&["why"]).ok(), status)
+    };
+    device.run(&["check"]).ends(10);
+    assert_eq!(told(&device), ("1.0.0 is to be installed.\n".into(), "1.0.0 is to be installed".into()));
+    // An error, and what comes after it.
+    let aside = device.path("aside");
+    std::fs::rename(&folder, &aside).unwrap();
+    device.run(&["check"]).refused(1);
+    assert!(told(&device).0.starts_with("could not check: "), "{:?}", told(&device));
+    std::fs::rename(&aside, &folder).unwrap();
+    device.run(&["check"]).ends(10);
+    assert_eq!(told(&device).0, "1.0.0 is to be installed.\n");
+    // What was begun waits for the night to end, is withdrawn, and another one is found.
+    device.configure(|text| text.replace("quiet_hours = []", "quiet_hours = [\"00:00-12:00\"]"));
+    device.run(&["update"]).ends(11);
+    assert!(told(&device).0.contains("1.0.0 waits until"), "{:?}", told(&device));
+    maker.withdraw("1.0.0");
+    maker.release("1.1.0", 1, &image("GOOD 1.1", LENGTH));
+    maker.write(&folder);
+    device.clock = day(1).plus_seconds(60);
+    device.run(&["check"]).ends(10);
+    assert_eq!(told(&device).0, "1.1.0 is to be installed.\n");
+}
+
+#[test]
+fn a_device_that_runs_what_was_withdrawn_is_told() {
+    let mut maker = Maker::of(&[image("GOOD 1", LENGTH)]);
+    let (device, folder) = Device::with_folder(&maker);
+    device.run(&["update"]).ok();
+    maker.release("1.1.0", 1, &image("GOOD 1.1", LENGTH));
+    maker.write(&folder);
+    device.run(&["update"]).ok();
+    assert_eq!(device.running(), "1.1.0");
+    maker.withdraw("1.1.0");
+    maker.write(&folder);
+    let updated = device.run(&["update"]).ok();
+    let said = "what runs, 1.1.0, was withdrawn by its maker (";
+    let rest = "; it stays until a newer release comes, or perennial-device revert goes back to 1.0.0";
+    assert!(updated.starts_with("Up to date: 1.1.0 is running.\nRecalled: "), "{updated}");
+    for command in ["update", "check", "why", "status"] {
+        let told = device.run(&[command]).ok();
+        assert!(told.contains(said) && told.contains(rest), "{command}: {told}");
+        let json: serde_json::Value = serde_json::from_str(&device.run(&[command, "--json"]).ok()).unwrap();
+        let withdrawn = &json["withdrawn"];
+        assert_eq!((&withdrawn["version"], &withdrawn["revert_to"]), (&"1.1.0".into(), &"1.0.0".into()));
+    }
+    device.run(&["revert"]).ok();
+    assert_eq!(device.status().get("withdrawn"), None);
+    assert!(!device.run(&["update"]).out.contains("Recalled"));
+}
+
+#[test]
+fn an_owner_who_takes_a_halted_release_is_told_that_it_is() {
+    let (maker, running, planned) = maker();
+    let (mut device, folder) = device(&maker);
+    device.clock = planned.plus_seconds(60);
+    let reason = "it fails on revC".to_owned();
+    write_status(
+        &folder,
+        &RolloutStatus {
+            state: RolloutState::Halted,
+            since: planned,
+            reason,
+            ..status(running.manifest, device.clock)
+        },
+    );
+    device.run(&["update"]).ends(11);
+    let said = device.run(&["update", "--now"]).ok();
+    let told =
+        "2.0.0 is taken at its owner's word, although its rollout is halted: it fails on revC.\nTaking 2.0.0";
+    assert!(said.contains(told), "{said}");
+    assert_eq!(device.running(), "2.0.0");
 }
 
 #[test]

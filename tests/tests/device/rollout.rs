@@ -194,7 +194,7 @@ fn what_a_thief_or_an_old_copy_says_is_no_status() {
         rollout
             .unit
             .with_runner(|runner| {
-                told = runner.check(now)?.status_refused;
+                told = runner.check(now)?.status_refused.map(|(version, why)| format!("{version}: {why}"));
                 Ok(())
             })
             .unwrap();

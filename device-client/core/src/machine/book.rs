@@ -7,7 +7,7 @@ use perennial_schemas::{ReleaseVersion, Timestamp};
 
 use super::{Client, Event, Illegal, State, next};
 use crate::decide::Decision;
-use crate::journal::{AtOnce, Content, Known, PutOff, SAID_LENGTH, Said, Waits};
+use crate::journal::{AtOnce, Content, Known, PutOff, Recalled, RefusedStatus, SAID_LENGTH, Said, Waits};
 use crate::plan::Plan;
 use crate::port::PortError;
 
@@ -85,6 +85,38 @@ impl Client {
         }
     }
 
+    /// Keeps that what runs was withdrawn, or that it wasn't. A reason that its channel gives no more is kept.
+    pub(crate) fn note_recalled(&mut self, recalled: Option<Recalled>) {
+        let before = self.journal.recalled.take();
+        let is_same = |new: &Recalled, old: &Recalled| new.version == old.version && new.reason.is_empty();
+        let now = match (recalled, &before) {
+            (Some(new), Some(old)) if is_same(&new, old) => Some(old.clone()),
+            (recalled, _) => recalled,
+        };
+        self.unsaved |= now != before;
+        self.journal.recalled = now;
+    }
+
+    /// Keeps the last rollout status that was refused, and since when none is.
+    pub(crate) fn note_refused(&mut self, refused: Option<&(ReleaseVersion, String)>, now: Timestamp) {
+        let noted = &mut self.journal.refused_status;
+        match (refused, noted.as_mut()) {
+            (None, Some(noted)) if noted.over.is_none() => noted.over = Some(now),
+            (None, _) => return,
+            (Some((version, why)), noted) => {
+                let why = crate::report::cut(why);
+                if noted.is_some_and(|noted| {
+                    noted.over.is_none() && noted.version == *version && noted.why == why
+                }) {
+                    return;
+                }
+                let (version, why) = (version.clone(), why.to_string());
+                self.journal.refused_status = Some(RefusedStatus { at: now, version, why, over: None });
+            }
+        }
+        self.unsaved = true;
+    }
+
     /// Notes since when a release is put off. A time ahead of the clock was noted by a clock that ran ahead.
     pub(super) fn note_put_off(&mut self, version: &ReleaseVersion, now: Timestamp) {
         let noted = self.journal.put_off.as_ref();
@@ -113,13 +145,13 @@ impl Client {
     }
 
     /// Keeps the last decision for `status` and `why`.
-    pub(super) fn note_decision(&mut self, decision: &Decision, now: Timestamp) {
+    pub(crate) fn note_decision(&mut self, decision: &Decision, now: Timestamp) {
         let (version, waits, until) = decision.waits();
         self.note_said(Said { since: now, text: alloc::format!("{decision}"), version, waits, until });
     }
 
     /// Keeps that no decision could be made.
-    pub(super) fn note_no_decision(&mut self, why: &PortError, now: Timestamp) {
+    pub(crate) fn note_no_decision(&mut self, why: &PortError, now: Timestamp) {
         let text = alloc::format!("could not check: {why}");
         self.note_said(Said { since: now, text, version: None, waits: Waits::Check, until: None });
     }

@@ -249,6 +249,11 @@ impl Client {
         self.status
     }
 
+    /// Whether the journal has changed since it was saved.
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
     /// Reports up to `sequence` have reached the server.
     pub fn acknowledge(&mut self, sequence: u64) {
         self.journal.reports.acknowledge(sequence);

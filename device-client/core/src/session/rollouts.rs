@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::release::Release;
-use perennial_schemas::rollout::{Plan, RolloutStatus, StatusRefused};
+use perennial_schemas::rollout::{Plan, RolloutState, RolloutStatus, StatusRefused};
 use perennial_schemas::signed::Signed;
 use perennial_schemas::tuf::Role;
 use perennial_schemas::{Sha256Digest, Timestamp};
@@ -49,10 +49,32 @@ impl<C: Crypto> Check<'_, '_, C> {
             Ok(None) => Ok(None),
             Err(why) => {
                 self.fetch.forget();
-                self.status_refused = Some(why);
+                self.status_refused = Some((release.version.clone(), why));
                 Ok(None)
             }
         }
+    }
+
+    /// What its server says against a release that the owner takes at once: they are told, and take it all the same.
+    pub(super) fn stopped(
+        &mut self,
+        release: &Release,
+        manifest: &Sha256Digest,
+    ) -> Result<Option<String>, SessionError> {
+        if release.rollout.is_none() || self.device.journal.at_once.is_none() {
+            return Ok(None);
+        }
+        let Some(status) = self.status(release, manifest)? else { return Ok(None) };
+        let how = match status.state {
+            RolloutState::Halted => "its rollout is halted",
+            RolloutState::Paused => "its rollout is paused",
+            _ if status.stopped.contains(&self.device.identity.hardware) => {
+                "its rollout is halted for this hardware"
+            }
+            RolloutState::Running | RolloutState::Unknown => return Ok(None),
+        };
+        let why = if status.reason.is_empty() { "" } else { ": " };
+        Ok(Some(alloc::format!("{how}{why}{}", status.reason)))
     }
 
     fn heard(
