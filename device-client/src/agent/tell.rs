@@ -27,6 +27,8 @@ pub struct Teller<'t> {
     version: Option<ReleaseVersion>,
     slot: Option<perennial_device_core::port::Slot>,
     doing: &'static str,
+    /// What is said once the release is really taken: quiet hours may come first.
+    taking: Option<String>,
     shown: Option<u64>,
     /// The last check.
     pub last: Option<Last>,
@@ -50,7 +52,17 @@ pub struct Last {
 impl<'t> Teller<'t> {
     /// A teller that says what it hears to `words`, and draws a bar on `bar`.
     pub fn new(words: Option<&'t mut dyn Write>, bar: Option<&'t mut dyn Write>) -> Self {
-        Self { words, bar, version: None, slot: None, doing: "", shown: None, last: None, failure: None }
+        Self {
+            words,
+            bar,
+            version: None,
+            slot: None,
+            doing: "",
+            taking: None,
+            shown: None,
+            last: None,
+            failure: None,
+        }
     }
 
     /// Looks at what is under way.
@@ -93,6 +105,11 @@ impl<'t> Teller<'t> {
         let slot = self.slot.map_or_else(|| "the other slot".to_owned(), |slot| format!("slot {slot}"));
         tracing::info!(version = self.version.as_ref().map(tracing::field::display), ?effect, "begins");
         match effect {
+            Effect::Prepare => {
+                if let Some(taking) = self.taking.take() {
+                    self.say(&taking);
+                }
+            }
             Effect::Download { .. } => (self.doing, self.shown) = ("downloading", None),
             Effect::Install { .. } => (self.doing, self.shown) = ("installing", None),
             Effect::Activate { tries } => {
@@ -147,7 +164,7 @@ impl<'t> Teller<'t> {
             let delta = plan.source.as_ref().and_then(Source::delta).map(|(base, full)| {
                 format!(" (a delta from {}; {} without it)", base.version, bytes(full.payload_length))
             });
-            self.say(&format!(
+            self.taking = Some(format!(
                 "Taking {version}: {} to download{}, {} installed.",
                 bytes(size),
                 delta.unwrap_or_default(),

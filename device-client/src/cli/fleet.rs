@@ -245,7 +245,9 @@ fn failed(error: &FleetError) -> CliError {
         FleetError::NoIdentity => {
             "at the factory: perennial-device identity new, request, and install what the device CA issues"
         }
-        FleetError::NotEnrolled => "perennial-device enrol",
+        FleetError::NotEnrolled => {
+            "nothing of it is known there under this enrolment; perennial-device enrol makes it known"
+        }
         FleetError::Silent => "perennial-device enrol makes it known again",
         FleetError::Link(_) => {
             "check the network, `fleet.server` and `fleet.ca`; it is tried again by itself"

@@ -6,6 +6,7 @@ use std::time::Duration;
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::decide::Decision;
 use perennial_device_core::machine::{State, Wish};
+use perennial_device_core::port::PortError;
 use perennial_device_core::run::{RunError, Runner};
 use perennial_schemas::{ReleaseVersion, Timestamp};
 use serde_json::json;
@@ -98,7 +99,7 @@ impl<'c> Ears<'c> {
         &self,
         runner: &Runner<'_, Ring>,
         last: Option<&Last>,
-        failure: Option<String>,
+        failure: Option<PortError>,
         now: Timestamp,
     ) -> Result<Answer, CliError> {
         let client = runner.client();
@@ -122,8 +123,9 @@ impl<'c> Ears<'c> {
                 let report = UpdateReport::quiet(Some(version), until, running);
                 said(&report, report.status())
             }
+            (None, _) if let Some(failure) = &failure => Err(common::port(failure)),
             _ => {
-                let report = UpdateReport::of_check(decision, failure, running, self.config);
+                let report = UpdateReport::of_check(decision, running, self.config);
                 match report.error(last.and_then(Last::refusal)) {
                     Some(error) => Err(error),
                     None => said(&report, report.status()),
@@ -137,7 +139,7 @@ impl Owner for Ears<'_> {
     fn hear(&mut self, runner: &mut Runner<'_, Ring>, teller: &RefCell<Teller<'_>>, now: Timestamp) {
         let (last, failure) = {
             let teller = teller.borrow();
-            (teller.last.clone(), teller.failure.as_ref().map(ToString::to_string))
+            (teller.last.clone(), teller.failure.clone())
         };
         if !self.pending.is_empty() && (last.is_some() || failure.is_some()) {
             let answer = self.of_check(runner, last.as_ref(), failure, now);
@@ -154,7 +156,7 @@ impl Owner for Ears<'_> {
         }
         let (last, failure) = {
             let teller = teller.borrow();
-            (teller.last.clone(), teller.failure.as_ref().map(ToString::to_string))
+            (teller.last.clone(), teller.failure.clone())
         };
         let answer = if last.is_some() || failure.is_some() {
             self.of_check(runner, last.as_ref(), failure, now)

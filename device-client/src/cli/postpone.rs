@@ -15,7 +15,7 @@ use crate::wishes::Asked;
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     /// For how many days from now, up to 30; 0 ends it. A release may be signed with a shorter limit.
-    #[arg(value_parser = clap::value_parser!(u8).range(0..=30))]
+    #[arg(allow_negative_numbers = true, value_parser = clap::value_parser!(u8).range(0..=30))]
     days: u8,
     /// Print JSON.
     #[arg(long)]

@@ -167,11 +167,10 @@ impl UpdateReport {
     /// What came of a check that the owner wanted of the agent that runs.
     pub(super) fn of_check(
         decision: Option<&Decision>,
-        failure: Option<String>,
         running: Option<ReleaseVersion>,
         config: &Config,
     ) -> Self {
-        let (result, reason, status) = of_decision(decision, failure);
+        let (result, reason, status) = of_decision(decision, None);
         Self { result, running, reason, events: Vec::new(), withdrawn: Withdrawn::look(config), status }
     }
 

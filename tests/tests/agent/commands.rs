@@ -17,6 +17,7 @@ fn usage_errors_have_two_lines() {
     for (args, what) in [
         (&[][..], "no command was given"),
         (&["upgrade"], "unrecognized subcommand 'upgrade'"),
+        (&["postpone", "-1"], "invalid value '-1' for '<DAYS>': -1 is not in 0..=30"),
         (&["check", "--jason"], "unexpected argument '--jason' found"),
         (
             &["init", "--root", "x"],

@@ -207,6 +207,7 @@ fn quiet_hours_are_kept_and_told() {
     let end = day(1).plus_seconds(3600);
     let held = device.run(&["update"]);
     assert_eq!(held.code, 11, "{}", held.err);
+    assert!(!held.out.contains("Taking"), "{}", held.out);
     assert!(
         held.out.ends_with(&format!(
             "Held: 1.0.0 waits until {end}, when the quiet hours end. an image from the factory is running.\n"
