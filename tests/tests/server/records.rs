@@ -36,6 +36,14 @@ fn an_export_taken_while_the_server_runs_fills_another_server() {
     kit.command(["init", "--state", other]).ok();
     let said = kit.command(["store", "import", file.to_str().unwrap(), "--state", other]).ok();
     assert!(said.contains("records are in the store (fjall)"), "{said}");
+    let (what, hint) = kit.command(["status", "--state", other]).refused();
+    assert!(what.ends_with("isn't the key that the votes in this store are kept under"), "{what}");
+    assert!(
+        hint.starts_with("copy keys/marks.key from a front end of this store, or from a backup"),
+        "{hint}"
+    );
+    let marks = |state: &std::path::Path| state.join("keys/marks.key");
+    std::fs::copy(marks(&kit.state()), marks(other.as_ref())).unwrap();
     let status: Value =
         serde_json::from_str(&kit.command(["status", "--json", "--state", other]).ok()).unwrap();
     assert_eq!((&status["generation"], &status["audit"]["sequence"]), (&1.into(), &2.into()));
