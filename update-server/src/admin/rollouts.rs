@@ -51,6 +51,11 @@ pub(crate) struct Explained {
 #[serde(deny_unknown_fields)]
 struct Pause {
     /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     why: String,
 }
 
@@ -59,10 +64,15 @@ struct Pause {
 #[serde(deny_unknown_fields)]
 struct Halt {
     /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     why: String,
     /// For one hardware revision only.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = "^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$")]
     hardware: Option<HardwareName>,
 }
 
@@ -71,7 +81,11 @@ struct Halt {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
-    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub(crate) why: String,
     /// For one hardware revision only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
