@@ -18,7 +18,8 @@ fn main() -> ExitCode {
     let terminal = stderr.is_terminal();
     let interrupt = Interrupt::default();
     let variable = |name: &str| std::env::var(name).ok();
-    perennial_device::log::start(terminal, variable("PERENNIAL_LOG").as_deref());
+    let service = perennial_device::cli::is_service(std::env::args_os());
+    perennial_device::log::start(terminal, service, variable("PERENNIAL_LOG").as_deref());
     perennial_device::signals::listen(interrupt.clone());
     let mut io = Io {
         stdout: &mut stdout,

@@ -45,9 +45,11 @@ fn server(args: impl Iterator<Item = OsString>) -> ExitCode {
 fn device(args: impl Iterator<Item = OsString>) -> ExitCode {
     let (mut stdout, mut stderr) = (io::stdout(), io::stderr());
     let terminal = stderr.is_terminal();
+    let args: Vec<OsString> = args.collect();
     let interrupt = perennial_device::http::Interrupt::default();
     let variable = |name: &str| std::env::var(name).ok();
-    perennial_device::log::start(terminal, variable("PERENNIAL_LOG").as_deref());
+    let service = perennial_device::cli::is_service(args.iter().cloned());
+    perennial_device::log::start(terminal, service, variable("PERENNIAL_LOG").as_deref());
     perennial_device::signals::listen(interrupt.clone());
     let mut io = perennial_device::Io {
         stdout: &mut stdout,

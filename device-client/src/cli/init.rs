@@ -114,12 +114,18 @@ pub(super) fn run(
 
 /// What to do next, and what `update` would miss, in sentences.
 fn missing(config: &Config, slots: bool, path: &Path) -> String {
-    if config.boot.simulate {
-        let path = path.display().to_string();
-        let named = if path == DEFAULT_CONFIG { String::new() } else { format!(" --config {path}") };
-        return format!("Next:          perennial-device{named} update\n");
-    }
+    let shown = path.display().to_string();
+    let named = if shown == DEFAULT_CONFIG { String::new() } else { format!(" --config {shown}") };
     let mut text = String::new();
+    if config.fleet.is_some() {
+        text = format!(
+            "Fleet:         perennial-device{named} identity new, then identity request: the maker's device CA answers \
+             with the certificate that it enrols with.\n"
+        );
+    }
+    if config.boot.simulate {
+        return text + &format!("Next:          perennial-device{named} update\n");
+    }
     if !slots {
         text.push_str(
             "Missing:       --slot-a and --slot-b: no boot loader starts the files that stand in for slots now. Set `slots` in \

@@ -106,6 +106,11 @@ enum Command {
     },
 }
 
+/// Whether these arguments start the agent that stays, and not one command.
+pub fn is_service(args: impl IntoIterator<Item = OsString>) -> bool {
+    matches!(Cli::try_parse_from(args), Ok(Cli { command: Command::Run, .. }))
+}
+
 /// Runs one command. A failure prints exactly two lines on stderr: `error: …` and `hint: …`.
 pub fn run(args: impl IntoIterator<Item = OsString>, io: &mut Io<'_>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -181,4 +186,16 @@ fn completions(shell: clap_complete::Shell, io: &mut Io<'_>) -> Result<(), CliEr
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "perennial-device", &mut script);
     io.stdout.write_all(&script).map_err(|error| CliError::output(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_agent_that_stays_is_the_service() {
+        let is = |line: &str| is_service(line.split(' ').map(Into::into));
+        assert!(is("perennial-device run") && is("perennial-device --config device.toml run"));
+        assert!(!is("perennial-device update") && !is("perennial-device --config run status"));
+    }
 }

@@ -262,7 +262,7 @@ impl fmt::Display for Status {
                     delta.unwrap_or_default()
                 )?
             }
-            (None, Some(said)) => writeln!(f, "Update:    {} (since {})", said.text, said.since)?,
+            (None, Some(said)) => writeln!(f, "Update:    {} (said first at {})", said.text, said.since)?,
             (None, None) => writeln!(f, "Update:    not looked for yet")?,
         }
         if let Some(until) = self.postponed_until {

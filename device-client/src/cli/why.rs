@@ -31,12 +31,22 @@ struct Why {
     #[serde(skip_serializing_if = "Option::is_none")]
     until: Option<Timestamp>,
     sentence: String,
+    /// What holds it back besides, for longer than that.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    besides: Vec<Besides>,
     /// That what runs was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     withdrawn: Option<Withdrawn>,
     /// A rollout status that the last check has refused.
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_status: Option<RefusedStatus>,
+}
+
+/// A second thing that an update waits for.
+#[derive(Debug, Serialize)]
+struct Besides {
+    waits_for: Waits,
+    until: Timestamp,
 }
 
 pub(super) fn run(arguments: &Arguments, config: &Config, io: &mut Io<'_>) -> Result<u8, CliError> {
@@ -67,10 +77,37 @@ impl Why {
         until: Option<Timestamp>,
         sentence: String,
     ) -> Self {
-        Self { waits_for, version, until, sentence, withdrawn: None, refused_status: None }
+        Self {
+            waits_for,
+            version,
+            until,
+            sentence,
+            besides: Vec::new(),
+            withdrawn: None,
+            refused_status: None,
+        }
     }
 
     fn of(journal: &Journal, config: &Config, now: Timestamp) -> Self {
+        let mut why = Self::first(journal, config, now);
+        // What is over before the first thing is, or is that thing, is no second one.
+        let is_held = matches!(
+            why.waits_for,
+            Waits::Turn | Waits::Server | Waits::Signers | Waits::Failure | Waits::QuietHours
+        );
+        let is_longer = |until: &Timestamp| is_held && why.until.is_none_or(|first| first < *until);
+        let put_off = put_off(journal, now).filter(is_longer);
+        let quiet = quiet(journal, config, now).filter(is_longer);
+        let quiet = quiet.filter(|_| why.waits_for != Waits::QuietHours);
+        let besides = [(Waits::Owner, put_off), (Waits::QuietHours, quiet)];
+        let besides = besides.into_iter();
+        why.besides =
+            besides.filter_map(|(waits_for, until)| Some(Besides { waits_for, until: until? })).collect();
+        why
+    }
+
+    /// What holds it back now, before anything else.
+    fn first(journal: &Journal, config: &Config, now: Timestamp) -> Self {
         let Some(plan) = &journal.plan else { return Self::idle(journal) };
         // A later check may have found another release, and nothing has been done about it yet.
         let found = journal.said.as_ref().and_then(|said| said.version.as_ref());
@@ -84,21 +121,18 @@ impl Why {
         };
         let said = journal.said.as_ref().filter(|said| said.until.is_none_or(|until| until > now));
         let said = said.filter(|_| plan.source.as_ref().is_some_and(|source| source.is_held()));
-        let postponed = journal.postponed_until.filter(|until| *until > now && journal.at_once.is_none());
-        let is_quiet = journal.at_once.is_none() && plan.source.is_some() && journal.state.waits_for_quiet();
-        let quiet = config.quiet().until(now).filter(|_| is_quiet);
-        match (said, postponed, quiet) {
+        match (said, put_off(journal, now), quiet(journal, config, now)) {
             (Some(said), ..) => {
                 let sentence = format!("{}.", said.text);
                 Self::new(said.waits, version, said.until, sentence)
             }
-            (None, Some(until), _) if journal.state.is_before_activation() => {
+            (None, Some(until), _) => {
                 say(Waits::Owner, Some(until), format!("waits until {until}: the owner has put updates off"))
             }
-            (None, _, Some(until)) => {
+            (None, None, Some(until)) => {
                 say(Waits::QuietHours, Some(until), format!("waits until {until}, when the quiet hours end"))
             }
-            (None, _, None) => match journal.state {
+            (None, None, None) => match journal.state {
                 State::Activated { .. } => {
                     say(Waits::Restart, None, "waits for the restart of this device".into())
                 }
@@ -121,9 +155,32 @@ impl Why {
     }
 }
 
+/// Until when the owner has put updates off, where that still counts.
+fn put_off(journal: &Journal, now: Timestamp) -> Option<Timestamp> {
+    let may_wait = journal.plan.is_none() || journal.state.is_before_activation();
+    let counts = may_wait && journal.at_once.is_none();
+    journal.postponed_until.filter(|until| *until > now && counts)
+}
+
+/// Until when the quiet hours hold up the update that is under way.
+fn quiet(journal: &Journal, config: &Config, now: Timestamp) -> Option<Timestamp> {
+    let is_update = journal.plan.as_ref().is_some_and(|plan| plan.source.is_some());
+    let counts = is_update && journal.at_once.is_none() && journal.state.waits_for_quiet();
+    config.quiet().until(now).filter(|_| counts)
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.sentence)?;
+        for Besides { waits_for, until } in &self.besides {
+            match waits_for {
+                Waits::Owner => writeln!(
+                    f,
+                    "Besides, the owner has put updates off until {until}, or as long as their maker lets them."
+                )?,
+                _ => writeln!(f, "Besides, quiet hours last until {until}.")?,
+            }
+        }
         if let Some(RefusedStatus { at, version, why, .. }) = &self.refused_status {
             writeln!(f, "Since {at} a rollout status of {version} is refused: {why}.")?;
         }

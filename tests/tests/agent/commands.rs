@@ -157,7 +157,7 @@ fn status_before_and_after() {
          Support:   thermostat gets security updates until at least 31 December 2036: 10 years and 1 month left.\n\
          Record:    number 1 of 2026-11-01, last seen signed on 2026-11-02\n\
          Security:  report problems to mailto:security@thermostat.example\n\
-         Update:    up to date (since 2026-11-02T00:00:00Z)\n\
+         Update:    up to date (said first at 2026-11-02T00:00:00Z)\n\
          Server:    {folder}\n"
     );
     assert_eq!(device.run(&["status"]).ok(), after);

@@ -55,6 +55,21 @@ fn why_says_in_one_sentence_what_the_device_waits_for() {
     let json: serde_json::Value = serde_json::from_str(&device.run(&["why", "--json"]).ok()).unwrap();
     assert_eq!(json["waits_for"], "turn");
     assert_eq!((&json["version"], &json["until"]), (&"2.0.0".into(), &planned.to_string().into()));
+    // What ends before is no reason; what lasts longer is another one.
+    assert!(planned > device.clock.plus_days(1) && planned < device.clock.plus_days(30));
+    device.run(&["postpone", "1"]).ok();
+    assert_eq!(device.run(&["why"]).ok(), format!("{turn}.\n"));
+    device.run(&["postpone", "30"]).ok();
+    let until = device.clock.plus_days(30);
+    assert_eq!(
+        device.run(&["why"]).ok(),
+        format!(
+            "{turn}.\nBesides, the owner has put updates off until {until}, or as long as their maker lets them.\n"
+        )
+    );
+    let json: serde_json::Value = serde_json::from_str(&device.run(&["why", "--json"]).ok()).unwrap();
+    assert_eq!(json["besides"][0]["waits_for"], "owner");
+    device.run(&["postpone", "0"]).ok();
 
     // Its turn comes, and the server has halted it.
     device.clock = planned;

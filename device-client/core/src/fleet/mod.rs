@@ -131,9 +131,7 @@ impl<'p> Fleet<'p> {
     /// # Errors
     /// [`FleetError`]; the device is silent all the same, and asks again.
     pub fn erase(&mut self, now: Timestamp) -> Result<Gone, FleetError> {
-        if self.record.membership.is_none() {
-            return Err(FleetError::NotEnrolled);
-        }
+        self.was_member()?;
         if self.record.stopped.is_none() {
             self.record.stopped = Some(Stopped::Erasing { since: now });
             (self.record.failures, self.record.again) = (0, None);
@@ -219,6 +217,15 @@ impl<'p> Fleet<'p> {
         }
     }
 
+    /// That the server may still hold something on this device, also where it is to be erased.
+    fn was_member(&self) -> Result<(), FleetError> {
+        match &self.record {
+            FleetRecord { membership: Some(_), .. } => Ok(()),
+            FleetRecord { stopped: Some(_), .. } => Err(FleetError::Silent),
+            _ => Err(FleetError::NotEnrolled),
+        }
+    }
+
     /// The owner consents to attributes, or doesn't any more: said with the next check-in, which is due at once.
     ///
     /// # Errors
@@ -230,9 +237,7 @@ impl<'p> Fleet<'p> {
 
     /// A question that only a member may ask: with a certificate that has expired it is renewed first.
     fn ask_as_member(&mut self, call: Call, now: Timestamp) -> Result<Reply, FleetError> {
-        if self.record.membership.is_none() {
-            return Err(FleetError::NotEnrolled);
-        }
+        self.was_member()?;
         let reply = self.ask(call, &[])?;
         if reply.status == 200 || refused(&reply).code() != Some(RefusalCode::Expired) {
             return Ok(reply);
