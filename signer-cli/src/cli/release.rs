@@ -82,6 +82,9 @@ pub(super) struct ProposeArgs {
     /// Roll it out in stages by this plan (rollout new writes one); without it everybody gets it at once.
     #[arg(long, value_name = "PLAN")]
     rollout: Option<PathBuf>,
+    /// Accept a plan that is open for everybody by now: nothing is learnt on the way.
+    #[arg(long, requires = "rollout")]
+    everybody_at_once: bool,
     /// The anti-rollback number; without it, the product's highest stays.
     #[arg(long, value_name = "NUMBER")]
     security_version: Option<u32>,
@@ -247,6 +250,7 @@ fn draft(args: &ProposeArgs, rollout: Option<Plan>) -> Result<Draft, CliError> {
         minimum_version: args.minimum_version.clone(),
         postponable_days: args.postponable_days,
         rollout,
+        everybody_at_once: args.everybody_at_once,
         security_version: args.security_version,
         available_until: args.available_until,
         shorter_availability: args.shorter_availability_than_the_cra_asks,

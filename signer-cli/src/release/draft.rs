@@ -11,7 +11,7 @@ use perennial_schemas::{Date, ReleaseVersion, TargetPath, Timestamp};
 
 use super::{ReleaseError, Standing};
 use crate::image::Prepared;
-use crate::rollout::lint::{Severity, remarks};
+use crate::rollout::lint::{OVER, Severity, remarks};
 
 /// How long the files of a release stay available at least, in days: ten years and their leap days (CRA Article 13(9):
 /// "a minimum of 10 years … or for the remainder of the support period, whichever is longer").
@@ -39,6 +39,8 @@ pub struct Draft {
     pub postponable_days: Option<u16>,
     /// Who may have it from when on; without it everybody may at once.
     pub rollout: Option<Plan>,
+    /// Accept a plan that is open for everybody by now.
+    pub everybody_at_once: bool,
     /// The anti-rollback number; `None` keeps the product's highest (1 for its first release).
     pub security_version: Option<u32>,
     /// The last day on which its files are served; `None` for ten years from now or the end of support, whichever is later.
@@ -117,7 +119,8 @@ impl Draft {
         self.security_version(standing)?;
         self.available_until(standing, now)?;
         let remarks = self.rollout.iter().flat_map(|plan| remarks(plan, None, now));
-        let refused = remarks.into_iter().find(|remark| remark.severity == Severity::Error);
+        let mut refused = remarks.into_iter().filter(|remark| remark.severity == Severity::Error);
+        let refused = refused.find(|remark| remark.rule != OVER || !self.everybody_at_once);
         refused.map_or(Ok(()), |remark| Err(ReleaseError::Plan(remark)))
     }
 

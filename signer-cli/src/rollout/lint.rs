@@ -14,6 +14,9 @@ use super::file::Share;
 const FIRST: u32 = WHOLE / 5;
 const STEP: u32 = WHOLE / 2;
 
+/// The rule of a plan that is open for everybody by now.
+pub const OVER: &str = "over";
+
 /// Something unwise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Remark {
@@ -41,13 +44,16 @@ pub enum Severity {
 pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark> {
     let mut remarks = Vec::new();
     let (first, last) = (&plan.phases[0], &plan.phases[plan.phases.len() - 1]);
-    if last.not_before <= now && plan.phases.len() > 1 {
-        let what = format!(
-            "its last phase began at {}, which is past: every device would get the release at once",
-            last.not_before
-        );
-        let todo = "set start to the time at which the release is published";
-        remarks.push(Remark { rule: "over", severity: Severity::Error, what, todo });
+    if plan.share_at(now) == WHOLE {
+        let all = plan.phases.iter().find(|phase| phase.share == WHOLE).unwrap_or(last).not_before;
+        let which = if last.not_before <= now && plan.phases.len() > 1 {
+            format!("its last phase began at {}", last.not_before)
+        } else {
+            format!("it opens for everybody at {all}")
+        };
+        let what = format!("{which}, which is past: every device would get the release at once");
+        let todo = "set start to the time at which the release is published, with phases; is it really to go to everybody at once, say --everybody-at-once when you propose it";
+        remarks.push(Remark { rule: OVER, severity: Severity::Error, what, todo });
     }
     let mut say =
         |rule, what: String, todo| remarks.push(Remark { rule, severity: Severity::Warning, what, todo });
@@ -58,7 +64,7 @@ pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark>
             "use on_deadline = \"consent\", unless the release's absence is worse than its failure",
         );
     }
-    if first.not_before < now && (last.not_before > now || plan.phases.len() == 1) {
+    if first.not_before < now && plan.share_at(now) < WHOLE {
         say(
             "past",
             format!("its first phase began at {}, which is past", first.not_before),

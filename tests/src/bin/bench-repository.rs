@@ -85,6 +85,7 @@ fn draft(version: &str) -> Draft {
         minimum_version: None,
         postponable_days: None,
         rollout: None,
+        everybody_at_once: false,
         security_version: None,
         available_until: None,
         shorter_availability: false,

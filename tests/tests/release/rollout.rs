@@ -92,6 +92,43 @@ fn a_plan_of_the_past_and_a_stranger_to_the_release_are_refused() {
     assert!(said.contains("warning      past: its first phase began at 2026-11-20T06:00:00Z"), "{said}");
 }
 
+/// One phase whose time is past is all at once as well: it takes the same ugly words.
+#[test]
+fn a_plan_that_is_open_for_everybody_by_now_takes_the_ugly_words() {
+    let desk = with_plan();
+    let preset = "--preset all-at-once --everybody-at-once --key rollout.pub.json --start";
+    desk.ok(&format!("rollout new {} {preset} 2026-11-01T06:00:00Z", desk.path("one.toml").display()));
+    desk.ok(&format!("rollout new {} {preset} 2026-12-01T06:00:00Z", desk.path("later.toml").display()));
+    let wide = std::fs::read_to_string(desk.path("plan.toml")).unwrap();
+    desk.write(
+        "wide.toml",
+        &wide
+            .replace("2026-12-01", "2026-11-20")
+            .replacen("\"1 %\"", "\"100 %\"", 1)
+            .replace("share = \"5 %\"", "share = \"100 %\"")
+            .replace("share = \"25 %\"", "share = \"100 %\""),
+    );
+    for plan in ["one.toml", "wide.toml"] {
+        let rollout = format!("--rollout {plan}");
+        let refused = desk.run(&propose(&desk, "1.0.0", "v1.bin", &rollout));
+        assert!(
+            !refused.ok && refused.stderr.contains("every device would get the release at once"),
+            "{refused:?}"
+        );
+        assert!(
+            refused.stderr.contains("hint: set start to") && refused.stderr.contains("--everybody-at-once"),
+            "{refused:?}"
+        );
+        assert!(!desk.run(&format!("rollout lint {plan}")).ok);
+    }
+    let said = desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout one.toml --everybody-at-once"));
+    assert!(
+        said.contains("warning      over: it opens for everybody at 2026-11-01T06:00:00Z, which is past"),
+        "{said}"
+    );
+    desk.ok(&propose(&desk, "1.1.0", "v1.bin", "--rollout later.toml"));
+}
+
 /// 2.0.0 is published with a plan, in place of 1.0.0.
 fn rolled_out() -> Desk {
     let desk = with_plan();
