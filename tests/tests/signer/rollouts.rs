@@ -92,3 +92,139 @@ fn a_mistake_in_a_plan_is_told_with_its_place() {
         assert!(refused.contains(told), "{to}: {refused}");
     }
 }
+
+/// The rows of the book's table: key, limits, default.
+fn book() -> Vec<[String; 3]> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rollouts.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, table) = text.split_once("### Every key of a plan").unwrap();
+    let rows =
+        table.lines().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 5, "{row}");
+        [cells[0].trim_matches('`').into(), cells[2].into(), cells[3].into()]
+    })
+    .collect()
+}
+
+/// A plan with every key, one a line; `change` gives another line, or none, for a key.
+fn with(change: impl Fn(&str) -> Option<String>) -> String {
+    let all = [
+        (
+            "",
+            &[
+                ("start", "\"2027-06-07T06:00:00Z\""),
+                ("key", "\"rollout.pub.json\""),
+                ("hardware", "[\"revC\"]"),
+            ][..],
+        ),
+        (
+            "[[phase]]",
+            &[("phase.share", "\"100 %\""), ("phase.begins", "\"0d\""), ("phase.spread", "\"at-once\"")],
+        ),
+        ("[[early]]", &[("early.labels", "[\"staff\"]"), ("early.begins", "\"0d\"")]),
+        (
+            "[gate]",
+            &[
+                ("gate.ceiling", "\"2 %\""),
+                ("gate.alpha", "\"5 %\""),
+                ("gate.beta", "\"5 %\""),
+                ("gate.least_sample", "10"),
+                ("gate.least_soak", "\"1h\""),
+            ],
+        ),
+        (
+            "[hold]",
+            &[
+                ("hold.longest", "\"14d\""),
+                ("hold.on_deadline", "\"consent\""),
+                ("hold.catch_up", "\"1d\""),
+                ("hold.status_max_age", "\"1d\""),
+            ],
+        ),
+    ];
+    let mut text = String::new();
+    for (table, keys) in all {
+        text += &format!("{table}\n");
+        for (key, value) in keys {
+            let name = key.rsplit('.').next().unwrap();
+            text += &change(key).unwrap_or_else(|| format!("{name} = {value}\n"));
+        }
+    }
+    text
+}
+
+/// The table in the book is what a plan file knows: every key and no other, which are needed, and each limit to the last unit.
+#[test]
+fn the_book_has_every_key_of_a_plan_with_its_limits_and_its_default() {
+    let desk = desk();
+    let lint = |text: String| {
+        desk.write("book.toml", &text);
+        desk.run("rollout lint book.toml --json")
+    };
+    let is_read = |text: String| {
+        let ran = lint(text);
+        ran.ok || ran.stdout.contains("\"remarks\"")
+    };
+    assert!(is_read(with(|_| None)), "{:?}", lint(with(|_| None)));
+    let rows = book();
+    // What a plan file would take in the place of a key that it doesn't know.
+    let mut known = std::collections::BTreeSet::new();
+    for (place, table) in [
+        ("start", ""),
+        ("phase.share", "phase."),
+        ("early.labels", "early."),
+        ("gate.ceiling", "gate."),
+        ("hold.longest", "hold."),
+    ] {
+        let refused = lint(with(|key| (key == place).then(|| "zebra = 1\n".into()))).stderr;
+        let (_, names) = refused.split_once("expected ").unwrap_or_else(|| panic!("{refused}"));
+        let names = names.lines().next().unwrap().split('`').skip(1).step_by(2);
+        known.extend(names.map(|name| format!("{table}{name}")));
+    }
+    ["phase", "early", "gate", "hold"].into_iter().for_each(|table| assert!(known.remove(table), "{table}"));
+    let told: std::collections::BTreeSet<String> = rows.iter().map(|[key, ..]| key.clone()).collect();
+    assert_eq!(told, known);
+    for [key, limits, default] in &rows {
+        let without = is_read(with(|it| (it == key).then(String::new)));
+        assert_eq!(without, default != "needed", "{key} may be left out");
+        let name = key.rsplit('.').next().unwrap();
+        let ends: Vec<&str> = limits.split('`').skip(1).step_by(2).collect();
+        if ends.len() != 2 || !limits.starts_with('`') || key == "phase.share" {
+            continue;
+        }
+        let takes = |value: &str| {
+            let value = if key == "gate.least_sample" { value.to_owned() } else { format!("{value:?}") };
+            is_read(with(|it| (it == key).then(|| format!("{name} = {value}\n"))))
+        };
+        ends.iter().for_each(|end| assert!(takes(end), "{key} takes {end}"));
+        for past in past(ends[0], ends[1]) {
+            assert!(!takes(&past), "{key} doesn't take {past}");
+        }
+    }
+    let limited = rows.iter().filter(|[_, limits, _]| limits.starts_with('`'));
+    assert!(limited.count() >= 9);
+}
+
+/// The values one unit outside.
+fn past(least: &str, most: &str) -> Vec<String> {
+    let seconds = |span: &str| {
+        let (number, unit) = span.split_at(span.len() - 1);
+        number.parse::<u64>().unwrap()
+            * match unit {
+                "s" => 1,
+                "h" => 3600,
+                "d" => 86_400,
+                _ => panic!("{span}"),
+            }
+    };
+    if least.ends_with('%') {
+        return vec!["0 %".into(), most.replace(" %", ".0001 %")];
+    }
+    if least.bytes().all(|byte| byte.is_ascii_digit()) {
+        return vec!["-1".into(), (most.parse::<u64>().unwrap() + 1).to_string()];
+    }
+    let below = seconds(least).checked_sub(1).map(|below| format!("{below}s"));
+    below.into_iter().chain([format!("{}s", seconds(most) + 1)]).collect()
+}
