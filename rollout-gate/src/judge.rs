@@ -80,6 +80,8 @@ pub enum WaitFor {
         told: u64,
         /// Needed.
         least: u64,
+        /// Devices that began and have not told how it went.
+        open: u64,
     },
     /// The counts don't show yet that failures are rarer than the ceiling.
     Proof {
@@ -89,6 +91,8 @@ pub enum WaitFor {
         told: u64,
         /// So many more without a failure would show it.
         more: u64,
+        /// Devices that began and have not told how it went: only they, and those that are yet to begin, can show it.
+        open: u64,
     },
     /// More devices fell silent than among those that were not offered it, and without them it would go on.
     Missing {
@@ -108,6 +112,11 @@ impl Counts {
     /// Those that have told how it went.
     pub fn told(&self) -> u64 {
         self.confirmed + self.bad()
+    }
+
+    /// Those that began and have not told how it went, the missing among them.
+    pub fn open(&self) -> u64 {
+        self.pending + self.missing
     }
 
     /// Those that began and may still tell: a failure is told sooner than a success, so whoever judges only by what was told
@@ -214,14 +223,15 @@ fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
         None => waits.push(WaitFor::Soak { until: now.plus_seconds(gate.least_soak_seconds as i64) }),
     }
     let (told, least) = (evidence.all.told(), u64::from(gate.least_sample));
+    let open = evidence.all.open();
     if told < least {
-        waits.push(WaitFor::Sample { told, least });
+        waits.push(WaitFor::Sample { told, least, open });
     }
     let (ceiling, enough) = (share(gate.ceiling_ppm), 1.0 / share(gate.beta_ppm));
     let bad = evidence.all.bad();
     if in_favour(ceiling, bad, told) < enough {
         let more = least_more(ceiling, share(gate.beta_ppm), bad, told);
-        waits.push(WaitFor::Proof { bad, told, more });
+        waits.push(WaitFor::Proof { bad, told, more, open });
         return waits;
     }
     let usual = usual_silence(evidence);
@@ -293,19 +303,29 @@ impl fmt::Display for WaitFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Soak { until } => write!(f, "the time that this phase is watched, until {until}"),
-            Self::Sample { told, least } => {
-                write!(f, "{least} devices that told how it went ({told} so far)")
+            Self::Sample { told, least, open } => {
+                write!(f, "{least} devices that told how it went ({told} so far, {})", under_way(*open))
             }
-            Self::Proof { bad, told, more } => {
+            Self::Proof { bad, told, more, open } => {
                 write!(
                     f,
-                    "proof that failures are rarer than the ceiling ({bad} failed of {told} that told; about {more} more without a failure are needed)"
+                    "proof that failures are rarer than the ceiling ({bad} failed of {told} that told, {}; about {more} more without a failure are needed)",
+                    under_way(*open)
                 )
             }
             Self::Missing { missing, usual } => {
                 write!(f, "{missing} devices that began and fell silent (about {usual} would be usual)")
             }
         }
+    }
+}
+
+/// Who may still tell: where they are fewer than what is needed, this phase can't give it.
+fn under_way(open: u64) -> String {
+    match open {
+        0 => "no other has begun".into(),
+        1 => "1 began and hasn't told yet".into(),
+        _ => format!("{open} began and haven't told yet"),
     }
 }
 
@@ -336,12 +356,19 @@ mod tests {
         let early = judge(&GATE, &evidence(good), at(3599));
         assert_eq!(early, Verdict::Wait(vec![WaitFor::Soak { until: at(3600) }]));
         let few = judge(&GATE, &evidence(Counts { confirmed: 20, ..Counts::default() }), at(3600));
-        let proof = WaitFor::Proof { bad: 0, told: 20, more: 164 };
-        assert_eq!(few, Verdict::Wait(vec![WaitFor::Sample { told: 20, least: 50 }, proof]));
+        let proof = WaitFor::Proof { bad: 0, told: 20, more: 164, open: 0 };
+        assert_eq!(few, Verdict::Wait(vec![WaitFor::Sample { told: 20, least: 50, open: 0 }, proof]));
         assert_eq!(
             few.to_string(),
-            "wait for 50 devices that told how it went (20 so far), \
-             proof that failures are rarer than the ceiling (0 failed of 20 that told; about 164 more without a failure are needed)"
+            "wait for 50 devices that told how it went (20 so far, no other has begun), \
+             proof that failures are rarer than the ceiling (0 failed of 20 that told, no other has begun; about 164 more without a failure are needed)"
+        );
+        let open = Counts { confirmed: 20, pending: 30, missing: 5, ..Counts::default() };
+        let said = judge(&GATE, &evidence(open), at(3600)).to_string();
+        assert!(said.contains("(20 so far, 35 began and haven't told yet), proof"), "{said}");
+        assert!(
+            said.contains("0 failed of 20 that told, 35 began and haven't told yet; about 164 more"),
+            "{said}"
         );
     }
 

@@ -128,6 +128,11 @@ pub const VULNERABILITIES: usize = 512;
 /// How much `security_version` may rise from one release to the next, so that nobody can burn a counter.
 pub const SECURITY_VERSION_STEP: u32 = 16;
 
+/// How far ahead of a verifier's clock an offline signature may say that it was made, in seconds: an hour, for a signer's machine
+/// without a network whose clock nobody has set for years. Signers refuse to sign and to publish what says more, and servers to
+/// take it in: devices take such a date for the time at least, and for consent to what was stopped before it.
+pub const SIGNED_AHEAD_SECONDS: i64 = 3600;
+
 /// How far ahead of its signing a support date may lie, in days: 25 years and their leap days.
 pub const SUPPORT_DAYS_AHEAD: i64 = 25 * 365 + 7;
 

@@ -67,12 +67,12 @@ pub enum Outcome {
 }
 
 macro_rules! failure_codes {
-    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+    ($(#[doc = $doc:literal] $name:ident = $number:literal,)*) => {
         /// What failed. Numbers are only ever added: 1xx trust, 2xx decision, 3xx download, 4xx installation, 5xx trial,
         /// 9xx the device itself. In JSON: the number.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum FailureCode {
-            $($(#[$doc])* $name,)*
+            $(#[doc = $doc] $name,)*
             /// A number that this version does not know.
             Unknown(u16),
         }
@@ -86,6 +86,14 @@ macro_rules! failure_codes {
                 match self {
                     $(FailureCode::$name => $number,)*
                     FailureCode::Unknown(number) => number,
+                }
+            }
+
+            /// What it means, for people: a sentence with its full stop.
+            pub fn text(self) -> &'static str {
+                match self {
+                    $(FailureCode::$name => $doc.trim_ascii(),)*
+                    FailureCode::Unknown(_) => "A code that this version does not know.",
                 }
             }
         }
@@ -235,5 +243,13 @@ mod tests {
             assert!(FailureCode::ALL[..i].iter().all(|other| other.number() != code.number()));
         }
         assert_eq!(FailureCode::from(777), FailureCode::Unknown(777));
+    }
+
+    #[test]
+    fn every_code_has_a_sentence() {
+        assert_eq!(FailureCode::Unhealthy.text(), "It booted and was not healthy.");
+        for code in FailureCode::ALL.iter().chain(&[FailureCode::Unknown(777)]) {
+            assert!(code.text().ends_with('.') && !code.text().contains('\n'), "{code:?}");
+        }
     }
 }

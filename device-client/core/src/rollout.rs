@@ -148,6 +148,7 @@ mod tests {
             stopped: Vec::new(),
             since: Timestamp::EPOCH,
             reason: String::new(),
+            stopped_reasons: Default::default(),
             audit: String::new(),
         }
     }

@@ -1,6 +1,7 @@
 //! The rollout status: how far a rollout is open now, signed by the server's rollout key. It can only lower what the plan
 //! allows.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -49,6 +50,10 @@ pub struct RolloutStatus {
     /// Why, in plain words.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Why it is halted for single hardware revisions, in plain words, for some or all of `stopped`: beside `reason`, which is of
+    /// the rollout as a whole. A reader that doesn't know it passes it over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stopped_reasons: BTreeMap<HardwareName, String>,
     /// The server's audit log as of this status: `SEQUENCE:SHA-256`.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub audit: String,
@@ -170,6 +175,14 @@ impl Role for RolloutStatus {
         let ordered = self.stopped.windows(2).all(|pair| pair[0] < pair[1]);
         ensure(ordered && self.stopped.len() <= IMAGES, Self::WHAT, || {
             format!("it stops hardware revisions twice, out of order, or more than {IMAGES}")
+        })?;
+        let named = self.stopped_reasons.keys().all(|hardware| self.stopped.contains(hardware));
+        ensure(named, Self::WHAT, || {
+            "it says why it is halted for hardware that it isn't halted for".into()
+        })?;
+        let words: usize = self.stopped_reasons.values().map(String::len).sum();
+        ensure(words <= TEXT_LENGTH, Self::WHAT, || {
+            format!("its reasons of single hardware revisions are longer than {TEXT_LENGTH} bytes together")
         })?;
         let texts = [&self.reason, &self.audit];
         ensure(texts.iter().all(|text| text.len() <= TEXT_LENGTH), Self::WHAT, || {

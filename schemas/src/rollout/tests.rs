@@ -61,6 +61,7 @@ fn status(state: RolloutState, open: u32, since: i64) -> RolloutStatus {
         stopped: vec![],
         since: at(since),
         reason: "".into(),
+        stopped_reasons: Default::default(),
         audit: "".into(),
     }
 }

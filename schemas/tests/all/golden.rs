@@ -101,6 +101,8 @@ fn roles_are_read_and_verify_as_ever() {
     role("rollout-status-1", samples::rollout_status(), &[8], 1);
     let of_one = samples::rollout_status_of_one_revision();
     signed("rollout-status-1", "good-one-revision.json", of_one, &[8], 1);
+    let why = samples::rollout_status_with_the_reason_of_one_revision();
+    signed("rollout-status-1", "good-reason-of-one-revision.json", why, &[8], 1);
 }
 
 /// Salt, device, bucket and part of `catch_up`, as another program's SHA-256 gives them (how: vectors/README.md).

@@ -128,6 +128,7 @@ pub(crate) fn rollout_status() -> RolloutStatus {
         stopped: vec![],
         since: issued.plus_seconds(-3600),
         reason: "12 of 97 devices went back".into(),
+        stopped_reasons: BTreeMap::new(),
         audit: "".into(),
     }
 }
@@ -258,6 +259,13 @@ pub(crate) fn release_with_rollout() -> Release {
 pub(crate) fn rollout_status_of_one_revision() -> RolloutStatus {
     let (state, stopped) = (RolloutState::Running, vec!["revD".parse().unwrap()]);
     RolloutStatus { state, stopped, ..rollout_status() }
+}
+
+/// The same, saying why.
+pub(crate) fn rollout_status_with_the_reason_of_one_revision() -> RolloutStatus {
+    let why = "it failed on 12 of 20 devices of revD, more than the ceiling allows";
+    let stopped_reasons = BTreeMap::from([("revD".parse().unwrap(), why.into())]);
+    RolloutStatus { stopped_reasons, ..rollout_status_of_one_revision() }
 }
 
 /// A release with two deltas.

@@ -5,6 +5,7 @@
 //! lay one there, so only what a key of the role has signed already counts, and only if it says what this machine would
 //! say itself. Anything else is made anew.
 
+use perennial_schemas::limits::SIGNED_AHEAD_SECONDS;
 use perennial_schemas::tuf::{Common, Extra, Hashes, MetaFile, Role, Snapshot, TimestampRole};
 use perennial_schemas::{RoleName, Signed, Timestamp};
 
@@ -12,9 +13,6 @@ use super::standing::top_names;
 use super::{Kind, ProposalError, Standing};
 use crate::crypto::Ring;
 use crate::repository::RoleFile;
-
-/// How far the clocks of two signers may be apart, in days.
-const APART_DAYS: i64 = 1;
 
 impl<'p> Standing<'p> {
     /// The snapshot of the proposal, where it may be signed as it lies there.
@@ -51,7 +49,7 @@ impl<'p> Standing<'p> {
             && value.meta.len() == 1
             && value.snapshot().is_some_and(|meta| self.describes_the_snapshot(meta));
         let last = self.last_timestamp();
-        let highest = (last + 1).max(now.plus_days(APART_DAYS).unix().unsigned_abs());
+        let highest = (last + 1).max(now.plus_seconds(SIGNED_AHEAD_SECONDS).unix().unsigned_abs());
         let counted = (last + 1..=highest).contains(&value.common.version);
         let lasts = lasts(&value.common, self.proposal.about.timestamp_days, now);
         Ok((plain && counted && lasts).then_some(body))
@@ -120,7 +118,7 @@ impl<'p> Standing<'p> {
 }
 
 fn not_ahead(role: &RoleName, common: &Common, now: Timestamp) -> Result<(), ProposalError> {
-    let latest = now.plus_days(APART_DAYS);
+    let latest = now.plus_seconds(SIGNED_AHEAD_SECONDS);
     let Some(at) = common.signed_at.filter(|at| *at > latest) else { return Ok(()) };
     Err(ProposalError::refused(
         format!("{role} says that it was made {at}, and the clock here says {now}"),
@@ -134,6 +132,6 @@ fn plain_common(kind: &str, common: &Common) -> Common {
 
 /// Whether it was signed by now, and lasts no longer than one made now.
 fn lasts(common: &Common, days: u16, now: Timestamp) -> bool {
-    let latest = now.plus_days(APART_DAYS);
+    let latest = now.plus_seconds(SIGNED_AHEAD_SECONDS);
     common.signed_at.is_some_and(|at| at <= latest) && common.expires <= latest.plus_days(days.into())
 }

@@ -81,6 +81,7 @@ impl Thief {
             stopped: Vec::new(),
             since: at,
             reason: String::new(),
+            stopped_reasons: Default::default(),
             audit: String::new(),
         };
         let message = canonical_of(&status).expect("strict JSON");

@@ -52,6 +52,7 @@ pub fn status(manifest: Sha256Digest, issued: Timestamp) -> RolloutStatus {
         stopped: vec![],
         since: day(2),
         reason: String::new(),
+        stopped_reasons: Default::default(),
         audit: String::new(),
     }
 }

@@ -77,7 +77,11 @@ impl Desk {
     }
 
     pub(crate) fn wait_days(&self, days: i64) {
-        self.now.set(self.now.get() + days * DAY);
+        self.wait(days * DAY);
+    }
+
+    pub(crate) fn wait(&self, seconds: i64) {
+        self.now.set(self.now.get() + seconds);
     }
 
     /// Runs `perennial-signer --repo <desk>/repo …`; an argument that names a file of the desk stands for its path.

@@ -209,16 +209,17 @@ fn what_says_it_was_made_ahead_of_the_clock_is_not_signed() {
         } else {
             "support extend thermostat --until 2032-12 --reason more"
         });
-        let at = |day: &str| {
-            rewrite(&desk, role, |signed| signed["signed_at"] = format!("2026-11-{day}T09:00:00Z").into());
+        let at = |time: &str| {
+            rewrite(&desk, role, |signed| signed["signed_at"] = format!("2026-11-21T{time}Z").into());
         };
-        at("23");
+        at("10:00:01");
         let refused = desk.refused(&format!("sign --key {key}.key"));
         assert!(
-            refused.contains(&format!("{role} says that it was made 2026-11-23T09:00:00Z, and the clock")),
+            refused.contains(&format!("{role} says that it was made 2026-11-21T10:00:01Z, and the clock")),
             "{refused}"
         );
-        at("22");
+        // An hour is for clocks that are apart.
+        at("10:00:00");
         desk.ok(&format!("sign --key {key}.key"));
     }
 }
@@ -228,17 +229,18 @@ fn what_says_it_was_made_ahead_of_the_clock_is_not_signed() {
 fn what_says_it_was_made_ahead_of_the_clock_is_not_published() {
     for (role, ahead) in [("thermostat", true), ("snapshot", false)] {
         let desk = established();
-        desk.wait_days(if ahead { 2 } else { 0 });
+        let two_hours = |here: bool| desk.wait(if here { 7200 } else { 0 });
+        two_hours(ahead);
         desk.ok("support extend thermostat --until 2032-12 --reason more");
         desk.ok("sign --key erin.key");
         desk.ok("sign --key frank.key");
-        desk.wait_days(if ahead { 0 } else { 2 });
+        two_hours(!ahead);
         desk.ok("sign --key dora.key");
         desk.ok("sign --key tess.key");
-        desk.wait_days(-2);
+        desk.wait(-7200);
         let refused = desk.refused("publish");
-        assert!(refused.contains(&format!("{role} says that it was made 2026-11-23T09:00:00Z")), "{refused}");
-        desk.wait_days(1);
+        assert!(refused.contains(&format!("{role} says that it was made 2026-11-21T11:00:00Z")), "{refused}");
+        desk.wait(3600);
         desk.ok("publish");
     }
 }

@@ -5,7 +5,7 @@ use super::Desk;
 use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
 use crate::fleet::desk::{self, Filter, Listed, Page};
 use crate::fleet::releases::Releases;
-use crate::fleet::row::Standing;
+use crate::fleet::row::{Row, Standing};
 use crate::generation;
 use crate::rollout::desk::places;
 use crate::rollout::offers::Offers;
@@ -135,7 +135,33 @@ pub(crate) fn explained(
         None => Offers::default(),
     };
     let rollouts = places(store, &offers, &device, &held.row, now)?;
-    Ok(Explained { device, standing: held.standing, reasons: desk::explain(&held, &releases, now), rollouts })
+    let mut reasons: Vec<String> = runs_withdrawn(&held.row, &offers).into_iter().collect();
+    reasons.extend(desk::explain(&held, &releases, now));
+    Ok(Explained { device, standing: held.standing, reasons, rollouts })
+}
+
+/// That a device runs what its maker withdrew, and until when: a device never goes back by itself.
+fn runs_withdrawn(row: &Row, offers: &Offers) -> Option<String> {
+    let last = row.check_in.as_ref()?;
+    let why = offers.withdrawn.get(&(row.product.clone(), last.manifest?))?;
+    let planned = offers.offered.values().map(|it| (&it.product, &it.version, &it.hardware, &it.channels));
+    let plain = offers.plain.values().map(|it| (&it.product, &it.version, &it.hardware, &it.channels));
+    let newer = planned.chain(plain).filter(|(product, version, hardware, channels)| {
+        **product == row.product
+            && **version > last.version
+            && hardware.contains(&row.hardware)
+            && channels.contains(&last.channel)
+    });
+    let next = match newer.map(|(_, version, ..)| version).max() {
+        Some(newer) => format!("its channel {} offers {newer}", last.channel),
+        None => {
+            format!("its channel {} offers none yet, its signers must publish one", last.channel)
+        }
+    };
+    let version = &last.version;
+    Some(format!(
+        "it runs {version}, which its maker withdrew ({why}); it goes on with that until it has a newer release: {next}"
+    ))
 }
 
 /// Revokes a device, with the reason in the audit.

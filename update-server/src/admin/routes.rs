@@ -4,7 +4,7 @@ use super::upload::receive;
 use super::{Barred, Desk};
 use crate::generation::Generation;
 use crate::ingest::{IngestError, Outcome};
-use crate::rollout::engine::statuses;
+use crate::rollout::engine::{Statuses, statuses};
 use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::Right;
@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -70,6 +71,10 @@ pub(crate) struct Whole {
     /// The statuses of rollouts, by their path beside `metadata/` and `targets/`.
     #[serde(default)]
     pub(crate) rollouts: BTreeMap<String, String>,
+    /// Since when statuses of other rollouts on offer have expired, by that path.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(crate) rollouts_expired: BTreeMap<String, Timestamp>,
 }
 
 /// What every route may answer in place of what it is asked for.
@@ -214,7 +219,8 @@ async fn generation(State(desk): State<Desk>, headers: HeaderMap) -> Result<Resp
         ));
     };
     let timestamp = String::from_utf8_lossy(&served.timestamp).into_owned();
-    Ok(fresh(Whole { generation: served.generation, timestamp, rollouts }))
+    let Statuses { current: rollouts, expired: rollouts_expired } = rollouts;
+    Ok(fresh(Whole { generation: served.generation, timestamp, rollouts, rollouts_expired }))
 }
 
 /// Takes a bundle in, whole or not at all.

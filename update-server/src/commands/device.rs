@@ -14,6 +14,7 @@ use crate::io::Io;
 use clap::Subcommand;
 use hyper::Method;
 use perennial_schemas::fleet::DeviceId;
+use perennial_schemas::report::FailureCode;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -181,13 +182,13 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
     for event in held["events"].as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
-            "  {}.{}  {}  {} {} {}",
+            "  {}.{}  {}  {} {}{}",
             event["epoch"],
             event["sequence"],
             text(&event["at"]),
             text(&event["outcome"]),
             text(&event["version"]),
-            event["detail"].as_str().unwrap_or_default()
+            failed(event)
         );
     }
     if let Some(damaged) = held["damaged"].as_u64() {
@@ -287,6 +288,16 @@ fn erase(arguments: &Erase, io: &mut Io<'_>) -> Result<(), Failure> {
         let _ = write!(out, "\nKept: {}", text(kept));
     }
     report(io, arguments.one.json, &receipt, &out)
+}
+
+/// What a report says of a failure: the code with its meaning, and the device's own words.
+fn failed(event: &Value) -> String {
+    let number = event["failure"].as_u64().and_then(|number| u16::try_from(number).ok());
+    let code = number.map(FailureCode::from);
+    let code = code.map(|code| format!("  {}: {}", code.number(), code.text()));
+    let detail = event["detail"].as_str().filter(|detail| !detail.is_empty());
+    let detail = detail.map(|_| format!("  {}", text(&event["detail"])));
+    code.into_iter().chain(detail).collect()
 }
 
 /// A text without what would act upon a terminal: devices wrote some of it.

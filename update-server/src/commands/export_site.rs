@@ -8,7 +8,11 @@ use crate::export::{self, ExportError, PagesOf};
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::state::State;
+use perennial_schemas::rollout::RolloutStatus;
+use perennial_schemas::tuf::Role as _;
+use perennial_schemas::{Signed, Timestamp};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -28,13 +32,17 @@ struct Exported {
     generation: u64,
     files: usize,
     bytes: u64,
-    timestamp_expires: Option<perennial_schemas::Timestamp>,
+    timestamp_expires: Option<Timestamp>,
+    /// Until when each status of a rollout counts that is in it, by its path.
+    rollouts_expire: BTreeMap<String, Timestamp>,
+    /// Since when the statuses don't count that were left out for that.
+    rollouts_expired: BTreeMap<String, Timestamp>,
 }
 
 pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let config = config_of(&arguments.place)?;
     let state = State::of(&config);
-    let Whole { generation, timestamp, rollouts } = current(&state, (io.now)())?;
+    let Whole { generation, timestamp, rollouts, rollouts_expired } = current(&state, (io.now)())?;
     let timestamp = timestamp.into_bytes();
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
@@ -59,14 +67,41 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
         files: generation.files.len() + 1 + rollouts.len(),
         bytes,
         timestamp_expires,
+        rollouts_expire: rollouts
+            .iter()
+            .filter_map(|(path, status)| Some((path.clone(), expiry(status)?)))
+            .collect(),
+        rollouts_expired,
     };
     let until = timestamp_expires.map_or(String::new(), |until| format!(" Devices take it until {until}."));
+    let rollouts = exported.rollouts();
     let text = format!(
-        "Generation {} is in {}: {} files, {} bytes.{until}",
+        "Generation {} is in {}: {} files, {} bytes.{until}{rollouts}",
         exported.generation,
         exported.to.display(),
         exported.files,
         exported.bytes
     );
     report(io, arguments.json, &exported, &text)
+}
+
+fn expiry(status: &str) -> Option<Timestamp> {
+    Some(Signed::<RolloutStatus>::parse(status.as_bytes()).ok()?.unverified().expires())
+}
+
+impl Exported {
+    /// What becomes of rollouts where devices take the export, a line for each.
+    fn rollouts(&self) -> String {
+        let with = self.rollouts_expire.iter().map(|(path, until)| {
+            format!(
+                "\nWith {path}, which counts until {until}: from then on devices whose turn has come wait."
+            )
+        });
+        let without = self.rollouts_expired.iter().map(|(path, since)| {
+            format!(
+                "\nWithout {path}, which expired at {since}: devices that take the export wait with that release. Start the server, which signs it anew, and export again."
+            )
+        });
+        with.chain(without).collect()
+    }
 }

@@ -23,7 +23,7 @@ use crate::disk;
 use crate::failure::Failure;
 use crate::generation::served;
 use crate::io::Io;
-use crate::rollout::engine::statuses;
+use crate::rollout::engine::{Statuses, statuses};
 use crate::state::{Held, State, StateError};
 use perennial_schemas::{Size, Timestamp};
 use serde::Serialize;
@@ -75,8 +75,9 @@ fn current_if_any(state: &State, now: Timestamp) -> Result<Option<Whole>, Failur
             let failed = |error| Failure::of(&error, "restart the server, or restore the state folder");
             let Some(served) = served(&held.store).map_err(failed)? else { return Ok(None) };
             let timestamp = String::from_utf8_lossy(&served.timestamp).into_owned();
-            let rollouts = statuses(&held.store, now).map_err(failed)?;
-            Ok(Some(Whole { generation: served.generation, timestamp, rollouts }))
+            let Statuses { current: rollouts, expired: rollouts_expired } =
+                statuses(&held.store, now).map_err(failed)?;
+            Ok(Some(Whole { generation: served.generation, timestamp, rollouts, rollouts_expired }))
         }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
             parse(&get(&Server::Socket(state.socket()), "/api/v1/generation")?).map(Some)

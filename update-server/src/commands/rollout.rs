@@ -207,6 +207,8 @@ pub(super) fn engine(held: &Held, place: &Where, now: Timestamp) -> Result<Arc<E
     let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts, false)
         .map_err(|error| Failure::of(&error, error.hint()))?;
     let listened = engine.learn().and_then(|()| engine.listen(now, &|| {}));
+    let listened =
+        listened.and_then(|()| engine.count_new(&|| {})).and_then(|()| engine.find_failing(&|| {}));
     listened.map_err(|error| failure(&error.into()))?;
     Ok(engine)
 }

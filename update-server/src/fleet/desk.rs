@@ -275,11 +275,15 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
     }
     let bad = |outcome| matches!(outcome, Outcome::Failed | Outcome::RolledBack);
     if let Some(last) = held.events.first().filter(|last| bad(last.event.outcome)) {
-        let code = last.event.failure.map_or_else(|| "no code".into(), |code| code.number().to_string());
         let event = &last.event;
+        let code = event.failure.map_or_else(
+            || "no code".into(),
+            |code| format!("{}: {}", code.number(), code.text().trim_end_matches('.')),
+        );
+        let detail = if event.detail.is_empty() { String::new() } else { format!(", {}", event.detail) };
         why.push(format!(
-            "its last report is that {} failed ({code}) at {}: {}",
-            event.version, event.at, event.detail
+            "its last report is that {} failed ({code}) at {}{detail}",
+            event.version, event.at
         ));
     }
     why
@@ -382,7 +386,7 @@ fn held_event(key: &[u8], value: &[u8]) -> Option<HeldEvent> {
     Some(HeldEvent { epoch, sequence, event: Event::decode(value).ok()? })
 }
 
-pub(super) fn id(key: &[u8]) -> Option<DeviceId> {
+pub(crate) fn id(key: &[u8]) -> Option<DeviceId> {
     std::str::from_utf8(key).ok().and_then(|text| text.parse().ok())
 }
 

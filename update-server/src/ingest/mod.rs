@@ -21,15 +21,13 @@ use crate::generation::{self, FileRef, Generation, Served};
 use crate::keys::OnlineKey;
 use crate::state::Held;
 use accept::{Accepted, Judge};
+use perennial_schemas::limits::SIGNED_AHEAD_SECONDS;
 use perennial_schemas::tuf::{Role, Root};
 use perennial_schemas::{Signed, Timestamp};
 use receive::Parcel;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::Duration;
-
-/// How far this server's clock and a signer's may be apart, in days; as among signers.
-const APART_DAYS: i64 = 1;
 
 /// What taking a bundle in did.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
@@ -315,7 +313,9 @@ impl Source<'_> {
     /// What is served already stays: refusing it would refuse everything after it.
     fn not_ahead(&self, name: &str, bytes: &[u8], signed_at: Option<Timestamp>) -> Result<(), IngestError> {
         let (now, file) = (self.ingest.now, format!("metadata/{name}"));
-        let Some(at) = signed_at.filter(|at| *at > now.plus_days(APART_DAYS)) else { return Ok(()) };
+        let Some(at) = signed_at.filter(|at| *at > now.plus_seconds(SIGNED_AHEAD_SECONDS)) else {
+            return Ok(());
+        };
         let served = self.served.and_then(|served| served.generation.files.get(&file));
         if served.is_some_and(|served| served.sha256 == digest_of(bytes)) {
             return Ok(());

@@ -83,12 +83,15 @@ impl BallotBox<'_> {
                 continue;
             }
             let mark = self.ballot.key.mark(&event.manifest, &queue.device);
+            let code = event.failure.filter(|_| vote.is_bad());
             let fresh = || Cast {
-                mark: Mark { vote, hardware: row.hardware.clone(), received: self.now },
+                mark: Mark { vote, hardware: row.hardware.clone(), received: self.now, code },
                 held: turn == Turn::Held,
             };
-            let worst = self.cast.entry(mark).or_insert_with(fresh);
-            worst.mark.vote = worst.mark.vote.max(vote);
+            let worst = &mut self.cast.entry(mark).or_insert_with(fresh).mark;
+            if vote > worst.vote {
+                (worst.vote, worst.code) = (vote, code);
+            }
         }
     }
 

@@ -2,17 +2,20 @@
 //! entry in the audit, under the name of whoever wished it. Through a running server's engine, or one that takes no turns.
 
 use super::engine::{Engine, save};
+use super::failing::{self, Lost};
 use super::machine::{Change, Facts, Refused, Wish, wish};
 use super::offers::{Damaged, Offer, Offers};
 use super::record::{self, Record, Records, State};
 use super::status;
+use super::superseded;
 use super::turn::planned;
 use super::view::Rollout;
 use crate::fleet::row::Row;
 use crate::store::{Store, StoreError};
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::DeviceId;
-use perennial_schemas::rollout::{Memory, Place, Standing, admit, bucket, catch_up_part};
+use perennial_schemas::report::FailureCode;
+use perennial_schemas::rollout::{Admission, Memory, Place, Standing, WHOLE, admit, bucket, catch_up_part};
 use perennial_schemas::{Sha256Digest, Timestamp};
 use std::sync::Arc;
 
@@ -86,7 +89,9 @@ pub fn list(engine: &Engine, now: Timestamp) -> Result<Vec<Rollout>, StoreError>
         }
     }
     for (record, _) in records.whole.values() {
-        shown.push(one(engine, &offers, record, now)?);
+        let mut one = one(engine, &offers, record, now)?;
+        one.superseded_by = superseded_by(&offers, &records, record, now);
+        shown.push(one);
     }
     shown.sort_by(|one, other| {
         let key =
@@ -112,7 +117,35 @@ pub fn show(engine: &Engine, product: &str, version: &str, now: Timestamp) -> Re
         // Votes stay for a month: who looks into it wants to know.
         found.count(&engine.counted_before(&record)?);
     }
+    name_devices(engine, &mut found)?;
     Ok(found)
+}
+
+/// Names a few of the devices on which it failed, and of those that fell silent.
+fn name_devices(engine: &Engine, shown: &mut Rollout) -> Result<(), StoreError> {
+    let Ok(manifest) = shown.manifest.parse::<Sha256Digest>() else { return Ok(()) };
+    let failing = engine.failing(&manifest);
+    for failures in &mut shown.failures {
+        let Ok(hardware) = failures.hardware.parse() else { continue };
+        let kind = (hardware, failures.code.map(FailureCode::from));
+        failures.newest = failing::named(engine.store(), failing.of(&kind))?;
+    }
+    let offers = engine.ballot().board.current();
+    let Some(offer) = offers.offered.get(&manifest) else { return Ok(()) };
+    let counted = engine.counted(offer)?;
+    for (hardware, votes) in counted.votes.iter().filter(|(_, votes)| votes.missing > 0) {
+        let newest = failing::named(engine.store(), counted.lost.of(hardware))?;
+        shown.lost.push(Lost { hardware: hardware.to_string(), devices: votes.missing, newest });
+    }
+    Ok(())
+}
+
+/// What stands in the place of a rollout that is stopped.
+fn superseded_by(offers: &Offers, records: &Records, record: &Record, now: Timestamp) -> Option<String> {
+    let is_stopped = matches!(record.state, State::Halted | State::Paused) || !record.stopped.is_empty();
+    let offer = offers.offered.get(&record.manifest).filter(|_| is_stopped)?;
+    let known = |manifest: &Sha256Digest| records.whole.get(manifest).map(|(record, _)| record);
+    superseded::by(offer, offers, &known, now).map(ToString::to_string)
 }
 
 /// Grants a person's wish, and records it: the rollout after it.
@@ -222,8 +255,25 @@ pub fn places(
         let standing = Standing { signed_at: offer.signed_at };
         let admission = admit(&offer.plan, last.as_ref(), &place, &Memory::default(), standing, now);
         let planned = planned(offer, device, row).filter(|planned| *planned <= now);
+        let catches_up = records.get(&offer.manifest).zip(planned).and_then(|((record, _), planned)| {
+            catches_up(record, offer, row, planned, place.catch_up_part).filter(|at| now < *at)
+        });
         let planned = planned.map_or(String::new(), |planned| format!(" (its time came at {planned})"));
-        said.push(format!("{}: {admission}{planned}", offer.version));
+        said.push(match (&admission, catches_up) {
+            (Admission::Now, Some(at)) => format!(
+                "{}: the rollout was stopped and goes on; where the device heard that it was held, its turn comes at {at} at the earliest; else it may be installed now{planned}",
+                offer.version
+            ),
+            _ => format!("{}: {admission}{planned}", offer.version),
+        });
     }
     Ok(said)
+}
+
+/// When a device's turn comes among those that had been held, if its time had come by the end of the hold. It counts from when the
+/// device hears of that end, so it is no earlier.
+fn catches_up(record: &Record, offer: &Offer, row: &Row, planned: Timestamp, part: u32) -> Option<Timestamp> {
+    let resumed = record.resumed.get(&row.hardware).filter(|resumed| planned < resumed.at)?;
+    let wait = offer.plan.catch_up_seconds * u64::from(part) / u64::from(WHOLE);
+    Some(resumed.at.plus_seconds(wait as i64))
 }

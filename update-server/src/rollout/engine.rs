@@ -3,6 +3,7 @@
 //! decides; what it knows is in the store, so that another may take over at any moment.
 
 use super::ballot::Ballot;
+use super::failing::{self, Failing, Found};
 use super::figures::Figures;
 use super::machine::{Change, Counted, Facts, step};
 use super::offers::{Offer, Offers};
@@ -10,7 +11,7 @@ use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
-use super::tallies::Tallies;
+use super::tallies::{Codes, Tallies};
 use super::turn::Reach;
 use crate::audit;
 use crate::blobs::digest_of;
@@ -66,6 +67,7 @@ pub struct Engine {
     /// The states as of the last turn.
     states: Mutex<BTreeMap<Sha256Digest, State>>,
     silent: Mutex<BTreeMap<Sha256Digest, Silence>>,
+    failing: Mutex<BTreeMap<Sha256Digest, Found>>,
     /// The records that couldn't be read at the last turn.
     damaged: Mutex<BTreeMap<Vec<u8>, String>>,
     /// One turn at a time.
@@ -76,7 +78,8 @@ impl Engine {
     /// An engine that has done nothing yet.
     pub fn new(means: Means) -> Self {
         let (shown, states, silent) = (Arc::default(), Mutex::default(), Mutex::default());
-        Self { means, shown, states, silent, damaged: Mutex::default(), turn: Mutex::default() }
+        let (failing, damaged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { means, shown, states, silent, failing, damaged, turn }
     }
 
     /// The statuses for the static plane.
@@ -105,6 +108,12 @@ impl Engine {
     /// How many records, channels and manifests couldn't be read at the last turn.
     pub fn unreadable(&self) -> i64 {
         self.means.figures.unreadable.get()
+    }
+
+    /// The figures.
+    #[cfg(test)]
+    pub(super) fn figures(&self) -> &Figures {
+        &self.means.figures
     }
 
     /// The votes.
@@ -300,7 +309,8 @@ impl Engine {
             }
         };
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Counted::new(votes, silent.get(&offer.manifest)))
+        let codes = tallies.codes(&offer.manifest);
+        Ok(Counted { codes, ..Counted::new(votes, silent.get(&offer.manifest)) })
     }
 
     /// What was counted of a release that is offered no more, for as long as its votes are kept. It isn't kept in memory.
@@ -313,7 +323,8 @@ impl Engine {
         }
         let counts = Tallies::default();
         counts.recount(self.store(), &record.manifest, &|| {})?;
-        Ok(Counted { votes: counts.of(&record.manifest).unwrap_or_default(), ..Counted::default() })
+        let votes = counts.of(&record.manifest).unwrap_or_default();
+        Ok(Counted { votes, codes: counts.codes(&record.manifest), ..Counted::default() })
     }
 
     /// Counts the votes that were not counted yet, however many they are.
@@ -361,8 +372,41 @@ impl Engine {
             let now = now.after(silent.get(&manifest));
             (manifest, now)
         });
-        *silent = after.collect();
+        let after: BTreeMap<_, _> = after.collect();
+        // Of what is halted, who was missed until then is what people want to know.
+        let halted = self.of_state(|state| state == State::Halted);
+        silent.retain(|manifest, _| halted.iter().any(|offer| offer.manifest == *manifest));
+        silent.extend(after);
         Ok(())
+    }
+
+    /// Looks on which devices releases failed, where what failed has changed since the last look.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub fn find_failing(&self, pause: &dyn Fn()) -> Result<(), StoreError> {
+        let offers = self.means.ballot.board.current();
+        let codes = |manifest: &Sha256Digest| self.means.ballot.tallies.codes(manifest);
+        let all = offers.offered.values().map(|offer| (offer.manifest, codes(&offer.manifest)));
+        let all: BTreeMap<_, _> = all.filter(|(_, codes)| !codes.is_empty()).collect();
+        let changed = |(manifest, codes): &(&Sha256Digest, &Codes)| {
+            let known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            known.get(*manifest).is_none_or(|known| known.codes != **codes)
+        };
+        let wanted: Vec<Sha256Digest> = all.iter().filter(changed).map(|(manifest, _)| *manifest).collect();
+        let found = failing::look(self.store(), &self.means.ballot, &wanted, pause)?;
+        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|manifest, _| all.contains_key(manifest));
+        known.extend(found.into_iter().map(|(manifest, failing)| {
+            (manifest, Found { codes: all.get(&manifest).cloned().unwrap_or_default(), failing })
+        }));
+        Ok(())
+    }
+
+    /// On which devices a release failed, as of the last look.
+    pub fn failing(&self, manifest: &Sha256Digest) -> Failing {
+        let known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        known.get(manifest).map_or_else(Failing::default, |found| found.failing.clone())
     }
 
     /// Whether a rollout goes on that nobody has listened for yet: until then it doesn't advance.
@@ -450,15 +494,35 @@ pub(super) fn is_shown(record: &Record, now: Timestamp) -> bool {
     super::status::expires(record).is_some_and(|expires| now < expires)
 }
 
-/// The statuses that count at `now`, by their path beside `metadata/` and `targets/`: for exports. A record that can't be read
-/// has none.
+/// The statuses for an export.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Statuses {
+    /// Those that count, by their path beside `metadata/` and `targets/`.
+    pub current: BTreeMap<String, String>,
+    /// Since when others don't count any more, by that path, of rollouts that aren't withdrawn: nobody looked after them since.
+    pub expired: BTreeMap<String, Timestamp>,
+}
+
+/// The statuses as of `now`. A record that can't be read has none.
 ///
 /// # Errors
 /// [`StoreError`]
-pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<BTreeMap<String, String>, StoreError> {
+pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<Statuses, StoreError> {
     let whole = record::all(store)?.whole;
     let mut records: Vec<Record> = whole.into_values().map(|(record, _)| record).collect();
     records.sort_by_key(|record| record.state != State::Withdrawn);
-    let shown = records.into_iter().filter(|record| is_shown(record, now));
-    Ok(shown.map(|record| (RolloutStatus::path(&record.product, &record.version), record.status)).collect())
+    let mut statuses = Statuses::default();
+    for record in records {
+        let path = RolloutStatus::path(&record.product, &record.version);
+        let expires = super::status::expires(&record);
+        if is_shown(&record, now) {
+            statuses.expired.remove(&path);
+            statuses.current.insert(path, record.status);
+        } else if let Some(expired) = expires.filter(|_| record.state != State::Withdrawn)
+            && !statuses.current.contains_key(&path)
+        {
+            statuses.expired.insert(path, expired);
+        }
+    }
+    Ok(statuses)
 }

@@ -17,7 +17,7 @@ fn entries(bench: &Bench) -> Vec<audit::Entry> {
 }
 
 /// A fleet whose first phase opens for half of it.
-fn half_open(at: Timestamp) -> (Bench, Vec<Member>) {
+pub(super) fn half_open(at: Timestamp) -> (Bench, Vec<Member>) {
     let mut bench = Bench::new();
     bench.offer.plan.phases[0].share = 500_000;
     bench.offer.plan.phases[1].share = 600_000;
@@ -105,7 +105,113 @@ fn one_revision_is_stopped_in_the_status_while_others_go_on() {
     let status = bench.status();
     assert_eq!((status.state, status.stopped), (RolloutState::Running, vec![hardware("revD")]));
     assert_eq!(status.since, day(1), "consent must be later than that");
+    assert!(status.reason.starts_with("its first time came"), "{}", status.reason);
+    let why = &status.stopped_reasons[&hardware("revD")];
+    assert!(
+        why.starts_with("it failed on ") && why.ends_with("of revD, more than the ceiling allows"),
+        "{why}"
+    );
     assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
+}
+
+/// A person's words for one revision stand in the public status, and go with the stop; a status has room for all revisions.
+#[test]
+fn the_words_of_a_stop_for_one_revision_stand_in_the_status() {
+    let (mut bench, _) = half_open(day(0));
+    let change = |bench: &Bench, what: Wish, why: &str| {
+        let name = ("thermostat", "2.1.0");
+        desk::change(&bench.drive().engine, name, &what, ("command", why), day(1)).unwrap();
+        bench.tick(day(1));
+    };
+    change(&bench, Wish::Halt(Some(hardware("revD"))), "a bad batch of sensors");
+    let status = bench.status();
+    assert_eq!(status.stopped_reasons[&hardware("revD")], "a bad batch of sensors");
+    let resume = Wish::Resume { hardware: Some(hardware("revD")), set_aside: false };
+    change(&bench, resume, "they were replaced");
+    assert!(bench.status().stopped_reasons.is_empty() && bench.status().stopped.is_empty());
+    let many = (0..perennial_schemas::limits::IMAGES)
+        .map(|number| hardware(&format!("{}{number:02}", "r".repeat(61))));
+    bench.offer.hardware = many.collect();
+    bench.start(day(1));
+    for revision in bench.offer.hardware.clone().into_iter().skip(1) {
+        let what = Wish::Halt(Some(revision));
+        let name = ("thermostat", "2.1.0");
+        desk::change(&bench.drive().engine, name, &what, ("command", &"\\".repeat(desk::WHY)), day(1))
+            .unwrap();
+    }
+    bench.tick(day(1));
+    assert_eq!(bench.status().stopped_reasons.len(), perennial_schemas::limits::IMAGES - 1);
+}
+
+/// Clocks of signers may be an hour ahead: what they signed before a halt is no consent to it.
+#[test]
+fn what_was_signed_before_a_halt_is_no_consent_whatever_time_it_says() {
+    let (mut bench, members) = half_open(day(0));
+    let ahead = day(1).plus_seconds(3000);
+    bench.offer.signed_at = Some(ahead);
+    bench.start(day(0));
+    bench.report(&members, "rolled-back");
+    assert_eq!(bench.tick(day(1)), ["rollout.halted"]);
+    assert_eq!(bench.status().since, ahead, "consent is later than that");
+    bench.drive().set(day(15));
+    let end = |bench: &Bench| {
+        bench.tick(day(15));
+        desk::show(&bench.drive().engine, "thermostat", "2.1.0", day(15)).unwrap().hold.unwrap()
+    };
+    assert_eq!(end(&bench).consent, None);
+    // Signed anew, it is one.
+    bench.offer.signed_at = Some(day(1).plus_seconds(3001));
+    bench.drive().offer(offers([bench.offer.clone()]));
+    assert_eq!(bench.status().since, ahead);
+    assert!(end(&bench).consent.is_some());
+    // A later halt begins anew.
+    let change = |what: Wish| {
+        let name = ("thermostat", "2.1.0");
+        desk::change(&bench.drive().engine, name, &what, ("command", "a drill"), day(15)).unwrap();
+        bench.tick(day(15));
+    };
+    change(Wish::Resume { hardware: None, set_aside: true });
+    change(Wish::Halt(None));
+    assert_eq!(bench.status().since, day(15));
+}
+
+#[test]
+fn whoever_looks_is_told_until_when_devices_catch_up() {
+    let (bench, _) = half_open(day(0));
+    let engine = &bench.drive().engine;
+    let name = ("thermostat", "2.1.0");
+    let change = |what: Wish, at| desk::change(engine, name, &what, ("command", "a drill"), at).unwrap();
+    let halted = change(Wish::Halt(None), day(2));
+    let hold = halted.hold.clone().unwrap();
+    assert_eq!((hold.last, hold.all_by), (day(4 + 14), day(4 + 14 + 1)));
+    let said = halted.sentences().join("\n");
+    assert!(said.contains(&format!("to {} (the last, after catching up)", day(19))), "{said}");
+    let resumed = change(Wish::Resume { hardware: None, set_aside: false }, day(7));
+    assert_eq!(resumed.catching_up_until, Some(day(8)));
+    let said = resumed.sentences().join("\n");
+    assert!(said.contains(&format!("come back one after another until {}", day(8))), "{said}");
+    bench.tick(day(7));
+    // Each whose time had come by then may catch up, and no other.
+    let members = bench.members(40, "revC");
+    let places = |at| -> Vec<String> {
+        bench.tick(at);
+        let offers = offers([bench.offer.clone()]);
+        let one = |member: &Member| {
+            let row = crate::fleet::desk::row(bench.store(), &member.device).unwrap().unwrap();
+            desk::places(bench.store(), &offers, &member.device, &row, at).unwrap().remove(0)
+        };
+        members.iter().map(one).collect()
+    };
+    let words =
+        ": the rollout was stopped and goes on; where the device heard that it was held, its turn comes at ";
+    let (first, later) = (places(day(7)), places(day(8)));
+    let catching_up =
+        first.iter().filter(|it| it.contains(words) && it.contains("else it may be installed now"));
+    let others = first.iter().filter(|it| it.contains("the rollout is open for"));
+    assert!(catching_up.count() > 10 && others.count() > 10, "{first:?}");
+    assert!(later.iter().all(|it| !it.contains(words)), "{later:?}");
+    let shown = desk::show(engine, "thermostat", "2.1.0", day(8)).unwrap();
+    assert_eq!(shown.catching_up_until, None);
 }
 
 #[test]
@@ -155,8 +261,12 @@ fn many_votes_are_counted_bit_by_bit_and_nothing_is_decided_before() {
     let mut bench = Bench::new();
     bench.tick(day(0));
     let status = bench.status();
-    let mark =
-        super::votes::Mark { vote: super::votes::Vote::Failed, hardware: hardware("revC"), received: day(0) };
+    let mark = super::votes::Mark {
+        vote: super::votes::Vote::Failed,
+        hardware: hardware("revC"),
+        received: day(0),
+        code: None,
+    };
     let marks = (0..60_000_u64).fold(Batch::new(), |batch, number| {
         let key = [bench.offer.manifest.0.as_slice(), &number.to_be_bytes(), &[0; 8]].concat();
         batch.put(Space::Marks, key, mark.encode())
@@ -415,7 +525,8 @@ fn whoever_looks_is_told_when_devices_go_on_although_it_is_stopped() {
     let first = day(13);
     let (codes, said) = shown(&bench, day(0), day(3));
     assert_eq!(codes, "rollout_halted");
-    let until = format!("from {first} (the first) to {} (the last) they go on if", day(18));
+    let until =
+        format!("from {first} (the first) to {} (the last, after catching up) they go on if", day(19));
     assert!(said.contains(&until), "{said}");
     assert!(said.contains("It is open for nobody; it had come to 50 % of the fleet"), "{said}");
     let (codes, said) = shown(&bench, day(0), day(14));

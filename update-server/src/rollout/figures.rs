@@ -5,10 +5,11 @@ use super::machine::{Counted, evidence};
 use super::offers::Offers;
 use super::record::{Record, State};
 use super::status;
+use super::superseded;
 use super::view::holds;
 use perennial_gate::bounds;
 use perennial_schemas::rollout::WHOLE;
-use perennial_schemas::{KeyId, Timestamp};
+use perennial_schemas::{KeyId, Sha256Digest, Timestamp};
 use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// What a rollout is called in labels.
@@ -52,6 +53,7 @@ pub struct Figures {
     expires: GaugeVec,
     holds: GaugeVec,
     goes_on: IntGaugeVec,
+    superseded: IntGaugeVec,
 }
 
 impl Figures {
@@ -146,12 +148,26 @@ impl Figures {
                 "1 for a stopped rollout that devices go on with, or will once they have waited: its signers signed again, or planned it so",
                 &[],
             )?,
+            superseded: whole(
+                "perennial_rollout_superseded",
+                "1 for a stopped rollout in whose place each device takes a newer release: nothing has to be done about it",
+                &[],
+            )?,
             holds: parts(
                 "perennial_rollout_hold_ends_seconds",
                 "When the first devices of a stopped rollout have waited for as long as they may, in seconds since 1970",
                 &[],
             )?,
         })
+    }
+
+    #[cfg(test)]
+    pub(super) fn superseded(
+        &self,
+        product: &perennial_schemas::ProductName,
+        version: &perennial_schemas::ReleaseVersion,
+    ) -> i64 {
+        self.superseded.with_label_values(&[product.as_str(), version.as_str()]).get()
     }
 
     pub(super) fn changed(&self, action: &str) {
@@ -166,6 +182,7 @@ impl Figures {
         self.devices.reset();
         self.holds.reset();
         self.goes_on.reset();
+        self.superseded.reset();
         for gauges in
             [&self.open, &self.planned, &self.waiting, &self.against, &self.in_favour, &self.expires]
         {
@@ -173,6 +190,15 @@ impl Figures {
         }
         for (record, counted) in seen {
             self.show_one(record, counted, offers, now);
+            let Some(offer) = offers.offered.get(&record.manifest) else { continue };
+            let known = |manifest: &Sha256Digest| {
+                seen.iter().map(|(record, _)| record).find(|record| record.manifest == *manifest)
+            };
+            let is_stopped =
+                matches!(record.state, State::Halted | State::Paused) || !record.stopped.is_empty();
+            let superseded = is_stopped && superseded::by(offer, offers, &known, now).is_some();
+            let name = [record.product.as_str(), record.version.as_str()];
+            self.superseded.with_label_values(&name).set(superseded.into());
         }
     }
 

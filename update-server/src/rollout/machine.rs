@@ -13,9 +13,11 @@
 //! ```
 //! Beside its state, a rollout may be halted for single hardware revisions.
 
+use super::failing::Newest;
 use super::offers::Offer;
 use super::record::{Cause, Record, Resumed, State, Stopped};
 use super::silence::Silence;
+use super::tallies::Codes;
 use super::told::{By, change, common, judged, passed_over};
 use super::votes::Votes;
 use perennial_gate::{Counts, Evidence, Verdict, Watched, bounds, judge};
@@ -34,14 +36,18 @@ pub struct Counted {
     pub others: Watched,
     /// Devices began, and nobody has looked yet which of them fell silent.
     pub unheard: bool,
+    /// What failed, where something did.
+    pub codes: Codes,
+    /// Devices that fell silent, those that were heard of last first; a few of each hardware revision.
+    pub lost: Newest<HardwareName>,
 }
 
 impl Counted {
     /// From votes, and from who fell silent where somebody has looked.
     pub fn new(mut votes: BTreeMap<HardwareName, Votes>, silence: Option<&Silence>) -> Self {
         let began = votes.values().any(|votes| votes.started > 0);
-        let Some(Silence { missing, ripe, others }) = silence else {
-            return Self { votes, others: Watched::default(), unheard: began };
+        let Some(Silence { missing, ripe, others, lost }) = silence else {
+            return Self { votes, unheard: began, ..Self::default() };
         };
         for (hardware, missing) in missing {
             votes.entry(hardware.clone()).or_default().missing = *missing;
@@ -49,7 +55,7 @@ impl Counted {
         for (hardware, ripe) in ripe {
             votes.entry(hardware.clone()).or_default().ripe = *ripe;
         }
-        Self { votes, others: *others, unheard: false }
+        Self { votes, others: *others, lost: lost.clone(), ..Self::default() }
     }
 }
 
@@ -181,6 +187,22 @@ pub fn evidence(record: &Record, offer: &Offer, counted: &Counted) -> Evidence {
 
 /// The next change that is due, if one is; asked again with its record until nothing is.
 pub fn step(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
+    due(record, facts, now).map(|change| noting_the_signature(change, facts, now))
+}
+
+/// A role that was served when its release was stopped, and says that it was signed later than that, is no consent to what it
+/// can't know of: clocks of signers may be ahead ([`perennial_schemas::limits::SIGNED_AHEAD_SECONDS`]).
+fn noting_the_signature(mut change: Change, facts: &Facts<'_>, now: Timestamp) -> Change {
+    let signed_at = facts.offer.and_then(|offer| offer.signed_at).filter(|signed| *signed > now);
+    if change.stops() || change.action == "rollout.offered-again" {
+        change.record.signed_before = change.record.signed_before.max(signed_at);
+    } else if change.action == "rollout.resumed" && change.record.stopped.is_empty() {
+        change.record.signed_before = None;
+    }
+    change
+}
+
+fn due(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
     match (facts.withdrawn, facts.offer) {
         (Some(why), _) => return withdraw(record, &format!("its maker withdrew it: {why}"), now),
         (None, None) => return withdraw(record, "no channel offers it any more", now),
@@ -221,6 +243,17 @@ pub fn wish(
     why: &str,
     now: Timestamp,
 ) -> Result<Change, Refused> {
+    granted(record, facts, wish, by, why, now).map(|change| noting_the_signature(change, facts, now))
+}
+
+fn granted(
+    record: &Record,
+    facts: &Facts<'_>,
+    wish: &Wish,
+    by: &str,
+    why: &str,
+    now: Timestamp,
+) -> Result<Change, Refused> {
     let offer = facts.offer.filter(|_| facts.withdrawn.is_none()).ok_or(Refused::NotOffered)?;
     let person = |action, record: Record, detail: Vec<(&'static str, String)>| {
         change(action, By { who: by, why }, record, detail, offer, facts.counted)
@@ -241,11 +274,13 @@ pub fn wish(
             if record.stopped.contains_key(hardware) {
                 return Err(Refused::StoppedBefore(hardware.clone()));
             }
-            if matches!(record.state, State::Halted | State::Withdrawn) {
+            if record.state == State::Withdrawn {
                 return Err(Refused::State(record.state));
             }
-            let record = stop(record, offer, hardware, Cause::Person, by, why, now);
-            Ok(person(stopped(&record), record, vec![("hardware", hardware.to_string())]))
+            // Where all of it is halted, it stays so for this one when the others are let go on.
+            let after = stop(record, offer, hardware, Cause::Person, by, why, now);
+            let action = if record.state == State::Halted { "rollout.stopped" } else { stopped(&after) };
+            Ok(person(action, after, vec![("hardware", hardware.to_string())]))
         }
         Wish::Resume { hardware, set_aside } => {
             let resumed = resume(record, offer, facts, hardware.as_ref(), *set_aside, (by, why, now))?;
@@ -440,7 +475,7 @@ fn stop(
     let mut after = record.clone();
     let stopped = Stopped { since: now, cause, by: by.into(), reason: reason.into() };
     after.stopped.insert(hardware.clone(), stopped);
-    if are_all_stopped(&after, offer) {
+    if are_all_stopped(&after, offer) && record.state != State::Halted {
         return to(&after, State::Halted, cause, by, reason, now);
     }
     after

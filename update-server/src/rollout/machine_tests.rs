@@ -367,3 +367,23 @@ fn a_clock_that_ran_ahead_holds_no_phase_until_then() {
     assert_eq!((rollout.record.phase_since, rollout.record.since), (Some(day(1)), day(1)));
     assert_eq!(rollout.step(day(2)), ["rollout.advanced"]);
 }
+
+/// All of it is halted for what is one revision's: the others go on, and that one isn't open for a moment between.
+#[test]
+fn while_all_is_halted_one_revision_can_be_stopped_for_longer_than_the_others() {
+    let mut rollout = Rollout::running();
+    rollout.count("revC", votes(20, 1, 0));
+    rollout.count("revD", votes(0, 0, 6));
+    rollout.wish(Wish::Halt(None), day(1)).unwrap();
+    let stop = Wish::Halt(Some(hardware("revD")));
+    rollout.wish(stop.clone(), day(1)).unwrap();
+    assert_eq!(rollout.record.state, State::Halted);
+    assert_eq!(rollout.wish(stop.clone(), day(1)), Err(Refused::StoppedBefore(hardware("revD"))));
+    rollout.wish(Wish::Resume { hardware: None, set_aside: false }, day(1)).unwrap();
+    assert_eq!(rollout.record.state, State::Running);
+    assert!(rollout.record.stopped.contains_key(&hardware("revD")));
+    // Also the last one: then nothing is let go on by that.
+    rollout.wish(Wish::Halt(None), day(2)).unwrap();
+    rollout.wish(Wish::Halt(Some(hardware("revC"))), day(2)).unwrap();
+    assert_eq!(rollout.record.state, State::Halted);
+}

@@ -12,6 +12,9 @@ pub mod drive;
 pub mod engine;
 #[cfg(test)]
 mod engine_tests;
+pub mod failing;
+#[cfg(test)]
+mod failing_tests;
 pub mod figures;
 pub mod machine;
 #[cfg(test)]
@@ -24,6 +27,9 @@ pub(crate) mod run;
 pub mod setup;
 pub mod silence;
 pub mod status;
+pub mod superseded;
+#[cfg(test)]
+mod superseded_tests;
 pub mod sweep;
 pub mod tallies;
 #[cfg(test)]

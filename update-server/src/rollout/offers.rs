@@ -40,6 +40,23 @@ pub struct Offer {
     pub channels: BTreeSet<ChannelName>,
     /// When the product's role was signed that offers it.
     pub signed_at: Option<Timestamp>,
+    /// The barrier: who runs an earlier version can't take it.
+    pub minimum: Option<ReleaseVersion>,
+}
+
+/// A release without a plan that is on offer: for everybody at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plain {
+    /// Its product.
+    pub product: ProductName,
+    /// Its version.
+    pub version: ReleaseVersion,
+    /// The hardware revisions that it has images for.
+    pub hardware: BTreeSet<HardwareName>,
+    /// The channels that offer it.
+    pub channels: BTreeSet<ChannelName>,
+    /// The barrier.
+    pub minimum: Option<ReleaseVersion>,
 }
 
 /// See the module.
@@ -49,6 +66,8 @@ pub struct Offers {
     pub generation: Option<u64>,
     /// By manifest.
     pub offered: BTreeMap<Sha256Digest, Arc<Offer>>,
+    /// Releases without a plan, by manifest.
+    pub plain: BTreeMap<Sha256Digest, Arc<Plain>>,
     /// Why releases were withdrawn, by product and manifest.
     pub withdrawn: BTreeMap<(ProductName, Sha256Digest), String>,
     /// What can't be read of it.
@@ -159,21 +178,31 @@ impl Offers {
                 Arc::make_mut(offer).channels.insert(channel.channel.clone());
                 continue;
             }
-            let known = before.offered.get(&manifest).map(|offer| Offer::clone(offer));
-            let offer = match known {
-                Some(offer) => Some(offer),
-                None => match read(blobs, path, &manifest) {
-                    Ok(release) => Offer::of(release, manifest),
+            if let Some(plain) = self.plain.get_mut(&manifest) {
+                Arc::make_mut(plain).channels.insert(channel.channel.clone());
+                continue;
+            }
+            let channels = BTreeSet::from([channel.channel.clone()]);
+            if let Some(offer) = before.offered.get(&manifest) {
+                let offer = Offer { channels, signed_at, ..Offer::clone(offer) };
+                self.offered.insert(manifest, Arc::new(offer));
+            } else if let Some(plain) = before.plain.get(&manifest) {
+                self.plain.insert(manifest, Arc::new(Plain { channels, ..Plain::clone(plain) }));
+            } else {
+                match read::<Release>(blobs, path, &manifest) {
+                    Ok(release) if release.rollout.is_none() => {
+                        self.plain.insert(manifest, Arc::new(Plain::of(release, channels)));
+                    }
+                    Ok(release) => {
+                        let offer = Offer::of(release, manifest);
+                        let offer = offer.map(|offer| Arc::new(Offer { channels, signed_at, ..offer }));
+                        self.offered.extend(offer.map(|offer| (manifest, offer)));
+                    }
                     Err(why) => {
                         let (product, manifest) = (Some(channel.product.clone()), Some(manifest));
                         self.damaged.push(Damaged { product, manifest, why });
-                        None
                     }
-                },
-            };
-            if let Some(offer) = offer {
-                let channels = [channel.channel.clone()].into();
-                self.offered.insert(manifest, Arc::new(Offer { channels, signed_at, ..offer }));
+                }
             }
         }
     }
@@ -197,6 +226,14 @@ impl Offers {
     }
 }
 
+impl Plain {
+    fn of(release: Release, channels: BTreeSet<ChannelName>) -> Self {
+        let Release { product, version, images, minimum_version: minimum, .. } = release;
+        let hardware = images.into_iter().flat_map(|image| image.hardware).collect();
+        Self { product, version, hardware, channels, minimum }
+    }
+}
+
 impl Offer {
     /// Of a release's manifest; `None` where it has no plan.
     pub fn of(release: Release, manifest: Sha256Digest) -> Option<Self> {
@@ -212,6 +249,7 @@ impl Offer {
             interruption: release.notes.interruption_seconds,
             channels: BTreeSet::new(),
             signed_at: None,
+            minimum: release.minimum_version,
         })
     }
 

@@ -114,6 +114,10 @@ pub struct Record {
     /// When devices that had been held were let go on.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub resumed: BTreeMap<HardwareName, Resumed>,
+    /// When the product's role was signed that was served when it was stopped, where that role said a time that was yet to come:
+    /// what was signed before it was stopped is no consent, whatever date it bears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_before: Option<Timestamp>,
     /// When its votes were removed, because it had been offered no more for long; `None` once it is offered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<Timestamp>,
@@ -163,6 +167,7 @@ impl Record {
             set_aside: BTreeMap::new(),
             halted_by: None,
             resumed: BTreeMap::new(),
+            signed_before: None,
             emptied: None,
             sequence: 0,
             status: String::new(),
@@ -186,7 +191,8 @@ impl Record {
 
     /// Since when it is as it is, hardware revisions that were stopped included: what consent must be later than.
     pub fn changed(&self) -> Timestamp {
-        self.stopped.values().map(|stopped| stopped.since).chain([self.since]).max().unwrap_or(self.since)
+        let stopped = self.stopped.values().map(|stopped| stopped.since);
+        stopped.chain(self.signed_before).fold(self.since, Timestamp::max)
     }
 
     /// The record.

@@ -66,6 +66,7 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
         }
     };
     let (mut count, mut listen, mut rounds) = (Instant::now() + REST, Instant::now(), 0_u32);
+    let mut find = Instant::now();
     let rest = |began: Instant| Instant::now() + REST.max(began.elapsed() * REST_FACTOR);
     move || {
         if let Err(error) = engine.count_new(&pause) {
@@ -77,6 +78,13 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
                 tracing::warn!(%error, "nobody knows which devices fell silent");
             }
             listen = rest(began);
+        }
+        let began = Instant::now();
+        if began >= find {
+            if let Err(error) = engine.find_failing(&pause) {
+                tracing::warn!(%error, "nobody knows on which devices releases fail");
+            }
+            find = Instant::now() + began.elapsed() * REST_FACTOR;
         }
         let began = Instant::now();
         if began >= count {

@@ -2,6 +2,7 @@
 //! hasn't come, which tell how much silence is usual. A pass over all devices, beside everything else.
 
 use super::ballot::Ballot;
+use super::failing::Newest;
 use super::offers::Offer;
 use super::turn::planned;
 use super::votes::{Mark, Vote};
@@ -28,6 +29,8 @@ pub struct Silence {
     pub ripe: BTreeMap<HardwareName, u64>,
     /// Devices whose time hasn't come.
     pub others: Watched,
+    /// A few of those that fell silent: the last heard of first.
+    pub lost: Newest<HardwareName>,
 }
 
 /// A rollout that goes on.
@@ -93,16 +96,20 @@ pub fn look(
                     silence.others.all += 1;
                     silence.others.silent += u64::from(silent);
                 } else if silent {
-                    began.push(((offer.manifest, longest), ballot.key.mark(&offer.manifest, &device)));
+                    let known = (offer.manifest, longest, device.clone(), row.last_seen);
+                    began.push((known, ballot.key.mark(&offer.manifest, &device)));
                 }
             }
         }
         let (of, keys): (Vec<_>, Vec<_>) = began.into_iter().unzip();
-        for ((manifest, longest), mark) in of.into_iter().zip(store.get_many(Space::Marks, &keys)?) {
+        let marks = store.get_many(Space::Marks, &keys)?;
+        for ((manifest, longest, device, last_seen), mark) in of.into_iter().zip(marks) {
             let Some(Ok(mark)) = mark.as_deref().map(Mark::decode) else { continue };
             // What a gateway brought is no sign of life, and no silence either.
             if mark.vote == Vote::Started && mark.received.plus_seconds(longest) < now {
-                *found.entry(manifest).or_default().missing.entry(mark.hardware).or_default() += 1;
+                let silence = found.entry(manifest).or_default();
+                silence.lost.note(mark.hardware.clone(), last_seen, device);
+                *silence.missing.entry(mark.hardware).or_default() += 1;
             }
         }
         match page.into_iter().next_back() {

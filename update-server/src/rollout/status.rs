@@ -10,9 +10,12 @@ use perennial_schemas::rollout::{RolloutState, RolloutStatus};
 use perennial_schemas::signed::{Envelope, Signature};
 use perennial_schemas::tuf::{Common, Role};
 use perennial_schemas::{HardwareName, Signed, Timestamp};
+use std::collections::BTreeMap;
 
 /// Bytes of a reason in a status: a person may have written more into the audit.
 const REASON: usize = 512;
+/// Bytes of all reasons of single hardware revisions: with as many names, each escaped to two, a status has its room.
+const REASONS: usize = 4096;
 /// A status that seems to be of the future was signed before the clock was set back: after so many seconds it is signed anew.
 const AHEAD: i64 = 60;
 
@@ -35,6 +38,7 @@ pub struct Said {
     stopped: Vec<HardwareName>,
     since: Timestamp,
     reason: String,
+    stopped_reasons: BTreeMap<HardwareName, String>,
 }
 
 impl Said {
@@ -53,15 +57,22 @@ impl Said {
             state,
             stopped: record.stopped.keys().cloned().collect(),
             since: record.changed(),
-            reason: record.reason[..record.reason.floor_char_boundary(REASON)].to_owned(),
+            reason: cut(&record.reason, REASON),
+            stopped_reasons: record
+                .stopped
+                .iter()
+                .map(|(hardware, stopped)| {
+                    (hardware.clone(), cut(&stopped.reason, REASONS / record.stopped.len().max(1)))
+                })
+                .collect(),
         }
     }
 
     /// Whether the last status says it, however old it is.
     pub fn is_said_by(&self, record: &Record) -> bool {
         last(record).is_some_and(|last| {
-            let RolloutStatus { open, state, stopped, since, reason, .. } = last;
-            *self == Self { open, state, stopped, since, reason }
+            let RolloutStatus { open, state, stopped, since, reason, stopped_reasons, .. } = last;
+            *self == Self { open, state, stopped, since, reason, stopped_reasons }
         })
     }
 
@@ -70,6 +81,10 @@ impl Said {
         let age = last(record).map_or(i64::MAX, |last| now.unix() - last.issued.unix());
         age < record.status_max_age as i64 / 2 && age > -AHEAD && self.is_said_by(record)
     }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most.min(REASON))].to_owned()
 }
 
 /// The last status of a record. Its signature isn't looked at: it was made here, or by another front end.
@@ -111,6 +126,7 @@ pub fn sign(
         stopped: said.stopped.clone(),
         since: said.since,
         reason: said.reason.clone(),
+        stopped_reasons: said.stopped_reasons.clone(),
         audit: audit.into(),
     };
     status.validate()?;

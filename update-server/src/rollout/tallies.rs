@@ -3,6 +3,7 @@
 
 use super::votes::{Mark, Votes};
 use crate::store::{Batch, Space, Store, StoreError};
+use perennial_schemas::report::FailureCode;
 use perennial_schemas::{HardwareName, Sha256Digest};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,6 +13,8 @@ const PAGE: usize = 1000;
 
 /// Votes by hardware revision.
 pub type Strata = BTreeMap<HardwareName, Votes>;
+/// Devices on which a release failed, by hardware revision and by what failed; `None` where nobody said.
+pub type Codes = BTreeMap<(HardwareName, Option<FailureCode>), u64>;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -19,7 +22,7 @@ pub struct Tallies(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    counted: HashMap<Sha256Digest, Strata>,
+    counted: HashMap<Sha256Digest, Tally>,
     recounts: HashMap<Sha256Digest, Recount>,
 }
 
@@ -28,7 +31,14 @@ struct Inner {
 struct Recount {
     /// The last key that was looked at: what changes up to there is changed here too, what lies behind is yet to be read.
     until: Vec<u8>,
+    tally: Tally,
+}
+
+/// What was counted of a release.
+#[derive(Debug, Default)]
+struct Tally {
     strata: Strata,
+    codes: Codes,
 }
 
 /// A vote that changes.
@@ -45,7 +55,12 @@ pub(crate) struct Changed {
 impl Tallies {
     /// The votes on a release; `None` until it was counted for the first time.
     pub fn of(&self, manifest: &Sha256Digest) -> Option<Strata> {
-        self.lock().counted.get(manifest).cloned()
+        self.lock().counted.get(manifest).map(|tally| tally.strata.clone())
+    }
+
+    /// What failed on how many devices; none until it was counted.
+    pub fn codes(&self, manifest: &Sha256Digest) -> Codes {
+        self.lock().counted.get(manifest).map_or_else(Codes::new, |tally| tally.codes.clone())
     }
 
     /// Commits a batch that holds these changes, and counts them where that succeeds.
@@ -127,7 +142,7 @@ impl Tallies {
 impl Inner {
     /// Begins to count a release, or joins in where somebody counts it already.
     fn begin(&mut self, manifest: &Sha256Digest) {
-        let begun = || Recount { until: manifest.0.to_vec(), strata: Strata::new() };
+        let begun = || Recount { until: manifest.0.to_vec(), tally: Tally::default() };
         self.recounts.entry(*manifest).or_insert_with(begun);
     }
 
@@ -139,14 +154,14 @@ impl Inner {
         let is_last = page.len() < PAGE;
         for (key, value) in page {
             match Mark::decode(&value) {
-                Ok(mark) => recount.strata.entry(mark.hardware).or_default().change(mark.vote, true),
+                Ok(mark) => recount.tally.change(mark, true),
                 // It is left for whoever looks at the disk, and counts for nothing.
                 Err(error) => tracing::error!(%error, mark = %key.escape_ascii(), "a vote is damaged"),
             }
             recount.until = key;
         }
         if is_last && let Some(recount) = self.recounts.remove(manifest) {
-            self.counted.insert(*manifest, recount.strata);
+            self.counted.insert(*manifest, recount.tally);
         }
         Ok(is_last)
     }
@@ -154,12 +169,27 @@ impl Inner {
     fn count(&mut self, change: &Changed) {
         let Ok(manifest) = Mark::manifest(&change.key) else { return };
         let again = self.recounts.get_mut(&manifest).filter(|it| change.key <= it.until);
-        let strata = self.counted.get_mut(&manifest).into_iter().chain(again.map(|it| &mut it.strata));
-        for strata in strata {
+        for tally in self.counted.get_mut(&manifest).into_iter().chain(again.map(|it| &mut it.tally)) {
             if let Some(before) = &change.before {
-                strata.entry(before.hardware.clone()).or_default().change(before.vote, false);
+                tally.change(before.clone(), false);
             }
-            strata.entry(change.after.hardware.clone()).or_default().change(change.after.vote, true);
+            tally.change(change.after.clone(), true);
+        }
+    }
+}
+
+impl Tally {
+    /// Adds a vote, or takes one away.
+    fn change(&mut self, Mark { vote, hardware, code, .. }: Mark, added: bool) {
+        self.strata.entry(hardware.clone()).or_default().change(vote, added);
+        if !vote.is_bad() {
+            return;
+        }
+        let key = (hardware, code);
+        let count = self.codes.get(&key).copied().unwrap_or(0);
+        match if added { count + 1 } else { count.saturating_sub(1) } {
+            0 => drop(self.codes.remove(&key)),
+            count => drop(self.codes.insert(key, count)),
         }
     }
 }

@@ -73,6 +73,7 @@ pub(crate) fn offer(manifest: u8) -> Offer {
         interruption: 60,
         channels: BTreeSet::from(["stable".parse().unwrap()]),
         signed_at: Some(day(-7)),
+        minimum: None,
     }
 }
 
@@ -169,6 +170,16 @@ impl Bench {
             "version": self.offer.version, "manifest": self.offer.manifest, "outcome": outcome,
         }));
         (member.clone(), vec![report.unwrap()])
+    }
+
+    /// Failures with their code, one after another.
+    pub(crate) fn fail(&mut self, members: &[Member], outcome: &str, code: u16) {
+        for member in members {
+            let (member, mut reports) = self.told(member, outcome);
+            reports.iter_mut().for_each(|report| report.failure = Some(code.into()));
+            self.drive().report(vec![(member, reports)]).unwrap();
+            self.drive().set(self.drive().now().plus_seconds(1));
+        }
     }
 
     pub(crate) fn report(&mut self, members: &[Member], outcome: &str) {

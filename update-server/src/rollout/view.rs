@@ -1,6 +1,7 @@
 //! A rollout as people and programs see it: how far it is open, what was counted, what it waits for, what stopped it, until when
 //! that holds, and what may be done. It decides nothing.
 
+use super::failing::{self, Failures, Lost};
 use super::machine::{Counted, evidence};
 use super::offers::Offer;
 use super::record::{Record, State};
@@ -61,6 +62,12 @@ pub struct Rollout {
     pub votes: BTreeMap<String, Votes>,
     /// Of these, what was set aside.
     pub set_aside: BTreeMap<String, Votes>,
+    /// What failed, by hardware revision, the most frequent first; what was set aside among it.
+    #[serde(default)]
+    pub failures: Vec<Failures>,
+    /// Devices that began and fell silent, by hardware revision; only where one rollout is shown.
+    #[serde(default)]
+    pub lost: Vec<Lost>,
     /// Devices whose time hasn't come.
     pub others: Others,
     /// What the gate says now, in words; empty where it isn't asked.
@@ -72,6 +79,14 @@ pub struct Rollout {
     pub takes_words: bool,
     /// Until when devices are held, where it is stopped.
     pub hold: Option<Holds>,
+    /// It goes on, and devices that had been held come back until then, each after its part of the plan's `catch_up`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub catching_up_until: Option<Timestamp>,
+    /// A newer release that each device which could take this one takes in its place: that this one is stopped is no alarm any
+    /// more.
+    #[serde(default)]
+    pub superseded_by: Option<String>,
     /// The status that devices see.
     pub status: Option<Said>,
 }
@@ -127,6 +142,10 @@ pub struct Holds {
     /// When those have whose time comes last.
     #[schema(value_type = String, format = DateTime)]
     pub last: Timestamp,
+    /// When the last of them have come back: whoever was held waits a part of the plan's `catch_up` more.
+    #[serde(default = "never")]
+    #[schema(value_type = String, format = DateTime)]
+    pub all_by: Timestamp,
     /// What lets them go then: `consent` of the signers, or `silence`, time alone.
     pub on_deadline: String,
     /// `first` is past.
@@ -194,11 +213,15 @@ impl Rollout {
             stopped: stopped.collect(),
             votes: named(&counted.votes),
             set_aside: named(&record.set_aside),
+            failures: failing::failures(&counted.codes),
+            lost: Vec::new(),
             others: Others { silent: counted.others.silent, all: counted.others.all },
             verdict: String::new(),
             evidence: None,
             takes_words: false,
             hold: None,
+            catching_up_until: None,
+            superseded_by: None,
             status: said,
         };
         if let Some(offer) = offer {
@@ -244,11 +267,15 @@ impl Rollout {
             stopped: Vec::new(),
             votes: BTreeMap::new(),
             set_aside: BTreeMap::new(),
+            failures: Vec::new(),
+            lost: Vec::new(),
             others: Others::default(),
             verdict: String::new(),
             evidence: None,
             takes_words: false,
             hold: None,
+            catching_up_until: None,
+            superseded_by: None,
             status: None,
         }
     }
@@ -256,6 +283,7 @@ impl Rollout {
     /// What was counted.
     pub fn count(&mut self, counted: &Counted) {
         self.votes = named(&counted.votes);
+        self.failures = failing::failures(&counted.codes);
     }
 
     /// Something can't be read that might speak of it. What would halt it does all the same.
@@ -298,7 +326,21 @@ impl Rollout {
         if matches!(record.state, State::Paused | State::Halted) || !record.stopped.is_empty() {
             self.hold = Some(holds(offer, record.changed(), now));
         }
+        self.catching_up_until = catching_up_until(record, offer, now);
     }
+}
+
+/// Until when devices come back that had been held, where they still do.
+fn catching_up_until(record: &Record, offer: &Offer, now: Timestamp) -> Option<Timestamp> {
+    let goes_on = matches!(record.state, State::Running | State::Finished);
+    let longest = offer.plan.catch_up_seconds as i64;
+    let ends = record.resumed.values().map(|resumed| resumed.at.plus_seconds(longest));
+    ends.max().filter(|ends| goes_on && *ends > now)
+}
+
+/// What an older server says of it.
+fn never() -> Timestamp {
+    Timestamp::EPOCH
 }
 
 /// What halted it by evidence, for all or for a revision, stands against it.
@@ -324,6 +366,7 @@ pub(super) fn holds(offer: &Offer, stopped: Timestamp, now: Timestamp) -> Holds 
     Holds {
         first: first.plus_seconds(longest),
         last: last.plus_seconds(longest),
+        all_by: last.plus_seconds(longest + offer.plan.catch_up_seconds as i64),
         on_deadline: on_deadline.into(),
         is_over: first.plus_seconds(longest) <= now,
         consent,

@@ -7,14 +7,16 @@ use crate::fleet::bytes::{Decoder, Encoder};
 use crate::keys::KeyError;
 use perennial_gate::Counts;
 use perennial_schemas::fleet::DeviceId;
-use perennial_schemas::report::Outcome;
+use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_schemas::{HardwareName, Sha256Digest, Timestamp};
 use ring::hmac;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use utoipa::ToSchema;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Written before the code was kept.
+const WITHOUT_CODE: u8 = 1;
 /// Bytes of a mark's key: the manifest, and half of a hash. 2^64 devices could share a release before two marks met.
 pub const KEY_LENGTH: usize = 32 + 16;
 
@@ -42,6 +44,8 @@ pub struct Mark {
     pub hardware: HardwareName,
     /// When that outcome was told, by the server's clock in whole seconds.
     pub received: Timestamp,
+    /// What failed, where something did and the device said it.
+    pub code: Option<FailureCode>,
 }
 
 /// How the devices of one hardware revision voted.
@@ -114,7 +118,8 @@ impl Mark {
     /// The record.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_version(VERSION);
-        out.byte(self.vote.number()).signed(self.received.unix()).text(self.hardware.as_str()).finish()
+        out.byte(self.vote.number()).signed(self.received.unix()).text(self.hardware.as_str());
+        out.number(self.code.map_or(0, |code| code.number().into())).finish()
     }
 
     /// Reads a record.
@@ -123,11 +128,17 @@ impl Mark {
     /// [`Unreadable`], which names the part.
     pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
         const VOTES: [Vote; 5] = [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack];
-        let mut from = Decoder::of(record, VERSION)?;
+        let has_code = record.first() != Some(&WITHOUT_CODE);
+        let mut from = Decoder::of(record, if has_code { VERSION } else { WITHOUT_CODE })?;
         let number = from.byte("outcome")?;
         let vote = VOTES.into_iter().find(|vote| vote.number() == number).ok_or(Unreadable("outcome"))?;
         let received = Timestamp::from_unix(from.signed("time")?);
-        let mark = Self { vote, received, hardware: from.name("hardware")? };
+        let hardware = from.name("hardware")?;
+        let code = match if has_code { from.small("failure")? } else { 0 } {
+            0 => None,
+            number => Some(u16::try_from(number).map_err(|_| Unreadable("failure"))?.into()),
+        };
+        let mark = Self { vote, received, hardware, code };
         from.end()?;
         Ok(mark)
     }
@@ -252,11 +263,15 @@ mod tests {
     fn a_mark_is_kept_whole_and_refused_when_it_is_cut_short() {
         let hardware: HardwareName = "revC".parse().unwrap();
         for vote in [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack] {
-            let mark =
-                Mark { vote, hardware: hardware.clone(), received: Timestamp::from_unix(1_800_000_000) };
-            let record = mark.encode();
-            assert_eq!(Mark::decode(&record), Ok(mark));
+            let code = vote.is_bad().then_some(FailureCode::Unhealthy);
+            let received = Timestamp::from_unix(1_800_000_000);
+            let mark = Mark { vote, hardware: hardware.clone(), received, code };
+            let mut record = mark.encode();
+            assert_eq!(Mark::decode(&record), Ok(mark.clone()));
             (0..record.len()).for_each(|length| assert!(Mark::decode(&record[..length]).is_err()));
+            // As it was written before there were codes.
+            (record[0], _) = (1, record.truncate(record.len() - if code.is_some() { 2 } else { 1 }));
+            assert_eq!(Mark::decode(&record), Ok(Mark { code: None, ..mark }));
         }
         assert!(
             Vote::RolledBack > Vote::Failed

@@ -1,6 +1,7 @@
 //! A rollout in words: one line of a list, the sentences of `explain`, and what somebody must look at, with commands that run as
 //! they are printed but for the reason.
 
+use super::failing::{Failures, Lost};
 use super::record::State;
 use super::view::{Consent, Holds, Rollout, StoppedFor, UNREADABLE};
 use super::votes::Votes;
@@ -9,6 +10,10 @@ use perennial_schemas::rollout::WHOLE;
 impl Rollout {
     /// What somebody must look at, each in one line with what to do; the most urgent first.
     pub fn alarms(&self) -> Vec<(&'static str, String, String)> {
+        // No device takes it any more, whatever becomes of it.
+        if self.superseded_by.is_some() {
+            return Vec::new();
+        }
         let name = format!("{} {}", self.product, self.version);
         let until = self.hold.as_ref().map_or(String::new(), Holds::in_short);
         let which: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
@@ -87,6 +92,17 @@ impl Rollout {
             }
             _ => {}
         }
+        if let Some(until) = self.catching_up_until {
+            out.push(format!(
+                "Devices that had been held come back one after another until {until}, and a little after it where they ask seldom."
+            ));
+        }
+        out.extend(self.superseded_by.iter().map(|newer| {
+            format!(
+                "{newer} is open for every device that could take this one: nothing has to be done. Is this one bad, have it withdrawn all the same: {}.",
+                self.withdraw()
+            )
+        }));
         out.extend(self.what_may_be_done());
         out
     }
@@ -118,6 +134,12 @@ impl Rollout {
                 "{held} more installed it while they should have been held: only their failures count."
             ));
         }
+        out.extend(self.failures.iter().map(Failures::words));
+        out.extend(self.lost.iter().map(Lost::words));
+        let mut newest = self.failures.iter().flat_map(|it| &it.newest);
+        if let Some(one) = newest.next().or_else(|| self.lost.iter().flat_map(|it| &it.newest).next()) {
+            out.push(format!("To look at one: perennial-server device show {}.", one.device));
+        }
         if !self.set_aside.is_empty() {
             out.push("What was counted before somebody set it aside counts no more.".into());
         }
@@ -127,13 +149,14 @@ impl Rollout {
     fn what_may_be_done(&self) -> Vec<String> {
         let Self { product, version, .. } = self;
         let Some(hold) = &self.hold else { return Vec::new() };
-        let (first, last) = (hold.first, hold.last);
+        // Whoever was held comes back within catch_up of its own end.
+        let (first, last) = (hold.first, hold.all_by);
         let mut out = vec![match (&hold.consent, hold.on_deadline.as_str(), hold.is_over) {
             (_, "silence", false) => format!(
-                "Devices that wait go on by themselves, the first at {first}, the last at {last}, as its signers planned."
+                "Devices that wait go on by themselves, the first at {first}, the last by {last}, as its signers planned."
             ),
             (_, "silence", true) => format!(
-                "Devices go on by themselves since {first} (the first), the last at {last}, as its signers planned."
+                "Devices go on by themselves since {first} (the first), the last by {last}, as its signers planned."
             ),
             (Some(consent), _, is_over) => format!(
                 "{}: devices go on {} {first} (the first) on; to stop that, withdraw it: {}.",
@@ -142,7 +165,7 @@ impl Rollout {
                 self.withdraw()
             ),
             (None, _, false) => format!(
-                "Devices wait; from {first} (the first) to {last} (the last) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}."
+                "Devices wait; from {first} (the first) to {last} (the last, after catching up) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}."
             ),
             (None, _, true) => format!(
                 "Devices wait; since {first} (the first) they go on as soon as its signers sign the product again, for whatever reason: perennial-signer release affirm {product} {version}."
@@ -186,8 +209,11 @@ impl Rollout {
         let mut all = Votes::default();
         self.votes.values().for_each(|votes| all += *votes);
         let stopped: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
-        let stopped =
+        let mut stopped =
             if stopped.is_empty() { String::new() } else { format!("  [halted for {}]", stopped.join(", ")) };
+        if let Some(newer) = &self.superseded_by {
+            stopped += &format!("  [superseded by {newer}: nothing to be done]");
+        }
         let open = match self.state.as_str() {
             "paused" | "halted" => format!("stopped at {}", percent(self.reached_ppm)),
             _ => format!("open {}", percent(self.open_ppm)),

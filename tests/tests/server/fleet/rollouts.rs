@@ -141,6 +141,21 @@ fn a_status_is_served_signed_cached_and_exported() {
         assert_eq!(status.unwrap().unwrap(), served);
         drop(server);
     }
+    // What it says of the dates is what stands in it.
+    let exported = json_of(&kit, &["export-site", kit.path("three").to_str().unwrap()]);
+    assert_eq!(exported["rollouts_expire"], json!({ &PATH[1..]: day(3) }));
+    assert_eq!(exported["rollouts_expired"], json!({}));
+    // After a day without a server none of them counts any more: said, and left out.
+    kit.clock.set(day(3));
+    let said = run(&kit, &["export-site", kit.path("four").to_str().unwrap()]).ok();
+    assert!(
+        said.contains(&format!("Without {}, which expired at {}: devices", &PATH[1..], day(3))),
+        "{said}"
+    );
+    let exported = json_of(&kit, &["export-site", kit.path("five.site").to_str().unwrap()]);
+    assert_eq!(exported["rollouts_expired"], json!({ &PATH[1..]: day(3) }));
+    assert!(!kit.path("four").join(&PATH[1..]).exists());
+    kit.clock.set(day(2));
     // A server that takes such a file in passes over what another one said of rollouts.
     kit.ingest(&kit.path("two.site")).ok();
     // A withdrawal is halted at once.
@@ -183,17 +198,41 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
     for words in [
         "cam 1.0.0 is halted since 2026-11-02T00:00:00Z: it failed on 3 of 10 devices, more than the ceiling allows.",
         "Devices: 7 confirmed, 0 failed, 3 rolled back, 0 began and have not told more (0 of them missing).",
-        "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T00:00:00Z (the last)",
+        "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T01:00:00Z (the last, after catching up)",
+        "On a it failed with 501 on 3: it booted and was not healthy",
         "perennial-signer release affirm cam 1.0.0",
         "perennial-server rollout resume cam 1.0.0 --reason WORDS --set-aside-evidence.",
     ] {
         assert!(said.contains(words), "{words}\n{said}");
     }
+    // The failures with whom to look at: in the command's JSON and in the admin plane's.
+    let own: Vec<&str> = cameras.iter().map(|unit| unit.device.as_str()).collect();
+    let failures = |shown: &Value| {
+        let failures = &shown["failures"][0];
+        let newest = failures["newest"].as_array().unwrap();
+        let all_own = newest.iter().all(|it| own.contains(&it["device"].as_str().unwrap()));
+        (
+            failures["hardware"].clone(),
+            failures["code"].clone(),
+            failures["devices"].clone(),
+            newest.len(),
+            all_own,
+        )
+    };
+    let wanted = (json!("a"), json!(501), json!(3), 3, true);
+    eventually("they are named", || failures(&json_of(kit, &["rollout", "show", "cam", "1.0.0"])) == wanted);
+    let answer = ask_admin(&server, "GET", "/api/v1/rollouts/cam/1.0.0", Some(&kit.token()));
+    assert_eq!(failures(&serde_json::from_slice(&answer.body).unwrap()), wanted);
+    let said = run(kit, &["rollout", "show", "cam", "1.0.0"]).ok();
+    assert!(said.contains("To look at one: perennial-server device show "), "{said}");
+    let held = run(kit, &["device", "show", own[0]]).ok();
+    assert!(held.contains("rolled-back 1.0.0  501: It booted and was not healthy."), "{held}");
     let told = json_of(kit, &["status"]);
     assert_eq!(told["alarms"][0]["code"], "rollout_halted");
     assert!(run(kit, &["status"]).ok().contains("ALARM: the rollout of cam 1.0.0 is halted"));
     let why = run(kit, &["device", "explain", cameras[0].device.as_str()]).ok();
     assert!(why.contains("Rollout of 1.0.0: the rollout is halted; it is held until 2026-11-16"), "{why}");
+    assert!(why.contains("1.0.0 failed (501: It booted and was not healthy) at "), "{why}");
     figures_are_named_as_they_are(&server);
     // Against the evidence only with the words that say so.
     let resume = ["rollout", "resume", "cam", "1.0.0", "--reason", "a bad batch of SD cards"];
@@ -220,6 +259,34 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
     assert!(run(kit, &["audit", "verify"]).ok().contains("entries"));
 }
 
+#[test]
+fn a_device_that_runs_what_its_maker_withdrew_is_said_to_and_until_when() {
+    let mut fleet = Fleet::new();
+    let plan = plan(&fleet.kit, day(1), 1_000_000);
+    publish(&mut fleet.kit, &plan);
+    let server = fleet.serve("", "");
+    let unit = camera(&fleet, &server);
+    let said = json!({
+        "format": "perennial.check-in/1", "requires": [], "at": day(1), "product": "cam", "hardware": "a", "channel": "stable",
+        "version": "1.0.0", "manifest": manifest(&fleet.kit), "security_version": 1, "agent": "perennial-device 0.1.0",
+        "attributes": {},
+    });
+    let said = said.to_string();
+    let answer = fleet.connect(&server, &unit).ask_with("PUT", "/v1/devices/self", &[], said.as_bytes());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let explain = |fleet: &Fleet| run(&fleet.kit, &["device", "explain", unit.device.as_str()]).ok();
+    assert!(!explain(&fleet).contains("withdrew"), "{}", explain(&fleet));
+    let gone = json!([
+        { "version": "1.0.0", "manifest": manifest(&fleet.kit), "reason": "it overheats", "at": day(1) }
+    ]);
+    channel(&mut fleet.kit, &json!([]), &gone);
+    let bundle = fleet.kit.publish("gone.bundle");
+    fleet.kit.ingest(&bundle).ok();
+    let said = explain(&fleet);
+    let words = "it runs 1.0.0, which its maker withdrew (it overheats); it goes on with that until it has a newer release: its channel stable offers none yet, its signers must publish one";
+    assert!(said.contains(words), "{said}");
+}
+
 /// What alarm rules, the dashboard and the book name, the server shows, while a rollout is under way.
 fn figures_are_named_as_they_are(server: &Running) {
     let told = ask_admin(server, "GET", "/metrics", None).text().to_owned();
@@ -238,7 +305,8 @@ fn figures_are_named_as_they_are(server: &Running) {
     for rules in ["rollout-alerts.yml", "perennial-server.rules.yml"] {
         let text = std::fs::read_to_string(root.join("examples/prometheus").join(rules)).unwrap();
         let rules = text.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
-        rules.filter(|rule| rule.contains(" and ")).for_each(|rule| joins(rule, &told));
+        let rules = rules.map(|rule| rule.replace(" unless ", " and "));
+        rules.filter(|rule| rule.contains(" and ")).for_each(|rule| joins(&rule, &told));
     }
     let dashboard = std::fs::read_to_string(root.join("examples/grafana/rollouts.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
