@@ -11,6 +11,7 @@ use crate::io::Hand;
 use crate::keeper::{Keeper, Rules};
 use crate::keys::FileKey;
 use crate::metrics::Metrics;
+use crate::records::restored;
 use crate::rollout::drive::{Drive, DriveError};
 use crate::rollout::engine::EngineError;
 use crate::rollout::machine::Change;
@@ -57,8 +58,9 @@ impl Rehearsal {
             Keeper::new(held, Box::new(key), Box::new(CoreJudge), rules, clock.clock(), Arc::clone(&metrics))
                 .map_err(StartError::from)?;
         keeper.tend();
-        let engine =
-            setup::engine(config, &state, &store, &metrics.rollouts, true).map_err(StartError::from)?;
+        let engine = setup::engine(config, &state, &store, &metrics.rollouts, setup::Purpose::Serve)
+            .map_err(StartError::from)?;
+        let life = restored::times(&store).map_err(|error| StartError::State(error.into()))?;
         let means = WriterMeans {
             store: Arc::clone(&store),
             releases: Arc::new(Shelf::new(store, state.blobs(), Arc::clone(&keeper.site))),
@@ -67,6 +69,7 @@ impl Rehearsal {
             figures: Arc::clone(&metrics.fleet),
             now: clock.clock(),
             queue: config.fleet.queue,
+            life,
             keep: config.fleet.keep.reports.0,
         };
         let drive = Drive::of(engine, means, clock)?;

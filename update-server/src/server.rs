@@ -158,7 +158,8 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
     )?;
     keeper.tend();
     let keeper = Arc::new(keeper);
-    let engine = rollout::setup::engine(config, &state, &store, &metrics.rollouts, true)?;
+    let engine =
+        rollout::setup::engine(config, &state, &store, &metrics.rollouts, rollout::setup::Purpose::Serve)?;
     if let Err(error) = engine.tick(now()) {
         tracing::error!(%error, "rollouts stay as they are");
     }

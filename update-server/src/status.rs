@@ -106,7 +106,7 @@ pub struct Ingesting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
     /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`, `rollout_halted`,
-    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`.
+    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`.
     pub code: String,
     /// What is the matter.
     pub what: String,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use utoipa::ToSchema;
 
-/// A thousand tokens fit.
+/// A thousand tokens fit, and as many that were taken back.
 const LIMIT: u64 = 512 << 10;
 /// Tokens in all.
 const TOKENS: usize = 1_000;
@@ -65,12 +65,36 @@ pub struct Token {
     pub expires: Option<Timestamp>,
 }
 
-/// All accepted tokens.
+/// One that was taken back: kept so that its holder can be told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revoked {
+    /// SHA-256 of the token's text.
+    pub sha256: Digest,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All tokens.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
-    /// The tokens.
+    /// Those that are accepted.
     pub tokens: Vec<Token>,
+    /// The last that were taken back, the newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Revoked>,
+}
+
+/// Why a token isn't accepted. Only who has its text is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Over {
+    /// Nobody knows it.
+    Unknown,
+    /// Taken back, at that time.
+    Revoked(Timestamp),
+    /// At its end, which was then.
+    Expired(Timestamp),
 }
 
 /// A token that is wanted.
@@ -200,9 +224,19 @@ impl Tokens {
 
     /// The holder of a token, by its text, if it is accepted at `now`. Digests are compared, so the time that it takes
     /// tells nothing of the token.
-    pub fn holder(&self, text: &str, now: Timestamp) -> Option<&Token> {
+    ///
+    /// # Errors
+    /// [`Over`]: of a token that there was, whoever has its text is told why it isn't accepted.
+    pub fn holder(&self, text: &str, now: Timestamp) -> Result<&Token, Over> {
         let digest = digest_of(text.trim().as_bytes());
-        self.tokens.iter().find(|token| token.sha256 == digest).filter(|token| !token.is_over(now))
+        match self.tokens.iter().find(|token| token.sha256 == digest) {
+            Some(token) if token.is_over(now) => Err(token.expires.map_or(Over::Unknown, Over::Expired)),
+            Some(token) => Ok(token),
+            None => {
+                let revoked = self.revoked.iter().find(|revoked| revoked.sha256 == digest);
+                Err(revoked.map_or(Over::Unknown, |revoked| Over::Revoked(revoked.at)))
+            }
+        }
     }
 }
 
@@ -304,6 +338,9 @@ impl Book {
         let unknown =
             || TokensError::Unknown(name.chars().take(NAME).filter(|char| !char.is_control()).collect());
         let token = tokens.tokens.remove(at.ok_or_else(unknown)?);
+        tokens.revoked.push(Revoked { sha256: token.sha256, at: now });
+        let past = tokens.revoked.len().saturating_sub(TOKENS);
+        tokens.revoked.drain(..past);
         let detail = [("name", token.name.clone()), ("role", token.role.word().into())];
         self.change(store, tokens, &Event::new(now, actor, "token.revoked", &detail))?;
         Ok(token.listed(now))

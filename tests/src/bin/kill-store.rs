@@ -119,8 +119,12 @@ impl Place {
     }
 }
 
-/// Commits batches until it is killed.
+/// Commits batches until it is killed, or until whoever started it is no more: its standard input ends then.
 fn write(place: &Place) -> ! {
+    std::thread::spawn(|| {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+        std::process::exit(0);
+    });
     let store = place.open().unwrap();
     let mut out = std::io::stdout();
     let mut last = last(&*store).unwrap();
@@ -285,6 +289,7 @@ impl Writer {
             .args(["--write", "--engine", place.engine.name(), "--seed", &place.seed.to_string(), "--folder"])
             .arg(&place.folder)
             .args(place.url_file.iter().flat_map(|file| [OsStr::new("--url-file"), file.as_os_str()]))
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();

@@ -121,7 +121,16 @@ fn a_server_whose_votes_are_under_another_key_does_not_start_until_somebody_says
         hint.starts_with("copy keys/marks.key from a front end of this store, or from a backup"),
         "{hint}"
     );
-    assert_eq!(kit.command(list).refused(), (what, hint));
+    // Who steers is refused, who looks is told.
+    let halt = ["rollout", "halt", "cam", "1.0.0", "--reason", "x", "--state", state.to_str().unwrap()];
+    assert_eq!(kit.command(halt).refused(), (what, hint));
+    let looked = kit.command(list);
+    assert!(
+        looked.err.contains("isn't the key that the votes in this store are kept under"),
+        "{}",
+        looked.err
+    );
+    looked.ok();
     let replace = ["rollout", "replace-marks-key", "--state", state.to_str().unwrap()];
     let (unsaid, _) = kit.command(replace).refused();
     assert!(unsaid.contains("--devices-may-vote-twice"), "{unsaid}");

@@ -29,6 +29,8 @@ fn row(product: &str, flag: Option<Flag>) -> Row {
         gaps: 0,
         tickets: Vec::new(),
         flags: flag.map(|flag| (flag, marked)).into_iter().collect::<BTreeMap<_, _>>(),
+        clues: BTreeMap::new(),
+        life: 0,
         revoked: None,
     }
 }
@@ -74,7 +76,7 @@ fn devices_are_listed_shown_explained_revoked_and_erased_with_and_without_a_serv
         let rest = json(&kit, &["device", "list", "--after", &second]);
         assert_eq!((ids(&rest).len(), &rest["next"]), (3, &Value::Null));
         assert_eq!(ids(&json(&kit, &["device", "list", "--product", "lamp"])), [fifth.as_str()]);
-        for odd in [["--standing", "quarantined"].as_slice(), &["--flagged"]] {
+        for odd in [["--standing", "quarantined"].as_slice(), &["--quarantined"], &["--flagged"]] {
             assert_eq!(ids(&json(&kit, &[&["device", "list"], odd].concat())), [third.as_str()]);
         }
         let said = kit.command(["device", "list", "--state", state]).ok();

@@ -36,12 +36,22 @@ fn an_export_taken_while_the_server_runs_fills_another_server() {
     kit.command(["init", "--state", other]).ok();
     let said = kit.command(["store", "import", file.to_str().unwrap(), "--state", other]).ok();
     assert!(said.contains("records are in the store (fjall)"), "{said}");
-    let (what, hint) = kit.command(["status", "--state", other]).refused();
-    assert!(what.ends_with("isn't the key that the votes in this store are kept under"), "{what}");
+    // With another key of the votes one may look, and is told that no server starts with it.
+    let status: Value =
+        serde_json::from_str(&kit.command(["status", "--json", "--state", other]).ok()).unwrap();
+    assert_eq!((&status["generation"], &status["alarms"][0]["code"]), (&1.into(), &"other_marks".into()));
+    let alarm = status["alarms"][0].to_string();
+    assert!(alarm.contains("isn't the key that the votes in this store are kept under"), "{alarm}");
     assert!(
-        hint.starts_with("copy keys/marks.key from a front end of this store, or from a backup"),
-        "{hint}"
+        alarm.contains("copy keys/marks.key from a front end of this store, or from a backup"),
+        "{alarm}"
     );
+    assert!(
+        kit.command(["rollout", "list", "--state", other]).ok().contains("No release with a rollout plan")
+    );
+    let (what, _) =
+        kit.command(["rollout", "halt", "cam", "1.0.0", "--reason", "x", "--state", other]).refused();
+    assert!(what.ends_with("isn't the key that the votes in this store are kept under"), "{what}");
     let marks = |state: &std::path::Path| state.join("keys/marks.key");
     std::fs::copy(marks(&kit.state()), marks(other.as_ref())).unwrap();
     let status: Value =
@@ -152,7 +162,14 @@ fn a_token_works_at_once_and_is_taken_back_at_once() {
         kit.command(["token", "create", "--name", "c i", "--role", "viewer", "--state", state]).refused();
     assert_eq!(what, "`c i` can't be a token's name");
     kit.command(["token", "revoke", "ci", "--state", state]).ok();
-    assert_eq!(ask(&server, "GET", "/api/v1/status", Some(&ci)).status, 401);
+    let refused = ask(&server, "GET", "/api/v1/status", Some(&ci));
+    assert_eq!(refused.status, 401);
+    // Its bearer is told what became of it; of others nothing is told.
+    assert!(refused.text().contains("this token was revoked at 2026-"), "{}", refused.text());
+    let unknown = ask(&server, "GET", "/api/v1/status", Some("guessed"));
+    assert!(unknown.text().contains("no known token was given"), "{}", unknown.text());
+    let kept = std::fs::read_to_string(kit.state().join("tokens.json")).unwrap();
+    assert!(!kept.contains(&ci) && !json(&kit, &["token", "list"]).to_string().contains("revoked"), "{kept}");
     assert_eq!(ask(&server, "GET", "/api/v1/status", Some(&early)).status, 200);
     let (what, _) = kit.command(["token", "revoke", "ci", "--state", state]).refused();
     assert_eq!(what, "there is no token ci");
@@ -161,7 +178,12 @@ fn a_token_works_at_once_and_is_taken_back_at_once() {
     let short = short["token"].as_str().unwrap();
     assert_eq!(ask(&server, "GET", "/api/v1/status", Some(short)).status, 200);
     kit.clock.set(perennial_tests::simulator::day(3));
-    assert_eq!(ask(&server, "GET", "/api/v1/status", Some(short)).status, 401);
+    let refused = ask(&server, "GET", "/api/v1/status", Some(short));
+    assert!(refused.text().contains("this token expired at 2026-"), "{}", refused.text());
+    // Also after a restart.
+    server.stop();
+    let server = kit.serve("");
+    assert!(ask(&server, "GET", "/api/v1/status", Some(&ci)).text().contains("was revoked at"));
 
     let audit = ask(&server, "GET", "/api/v1/audit", Some(&kit.token()));
     assert_eq!(audit.text().matches("token.created").count(), 3);
@@ -196,6 +218,55 @@ fn the_audit_is_verified_against_heads_that_were_seen() {
         assert!(what.contains("the past was rewritten") && hint.contains("keep this state folder"), "{what}");
     }
     server.stop();
+}
+
+#[test]
+fn the_audit_is_listed_and_shown_with_and_without_a_server() {
+    let kit = kit_with_bundle();
+    let state = kit.state();
+    let state = state.to_str().unwrap();
+    kit.clock.set(perennial_tests::simulator::day(5));
+    for name in ["a", "b"] {
+        kit.command(["token", "create", "--name", name, "--role", "viewer", "--state", state]).ok();
+    }
+    let sequences = |args: &[&str]| -> Vec<u64> {
+        let entries = json(&kit, &[&["audit", "list"], args].concat());
+        entries.as_array().unwrap().iter().map(|entry| entry["sequence"].as_u64().unwrap()).collect()
+    };
+    for round in 0..2 {
+        let server = (round == 1).then(|| kit.serve(""));
+        assert_eq!(sequences(&[]), [1, 2, 3]);
+        assert_eq!(sequences(&["--limit", "2"]), [2, 3]);
+        assert_eq!(sequences(&["--before", "3", "--limit", "1"]), [2]);
+        assert_eq!(sequences(&["--kind", "token"]), [2, 3]);
+        assert_eq!(sequences(&["--kind", "bundle.ingested"]), [1]);
+        assert_eq!(sequences(&["--actor", "server"]), [0; 0]);
+        assert_eq!(sequences(&["--actor", "command"]), [1, 2, 3]);
+        let first = json(&kit, &["audit", "show", "2"])["at"].as_str().unwrap().to_owned();
+        assert_eq!(sequences(&["--since", &first]), [2, 3]);
+        assert_eq!(sequences(&["--since", &first[..10]]), [2, 3]);
+        let said = kit.command(["audit", "list", "--limit", "1", "--state", state]).ok();
+        assert!(
+            said.contains("--before 3") && said.contains("token.created") && said.contains("name=b"),
+            "{said}"
+        );
+        let head = json(&kit, &["audit", "verify"])["digest"].as_str().unwrap().to_owned();
+        let shown = kit.command(["audit", "show", "3", "--state", state]).ok();
+        assert!(
+            shown.contains(&format!("The head with it: 3:{head}")) && shown.contains("role    viewer"),
+            "{shown}"
+        );
+        let (what, hint) = kit.command(["audit", "show", "9", "--state", state]).refused();
+        assert_eq!((what.as_str(), hint.contains("audit list")), ("the audit has no entry 9", true));
+        let (what, _) = kit.command(["audit", "list", "--since", "yesterday", "--state", state]).refused();
+        assert!(what.contains("2026-11-22T20:00:00Z"), "{what}");
+        drop(server);
+    }
+    let server = kit.serve("");
+    for wrong in ["since=x", "newest=1", "before=9223372036854775808", "newest=true&before=x"] {
+        let answer = ask(&server, "GET", &format!("/api/v1/audit?{wrong}"), Some(&kit.token()));
+        assert_eq!(answer.status, 400, "{wrong}");
+    }
 }
 
 #[test]

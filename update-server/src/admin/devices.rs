@@ -3,7 +3,8 @@
 
 use super::Desk;
 use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
-use crate::fleet::desk::{self, Filter, Listed, Page};
+use crate::fleet::desk::{self, Filter, Held, Listed, Page};
+use crate::fleet::quarantine::Quarantine;
 use crate::fleet::releases::Releases;
 use crate::fleet::row::{Row, Standing};
 use crate::generation;
@@ -75,6 +76,25 @@ pub(crate) struct Explained {
     pub(crate) reasons: Vec<String>,
     /// Where it stands in the rollouts of newer releases, one sentence each.
     pub(crate) rollouts: Vec<String>,
+    /// What can be done about a quarantine, with the commands.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ways: Vec<String>,
+}
+
+/// Everything that is held on a device, and what its quarantine means.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Shown {
+    #[serde(flatten)]
+    held: Held,
+    /// Where it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantine: Option<Quarantine>,
+}
+
+impl From<Held> for Shown {
+    fn from(held: Held) -> Self {
+        Self { quarantine: Quarantine::of(&held.device, &held.row), held }
+    }
 }
 
 /// That a device is revoked.
@@ -137,7 +157,8 @@ pub(crate) fn explained(
     let rollouts = places(store, &offers, &device, &held.row, now)?;
     let mut reasons: Vec<String> = runs_withdrawn(&held.row, &offers).into_iter().collect();
     reasons.extend(desk::explain(&held, &releases, now));
-    Ok(Explained { device, standing: held.standing, reasons, rollouts })
+    let ways = Quarantine::of(&device, &held.row).map(|quarantine| quarantine.ways).unwrap_or_default();
+    Ok(Explained { device, standing: held.standing, reasons, rollouts, ways })
 }
 
 /// That a device runs what its maker withdrew, and until when: a device never goes back by itself.
@@ -247,7 +268,7 @@ pub(crate) fn standing(word: &str) -> Option<Standing> {
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Shown {
+struct ShownAsked {
     /// At most so many of its reports, the newest first, 100 unless given.
     #[param(minimum = 0, maximum = 1000)]
     reports: Option<usize>,
@@ -258,12 +279,12 @@ struct Shown {
 
 /// Everything that is held on a device.
 #[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices", security(("token" = ["viewer"])),
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id"), Shown),
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id"), ShownAsked),
     responses((status = 200, body = Object), Refused))]
 async fn show(
     State(desk): State<Desk>,
     Path(device): Path<String>,
-    shown: Result<Query<Shown>, QueryRejection>,
+    shown: Result<Query<ShownAsked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
@@ -274,7 +295,7 @@ async fn show(
     let (device, limit) = (id(&device)?, within("reports", shown.reports, 0..=REPORTS, hint)?);
     let asked = device.clone();
     let held = blocking(move || desk::show(desk.keeper.store(), &asked, before, limit)).await?;
-    held.map(fresh).ok_or_else(|| refused(&DeviceError::Unknown(device)))
+    held.map(|held| fresh(Shown::from(held))).ok_or_else(|| refused(&DeviceError::Unknown(device)))
 }
 
 /// Why a device isn't updating, as far as the server knows.

@@ -14,6 +14,7 @@ mod upload;
 
 pub(crate) use listen::{Doors, bind_socket, run, socket_fits};
 pub(crate) use rate::Rates;
+pub(crate) use records::ENTRIES;
 pub(crate) use routes::Whole;
 
 use crate::config::Limits;
@@ -24,7 +25,7 @@ use crate::keeper::Keeper;
 use crate::readiness::Readiness;
 use crate::rollout::engine::Engine;
 use crate::tls::Certificates;
-use crate::tokens::{Book, Right};
+use crate::tokens::{Book, Over, Right};
 use perennial_schemas::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,8 +96,8 @@ impl Upload {
 /// Why a request isn't let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Barred {
-    /// There is no token, or one that isn't known.
-    Unknown,
+    /// There is no token, or one that isn't accepted.
+    Token(Over),
     /// The token's role doesn't allow it.
     Role,
 }
@@ -111,7 +112,8 @@ impl Access {
                 let text =
                     text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, text)| text);
                 let tokens = book.tokens();
-                let token = text.and_then(|text| tokens.holder(text, now())).ok_or(Barred::Unknown)?;
+                let token = text.map_or(Err(Over::Unknown), |text| tokens.holder(text, now()));
+                let token = token.map_err(Barred::Token)?;
                 if token.role >= right { Ok(format!("token:{}", token.name)) } else { Err(Barred::Role) }
             }
         }
@@ -127,7 +129,7 @@ impl Access {
 mod tests {
     use super::*;
     use crate::blobs::digest_of;
-    use crate::tokens::{Token, Tokens};
+    use crate::tokens::{Revoked, Token, Tokens};
 
     #[test]
     fn a_token_opens_what_its_role_allows_until_its_end_and_nothing_else() {
@@ -138,7 +140,8 @@ mod tests {
             Token { name: name.into(), role, sha256: digest_of(name.as_bytes()), created: None, expires }
         };
         let tokens = vec![token("secret", Right::Operator, None), token("over", Right::Publisher, Some(100))];
-        Tokens { tokens }.save(&path).unwrap();
+        let gone = Revoked { sha256: digest_of(b"gone"), at: Timestamp::from_unix(7) };
+        Tokens { tokens, revoked: vec![gone] }.save(&path).unwrap();
         let book = Arc::new(Book::load(&path).unwrap());
         let door = |now| Access::Tokens {
             book: Arc::clone(&book),
@@ -150,10 +153,12 @@ mod tests {
         assert_eq!(door.actor(Some("bearer secret"), Right::Operator), Ok("token:secret".into()));
         assert_eq!(door.actor(Some("Bearer secret"), Right::Publisher), Err(Barred::Role));
         for field in [None, Some("Bearer wrong"), Some("Basic secret"), Some("secret"), Some("Bearer ")] {
-            assert_eq!(door.actor(field, Right::Viewer), Err(Barred::Unknown), "{field:?}");
+            assert_eq!(door.actor(field, Right::Viewer), Err(Barred::Token(Over::Unknown)), "{field:?}");
         }
         assert_eq!(before.actor(Some("Bearer over"), Right::Publisher), Ok("token:over".into()));
-        assert_eq!(door.actor(Some("Bearer over"), Right::Viewer), Err(Barred::Unknown));
+        let over = |field| door.actor(Some(field), Right::Viewer).unwrap_err();
+        assert_eq!(over("Bearer over"), Barred::Token(Over::Expired(Timestamp::from_unix(100))));
+        assert_eq!(over("Bearer gone"), Barred::Token(Over::Revoked(Timestamp::from_unix(7))));
         assert_eq!(Access::Owner.actor(None, Right::Publisher), Ok("command".into()));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::routes::{Refusal, Refused, allow, blocking, fresh, problem, within};
 use super::{Access, Desk};
-use crate::audit::{self, Entry, Head};
+use crate::audit::{self, Entry, Filter, Head};
 use crate::records::archive;
 use crate::records::check::{Checked, check};
 use crate::store::StoreError;
@@ -29,7 +29,7 @@ const PIECES: usize = 8;
 /// See [`PIECES`].
 const PIECE: usize = 256 << 10;
 /// Entries of a page, at most.
-const ENTRIES: usize = 1000;
+pub(crate) const ENTRIES: usize = 1000;
 /// Heads that are compared at once.
 const HEADS: usize = 100;
 
@@ -44,12 +44,26 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Page {
-    /// Entries after this number.
+    /// Entries after this number, the first of them.
     #[serde(default)]
     after: u64,
     /// At most so many, 100 unless given.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
+    /// The newest of them instead, in the order in which they were made.
+    #[serde(default)]
+    newest: bool,
+    /// With `newest`: entries before this number only.
+    before: Option<u64>,
+    /// Made at that time or later.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<String>,
+    /// Made by: `command`, `server`, `token:NAME`, or `token` for every token.
+    #[param(max_length = 128)]
+    actor: Option<String>,
+    /// Of what was done: `device.revoked`, or `device` for all that was done to devices.
+    #[param(max_length = 128)]
+    action: Option<String>,
 }
 
 /// The record of what was done, entry by entry.
@@ -61,17 +75,21 @@ async fn entries(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
-    let hint = "write it like /api/v1/audit?after=0&limit=100";
-    let Query(page) = page.map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))?;
+    let hint = "write it like /api/v1/audit?after=0&limit=100, or ?newest=true&action=device&since=2026-11-01T00:00:00Z";
+    let bad = |what: &str| problem(StatusCode::BAD_REQUEST, what, hint);
+    let Query(page) = page.map_err(|error| bad(&error.body_text()))?;
     let limit = within("limit", page.limit, 1..=ENTRIES, hint)?;
-    if i64::try_from(page.after).is_err() {
-        return Err(problem(
-            StatusCode::BAD_REQUEST,
-            "after is past every number that an entry can have",
-            hint,
-        ));
+    if page.before.into_iter().chain([page.after]).any(|number| i64::try_from(number).is_err()) {
+        return Err(bad("that is past every number that an entry can have"));
     }
-    Ok(fresh(blocking(move || audit::entries(desk.keeper.store(), page.after, limit)).await?))
+    let since = page.since.as_deref().map(str::parse).transpose();
+    let since = since.map_err(|error: perennial_schemas::time::TimeError| bad(&error.to_string()))?;
+    let filter = Filter { since, actor: page.actor, action: page.action };
+    let found = blocking(move || match page.newest {
+        true => audit::newest(desk.keeper.store(), &filter, page.before, limit),
+        false => audit::first(desk.keeper.store(), &filter, page.after, limit),
+    });
+    Ok(fresh(found.await?))
 }
 
 #[derive(Debug, Deserialize, IntoParams)]

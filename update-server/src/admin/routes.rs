@@ -7,7 +7,7 @@ use crate::ingest::{IngestError, Outcome};
 use crate::rollout::engine::{Statuses, statuses};
 use crate::status::Status;
 use crate::store::StoreError;
-use crate::tokens::Right;
+use crate::tokens::{Over, Right};
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -84,7 +84,7 @@ pub(super) enum Refused {
     /// What was sent can't be understood.
     #[response(status = 400)]
     Malformed(Problem),
-    /// No known token was given.
+    /// No token was given that is accepted; of one that was revoked or expired, the words say when.
     #[response(status = 401)]
     Unknown(Problem),
     /// The token's role doesn't allow it.
@@ -270,11 +270,19 @@ pub(super) fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<St
         refusal
     })?;
     actor.map_err(|barred| {
-        if barred == Barred::Role {
-            return role();
-        }
-        let hint = "send the token from admin.token: push --token-file F";
-        problem(StatusCode::UNAUTHORIZED, "no known token was given", hint)
+        let over = match barred {
+            Barred::Role => return role(),
+            Barred::Token(over) => over,
+        };
+        let another = "ask for another one: perennial-server token create, on the server's machine";
+        let (what, hint) = match over {
+            Over::Unknown => {
+                ("no known token was given".into(), "send the token from admin.token: push --token-file F")
+            }
+            Over::Revoked(at) => (format!("this token was revoked at {at}"), another),
+            Over::Expired(at) => (format!("this token expired at {at}"), another),
+        };
+        problem(StatusCode::UNAUTHORIZED, &what, hint)
     })
 }
 

@@ -4,7 +4,7 @@
 use super::{Place, parse, report};
 use crate::admin::client::{NOTHING, Server, call, get};
 use crate::admin::devices::{
-    DEVICES, DeviceError, Devices, REPORTS, Reason, explained, lifted, revoked, standing,
+    DEVICES, DeviceError, Devices, REPORTS, Reason, Shown, explained, lifted, revoked, standing,
 };
 use crate::cli::Where;
 use crate::failure::Failure;
@@ -39,9 +39,12 @@ pub(crate) struct List {
     /// Of this product only
     #[arg(long, value_name = "PRODUCT")]
     product: Option<String>,
-    /// Of this standing only: enrolled, quarantined, revoked or lab
+    /// Of this standing only: enrolled, quarantined, revoked or lab; `device show` says what a quarantine means
     #[arg(long, value_name = "STANDING", value_parser = |word: &str| standing(word).ok_or("enrolled, quarantined, revoked or lab"))]
     standing: Option<Standing>,
+    /// Only those whose identity seems to be in two places: --standing quarantined
+    #[arg(long, conflicts_with = "standing")]
+    quarantined: bool,
     /// Only those with something odd
     #[arg(long)]
     flagged: bool,
@@ -108,7 +111,8 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
-    let List { product, standing, flagged, after, limit, .. } = arguments;
+    let List { product, flagged, after, limit, .. } = arguments;
+    let standing = &arguments.standing.or(arguments.quarantined.then_some(Standing::Quarantined));
     let page = match Place::of(&arguments.place)? {
         Place::Here(held) => {
             let filter = Filter { product: product.clone(), standing: *standing, flagged: *flagged };
@@ -162,7 +166,7 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
         Place::Here(held) => {
             let shown =
                 desk::show(&held.store, device, *before, REPORTS).map_err(|error| failure(&error.into()))?;
-            json(&shown.ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
+            json(&shown.map(Shown::from).ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
         }
         Place::Running(server) => {
             let before = before.map_or(String::new(), |before| format!("&before={before}"));
@@ -179,6 +183,10 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(last) = held["check_in"].as_object() {
         let _ = writeln!(out, "runs {} of channel {}", text(&last["version"]), text(&last["channel"]));
     }
+    if let Some(gaps) = held["gaps"].as_u64().filter(|gaps| *gaps > 0) {
+        let _ = writeln!(out, "{gaps} of its reports never came here");
+    }
+    quarantine(&held["quarantine"], &mut out);
     for event in held["events"].as_array().into_iter().flatten() {
         let _ = writeln!(
             out,
@@ -198,6 +206,21 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
         let _ = writeln!(out, "  There are earlier ones: --before {next}");
     }
     report(io, arguments.json, &held, out.trim_end())
+}
+
+fn quarantine(quarantine: &Value, out: &mut String) {
+    let Some(means) = quarantine["means"].as_str() else { return };
+    let _ = writeln!(out, "In quarantine: {means}.");
+    for evidence in quarantine["evidence"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "  - {}", text(evidence));
+    }
+    ways(&quarantine["ways"], out);
+}
+
+fn ways(ways: &Value, out: &mut String) {
+    for (at, way) in ways.as_array().into_iter().flatten().enumerate() {
+        let _ = writeln!(out, "{}{}", if at == 0 { "What can be done:\n  - " } else { "  - " }, text(way));
+    }
 }
 
 fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -222,7 +245,9 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
     for place in why["rollouts"].as_array().into_iter().flatten() {
         let _ = write!(text, "\nRollout of {}.", self::text(place));
     }
-    report(io, arguments.json, &why, &text)
+    text.push('\n');
+    ways(&why["ways"], &mut text);
+    report(io, arguments.json, &why, text.trim_end())
 }
 
 fn revoke(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {

@@ -112,7 +112,7 @@ fn token(state: &State) -> Result<Option<PathBuf>, Failure> {
         created: None,
         expires: None,
     };
-    let tokens = Tokens { tokens: vec![token] };
+    let tokens = Tokens { tokens: vec![token], ..Tokens::default() };
     tokens.save(&state.tokens_file()).map_err(|error| Failure::of(&error, hint))?;
     Ok(Some(path))
 }

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::rollout::desk::{self, DeskError};
 use crate::rollout::engine::Engine;
 use crate::rollout::machine::Wish;
-use crate::rollout::setup;
+use crate::rollout::setup::{self, Purpose};
 use crate::rollout::view::Rollout;
 use crate::state::Held;
 use clap::Subcommand;
@@ -101,11 +101,11 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     match command {
         Command::List(arguments) => list(arguments, io),
         Command::Show(one) => {
-            let shown: Rollout = look(one, "", |rollout| rollout, (io.now)())?;
+            let shown: Rollout = look(one, "", |rollout| rollout, io)?;
             report(io, one.json, &shown, &words(&shown))
         }
         Command::Explain(one) => {
-            let said: Explained = look(one, "/explain", |rollout| rollout.explained(), (io.now)())?;
+            let said: Explained = look(one, "/explain", |rollout| rollout.explained(), io)?;
             report(io, one.json, &said, &said.sentences.join("\n"))
         }
         Command::ReplaceMarksKey(arguments) => replace_marks_key(arguments, io),
@@ -135,7 +135,8 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     let now = (io.now)();
     let all = match Place::of(&arguments.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &arguments.place, now)?;
+            let engine = engine(&held, &arguments.place, Purpose::Look, now)?;
+            notice(&held, io)?;
             Rollouts { rollouts: desk::list(&engine, now).map_err(|error| failure(&error.into()))? }
         }
         Place::Running(server) => parse(&get(&server, "/api/v1/rollouts")?)?,
@@ -159,12 +160,14 @@ fn look<T: serde::de::DeserializeOwned>(
     one: &One,
     what: &str,
     of: impl FnOnce(Rollout) -> T,
-    now: Timestamp,
+    io: &mut Io<'_>,
 ) -> Result<T, Failure> {
+    let now = (io.now)();
     let (product, version) = (one.product.as_str(), one.version.as_str());
     match Place::of(&one.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &one.place, now)?;
+            let engine = engine(&held, &one.place, Purpose::Look, now)?;
+            notice(&held, io)?;
             Ok(of(desk::show(&engine, product, version, now).map_err(|error| failure(&error))?))
         }
         Place::Running(server) => parse(&get(&server, &format!("{}{what}", path(one)))?),
@@ -175,7 +178,7 @@ fn change(one: &One, word: &str, wish: &Wish, ask: &Ask, io: &mut Io<'_>) -> Res
     let now = (io.now)();
     let (shown, running) = match Place::of(&one.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &one.place, now)?;
+            let engine = engine(&held, &one.place, Purpose::Steer, now)?;
             let name = (one.product.as_str(), one.version.as_str());
             let changed = desk::change(&engine, name, wish, ("command", &ask.why), now);
             (changed.map_err(|error| failure(&error))?, false)
@@ -202,15 +205,29 @@ fn path(one: &One) -> String {
 }
 
 /// An engine that takes no turns, over the store that a server left.
-pub(super) fn engine(held: &Held, place: &Where, now: Timestamp) -> Result<Arc<Engine>, Failure> {
+pub(super) fn engine(
+    held: &Held,
+    place: &Where,
+    purpose: Purpose,
+    now: Timestamp,
+) -> Result<Arc<Engine>, Failure> {
     let metrics = Metrics::new().map_err(|error| Failure::of(&error, "report this"))?;
-    let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts, false)
+    let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts, purpose)
         .map_err(|error| Failure::of(&error, error.hint()))?;
     let listened = engine.learn().and_then(|()| engine.listen(now, &|| {}));
     let listened =
         listened.and_then(|()| engine.count_new(&|| {})).and_then(|()| engine.find_failing(&|| {}));
     listened.map_err(|error| failure(&error.into()))?;
     Ok(engine)
+}
+
+/// Says on the standard error that a server wouldn't start here, where that is so: what is shown is right all the same.
+fn notice(held: &Held, io: &mut Io<'_>) -> Result<(), Failure> {
+    let other = setup::other_marks(&held.state, held.store.as_ref());
+    if let Some(other) = other.map_err(|error| Failure::of(&error, error.hint()))? {
+        let _ = writeln!(io.stderr, "notice: {other}; a server doesn't start with it: {}", other.hint());
+    }
+    Ok(())
 }
 
 fn words(shown: &Rollout) -> String {

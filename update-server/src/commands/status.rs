@@ -12,9 +12,10 @@ use crate::generation::served;
 use crate::io::Io;
 use crate::refusals::refused;
 use crate::rollout::desk;
+use crate::rollout::setup::{self, Purpose};
 use crate::rollout::view::Rollout;
 use crate::state::{Held, State, StateError};
-use crate::status::{Facts, Running, Status};
+use crate::status::{Alarm, Facts, Running, Status};
 use crate::store::StoreError;
 use perennial_schemas::Timestamp;
 use std::fmt::Write as _;
@@ -35,8 +36,17 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let config = config_of(&arguments.place)?;
     let state = State::of(&config);
     let status = match state.hold() {
-        Ok(held) => left_behind(&held, rollouts(&held, arguments, (io.now)())?, (io.now)())
-            .map_err(|error| Failure::of(&error, "restore the state folder from your backup"))?,
+        Ok(held) => {
+            let rollouts = rollouts(&held, arguments, (io.now)())?;
+            let mut status = left_behind(&held, rollouts, (io.now)())
+                .map_err(|error| Failure::of(&error, "restore the state folder from your backup"))?;
+            let other = setup::other_marks(&held.state, held.store.as_ref());
+            if let Some(other) = other.map_err(|error| Failure::of(&error, error.hint()))? {
+                let what = format!("{other}: a server doesn't start here");
+                status.alarms.insert(0, Alarm::new("other_marks", what, other.hint()));
+            }
+            status
+        }
         Err(StateError::Held(_)) if disk::exists(&state.socket()) => {
             let answer = get(&Server::Socket(state.socket()), "/api/v1/status")?;
             serde_json::from_slice(&answer)
@@ -49,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
 
 /// The rollouts while no server runs.
 fn rollouts(held: &Held, arguments: &Arguments, now: Timestamp) -> Result<Vec<Rollout>, Failure> {
-    let engine = super::rollout::engine(held, &arguments.place, now)?;
+    let engine = super::rollout::engine(held, &arguments.place, Purpose::Look, now)?;
     desk::list(&engine, now).map_err(|error| Failure::of(&error, "restore the state folder from your backup"))
 }
 

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::io::Io;
 use crate::records::archive::{self, ArchiveError};
 use crate::records::check::{Checked, check};
-use crate::records::{Summary, copy};
+use crate::records::{Summary, copy, restored};
 use crate::state::{State, StateError};
 use crate::store::{Engine, Store};
 use clap::Subcommand;
@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Import(Import),
     /// Read every record and walk the audit's chain
     Check(Check),
+    /// Say that the records were brought back from an older copy by other means than an import
+    Restored(Restored),
     /// Move all records to another engine; all arrive, or nothing has changed
     Migrate(Migrate),
 }
@@ -66,6 +68,18 @@ pub(crate) struct Check {
 }
 
 #[derive(Debug, clap::Args)]
+pub(crate) struct Restored {
+    /// Where from; the audit keeps it
+    #[arg(long = "reason", visible_alias = "why", value_name = "WORDS")]
+    why: String,
+    #[command(flatten)]
+    place: Where,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Migrate {
     /// The engine to move to
     #[arg(long, value_name = "ENGINE")]
@@ -94,9 +108,15 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
         Command::Export(arguments) => export(arguments, io),
         Command::Import(arguments) => import(arguments, io),
         Command::Check(arguments) => look(arguments, io),
+        Command::Restored(arguments) => say_restored(arguments, io),
         Command::Migrate(arguments) => migrate(arguments, io),
     }
 }
+
+/// What whoever restores older records has to know.
+const FORGOTTEN: &str = "They have forgotten what came after them: reports that were acknowledged, and what was done by hand.\n\
+    Do again what was done since, before the server starts: revocations of devices, pauses and halts of rollouts, erasures.\n\
+    Devices go on with what they have; one whose identity is in two places is found again.";
 
 fn export(arguments: &Export, io: &mut Io<'_>) -> Result<(), Failure> {
     let state = State::of(&config_of(&arguments.place)?);
@@ -173,13 +193,29 @@ fn import(arguments: &Import, io: &mut Io<'_>) -> Result<(), Failure> {
         archive_failure(&error)
     })?;
     state.set_engine(engine).map_err(|error| unwritable(&error))?;
-    let text = format!("{} records are in the store ({engine}): {}.", summary.records, size(summary.bytes));
+    let text = format!(
+        "{} records are in the store ({engine}): {}.\n{FORGOTTEN}",
+        summary.records,
+        size(summary.bytes)
+    );
     report(
         io,
         arguments.json,
         &Moved { summary, sha256: Some(digest), engine: Some(engine), aside: None },
         &text,
     )
+}
+
+/// A database's own copy, or the state folder out of a backup.
+fn say_restored(arguments: &Restored, io: &mut Io<'_>) -> Result<(), Failure> {
+    let state = State::of(&config_of(&arguments.place)?);
+    if arguments.why.trim().is_empty() || arguments.why.chars().any(char::is_control) {
+        return Err(Failure::new("no reason was given", "say in a few words where the records came from"));
+    }
+    let held = state.hold().map_err(|error| stop_first(&error))?;
+    let event = Event::new((io.now)(), "command", "store.restored", &[("why", arguments.why.clone())]);
+    restored::note(&held.store, &event).map_err(|error| state_failure(&error.into()))?;
+    report(io, arguments.json, &(), &format!("These records were restored from an older copy.\n{FORGOTTEN}"))
 }
 
 fn look(arguments: &Check, io: &mut Io<'_>) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! `[fleet]`: where devices with an identity are heard, whose certificates count, and how long what they tell is kept.
 
-use super::{Config, Span, units::addresses};
+use super::{Config, Size, Span, units::addresses};
+use perennial_schemas::limits::BATCH_LENGTH;
 use serde::{Deserialize, Deserializer};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -35,6 +36,10 @@ pub struct Fleet {
     pub burst: u32,
     /// Reports that may wait to be written.
     pub queue: usize,
+    /// Bytes of large bodies that may be on their way at once.
+    pub large_bodies: Size,
+    /// For so long a large body keeps its room, however slowly it comes.
+    pub slow_after: Span,
     /// How long things are kept.
     pub keep: Keep,
 }
@@ -64,6 +69,8 @@ impl Default for Fleet {
             rate: 1,
             burst: 30,
             queue: 20_000,
+            large_bodies: Size(8 * BATCH_LENGTH),
+            slow_after: Span::seconds(10),
             keep: Keep::default(),
         }
     }
@@ -112,6 +119,12 @@ impl Fleet {
         }
         if self.rate == 0 || self.burst == 0 || self.queue == 0 {
             return Err("fleet.rate, fleet.burst and fleet.queue are at least 1".into());
+        }
+        if self.large_bodies.0 < BATCH_LENGTH {
+            return Err(format!(
+                "fleet.large_bodies is at least {}MiB, the longest body",
+                BATCH_LENGTH >> 20
+            ));
         }
         if self.keep.reports.0.as_secs() < 86_400 || self.keep.devices.0 < self.keep.reports.0 {
             return Err("fleet.keep.reports is at least 1d, and fleet.keep.devices no less than it".into());
@@ -238,6 +251,7 @@ mod tests {
         assert!(refused("[fleet]\nlab = true").contains("fleet.without_tls"));
         assert!(parse("[fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]").is_ok());
         assert!(refused("[fleet]\ncheck_in = \"1s\"").contains("between 1m and 30d"));
+        assert!(refused("[fleet]\nlarge_bodies = \"1MiB\"").contains("at least 8MiB"));
         assert!(refused("[fleet.keep]\nreports = \"1h\"").contains("at least 1d"));
         assert!(refused("[fleet.keep]\nreport = \"1d\"").contains("unknown key `fleet.keep.report`"));
         assert!(refused("[fleet]\nproxies = [\"10.1.0.0/8\"]").contains("isn't a network"));

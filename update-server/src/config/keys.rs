@@ -191,6 +191,16 @@ pub const KEYS: &[Key] = &[
         "20000",
         "Reports that may wait to be written down, about a KiB each; past it the answer is 503 with Retry-After.",
     ),
+    key(
+        "fleet.large_bodies",
+        "\"64MiB\"",
+        "Bodies of more than 32KiB that may be on their way at once, in bytes; at least 8MiB, which one device may have.",
+    ),
+    key(
+        "fleet.slow_after",
+        "\"10s\"",
+        "After that, a body that comes at less than 256KiB a second gives its room up where others need it.",
+    ),
     key("fleet.keep.reports", "\"365d\"", "How long reports are kept; at least 1d."),
     key(
         "fleet.keep.devices",

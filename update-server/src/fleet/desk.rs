@@ -4,6 +4,7 @@
 pub use super::count::{Counted, count};
 pub use super::erase::erase;
 use super::event::Event;
+use super::quarantine::Quarantine;
 use super::releases::{Possible, Releases};
 use super::row::{Revoked, Row, Standing};
 use crate::audit;
@@ -241,8 +242,9 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
     if let Some(revoked) = &row.revoked {
         why.push(format!("it was revoked at {} by {}: {}", revoked.at, revoked.by, revoked.why));
     }
-    for (flag, marked) in row.flags.iter().filter(|(flag, _)| flag.is_of_a_clone()) {
-        why.push(format!("quarantined: {flag}, {} times, last at {}", marked.count, marked.last));
+    if let Some(quarantine) = Quarantine::of(&held.device, row) {
+        why.push(format!("quarantined, which stops no update: {}", quarantine.means));
+        why.extend(quarantine.evidence.iter().map(|evidence| format!("quarantined: {evidence}")));
     }
     if let Some(fleet) = row.fleet.as_ref().filter(|fleet| fleet.not_after < now) {
         why.push(format!("its certificate expired at {}, and it didn't renew it", fleet.not_after));
@@ -339,15 +341,10 @@ pub fn lift(
     loop {
         let Some(before) = store.get(Space::Devices, key.as_bytes())? else { return Ok(None) };
         let mut row = decode(key.as_bytes(), &before)?;
-        let lifted: Vec<&str> =
-            row.flags.keys().filter(|flag| flag.is_of_a_clone()).map(|flag| flag.as_str()).collect();
-        if lifted.is_empty() {
+        if row.flags.keys().all(|flag| !flag.is_of_a_clone()) {
             return Ok(Some(false));
         }
-        let lifted = lifted.join(" ");
-        row.flags.retain(|flag, _| !flag.is_of_a_clone());
-        // Which of the two has the newest ticket, nobody here knows.
-        row.tickets.clear();
+        let lifted = row.lift().join(" ");
         let batch =
             Batch::new().expect(Space::Devices, key, Some(before)).put(Space::Devices, key, row.encode());
         let detail = [("device", key.to_owned()), ("why", why.to_owned()), ("flags", lifted)];

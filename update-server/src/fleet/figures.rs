@@ -24,6 +24,8 @@ pub struct Figures {
     pub erased: IntCounter,
     /// Reports that wait to be written.
     pub waiting: IntGauge,
+    /// Bytes of large bodies that are on their way or worked on.
+    pub large_bodies: IntGauge,
     /// How long a group commit takes.
     pub commit_seconds: Histogram,
     /// Group commits that failed.
@@ -106,6 +108,10 @@ impl Figures {
             )?,
             erased: counter("perennial_fleet_erased_total", "Devices that were erased")?,
             waiting: gauge("perennial_fleet_waiting", "Reports that wait to be written")?,
+            large_bodies: gauge(
+                "perennial_fleet_large_bodies_bytes",
+                "Bytes of large bodies on their way, of the room that fleet.large_bodies gives",
+            )?,
             commits_failed: counter("perennial_fleet_commits_failed_total", "Group commits that failed")?,
             reloads_failed: counter(
                 "perennial_fleet_reloads_failed_total",

@@ -17,6 +17,7 @@ pub(crate) mod fold;
 mod handshake;
 pub mod identity;
 mod listen;
+pub mod quarantine;
 mod rate;
 pub mod releases;
 pub mod row;

@@ -3,13 +3,18 @@
 
 use super::bytes::{Decoder, Encoder, Unreadable};
 use super::event::flag_number;
+use super::identity::Identity;
 use perennial_schemas::fleet::{AttributeName, Flag, Label, Ticket};
 use perennial_schemas::ident::ChannelName;
 use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The one before: without clues and lives.
+const BEFORE: u8 = 1;
+/// Characters of a clue.
+const CLUE: usize = 240;
 
 /// One device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -47,6 +52,11 @@ pub struct Row {
     pub tickets: Vec<Ticket>,
     /// What was odd.
     pub flags: BTreeMap<Flag, Marked>,
+    /// What speaks for a copied identity, in words, as it was seen first.
+    pub clues: BTreeMap<Flag, String>,
+    /// How often the server's records had been restored from an older copy when the tickets were given.
+    #[serde(skip)]
+    pub life: u32,
     /// Set when somebody revoked it.
     pub revoked: Option<Revoked>,
 }
@@ -142,6 +152,8 @@ impl Row {
             gaps: 0,
             tickets: Vec::new(),
             flags: BTreeMap::new(),
+            clues: BTreeMap::new(),
+            life: 0,
             revoked: None,
         }
     }
@@ -161,6 +173,28 @@ impl Row {
         let marked = self.flags.entry(flag).or_insert(Marked { first: now, last: now, count: 0 });
         marked.last = now;
         marked.count = marked.count.saturating_add(1);
+    }
+
+    /// The same, with what it was seen by; the first time stays.
+    pub(crate) fn flag_with(&mut self, flag: Flag, now: Timestamp, clue: impl FnOnce() -> String) {
+        self.flag(flag, now);
+        self.clue(flag, clue);
+    }
+
+    /// Notes by what something odd was seen, unless it was seen before.
+    pub(crate) fn clue(&mut self, flag: Flag, clue: impl FnOnce() -> String) {
+        self.clues.entry(flag).or_insert_with(|| clue().chars().take(CLUE).collect());
+    }
+
+    /// Takes off what spoke for a copied identity; which flags that were.
+    pub(crate) fn lift(&mut self) -> Vec<&'static str> {
+        let lifted =
+            self.flags.keys().filter(|flag| flag.is_of_a_clone()).map(|flag| flag.as_str()).collect();
+        self.flags.retain(|flag, _| !flag.is_of_a_clone());
+        self.clues.retain(|flag, _| !flag.is_of_a_clone());
+        // Which of the two has the newest ticket, nobody here knows.
+        self.tickets.clear();
+        lifted
     }
 
     /// Notes that it was heard of; never moves back.
@@ -200,6 +234,10 @@ impl Row {
             out.signed(revoked.at.unix()).text(&revoked.by).text(&revoked.why)
         });
         out.option(self.check_in.as_ref(), LastCheckIn::write);
+        out.number(self.life.into()).number(self.clues.len() as u64);
+        for (flag, clue) in &self.clues {
+            out.byte(flag_number(*flag)).text(clue);
+        }
         out.finish()
     }
 
@@ -208,8 +246,9 @@ impl Row {
     /// # Errors
     /// [`Unreadable`], which names the part.
     pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
-        let mut from = Decoder::of(record, VERSION)?;
-        let row = Self {
+        let before = record.first() == Some(&BEFORE);
+        let mut from = Decoder::of(record, if before { BEFORE } else { VERSION })?;
+        let mut row = Self {
             lab: from.byte("marks")? != 0,
             product: from.name("product")?,
             hardware: from.name("hardware")?,
@@ -233,13 +272,24 @@ impl Row {
                 })
             })?,
             check_in: from.option("check-in", LastCheckIn::read)?,
+            life: 0,
+            clues: BTreeMap::new(),
         };
+        if !before {
+            row.life = from.small("life")?;
+            row.clues = from.list("clues", clue)?.into_iter().collect();
+        }
         from.end()?;
         Ok(row)
     }
 }
 
 impl Credential {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let Identity { key, not_before, not_after, .. } = *identity;
+        Self { serial: identity.serial.clone(), key, not_before, not_after }
+    }
+
     fn write<'e>(out: &'e mut Encoder, credential: &Self) -> &'e mut Encoder {
         out.bytes(&credential.serial).fixed(credential.key.as_bytes());
         out.signed(credential.not_before.unix()).signed(credential.not_after.unix())
@@ -289,10 +339,18 @@ fn time(from: &mut Decoder<'_>) -> Result<Timestamp, Unreadable> {
 }
 
 fn flag(from: &mut Decoder<'_>) -> Result<(Flag, Marked), Unreadable> {
+    let flag = flag_of(from)?;
+    Ok((flag, Marked { first: time(from)?, last: time(from)?, count: from.small("count")? }))
+}
+
+fn clue(from: &mut Decoder<'_>) -> Result<(Flag, String), Unreadable> {
+    Ok((flag_of(from)?, from.text("clue")?.into()))
+}
+
+fn flag_of(from: &mut Decoder<'_>) -> Result<Flag, Unreadable> {
     let number = from.byte("flag")?;
     let flag = Flag::ALL.iter().copied().find(|flag| flag_number(*flag) == number);
-    let marked = Marked { first: time(from)?, last: time(from)?, count: from.small("count")? };
-    Ok((flag.unwrap_or(Flag::Unknown), marked))
+    Ok(flag.unwrap_or(Flag::Unknown))
 }
 
 fn hex<S: serde::Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
@@ -319,6 +377,8 @@ mod tests {
         row.tickets = vec![Ticket::of_bytes(&[7; 16]), Ticket::of_bytes(&[8; 16])];
         row.flag(Flag::Replayed, now);
         row.flag(Flag::Replayed, now.plus_seconds(5));
+        row.flag_with(Flag::ClockAhead, now, || "é".repeat(CLUE + 1));
+        row.life = 3;
         row.check_in = Some(LastCheckIn {
             received: now,
             at: now.plus_seconds(-3),
@@ -342,6 +402,16 @@ mod tests {
         for length in 0..record.len() {
             assert!(Row::decode(&record[..length]).is_err(), "{length}");
         }
+    }
+
+    #[test]
+    fn a_row_of_the_version_before_is_read() {
+        let mut row = full();
+        (row.life, row.clues) = (0, BTreeMap::new());
+        let mut record = row.encode();
+        record.truncate(record.len() - 2);
+        record[0] = BEFORE;
+        assert_eq!(Row::decode(&record), Ok(row));
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub(crate) struct Means {
     pub(crate) queue: usize,
     /// How long reports are kept.
     pub(crate) keep: Duration,
+    /// How often the records were restored from an older copy.
+    pub(crate) life: u32,
 }
 
 /// The writer's queue; when the last handle is gone, the thread writes what waits and ends.

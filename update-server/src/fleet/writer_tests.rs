@@ -117,6 +117,7 @@ impl Bench {
             figures: Arc::new(Figures::new(&prometheus::Registry::new()).unwrap()),
             now: Arc::new(move || Timestamp::from_unix(at.load(Ordering::SeqCst))),
             queue,
+            life: 0,
             keep: Duration::from_secs(86_400),
         })
         .unwrap();

@@ -2,7 +2,7 @@
 //! store from the first batch to the last; a store with the mark isn't used.
 
 use super::archive::{self, ArchiveError};
-use super::{Summary, Tally, summary};
+use super::{Summary, Tally, restored, summary};
 use crate::audit::{self, Event};
 use crate::blobs::Digest;
 use crate::store::{Batch, Space, Store, StoreError};
@@ -62,7 +62,7 @@ pub fn copy(
         return Err(error.into());
     }
     let sent = tally.finish();
-    arriving.end(&sent, &event(&sent))?;
+    arriving.end(&sent, Batch::new(), &event(&sent))?;
     Ok(sent)
 }
 
@@ -77,7 +77,10 @@ pub fn import(
 ) -> Result<(Summary, Digest), ArchiveError> {
     let mut arriving = Arriving::begin(to)?;
     let (sent, digest) = archive::read(input, &mut |space, key, value| arriving.put(space, key, value))?;
-    arriving.end(&sent, &event(&sent, &digest))?;
+    // An export is older than what it is restored for, or nobody would need it.
+    arriving.flush()?;
+    let restored = restored::once_more(to, Batch::new())?;
+    arriving.end(&sent, restored, &event(&sent, &digest))?;
     Ok((sent, digest))
 }
 
@@ -125,14 +128,14 @@ impl<'a> Arriving<'a> {
         self.store.commit(std::mem::take(&mut self.batch))
     }
 
-    /// Compares what arrived with what was sent, and takes the mark away.
-    fn end(mut self, sent: &Summary, event: &Event) -> Result<(), ArchiveError> {
+    /// Compares what arrived with what was sent, and takes the mark away, together with what is put last.
+    fn end(mut self, sent: &Summary, last: Batch, event: &Event) -> Result<(), ArchiveError> {
         self.flush()?;
         let arrived = summary(self.store)?;
         if arrived != *sent {
             return Err(ArchiveError::Differs(format!("{} of {} records", arrived.records, sent.records)));
         }
-        audit::commit(self.store, &Batch::new().remove(Space::Meta, MARK), event)?;
+        audit::commit(self.store, &last.remove(Space::Meta, MARK), event)?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 pub mod archive;
 pub mod check;
 pub mod copy;
+pub mod restored;
 #[cfg(test)]
 mod tests;
 

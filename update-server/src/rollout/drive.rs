@@ -104,6 +104,7 @@ impl Drive {
             figures: Arc::new(figures),
             now: clock.clock(),
             queue: 1 << 20,
+            life: 0,
             keep: Duration::from_secs(10 * 365 * 86_400),
         };
         Self::of(engine, means, clock)

@@ -55,8 +55,18 @@ impl SetupError {
     }
 }
 
-/// An engine with the state's keys. A server `begins`: it notes in the store which key the votes are kept under, if it is the
-/// first.
+/// What somebody wants of an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To serve: the first server notes in the store which key the votes are kept under.
+    Serve,
+    /// To change a rollout.
+    Steer,
+    /// To look, which needs no votes of its own: also with another key than theirs.
+    Look,
+}
+
+/// An engine with the state's keys.
 ///
 /// # Errors
 /// [`SetupError`]; the key of the marks is made where it isn't there.
@@ -65,12 +75,12 @@ pub(crate) fn engine(
     state: &State,
     store: &Arc<dyn Store>,
     figures: &Arc<Figures>,
-    begins: bool,
+    purpose: Purpose,
 ) -> Result<Arc<Engine>, SetupError> {
     let key = FileKey::load(&state.keys().join("rollout.key"))?;
     let path = marks(state);
     let marks = MarkKey::load(&path)?;
-    if !is_the_one(store, &marks, begins)? {
+    if purpose != Purpose::Look && !is_the_one(store, &marks, purpose == Purpose::Serve)? {
         return Err(SetupError::OtherMarks(path));
     }
     let ballot = Ballot {
@@ -88,6 +98,16 @@ pub(crate) fn engine(
         silence: config.silence(),
         caching: Caching::new(config.cache.fresh.0.min(FRESH), config.cache.missing.0),
     })))
+}
+
+/// Why a server wouldn't start: its key isn't that of the votes. For whoever only looks.
+///
+/// # Errors
+/// [`SetupError`]
+pub(crate) fn other_marks(state: &State, store: &dyn Store) -> Result<Option<SetupError>, SetupError> {
+    let path = marks(state);
+    let same = is_the_one(store, &MarkKey::load(&path)?, false)?;
+    Ok((!same).then_some(SetupError::OtherMarks(path)))
 }
 
 /// Keeps votes under the state's key from now on, whatever they were kept under: devices that have voted may vote again.

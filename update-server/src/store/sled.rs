@@ -25,9 +25,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// Rule 4; a commit waits for its own flush in any case.
 const FLUSH_EVERY_MS: u64 = 250;
+
+/// How long sled's own lock may outlive the store that had it: a thread of a busy machine gets a turn within that.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The key under which commits are counted, past every space.
 const COUNT: &[u8] = &[u8::MAX];
@@ -40,7 +46,16 @@ pub struct SledStore {
     moment: AtomicU64,
     folder: PathBuf,
     reserve: u64,
-    _lock: File,
+    _lock: Lock,
+}
+
+/// Our own lock, given up explicitly: a program that this process has just started still shares its open files.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 /// What the committer knows.
@@ -86,11 +101,8 @@ impl SledStore {
             .cache_capacity(settings.cache)
             .flush_every_ms(Some(FLUSH_EVERY_MS));
         // sled meets some damage with a panic, which would end a command without its two lines.
-        let opened = catch_unwind(AssertUnwindSafe(|| config.open()));
-        let database = match opened {
-            Ok(opened) => opened.map_err(|error| failed("open", error))?,
-            Err(_) => return Err(StoreError::Corrupt("sled/db".into())),
-        };
+        let opened = catch_unwind(AssertUnwindSafe(|| open_patiently(&config)));
+        let database = opened.map_err(|_| StoreError::Corrupt("sled/db".into()))??;
         let log = disk::open(&folder.join("db")).map_err(broken)?;
         let inside = database.get(COUNT).map_err(|error| failed("open", error))?;
         let witness = Witness::open(folder, inside.as_deref())?;
@@ -99,7 +111,7 @@ impl SledStore {
         let committing =
             Mutex::new(Committing { log, blobs: BTreeSet::new(), failed: false, witness, moments });
         let (folder, reserve) = (folder.into(), settings.reserve);
-        Ok(Self { database, committing, moment, folder, reserve, _lock: lock })
+        Ok(Self { database, committing, moment, folder, reserve, _lock: Lock(lock) })
     }
 
     fn range(&self, space: Space, prefix: &[u8], after: Option<&[u8]>) -> Option<sled::Iter> {
@@ -220,6 +232,19 @@ impl Committing {
     }
 }
 
+/// Opens sled, for whoever has our own lock. sled's lock may be taken still: a thread of its pool that has told a committer
+/// that a write is done holds the file until it is scheduled again, and closing a store waits for none of them. Nobody else
+/// can hold it for long.
+fn open_patiently(config: &sled::Config) -> Result<Db, StoreError> {
+    for _ in 0..PATIENCE.as_millis() / PAUSE.as_millis() {
+        match config.open().map_err(|error| failed("open", error)) {
+            Err(StoreError::Held) => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    config.open().map_err(|error| failed("open", error))
+}
+
 /// A key as sled has it: the space's number before it.
 fn full(space: Space, key: &[u8]) -> Vec<u8> {
     let mut full = Vec::with_capacity(key.len() + 1);
@@ -239,7 +264,6 @@ fn pair(found: sled::Result<(IVec, IVec)>) -> Result<(Space, Vec<u8>, IVec), Sto
 
 fn failed(operation: &'static str, error: sled::Error) -> StoreError {
     match error {
-        // A store that was just let go holds its own lock until its threads have ended.
         sled::Error::Io(error) if error.to_string().contains("could not acquire lock") => StoreError::Held,
         sled::Error::Io(error) => engine(operation, &error),
         other => engine(operation, &other),

@@ -369,6 +369,31 @@ fn a_store_has_one_holder() {
     }
 }
 
+/// The log of a sled store that was just let go stays locked until a thread of its pool has gone on: whoever has the store's
+/// own lock waits for that, and says to nobody that somebody else is there.
+#[test]
+fn what_sleds_threads_hold_on_to_for_a_moment_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = || SledStore::open(folder.path(), Settings::default());
+    open().unwrap().commit(Batch::new().put(Space::Meta, *b"a", *b"1")).unwrap();
+    let late = std::fs::File::open(folder.path().join("db")).unwrap();
+    while late.try_lock().is_err() {
+        std::thread::yield_now();
+    }
+    let own = std::fs::File::open(folder.path().join("lock")).unwrap();
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(open);
+        while own.try_lock().is_ok() && !opening.is_finished() {
+            own.unlock().unwrap();
+            std::thread::yield_now();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        late.unlock().unwrap();
+        let opened = opening.join().unwrap();
+        assert_eq!(opened.unwrap().get(Space::Meta, b"a").unwrap().as_deref(), Some(&b"1"[..]));
+    });
+}
+
 #[test]
 fn a_full_disk_refuses_what_is_put_and_loses_nothing() {
     for engine in embedded() {

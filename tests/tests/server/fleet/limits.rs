@@ -1,9 +1,10 @@
 //! Too much of everything: of one device's requests, of connections that say nothing, of what the disk can hold.
 
-use super::kit::{Fleet, queue};
+use super::kit::{Fleet, Unit, batch, queue, signed};
 use crate::server::kit::{Kit, Wire, eventually};
 use perennial_schemas::fleet::DeviceId;
 use perennial_tests::simulator::day;
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};
 
@@ -20,6 +21,52 @@ fn a_device_that_asks_too_often_is_told_when_to_ask_again_and_others_are_served(
     assert_eq!(refused.code(), (429, "rate".into()));
     assert_eq!(refused.header("retry-after"), "1");
     assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
+}
+
+/// A batch that one device signed, padded with spaces to so many bytes.
+fn padded(fleet: &Fleet, unit: &Unit, sequence: u64, length: usize) -> Vec<u8> {
+    let mut body = batch(&[signed(unit, &fleet.queue(&unit.device, &[sequence]).to_string())]);
+    body.resize(length, b' ');
+    body
+}
+
+#[test]
+fn a_slow_large_body_gives_its_room_up_to_others_once_its_grace_is_over_and_not_before() {
+    const ROOM: usize = 8 << 20;
+    let fleet = Fleet::new();
+    for (slow_after, gives_way) in [("1h", false), ("1s", true)] {
+        let more = format!("large_bodies = \"8MiB\"\nslow_after = \"{slow_after}\"");
+        let server = fleet.serve(&more, "[limits]\nbody = \"60s\"\n");
+        let (slow, other) = (fleet.enrolled(&server), fleet.enrolled(&server));
+        // All the room is its own, and a part of it comes.
+        let body = padded(&fleet, &slow, 1, ROOM);
+        let mut dripping = fleet.connect(&server, &slow);
+        dripping.send(&format!(
+            "POST /v1/reports/batch HTTP/1.1\r\nHost: localhost\r\nContent-Length: {ROOM}\r\n\r\n"
+        ));
+        dripping.0.write_all(&body[..100_000]).unwrap();
+        dripping.0.flush().unwrap();
+        eventually("the slow body has its room", || server.metrics().fleet.large_bodies.get() == 8 << 20);
+        let ask = |sequence| {
+            let body = padded(&fleet, &other, sequence, 40_000);
+            fleet.connect(&server, &other).ask_with("POST", "/v1/reports/batch", &[], &body)
+        };
+        if gives_way {
+            eventually("the other one has its room", || ask(2).status == 200);
+            assert_eq!(dripping.read(false).code(), (408, "too-slow".into()));
+        } else {
+            let refused = ask(1);
+            assert_eq!(refused.code(), (503, "busy".into()));
+            assert!(!refused.header("retry-after").is_empty());
+            // It was slow, and comes to its end: nobody has taken its room.
+            dripping.0.write_all(&body[100_000..]).unwrap();
+            dripping.0.flush().unwrap();
+            let taken = dripping.read(false).json();
+            assert_eq!(taken["answers"][0]["acknowledged"], 1, "{taken}");
+            assert_eq!(ask(1).status, 200);
+        }
+        server.stop();
+    }
 }
 
 #[test]

@@ -6,5 +6,6 @@ mod kill;
 mod kit;
 mod limits;
 mod proxy;
+mod restored;
 mod rollouts;
 mod story;

@@ -8,26 +8,31 @@ use hyper::body::{Body, Incoming};
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::{DeviceId, RefusalCode};
 use perennial_schemas::limits::BATCH_LENGTH;
+use prometheus::IntGauge;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Bodies up to this long are read at once, and parsed on the serving thread: a queue of some fifty reports.
 pub(super) const SMALL: u64 = 32 << 10;
-/// Bytes of larger bodies that are received or worked on at once: eight batches of the largest kind. What becomes of one when
-/// it is read is some three times as large.
-const ROOM: u64 = 8 * BATCH_LENGTH;
 /// Bytes of them that one device may have on their way: so that one alone doesn't keep the others out.
 const EACH: u64 = BATCH_LENGTH;
-/// For so many milliseconds a large body keeps its room, however slowly it comes.
-const GRACE: u64 = 10_000;
-/// After that, bytes of it that must have come by each second, where others need the room.
+/// Once its grace is over, bytes of a large body that must have come by each second, where others need the room.
 const FAIR: u64 = 256 << 10;
 
 /// The room for large bodies, over all threads.
-#[derive(Debug, Default)]
-pub(crate) struct Bodies(Mutex<Taken>);
+#[derive(Debug)]
+pub(crate) struct Bodies {
+    /// Bytes of them that are received or worked on at once. What becomes of one when it is read is some three times as large.
+    room: u64,
+    /// For so many milliseconds one keeps its room, however slowly it comes.
+    grace: u64,
+    /// How much of the room is taken, for the figures.
+    gauge: IntGauge,
+    taken: Mutex<Taken>,
+}
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -65,16 +70,22 @@ pub(super) struct Place {
 }
 
 impl Bodies {
+    pub(crate) fn new(room: u64, grace: Duration, gauge: IntGauge) -> Self {
+        let grace = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        Self { room, grace, gauge, taken: Mutex::default() }
+    }
+
     fn enter(self: &Arc<Self>, device: Option<&DeviceId>, bytes: u64, at: u64) -> Result<Place, Refused> {
-        let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = self.room;
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let own = device.and_then(|device| taken.by.get(device)).copied().unwrap_or(0);
         if own + bytes > EACH {
             let what = format!("this device sends more than {EACH} bytes at once");
             return Err(Refused { retry_after: Some(2), ..Refused::new(RefusalCode::Rate, what) });
         }
-        while taken.all + bytes > ROOM {
-            let Some(slowest) = taken.slowest(at) else {
-                let what = format!("more than {ROOM} bytes of large bodies are on their way already");
+        while taken.all + bytes > room {
+            let Some(slowest) = taken.slowest(at, self.grace) else {
+                let what = format!("more than {room} bytes of large bodies are on their way already");
                 return Err(Refused::new(RefusalCode::Busy, what));
             };
             taken.give_back(slowest);
@@ -87,15 +98,16 @@ impl Bodies {
         }
         let held = Held { device: device.cloned(), bytes, began: at, progress: Arc::clone(&progress) };
         taken.held.insert(number, held);
+        self.gauge.set(taken.all as i64);
         Ok(Place { bodies: Arc::clone(self), number, progress })
     }
 }
 
 impl Taken {
     /// The body that is furthest behind what is fair, if any is.
-    fn slowest(&self, at: u64) -> Option<u64> {
+    fn slowest(&self, at: u64, grace: u64) -> Option<u64> {
         let behind = |held: &Held| {
-            let due = at.saturating_sub(held.began + GRACE).saturating_mul(FAIR) / 1000;
+            let due = at.saturating_sub(held.began.saturating_add(grace)).saturating_mul(FAIR) / 1000;
             due.min(held.bytes).checked_sub(held.progress.received.load(Ordering::Relaxed) + 1)
         };
         let late = self.held.iter().filter_map(|(number, held)| Some((behind(held)?, *number)));
@@ -150,7 +162,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.bodies.0.lock().unwrap_or_else(PoisonError::into_inner).give_back(self.number);
+        let mut taken = self.bodies.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.give_back(self.number);
+        self.bodies.gauge.set(taken.all as i64);
     }
 }
 
@@ -196,6 +210,12 @@ pub(super) async fn admit(
 mod tests {
     use super::*;
 
+    const GRACE: u64 = 10_000;
+
+    fn room() -> Arc<Bodies> {
+        Arc::new(Bodies::new(8 * EACH, Duration::from_millis(GRACE), IntGauge::new("a", "b").unwrap()))
+    }
+
     fn device(number: u64) -> DeviceId {
         format!("d-{number}").parse().unwrap()
     }
@@ -206,7 +226,7 @@ mod tests {
 
     #[test]
     fn large_bodies_have_so_much_room_together_and_each_device_a_part_of_it() {
-        let bodies = Arc::new(Bodies::default());
+        let bodies = room();
         let first = bodies.enter(Some(&device(0)), EACH - 1000, 0).unwrap();
         assert_eq!(code(bodies.enter(Some(&device(0)), 1001, 0)), RefusalCode::Rate);
         let small = bodies.enter(Some(&device(0)), 1000, 0).unwrap();
@@ -217,13 +237,13 @@ mod tests {
         drop(first);
         assert!(bodies.enter(None, EACH - 1000, 0).is_ok());
         drop((small, others));
-        let taken = bodies.0.lock().unwrap();
+        let taken = bodies.taken.lock().unwrap();
         assert_eq!((taken.all, taken.by.len(), taken.held.len()), (0, 0, 0));
     }
 
     #[test]
     fn where_the_room_is_full_slow_bodies_give_way_and_fast_and_whole_ones_never() {
-        let bodies = Arc::new(Bodies::default());
+        let bodies = room();
         let places: Vec<Place> =
             (0..8).map(|number| bodies.enter(Some(&device(number)), EACH, 0).unwrap()).collect();
         let at = GRACE + 4_000;
@@ -250,10 +270,10 @@ mod tests {
         assert!(places[2..].iter().chain([&ninth, &tenth]).all(|place| slow(place).is_ok()));
         // What gave way is given back once only.
         drop(places);
-        let taken = bodies.0.lock().unwrap();
+        let taken = bodies.taken.lock().unwrap();
         assert_eq!((taken.all, taken.by.len(), taken.held.len()), (2 * EACH, 2, 2));
         drop(taken);
         drop((ninth, tenth));
-        assert_eq!(bodies.0.lock().unwrap().all, 0);
+        assert_eq!(bodies.taken.lock().unwrap().all, 0);
     }
 }

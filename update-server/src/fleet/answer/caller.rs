@@ -3,7 +3,7 @@
 
 use super::Fleet;
 use super::refused::Refused;
-use crate::fleet::fold::Who;
+use crate::fleet::fold::{Who, is_forgotten};
 use crate::fleet::identity::Identity;
 use crate::fleet::row::Row;
 use base64ct::{Base64, Encoding};
@@ -95,7 +95,8 @@ impl Fleet {
         let row = row.filter(|row| !row.lab).ok_or(RefusalCode::NotEnrolled)?;
         let by_list = |serial: &[u8]| self.trust.as_ref().is_some_and(|trust| trust.is_revoked(serial));
         let factory_revoked = row.factory.as_ref().is_some_and(|factory| by_list(&factory.serial));
-        let known = [&row.fleet, &row.earlier].into_iter().flatten().any(|one| one.serial == identity.serial);
+        let mut known = [&row.fleet, &row.earlier].into_iter().flatten();
+        let known = known.any(|one| one.serial == identity.serial) || is_forgotten(row, identity, self.life);
         match () {
             () if identity.name.kind == Kind::Factory => Err(RefusalCode::FactoryOnly.into()),
             () if row.revoked.is_some() || factory_revoked => Err(RefusalCode::Revoked.into()),

@@ -1,7 +1,7 @@
 //! A check-in into a row: the last one is all that is kept. Its ticket shows whether the identity is in one place.
 
 use super::reports::CLOCK_SECONDS;
-use super::{Done, Effects, Facts, odd};
+use super::{Done, Effects, Facts, odd, odd_by};
 use crate::fleet::releases::Possible;
 use crate::fleet::row::{LastCheckIn, Row};
 use perennial_schemas::fleet::{CheckIn, Flag, Ticket};
@@ -28,7 +28,7 @@ pub(super) fn take(
     if said.at < facts.now.plus_seconds(-CLOCK_SECONDS) {
         odd(row, Flag::ClockBehind, facts, effects);
     }
-    turn_ticket(row, said.ticket.as_ref(), next, facts, effects);
+    turn_ticket(row, said, next, facts, effects);
     row.check_in = Some(LastCheckIn {
         received: facts.now,
         at: said.at,
@@ -43,20 +43,32 @@ pub(super) fn take(
 }
 
 /// The newest ticket makes way for the next. The one before it says that the answer with the newest was lost. Any other, or
-/// none where one was given, says that the identity is in two places.
-fn turn_ticket(
-    row: &mut Row,
-    shown: Option<&Ticket>,
-    next: &Ticket,
-    facts: &Facts<'_>,
-    effects: &mut Effects,
-) {
-    let kept = match row.tickets.iter().position(|ticket| Some(ticket) == shown) {
+/// none where one was given, says that the identity is in two places. Where nothing is known to compare with (no ticket was
+/// given, a quarantine was lifted, or the records were restored and may have forgotten some), whoever comes first goes on.
+fn turn_ticket(row: &mut Row, said: &CheckIn, next: &Ticket, facts: &Facts<'_>, effects: &mut Effects) {
+    let shown = said.ticket.as_ref();
+    let known = row.tickets.iter().position(|ticket| Some(ticket) == shown);
+    if row.life < facts.life {
+        row.life = facts.life;
+        if known.is_none() {
+            row.tickets.clear();
+        }
+    }
+    let kept = match known {
         Some(at) => Some(row.tickets.swap_remove(at)),
+        // With the same again, should the answer with the next one be lost.
+        None if row.tickets.is_empty() => shown.cloned(),
         None => {
-            if !row.tickets.is_empty() {
-                odd(row, Flag::TicketForked, facts, effects);
-            }
+            let ticket =
+                if shown.is_some() { "a ticket that was used up, or never given" } else { "no ticket" };
+            let (version, before) = (&said.version, row.check_in.clone());
+            odd_by(row, Flag::TicketForked, facts, effects, || {
+                let before = before.map_or_else(
+                    || "it had enrolled before".into(),
+                    |last| format!("the one before it was at {}, running {}", last.received, last.version),
+                );
+                format!("a check-in, running {version}, showed {ticket}; {before}")
+            });
             row.tickets.first().cloned()
         }
     };

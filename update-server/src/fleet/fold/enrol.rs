@@ -1,11 +1,13 @@
 //! Enrolment into a row: a factory certificate begins a new epoch, a fleet certificate renews itself. The caller has made
 //! the new certificate already; here is decided whether it counts.
 
-use super::{Beside, Done, Effects, Facts, Owner, Verdict, forget, is_current, is_revoked, odd};
+use super::{
+    Beside, Done, Effects, Facts, Owner, Verdict, forget, is_current, is_revoked, remember, superseded,
+};
 use crate::fleet::identity::Identity;
 use crate::fleet::row::{Credential, Row};
 use crate::store::StoreError;
-use perennial_schemas::fleet::{Flag, Kind, RefusalCode, Ticket};
+use perennial_schemas::fleet::{Kind, RefusalCode, Ticket};
 
 /// Tickets that may be shown next: renewals in a row whose answers were lost are told from a copy up to this many.
 const TICKETS: usize = 8;
@@ -40,7 +42,10 @@ pub(super) fn enrol(
     Ok(match identity.name.kind {
         Kind::Factory => begin(row, identity, enrol, facts, effects),
         Kind::Fleet => match row.as_mut().filter(|row| !row.lab) {
-            Some(row) => renew(row, identity, enrol, facts, effects),
+            Some(row) => {
+                remember(row, identity, facts, beside, effects)?;
+                renew(row, identity, enrol, facts, effects)
+            }
             None => Err(RefusalCode::NotEnrolled),
         },
     })
@@ -76,14 +81,9 @@ fn begin(
     (row.product, row.hardware) = (name.product.clone(), name.hardware.clone());
     row.labels = name.labels.clone();
     (row.last_sequence, row.gaps) = (0, 0);
-    row.tickets = vec![enrol.ticket.clone()];
+    (row.tickets, row.life) = (vec![enrol.ticket.clone()], facts.life);
     let gone = [row.fleet.replace(enrol.credential.clone()), row.earlier.take()];
-    row.factory = Some(Credential {
-        serial: identity.serial.clone(),
-        key: identity.key,
-        not_before: identity.not_before,
-        not_after: identity.not_after,
-    });
+    row.factory = Some(Credential::of(identity));
     row.seen(facts.now);
     for credential in gone.into_iter().flatten() {
         forget(row, &credential.key, effects);
@@ -103,7 +103,7 @@ fn renew(
     effects: &mut Effects,
 ) -> Verdict {
     if !is_current(row, identity) {
-        odd(row, Flag::SupersededCertificate, facts, effects);
+        superseded(row, identity, facts, effects);
         return Err(RefusalCode::Superseded);
     }
     let newest = row.fleet.replace(enrol.credential.clone());

@@ -12,7 +12,7 @@ pub(crate) use enrol::Enrol;
 use super::bytes::{Decoder, Encoder, Unreadable};
 use super::identity::Identity;
 use super::releases::Releases;
-use super::row::Row;
+use super::row::{Credential, Row};
 use crate::store::StoreError;
 use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, Flagged, Kind, RefusalCode, ReportQueue, Ticket};
 use perennial_schemas::{Sha256Digest, Timestamp};
@@ -72,6 +72,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) is_revoked: &'a dyn Fn(&[u8]) -> bool,
     /// What happened before isn't kept any longer.
     pub(crate) oldest: Timestamp,
+    /// How often the records were restored from an older copy.
+    pub(crate) life: u32,
 }
 
 /// Records beside the row that an operation may have to look at.
@@ -129,7 +131,7 @@ pub(crate) fn fold(
         let Who::Device(identity) = &operation.who else { return Ok(Err(RefusalCode::NotOffered)) };
         return enrol::enrol(row, identity, enrol, facts, beside, effects);
     }
-    let row = match admit(row, operation, facts, effects) {
+    let row = match admit(row, operation, facts, beside, effects)? {
         Ok(row) => row,
         Err(code) => return Ok(Err(code)),
     };
@@ -149,27 +151,37 @@ fn admit<'r>(
     row: &'r mut Option<Row>,
     operation: &Operation,
     facts: &Facts<'_>,
+    beside: &mut dyn Beside,
     effects: &mut Effects,
-) -> Result<&'r mut Row, RefusalCode> {
+) -> Result<Result<&'r mut Row, RefusalCode>, StoreError> {
     match &operation.who {
         Who::Device(identity) | Who::Carried(identity) => {
-            let row = row.as_mut().filter(|row| !row.lab).ok_or(RefusalCode::NotEnrolled)?;
-            admit_certificate(row, identity, operation.who.is_carried(), facts, effects)?;
-            Ok(row)
+            let Some(row) = row.as_mut().filter(|row| !row.lab) else {
+                return Ok(Err(RefusalCode::NotEnrolled));
+            };
+            remember(row, identity, facts, beside, effects)?;
+            let admitted = admit_certificate(row, identity, operation.who.is_carried(), facts, effects);
+            Ok(admitted.map(|()| row))
         }
-        Who::Lab(_) => {
-            let (product, hardware) = match &operation.act {
-                Act::Reports(queue) => queue.reports.last().map(|last| (&last.product, &last.hardware)),
-                Act::CheckIn(said, _) => Some((&said.product, &said.hardware)),
-                Act::Enrol(_) => None,
-            }
-            .ok_or(RefusalCode::Unacceptable)?;
-            let new = || Row::new(product.clone(), hardware.clone(), true, facts.now);
-            let row = row.get_or_insert_with(new);
-            // Whoever has an identity speaks with it: nobody in a laboratory speaks for them.
-            if row.lab { Ok(row) } else { Err(RefusalCode::OtherDevice) }
-        }
+        Who::Lab(_) => Ok(admit_lab(row, operation, facts)),
     }
+}
+
+fn admit_lab<'r>(
+    row: &'r mut Option<Row>,
+    operation: &Operation,
+    facts: &Facts<'_>,
+) -> Result<&'r mut Row, RefusalCode> {
+    let (product, hardware) = match &operation.act {
+        Act::Reports(queue) => queue.reports.last().map(|last| (&last.product, &last.hardware)),
+        Act::CheckIn(said, _) => Some((&said.product, &said.hardware)),
+        Act::Enrol(_) => None,
+    }
+    .ok_or(RefusalCode::Unacceptable)?;
+    let new = || Row::new(product.clone(), hardware.clone(), true, facts.now);
+    let row = row.get_or_insert_with(new);
+    // Whoever has an identity speaks with it: nobody in a laboratory speaks for them.
+    if row.lab { Ok(row) } else { Err(RefusalCode::OtherDevice) }
 }
 
 /// Whether a fleet certificate opens more than its own renewal.
@@ -189,7 +201,7 @@ fn admit_certificate(
     if !is_current(row, identity) {
         // What was signed before a renewal and brought after it is late, and nobody's copy: the device has it still.
         if !carried {
-            odd(row, Flag::SupersededCertificate, facts, effects);
+            superseded(row, identity, facts, effects);
         }
         return Err(RefusalCode::Superseded);
     }
@@ -212,6 +224,55 @@ fn is_current(row: &Row, identity: &Identity) -> bool {
     known.any(|credential| credential.serial == identity.serial)
 }
 
+/// Whether a certificate was given after the newest that a row knows: only records that were restored from an older copy don't
+/// know it. Whoever has it, or the one that the row knows, may be the copy; the one that comes later with the other is told.
+pub(crate) fn is_forgotten(row: &Row, identity: &Identity, life: u32) -> bool {
+    life > 0
+        && identity.name.kind == Kind::Fleet
+        && row.fleet.as_ref().is_some_and(|newest| identity.not_before > newest.not_before)
+}
+
+/// Takes up a certificate that restored records have forgotten. It may be of another enrolment than they know, in which the
+/// numbers of its reports began again: so it begins a new epoch.
+fn remember(
+    row: &mut Row,
+    identity: &Identity,
+    facts: &Facts<'_>,
+    beside: &mut dyn Beside,
+    effects: &mut Effects,
+) -> Result<(), StoreError> {
+    if is_revoked(row, facts) || is_current(row, identity) || !is_forgotten(row, identity, facts.life) {
+        return Ok(());
+    }
+    let name = &identity.name;
+    let owner = Owner { device: name.device.clone(), kind: Kind::Fleet };
+    if beside.owner(&identity.key)?.is_some_and(|known| known != owner) {
+        return Ok(());
+    }
+    let Some(epoch) = row.epoch.checked_add(1) else { return Ok(()) };
+    (row.epoch, row.last_sequence, row.gaps) = (epoch, 0, 0);
+    (row.product, row.hardware) = (name.product.clone(), name.hardware.clone());
+    row.labels = name.labels.clone();
+    let gone = [row.fleet.replace(Credential::of(identity)), row.earlier.take()];
+    for credential in gone.into_iter().flatten() {
+        forget(row, &credential.key, effects);
+    }
+    effects.keys.push((identity.key, Some(owner)));
+    Ok(())
+}
+
+/// Notes that a certificate was used that another one has taken the place of.
+fn superseded(row: &mut Row, identity: &Identity, facts: &Facts<'_>, effects: &mut Effects) {
+    let newest = row.fleet.as_ref().map(|newest| newest.not_before);
+    odd_by(row, Flag::SupersededCertificate, facts, effects, || {
+        let newest = newest.map_or_else(String::new, |at| format!(", of {at}"));
+        format!(
+            "a certificate of {} was used, which the newest one{newest} had taken the place of",
+            identity.not_before
+        )
+    });
+}
+
 /// By somebody here, or by the maker's list.
 fn is_revoked(row: &Row, facts: &Facts<'_>) -> bool {
     row.revoked.is_some() || row.factory.as_ref().is_some_and(|factory| (facts.is_revoked)(&factory.serial))
@@ -219,6 +280,18 @@ fn is_revoked(row: &Row, facts: &Facts<'_>) -> bool {
 
 fn odd(row: &mut Row, flag: Flag, facts: &Facts<'_>, effects: &mut Effects) {
     row.flag(flag, facts.now);
+    effects.flags.push(flag);
+}
+
+/// The same, with what it was seen by.
+fn odd_by(
+    row: &mut Row,
+    flag: Flag,
+    facts: &Facts<'_>,
+    effects: &mut Effects,
+    clue: impl FnOnce() -> String,
+) {
+    row.flag_with(flag, facts.now, clue);
     effects.flags.push(flag);
 }
 

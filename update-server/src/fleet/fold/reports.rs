@@ -37,7 +37,11 @@ pub(super) fn take(
                 Some(known) if Event::content_of(&known).map_or(true, |known| known == content) => {
                     Some(Flag::Replayed)
                 }
-                Some(_) => Some(Flag::SequenceForked),
+                Some(known) => {
+                    let epoch = row.epoch;
+                    row.clue(Flag::SequenceForked, || forked(epoch, report, &known));
+                    Some(Flag::SequenceForked)
+                }
                 // It was kept, and its time is over.
                 None if report.at < facts.oldest => Some(Flag::Replayed),
                 // One of a gap, which another connection overtook.
@@ -63,6 +67,15 @@ pub(super) fn take(
     flagged.truncate(perennial_schemas::limits::QUEUE_REPORTS);
     let acknowledged = queue.reports.last().map_or(0, |last| last.sequence);
     Ok(Done::Acknowledged { acknowledged, flagged })
+}
+
+/// What speaks for it that two devices have numbered their reports.
+fn forked(epoch: u32, report: &Report, known: &[u8]) -> String {
+    let kept = Event::received(known).map_or_else(|_| String::new(), |at| format!(", which came at {at}"));
+    format!(
+        "report {epoch}.{} came with two contents: the first one is kept{kept}; the other one, of {} on {}, was refused",
+        report.sequence, report.version, report.at
+    )
 }
 
 /// Keeps a report that is new, and says what is odd about it.

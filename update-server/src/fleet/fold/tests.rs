@@ -1,3 +1,5 @@
+mod restored;
+
 use super::*;
 use crate::fleet::event::Event;
 use crate::fleet::identity::Identity;
@@ -17,6 +19,8 @@ struct World {
     now: Timestamp,
     revoked: Vec<u8>,
     tickets: u8,
+    /// How often its records were restored.
+    life: u32,
 }
 
 struct Records<'w>(&'w HashMap<Vec<u8>, Vec<u8>>, &'w HashMap<Sha256Digest, Owner>);
@@ -46,6 +50,7 @@ impl World {
             now: now(),
             revoked: Vec::new(),
             tickets: 0,
+            life: 0,
         }
     }
 
@@ -57,6 +62,7 @@ impl World {
             releases: &self.releases,
             is_revoked: &|serial| serial == revoked,
             oldest: self.now.plus_days(-365),
+            life: self.life,
         };
         let mut effects = Effects::default();
         let mut records = Records(&self.events, &self.keys);
@@ -166,6 +172,8 @@ fn a_sequence_with_two_contents_is_a_copied_identity() {
     // The first stays, and the device is served all the same.
     let first = Event::decode(&world.events[&Event::key(fleet.device(), 1, 1)]).unwrap();
     assert_eq!(first.detail, "a");
+    let clue = &world.row().clues[&Flag::SequenceForked];
+    assert!(clue.starts_with("report 1.1 came with two contents"), "{clue}");
     assert!(crate::fleet::desk::evidence(&first, world.row()).is_err());
     assert!(world.check_in(&fleet, None).is_ok());
 }
@@ -250,6 +258,12 @@ fn a_ticket_from_elsewhere_is_a_copied_identity_and_a_lost_answer_is_not() {
     world.check_in(&fleet, Some(&second)).unwrap();
     let (fourth, flags) = world.check_in(&fleet, Some(&second)).unwrap();
     assert_eq!((flags, world.standing()), (vec![], Standing::Enrolled));
+    // After a quarantine was lifted whoever comes first goes on, also where that answer is lost.
+    world.row.as_mut().unwrap().lift();
+    for _ in 0..2 {
+        assert_eq!(world.check_in(&fleet, Some(&fourth)).unwrap().1, []);
+    }
+    let (fourth, _) = world.check_in(&fleet, Some(&fourth)).unwrap();
     // A copy shows an old one, or none at all.
     let (_, flags) = world.check_in(&fleet, Some(&first)).unwrap();
     assert_eq!((flags, world.standing()), (vec![Flag::TicketForked], Standing::Quarantined));

@@ -1,6 +1,10 @@
 //! The audit: what was done here, by whom, in a chain of hashes. Each entry names the digest of the one before, so none
 //! can be changed or left out without changing the head. It records; it never decides.
 
+mod find;
+
+pub use self::find::{Filter, entries, first, newest};
+
 use crate::blobs::{Digest, digest_of};
 use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::Timestamp;
@@ -35,6 +39,17 @@ pub struct Entry {
     /// SHA-256 of the entry before, zeros for the first.
     #[schema(value_type = String)]
     pub previous: Digest,
+}
+
+impl Entry {
+    /// The chain's end as it was when this entry was the last one.
+    ///
+    /// # Errors
+    /// When it can't be written as it is stored.
+    pub fn head(&self) -> Result<Head, StoreError> {
+        let value = canonical_of(self).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        Ok(Head { sequence: self.sequence, digest: digest_of(&value) })
+    }
 }
 
 /// The end of the chain: vouches for everything before it.
@@ -127,15 +142,6 @@ pub fn head(store: &dyn Store) -> Result<Head, StoreError> {
         None => Ok(Head { sequence: 0, digest: GENESIS }),
         Some((key, value)) => Ok(Head { sequence: number(&key)?, digest: digest_of(&value) }),
     }
-}
-
-/// Up to `limit` entries after number `after`.
-///
-/// # Errors
-/// [`StoreError`] when one can't be read.
-pub fn entries(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<Entry>, StoreError> {
-    let pairs = store.scan(Space::Audit, Some(&after.to_be_bytes()), limit)?;
-    pairs.iter().map(|(key, value)| entry(key, value)).collect()
 }
 
 /// Walks the whole chain.
