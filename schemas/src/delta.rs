@@ -6,7 +6,8 @@
 //!            layout version                u8      3
 //!            length                        u24 LE  bytes of header and directory, all of it
 //!            flags                         u8      1 for the profile mcu, plus 2 in place, plus 4 where
-//!                                                  the new image is the old one
+//!                                                  the new image is the old one, plus 8 where parts
+//!                                                  have notes
 //!            length of the old image       varint  0 to 2^38
 //!            SHA-256 of the old image      16 bytes, its first half
 //!            -- where the new image is the old one, that is all: two frames and more follow from it
@@ -24,7 +25,8 @@
 //!                      sectors of the slot varint
 //! directory  for each frame, up to its end, at most 65,536:
 //!            its bytes in the container, times four, plus its kind:                            varint
-//!                            0 data, 1 map, 2 parts, 3 mark; 3 with bytes: stored
+//!                            0 data, 1 map, 2 parts, 3 mark; 2 behind a map: notes;
+//!                            3 with bytes: stored
 //!            data:           the bytes of the new image, unpacked, that it makes               varint
 //!            stored:         none: it holds these bytes as they are
 //!            map:            none; one without bytes says that all of it is the old image's
@@ -32,7 +34,9 @@
 //!                            with these unpacked; the longest part of the old image, packed,
 //!                            and unpacked; the longest of the new one that is held whole       7 varints
 //!                            1 if deflate is used, plus twice the highest level of zstd        varint
-//!                            where that is not 0: the version of zstd's library, as 10507      varint
+//!                            where that is not 0: the version of zstd's library, as 10507; with
+//!                            the flag: bytes of notes that are held at once, at most 524,288   2 varints
+//!            notes:          none
 //!            mark:           bytes that each packing has written since the mark before, that
 //!                            of the image itself first                                         a varint each
 //! frames     back to back
@@ -44,6 +48,10 @@
 //! apart: the first those of the images themselves, the second those of what came out (files in a file system whose blocks
 //! are packed). Operations, sections and data frames are about what came out last. A mark has no bytes: there no part is
 //! under way, so that an installation can go on behind it.
+//!
+//! Notes say what a part's method doesn't. A frame of notes holds, for each frame of parts in turn that declares some, their
+//! bytes (a varint), and the notes of the parts that end before the next mark, in order: of each its bytes (a varint), then these.
+//! An installation goes on with them, not with the data behind them.
 //!
 //! In place the profile is mcu, no parts are taken apart, the slot holds either image and one sector more than the old one, and
 //! data frames end at sectors' ends, but for the last. The old image is moved to the slot's end, so that it begins some
@@ -79,6 +87,8 @@ pub const FRAME_LENGTH: u64 = 1 << 20;
 pub const LAYERS: usize = 2;
 /// The most parts of one image.
 pub const PARTS: u32 = 65_536;
+/// The most bytes of what is noted of parts between two marks, of each packing: a device holds them until these parts end.
+pub const NOTES_LENGTH: u32 = 512 << 10;
 /// The longest part of an old image, packed or unpacked, and the longest of a new one that is held whole.
 pub const PART_LENGTH: u32 = 1 << 22;
 /// The most bytes of the new image that one frame makes: what is made again after a power cut, at most.
@@ -94,6 +104,7 @@ const LONGEST: u32 = 128;
 const MCU: u8 = 1;
 const IN_PLACE: u8 = 2;
 const SAME: u8 = 4;
+const NOTED: u8 = 8;
 
 /// For what kind of device a delta was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -297,7 +308,7 @@ impl Header {
         let length = Self::length(bytes)?;
         let mut rest = bytes.get(HEADER_LENGTH..length).ok_or(ContainerError::Directory)?;
         let [flags] = take(&mut rest)?;
-        if flags >= SAME << 1 || flags & SAME != 0 && flags & IN_PLACE != 0 {
+        if flags >= NOTED << 1 || flags & SAME != 0 && flags & (IN_PLACE | NOTED) != 0 {
             return Err(ContainerError::Profile(flags));
         }
         let profile = if flags & MCU == 0 { Profile::Linux } else { Profile::Mcu };
@@ -318,7 +329,7 @@ impl Header {
             0 => None,
             _ => Some(directory::read_slot(&mut rest)?),
         };
-        let (layers, frames) = directory::read(rest, new.length)?;
+        let (layers, frames) = directory::read(rest, new.length, flags & NOTED != 0)?;
         let header = Self { profile, sizes, in_place, old, new, layers, frames };
         let sound = header.in_place.is_none_or(|place| {
             let bare = header.profile == Profile::Mcu && header.layers.is_empty();
@@ -354,6 +365,11 @@ impl Header {
         self.encode().len() as u64
     }
 
+    /// Whether parts have notes.
+    fn has_notes(&self) -> bool {
+        self.layers.iter().any(|parts| parts.notes > 0)
+    }
+
     /// Whether the new image is the old one, and nothing else is said.
     fn is_same(&self) -> bool {
         self.old == self.new && *self == Self::of_same(self.profile, self.old)
@@ -366,7 +382,8 @@ impl Header {
         bytes.extend([LAYOUT, 0, 0, 0]);
         let flags = if self.profile == Profile::Mcu { MCU } else { 0 }
             | if self.in_place.is_some() { IN_PLACE } else { 0 }
-            | if same { SAME } else { 0 };
+            | if same { SAME } else { 0 }
+            | if self.has_notes() { NOTED } else { 0 };
         bytes.push(flags);
         write_varint(&mut bytes, self.old.length);
         bytes.extend(self.old.digest);

@@ -6,7 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, Header, InPlace, LAYERS, PART_LENGTH, PARTS,
+    ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, Header, InPlace, LAYERS, NOTES_LENGTH, PART_LENGTH,
+    PARTS,
 };
 use crate::limits::IMAGE_LENGTH;
 
@@ -21,6 +22,8 @@ pub enum FrameKind {
     Stored(u64),
     /// Which parts of the images are taken apart: the first for the first of [`Header::layers`].
     Parts,
+    /// What the methods of parts don't say: of those that end in the frames behind it, up to the next mark.
+    Notes,
     /// No part is under way here: so many bytes were written since the last mark, of the new image itself and of what the
     /// first packing makes it of. Without bytes in the container.
     Mark([u64; LAYERS]),
@@ -31,7 +34,7 @@ impl FrameKind {
     pub fn makes(&self) -> Option<u64> {
         match *self {
             Self::Data(makes) | Self::Stored(makes) => Some(makes),
-            Self::Map | Self::Parts | Self::Mark(_) => None,
+            Self::Map | Self::Parts | Self::Notes | Self::Mark(_) => None,
         }
     }
 }
@@ -53,6 +56,8 @@ pub struct Parts {
     pub old_most: u32,
     /// Bytes of the longest part of the new image that is packed in one go.
     pub new_most: u32,
+    /// Bytes of notes of parts of the new image that are held at once; 0 where none has one.
+    pub notes: u32,
     /// Whether parts are packed with deflate.
     pub deflate: bool,
     /// The highest level of parts that are packed with zstd; 0 for none.
@@ -70,24 +75,38 @@ pub struct Frame {
     pub length: u64,
 }
 
-/// Reads the directory of frames that make a new image of `length` bytes.
+/// What was read of a directory before a frame.
+#[derive(Default)]
+struct Before {
+    layers: Vec<Parts>,
+    /// Whether there was a map: parts stand before it, notes behind.
+    mapped: bool,
+    /// Whether the header says that parts have notes.
+    noted: bool,
+}
+
+/// Reads the directory of frames that make a new image of `length` bytes; `noted` where the header says that parts have notes.
 ///
 /// # Errors
 /// [`ContainerError`].
-pub(super) fn read(mut bytes: &[u8], length: u64) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
+pub(super) fn read(
+    mut bytes: &[u8],
+    length: u64,
+    noted: bool,
+) -> Result<(Vec<Parts>, Vec<Frame>), ContainerError> {
     // Counted first: all of their memory is taken at once.
-    let frames = count(bytes)?;
+    let frames = count(bytes, noted)?;
     let mut read: Vec<Frame> = Vec::with_capacity(frames);
-    let mut layers = Vec::new();
-    let (mut made, mut mapped) = (0_u64, false);
+    let mut before = Before { noted, ..Before::default() };
+    let mut made = 0_u64;
     for number in 1..=frames {
-        let frame = Frame::read(&mut bytes, &mut layers)?;
+        let frame = Frame::read(&mut bytes, &mut before)?;
+        let (layers, mapped) = (&before.layers, before.mapped);
         match &frame.kind {
             FrameKind::Parts if layers.len() > LAYERS || layers.len() != number => {
                 return Err(ContainerError::Parts);
             }
-            FrameKind::Parts => {}
-            FrameKind::Map => mapped = true,
+            FrameKind::Parts | FrameKind::Map | FrameKind::Notes => {}
             FrameKind::Data(_) | FrameKind::Stored(_) | FrameKind::Mark(_) if !mapped => {
                 return Err(ContainerError::Frame);
             }
@@ -96,19 +115,26 @@ pub(super) fn read(mut bytes: &[u8], length: u64) -> Result<(Vec<Parts>, Vec<Fra
         }
         read.push(frame);
     }
+    let Before { layers, mapped, .. } = before;
+    if noted != layers.iter().any(|parts| parts.notes > 0) {
+        return Err(ContainerError::Parts);
+    }
     let whole = layers.last().map_or(length, |parts| parts.new);
     let adds_up = bytes.is_empty() && made == whole && mapped;
     if adds_up { Ok((layers, read)) } else { Err(ContainerError::Directory) }
 }
 
 /// How many frames there are.
-fn count(mut bytes: &[u8]) -> Result<usize, ContainerError> {
-    let (mut layers, mut frames) = (Vec::new(), 0);
+fn count(mut bytes: &[u8], noted: bool) -> Result<usize, ContainerError> {
+    let (mut before, mut frames) = (Before { noted, ..Before::default() }, 0);
     while !bytes.is_empty() {
-        Frame::read(&mut bytes, &mut layers)?;
+        Frame::read(&mut bytes, &mut before)?;
         frames += 1;
-        if frames > FRAMES as usize || layers.len() > LAYERS {
-            return Err(if layers.len() > LAYERS { ContainerError::Parts } else { ContainerError::Frames });
+        if before.layers.len() > LAYERS {
+            return Err(ContainerError::Parts);
+        }
+        if frames > FRAMES as usize {
+            return Err(ContainerError::Frames);
         }
     }
     if frames == 0 { Err(ContainerError::Frames) } else { Ok(frames) }
@@ -131,13 +157,14 @@ pub(super) fn read_slot(bytes: &mut &[u8]) -> Result<InPlace, ContainerError> {
 
 /// Adds a header's directory.
 pub(super) fn write(header: &Header, directory: &mut Vec<u8>) {
-    let mut told = header.layers.iter();
+    let (mut told, noted) = (header.layers.iter(), header.has_notes());
     for Frame { kind, length } in &header.frames {
         let (code, mut values) = match *kind {
             FrameKind::Data(makes) => (DATA, vec![makes]),
             FrameKind::Stored(_) => (MARK, Vec::new()),
             FrameKind::Map => (MAP, Vec::new()),
-            FrameKind::Parts => (PARTS_OF, told.next().map(Parts::values).unwrap_or_default()),
+            FrameKind::Parts => (PARTS_OF, told.next().map(|parts| parts.values(noted)).unwrap_or_default()),
+            FrameKind::Notes => (PARTS_OF, Vec::new()),
             FrameKind::Mark(written) => (MARK, written.to_vec()),
         };
         if matches!(kind, FrameKind::Mark(_)) {
@@ -149,18 +176,23 @@ pub(super) fn write(header: &Header, directory: &mut Vec<u8>) {
 }
 
 impl Frame {
-    /// Reads one; `layers` are those of the frames of parts before it.
-    fn read(bytes: &mut &[u8], layers: &mut Vec<Parts>) -> Result<Self, ContainerError> {
+    fn read(bytes: &mut &[u8], before: &mut Before) -> Result<Self, ContainerError> {
+        let Before { layers, mapped, noted } = before;
         let mut next = || read_varint(bytes).ok_or(ContainerError::Directory);
         let word = next()?;
         let length = word >> 2;
         let kind = match word & 3 {
-            MAP => FrameKind::Map,
+            MAP => {
+                *mapped = true;
+                FrameKind::Map
+            }
             DATA => FrameKind::Data(next()?),
-            PARTS_OF => {
-                layers.push(Parts::read(&mut next)?);
+            PARTS_OF if !*mapped => {
+                layers.push(Parts::read(&mut next, *noted)?);
                 FrameKind::Parts
             }
+            PARTS_OF if *noted => FrameKind::Notes,
+            PARTS_OF => return Err(ContainerError::Parts),
             MARK if length > 0 => FrameKind::Stored(length),
             _ => {
                 let mut written = [0; LAYERS];
@@ -172,6 +204,7 @@ impl Frame {
         };
         let bounded = match kind {
             FrameKind::Map | FrameKind::Parts => true,
+            FrameKind::Notes => length > 0,
             FrameKind::Data(makes) | FrameKind::Stored(makes) => (1..=FRAME_OUTPUT).contains(&makes),
             FrameKind::Mark(_) => !layers.is_empty(),
         };
@@ -181,24 +214,29 @@ impl Frame {
 
 const DATA: u64 = 0;
 const MAP: u64 = 1;
+/// Notes, behind a map.
 const PARTS_OF: u64 = 2;
 /// A stored frame, where it has bytes.
 const MARK: u64 = 3;
 
 impl Parts {
-    fn values(&self) -> Vec<u64> {
+    fn values(&self, noted: bool) -> Vec<u64> {
         let mut values = Vec::with_capacity(9);
         values.extend([self.old_parts, self.new_parts].map(u64::from));
         values.extend([self.old, self.new]);
         values.extend([self.old_packed_most, self.old_most, self.new_most].map(u64::from));
         values.push(u64::from(self.zstd_level) << 1 | u64::from(self.deflate));
         if self.zstd_level > 0 {
-            values.push(u64::from(self.zstd_version));
+            values.push(self.zstd_version.into());
+            values.extend(noted.then_some(u64::from(self.notes)));
         }
         values
     }
 
-    fn read(next: &mut dyn FnMut() -> Result<u64, ContainerError>) -> Result<Self, ContainerError> {
+    fn read(
+        next: &mut dyn FnMut() -> Result<u64, ContainerError>,
+        noted: bool,
+    ) -> Result<Self, ContainerError> {
         let mut small = |most: u32| match u32::try_from(next()?) {
             Ok(value) if value <= most => Ok(value),
             _ => Err(ContainerError::Parts),
@@ -214,6 +252,7 @@ impl Parts {
         let word = small(63)?;
         let zstd_level = (word >> 1) as u8;
         let zstd_version = if zstd_level > 0 { small(u32::MAX)? } else { 0 };
+        let notes = if noted && zstd_level > 0 { small(NOTES_LENGTH)? } else { 0 };
         if old > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new) {
             return Err(ContainerError::Lengths);
         }
@@ -226,6 +265,7 @@ impl Parts {
             old_packed_most,
             old_most,
             new_most,
+            notes,
             deflate,
             zstd_level,
             zstd_version,

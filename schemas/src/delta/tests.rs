@@ -57,7 +57,9 @@ fn every_field_out_of_its_bounds_is_refused_with_its_number() {
         (7, &[0x7f], 7),
         (5, &[51], 7),
         (5, &[50], 8),
-        (8, &[8], 3),
+        (8, &[16], 3),
+        (8, &[12], 3),
+        (8, &[8], 10),
         (8, &[6], 3),
         (46, &[0xab], 4),
         (46, &[0xda], 4),
@@ -171,6 +173,7 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
         old_packed_most: 3_000,
         old_most: 8_000,
         new_most: 131_072,
+        notes: 0,
         deflate: true,
         zstd_level: 15,
         zstd_version: 10_507,
@@ -194,8 +197,24 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
     assert_eq!(once(Parts { old_most: PART_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { new_most: PART_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { zstd_level: 32, ..parts }), Err(10));
+    let noted = Parts { notes: 5_000, ..parts };
+    assert_eq!(once(noted), Ok(()));
+    assert_eq!(once(Parts { notes: NOTES_LENGTH, ..parts }), Ok(()));
+    assert_eq!(once(Parts { notes: NOTES_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { old: IMAGE_LENGTH + 1, ..parts }), Err(5));
     assert_eq!(once(Parts { new: 90_001, ..parts }), Err(8), "less than the unpacked image");
+    let with_notes = |parts: Parts, length| {
+        let frame = |kind, length| Frame { kind, length };
+        let notes = frame(FrameKind::Notes, length);
+        let frames = vec![frame(FrameKind::Parts, 0), frame(Map, 0), notes, frame(Data(90_000), 0)];
+        let header = Header { layers: vec![parts], frames, ..header() };
+        Header::parse(&header.encode()).map(|read| assert_eq!(read, header)).map_err(|error| error.number())
+    };
+    assert_eq!(with_notes(noted, 9), Ok(()));
+    assert_eq!(with_notes(noted, FRAME_LENGTH), Ok(()));
+    assert_eq!(with_notes(noted, 0), Err(9), "nothing is noted");
+    assert_eq!(with_notes(noted, FRAME_LENGTH + 1), Err(9));
+    assert_eq!(with_notes(parts, 9), Err(10), "notes that the header doesn't tell of");
     let after = [Map, FrameKind::Parts, Data(90_000)];
     assert_eq!(with(&[parts], &after), Err(10), "parts behind a map");
     let thrice = [FrameKind::Parts, FrameKind::Parts, FrameKind::Parts, Map, Data(95_000)];

@@ -9,11 +9,11 @@ use perennial_device_core::delta::pieces::{Making, Piece, Pieces};
 use perennial_device_core::delta::unit::Unit;
 use perennial_device_core::delta::walk::{Truth, Walker};
 use perennial_device_core::delta::{DeltaError, OldImage};
-use perennial_schemas::delta::{FRAME_LENGTH, FRAME_OUTPUT, Frame, FrameKind, LAYERS, Profile, Sizes};
+use perennial_schemas::delta::{FRAME_LENGTH, FRAME_OUTPUT, Frame, FrameKind, Profile, Sizes};
 
 use super::coder::Encoder;
 use super::in_place::Room;
-use super::packing::Layers;
+use super::packing::{Layers, Place};
 use super::partial::Partial;
 use super::stored;
 
@@ -27,8 +27,9 @@ pub struct Frames {
     pub frames: Vec<Frame>,
     /// Their content.
     pub bytes: Vec<u8>,
-    /// What the last mark says was written, all together.
-    marked: [u64; LAYERS],
+    /// Where the last mark stands in the new image, and the frame behind it.
+    marked: Place,
+    since: usize,
 }
 
 impl Frames {
@@ -46,15 +47,26 @@ impl Frames {
         self.push(FrameKind::Data(made.len() as u64), coded);
     }
 
-    /// Adds a mark where no part is under way.
+    /// Adds a mark where no part is under way, and the notes of the parts before it: ahead of what makes these.
     fn mark(&mut self, at: u64, apart: Option<&Layers>) {
-        if let Some((place, written)) = apart.map(|apart| apart.mark(at))
-            && place == at
-        {
-            let more = std::array::from_fn(|i| written[i] - self.marked[i]);
-            self.push(FrameKind::Mark(more), &[]);
-            self.marked = written;
+        let Some(apart) = apart else { return };
+        let place = apart.mark(at);
+        if place.at != at {
+            return;
         }
+        let notes = apart.notes(&self.marked, &place);
+        if !notes.is_empty() {
+            let since = &self.frames[self.since..];
+            let first = since.iter().position(|frame| frame.kind.makes().is_some()).unwrap_or(since.len());
+            let behind: u64 = since[first..].iter().map(|frame| frame.length).sum();
+            let start = self.bytes.len() - behind as usize;
+            let frame = Frame { kind: FrameKind::Notes, length: notes.len() as u64 };
+            self.frames.insert(self.since + first, frame);
+            self.bytes.splice(start..start, notes);
+        }
+        let more = std::array::from_fn(|i| place.written[i] - self.marked.written[i]);
+        self.push(FrameKind::Mark(more), &[]);
+        (self.marked, self.since) = (place, self.frames.len());
     }
 }
 
@@ -98,22 +110,25 @@ pub fn encode(
         Cut::Between(apart) => Some(apart),
         Cut::Full | Cut::InPlace(_) => None,
     };
-    let is_between = |at: u64| apart.is_none_or(|apart| apart.mark(at).0 == at);
+    let is_between = |at: u64| apart.is_none_or(|apart| apart.mark(at).at == at);
     let (mut at, end) = (coded.start, coded.start + coded.length);
     for stored in stored::stretches(&coded, bytes_of_new, profile, &is_between)
         .into_iter()
         .chain(std::iter::once(end..end))
     {
         while at < stored.start {
-            let made = coded_frame(at..stored.start, apart, &mut stretches, progress)?;
+            let stop = stop(at, stored.start, FRAME_OUTPUT, apart, &frames.marked);
+            let made = coded_frame(at..stop, apart, &mut stretches, progress)?;
             let Some((reached, bytes)) = made else { return Ok(None) };
             frames.push_made(&bytes, &bytes_of_new[at as usize..reached as usize]);
             at = reached;
             frames.mark(at, apart);
         }
-        for bytes in bytes_of_new[stored.start as usize..stored.end as usize].chunks(FRAME_LENGTH as usize) {
+        while at < stored.end {
+            let stop = stop(at, stored.end, FRAME_LENGTH, apart, &frames.marked);
+            let bytes = &bytes_of_new[at as usize..stop as usize];
             frames.push(FrameKind::Stored(bytes.len() as u64), bytes);
-            at += bytes.len() as u64;
+            at = stop;
             frames.mark(at, apart);
             if !progress(bytes.len() as u64) {
                 return Ok(None);
@@ -142,23 +157,27 @@ fn in_place(
     Ok(Some(()))
 }
 
-/// A frame from the beginning of a stretch on, between packed parts if it can end there: where it ends, and its bytes.
+/// Where a frame ends that begins at `at` and makes at most so many bytes up to `end`: between packed parts if it can, and with no
+/// more notes since the last mark than a device holds.
+fn stop(at: u64, end: u64, most: u64, apart: Option<&Layers>, marked: &Place) -> u64 {
+    let most = end.min(at + most);
+    apart.and_then(|apart| apart.reach(marked, at, most, end)).unwrap_or(most)
+}
+
+/// A frame from the beginning of a stretch on, between packed parts if it has to end before the stretch does: where it ends,
+/// and its bytes.
 fn coded_frame(
     stretch: Range<u64>,
     apart: Option<&Layers>,
     stretches: &mut Stretches<'_>,
     progress: &mut dyn FnMut(u64) -> bool,
 ) -> Result<Option<(u64, Vec<u8>)>, DeltaError> {
-    let (at, end) = (stretch.start, stretch.end);
+    let (at, stop) = (stretch.start, stretch.end);
     // Between parts at or before a place, if there is such a place.
-    let between = |place: u64| match apart.map(|apart| apart.mark(place).0) {
+    let between = |place: u64| match apart.map(|apart| apart.mark(place).at) {
         Some(earlier) if earlier > at => earlier,
         _ => place,
     };
-    let mut stop = end.min(at + FRAME_OUTPUT);
-    if stop < end {
-        stop = between(stop);
-    }
     let made = stretches.encode(at..stop, 0, FRAME_ENOUGH, progress)?;
     let Some((reached, bytes)) = made else { return Ok(None) };
     if reached < stop && between(reached) < reached {

@@ -3,6 +3,7 @@
 //! Shared by the property tests, the fuzzer `fuzz-delta` and the libFuzzer target. Everything follows from a seed.
 
 mod decode;
+pub mod told;
 
 use std::sync::atomic::AtomicBool;
 
@@ -117,6 +118,19 @@ pub fn seed(material: &[u8], length: usize, profile: Profile, code: Hint, random
     Seed { old, new, container }
 }
 
+/// A seed of packed blocks, of which some were packed by another version of zstd.
+///
+/// # Panics
+/// Where the signer makes no delta.
+#[expect(clippy::expect_used, reason = "a test's tool: a panic ends it and says why")]
+pub fn told_seed(blocks: u32, random: &mut Random) -> Seed {
+    let (old, new) = told::images(blocks, random);
+    let settings = settings(Profile::Linux, Hint::None);
+    let container = make(&old, &new, &settings, &AtomicBool::new(false), &mut |_| true);
+    let container = container.expect("two images make a delta");
+    Seed { old, new, container }
+}
+
 /// A slot for images of so many bytes, with sectors to spare.
 pub fn slot(length: usize, random: &mut Random) -> InPlace {
     let sector_bits = 8 + random.below(6) as u8;
@@ -161,7 +175,28 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
     let wild = |random: &mut Random| random.word() >> random.below(64);
     for _ in 0..1 + random.below(3) {
         let which = random.below(header.frames.len());
-        match random.below(10) {
+        match random.below(12) {
+            10 => {
+                // What is declared of packed parts.
+                let layer = random.below(header.layers.len().max(1));
+                if let Some(parts) = header.layers.get_mut(layer) {
+                    let value = wild(random) as u32;
+                    match random.below(5) {
+                        0 => parts.notes = value & 0x3_ffff,
+                        1 => parts.new_most = value & 0x3_ffff,
+                        2 => parts.zstd_level = value as u8 & 31,
+                        3 => parts.new_parts = value & 0xff,
+                        _ => parts.old_most = value & 0x3_ffff,
+                    }
+                }
+            }
+            11 => {
+                let first = header.layers.len().min(header.frames.len());
+                let other = first + random.below(header.frames.len() - first);
+                if which >= first {
+                    header.frames.swap(which, other);
+                }
+            }
             0 => header.sizes.block_bits = 6 + random.below(11) as u8,
             1 => header.sizes.context_bits = 6 + random.below(13) as u8,
             2 => header.sizes.learned_bits = 4 + random.below(15) as u8,
@@ -185,6 +220,7 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
                 *makes = 1 + (wild(random) & ((1 << 26) - 1)).min((1 << 26) - 1)
             }
             (kind @ FrameKind::Data(_), 2) => *kind = FrameKind::Stored(*length),
+            (kind @ FrameKind::Mark(_), 3) => *kind = FrameKind::Mark([wild(random) & 0xffff; 2]),
             (kind @ FrameKind::Stored(_), 0) => *kind = FrameKind::Data(1 + (wild(random) & 0xf_ffff)),
             _ => {}
         }

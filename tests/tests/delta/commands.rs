@@ -72,7 +72,7 @@ fn errors() {
     put("cut.delta", &delta[..delta.len() - 1]);
     put("longer.delta", &[&delta[..], b"x"].concat());
     put("newer.delta", &changed(4, 9));
-    put("odd.delta", &changed(8, 9));
+    put("odd.delta", &changed(8, 17));
     put("damaged.delta", &changed(delta.len() - 10, delta[delta.len() - 10] ^ 0x40));
     let lines: Vec<String> = [
         "delta make old.img new.img FOLDERfix.delta",

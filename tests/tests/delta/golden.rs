@@ -1,19 +1,20 @@
 //! Containers that are kept: what was made once is applied for ever.
 //!
 //! They lie in `tests/golden/delta/`, and were written by `cargo test -p perennial-tests --test all -- --ignored
-//! delta::golden::write`. The images follow from this file: Thumb code whose calls lead elsewhere when a function grows, and a gzip
-//! member. A new container is another file beside them; the old ones stay as they are. Those of layouts 1 and 2, which no release
+//! delta::golden::write`. The images follow from this file: Thumb code whose calls lead elsewhere when a function grows, gzip
+//! members, and blocks as another version of zstd packs them. A new container is another file beside them; the old ones stay as they are. Those of layouts 1 and 2, which no release
 //! made, are gone with them.
 
 use std::path::PathBuf;
 
-use perennial_device_core::delta::packing::codec::Packer;
+use perennial_device_core::delta::DeltaError;
+use perennial_device_core::delta::packing::codec::{Packer, ZSTD_VERSION};
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
 use perennial_device_core::delta::packing::method::{Method, Wrapping};
 use perennial_schemas::delta::{FrameKind, InPlace, Parts, Profile};
-use perennial_signer::delta::apply::apply;
+use perennial_signer::delta::apply::{ApplyError, apply, header};
 use perennial_signer::delta::make::{Settings, make};
-use perennial_tests::delta::{HINTS, Random, settings};
+use perennial_tests::delta::{HINTS, Random, settings, told};
 
 /// Functions of the program.
 const FUNCTIONS: usize = 120;
@@ -77,7 +78,7 @@ fn packed(fixed: bool) -> Vec<u8> {
         };
         packer.begin(&method, &mut out).unwrap();
         packer.push(&method, &text, &mut out).unwrap();
-        packer.finish(&method, &mut out).unwrap();
+        packer.finish(&method, &[], &mut out).unwrap();
         image.extend(random.bytes(50));
     }
     image
@@ -91,6 +92,7 @@ fn with_noise() -> Vec<u8> {
 /// Name, how it was made, the old image and the new one.
 fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
     let place = InPlace { sector_bits: 10, sectors: 16 };
+    let images = told::images(6, &mut Random(1504));
     let slot = Settings { in_place: Some(place), ..settings(Profile::Mcu, HINTS[2]) };
     vec![
         ("linux", settings(Profile::Linux, HINTS[2]), program(false), program(true)),
@@ -98,6 +100,7 @@ fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
         ("in-place", slot, program(false), program(true)),
         ("packed", settings(Profile::Linux, HINTS[0]), packed(false), packed(true)),
         ("stored", settings(Profile::Mcu, HINTS[2]), program(false), with_noise()),
+        ("told", settings(Profile::Linux, HINTS[1]), images.0, images.1),
         ("same", settings(Profile::Linux, HINTS[2]), program(true), program(true)),
     ]
 }
@@ -111,14 +114,24 @@ fn what_was_made_once_is_applied() {
     for (name, settings, old, new) in all() {
         let delta = std::fs::read(file(name)).unwrap();
         let mut out = Vec::new();
+        let bound = header(&delta).unwrap().layers.iter().map(|parts| parts.zstd_version).max();
+        if bound.is_some_and(|version| version != 0 && version != ZSTD_VERSION) {
+            // Another version than it was proved with: that is told by its number, and nothing is made.
+            let refused = apply(&old, &delta, 16 << 20, &mut out).unwrap_err();
+            assert!(matches!(refused, ApplyError::Delta(DeltaError::Method { .. })), "{name}: {refused}");
+            assert!(out.is_empty(), "{name}");
+            continue;
+        }
         let header = apply(&old, &delta, 16 << 20, &mut out).unwrap();
         assert!(out == new, "{name}");
         let stored = header.frames.iter().any(|frame| matches!(frame.kind, FrameKind::Stored(_)));
         assert_eq!(stored, name == "stored", "{name}");
         assert_eq!(
             (header.in_place, header.layers.len()),
-            (settings.in_place, usize::from(name == "packed"))
+            (settings.in_place, usize::from(name == "packed" || name == "told"))
         );
+        let noted = header.frames.iter().any(|frame| frame.kind == FrameKind::Notes);
+        assert_eq!(noted, name == "told", "{name}");
     }
 }
 

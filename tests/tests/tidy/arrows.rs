@@ -10,11 +10,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("perennial-schemas", &[]),
     ("perennial-label", &["perennial-schemas"]),
     ("perennial-gate", &["perennial-schemas"]),
-    ("perennial-device-core", &["perennial-schemas"]),
+    ("perennial-zstd-sequences", &[]),
+    ("perennial-device-core", &["perennial-schemas", "perennial-zstd-sequences"]),
     ("perennial-device", &["perennial-device-core", "perennial-schemas"]),
     (
         "perennial-signer",
-        &["perennial-device-core", "perennial-gate", "perennial-label", "perennial-schemas"],
+        &[
+            "perennial-device-core",
+            "perennial-gate",
+            "perennial-label",
+            "perennial-schemas",
+            "perennial-zstd-sequences",
+        ],
     ),
     (
         "perennial-server",
@@ -39,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "perennial-schemas",
             "perennial-server",
             "perennial-signer",
+            "perennial-zstd-sequences",
         ],
     ),
 ];

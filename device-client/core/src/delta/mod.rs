@@ -133,6 +133,8 @@ pub enum DeltaError {
 #[derive(Debug)]
 pub struct Delta {
     header: Header,
+    /// Its bytes with the directory: where the first frame begins.
+    frames_from: u64,
     walker: Walker,
     unit: Unit,
     packing: Packing,
@@ -145,7 +147,7 @@ pub struct Delta {
 pub struct Resume {
     /// The map frame to load.
     pub map: usize,
-    /// The data frame to go on with; the number of frames where nothing is missing.
+    /// The data frame to go on with, or that of the notes before it; the number of frames where nothing is missing.
     pub data: usize,
     /// Where the new image goes on from there.
     pub output: u64,
@@ -162,9 +164,10 @@ impl Delta {
         if needed > limit {
             return Err(DeltaError::Memory { needed, limit });
         }
+        let frames_from = header.encoded_length();
         let (walker, unit) = (Walker::new(&header.sizes), Unit::with_room(&header.sizes));
         let packing = Packing::new(&header)?;
-        Ok(Self { header, walker, unit, packing, loaded: None })
+        Ok(Self { header, frames_from, walker, unit, packing, loaded: None })
     }
 
     /// The header.
@@ -176,7 +179,7 @@ impl Delta {
     pub fn range(&self, frame: usize) -> Option<Range<u64>> {
         let length = self.header.frames.get(frame)?.length;
         let before: u64 = self.header.frames[..frame].iter().map(|frame| frame.length).sum();
-        let start = self.header.encoded_length() + before;
+        let start = self.frames_from + before;
         Some(start..start + length)
     }
 
@@ -195,12 +198,12 @@ impl Delta {
                 FrameKind::Map => map = i,
                 FrameKind::Parts => {}
                 FrameKind::Mark(written) => (output, clean) = (output + written[0], true),
-                FrameKind::Data(length) | FrameKind::Stored(length) => {
+                FrameKind::Notes | FrameKind::Data(_) | FrameKind::Stored(_) => {
                     if clean && output <= done {
                         found = Resume { map, data: i, output };
                     }
                     clean = !packed;
-                    output += if packed { 0 } else { length };
+                    output += if packed { 0 } else { frame.kind.makes().unwrap_or(0) };
                 }
             }
         }
@@ -220,6 +223,10 @@ impl Delta {
         output: Output<'_>,
     ) -> Result<(), DeltaError> {
         let kind = self.header.frames.get(frame).ok_or(DeltaError::Order(frame))?.kind;
+        if kind == FrameKind::Notes {
+            let (_, from) = self.place(frame);
+            return self.packing.notes(input, frame, from, &self.header);
+        }
         if let FrameKind::Stored(length) = kind {
             self.follows(frame)?;
             let (_, mut output) = self.packing.between(old, output);
@@ -234,7 +241,7 @@ impl Delta {
                 self.packing.layer(&mut decoder, frame, &self.header)?;
                 decoder.finish()
             }
-            FrameKind::Mark(_) => decoder.finish(),
+            FrameKind::Mark(_) | FrameKind::Notes => decoder.finish(),
             FrameKind::Map => {
                 self.loaded = None;
                 let (start, length) = self.stretch(frame);

@@ -106,7 +106,7 @@ pub struct MadeOf {
 /// A frame of the container.
 #[derive(Debug, Clone, Serialize)]
 pub struct FrameRow {
-    /// `parts`, `map`, `data`; `mark` where none of the parts is under way.
+    /// `parts`, `notes`, `map`, `data`, `stored`; `mark` where none of the parts is under way.
     pub kind: &'static str,
     /// Where it begins in the container.
     pub at: u64,
@@ -196,6 +196,7 @@ impl<'h, 'o> Reading<'h, 'o> {
         let bytes = inside.and_then(|(from, to)| delta.get(from..to)).ok_or(ContainerError::Directory)?;
         let (name, makes) = match kind {
             FrameKind::Parts => ("parts", 0),
+            FrameKind::Notes => ("notes", 0),
             FrameKind::Map => ("map", 0),
             FrameKind::Data(makes) => ("data", makes),
             FrameKind::Stored(makes) => ("stored", makes),
@@ -207,7 +208,7 @@ impl<'h, 'o> Reading<'h, 'o> {
                 let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
                 self.packing.layer(&mut coder, self.frames.len() - 1, self.header)?;
             }
-            (FrameKind::Mark(_), _) => {}
+            (FrameKind::Mark(_) | FrameKind::Notes, _) => {}
             (FrameKind::Map, _) => self.map(bytes)?,
             (FrameKind::Data(makes), Some(old)) => self.data(bytes, makes, old)?,
             (FrameKind::Stored(_), Some(_)) => self.stored(bytes),
@@ -317,11 +318,14 @@ impl<'h, 'o> Reading<'h, 'o> {
         let closed = |frame: &&FrameRow| self.old.is_none() && frame.kind == "data";
         let sum =
             |of: &dyn Fn(&&FrameRow) -> bool| self.frames.iter().filter(of).map(|frame| frame.length).sum();
-        let (unread, stored): (u64, u64) = (sum(&closed), sum(&|frame| frame.kind == "stored"));
-        let directory = self.header.encoded_length();
-        for (name, bytes) in
-            [("header and directory", directory), ("data frames", unread), ("stored as they are", stored)]
-        {
+        let of = |kind: &'static str| sum(&|frame| frame.kind == kind);
+        let unread: u64 = sum(&closed);
+        for (name, bytes) in [
+            ("header and directory", self.header.encoded_length()),
+            ("data frames", unread),
+            ("stored as they are", of("stored")),
+            ("notes of how parts were packed", of("notes")),
+        ] {
             if bytes > 0 {
                 shares.push(Share { name: name.into(), bytes, count: None });
             }

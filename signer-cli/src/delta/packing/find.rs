@@ -17,7 +17,7 @@ const LEAST: usize = 48;
 /// The longest content of a part: a device keeps two of the old image's unpacked.
 const MOST: usize = 2 << 20;
 /// The longest content of a zstd frame: a device gathers it, and its packer's tables grow with it.
-const MOST_ZSTD: u64 = 256 << 10;
+pub(super) const MOST_ZSTD: u64 = 256 << 10;
 
 /// What packed something, by its looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub(super) struct Found {
     pub kind: Kind,
     /// A digest of its packed bytes, to find the same elsewhere.
     pub digest: u64,
+    /// Whether the other image doesn't have it as it is.
+    pub changed: bool,
 }
 
 /// Everything packed that begins in these stretches of an image.
@@ -134,7 +136,7 @@ impl Opener {
         }
         let mut digest = DefaultHasher::new();
         digest.write(whole);
-        Some(Found { start: at + before, packed, length, kind, digest: digest.finish() })
+        Some(Found { start: at + before, packed, length, kind, digest: digest.finish(), changed: true })
     }
 
     fn deflated(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | `find` | where something packed stands |
 //! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
+//! | `noted` | which notes a frame holds, and how far they reach |
+//! | `tell` | the same of zstd frames, and what is noted of those that another version made |
 //! | `unpacked` | nothing: an image in which parts are unpacked |
 //! | `still_packed` | which of the old image's parts the new one has as they are, without knowing them for parts |
 //!
@@ -12,8 +14,10 @@
 //! out is searched once more.
 
 mod find;
+mod noted;
 mod prove;
 mod still_packed;
+mod tell;
 mod unpacked;
 
 use std::collections::{HashMap, HashSet};
@@ -23,12 +27,13 @@ use std::thread;
 use perennial_device_core::delta::packing::codec::ZSTD_VERSION;
 use perennial_device_core::delta::packing::layer::{Layer, METHODS, NewPart, OldPart};
 use perennial_device_core::delta::packing::method::Method;
-use perennial_schemas::delta::{LAYERS, PARTS, Parts};
+use perennial_schemas::delta::{LAYERS, NOTES_LENGTH, PARTS, Parts};
 
 use super::matching::Match;
 use super::partial::{Images, Partial};
 
 use find::Found;
+pub use noted::Place;
 use unpacked::{Growth, Unpacked};
 
 /// Images with their parts unpacked, and what leads back.
@@ -55,6 +60,10 @@ pub struct Made {
     pub old_length: u64,
     /// Where the new image's parts stand, packed.
     packed: Vec<Range<u64>>,
+    /// What is noted of each of them, as a frame of notes has it; nothing where the method says all.
+    notes: Vec<Vec<u8>>,
+    /// Bytes of the notes of all parts up to each.
+    noted: Vec<u64>,
 }
 
 /// Takes both images apart, where something comes of it.
@@ -67,6 +76,11 @@ pub fn take_apart(images: &Images<'_>, jobs: usize) -> Option<Apart> {
         let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
         let Some(next) = layer(&apart.images, &of_old, &of_new, jobs) else { break };
         apart.layers.0.extend(next.layers.0);
+        if !apart.layers.notes_are_held() {
+            // Parts that lie across each other: those inside stay packed.
+            apart.layers.0.pop();
+            break;
+        }
         apart.images = next.images;
     }
     Some(apart)
@@ -138,7 +152,8 @@ fn without_twins(old: Vec<Found>, new: Vec<Found>) -> (Vec<Found>, Vec<Found>) {
     };
     let apart_of_old = old.into_iter().filter(|part| !stays(part)).collect();
     let is_apart = |part: &Found| !of_old.contains(&part.digest) || beside.contains(&part.digest);
-    let apart_of_new = new.into_iter().filter(is_apart).collect();
+    let told = |part: Found| Found { changed: !of_old.contains(&part.digest), ..part };
+    let apart_of_new = new.into_iter().filter(is_apart).map(told).collect();
     (apart_of_old, apart_of_new)
 }
 
@@ -171,6 +186,8 @@ struct Proved {
     packed: usize,
     method: Method,
     content: Vec<u8>,
+    /// What the method doesn't say.
+    note: Vec<u8>,
 }
 
 fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
@@ -183,6 +200,8 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     let mut parts = Parts::default();
     let unpacked_old = unpack_old(&images.old, in_old, &mut layer, &mut parts);
     let mut packed = Vec::with_capacity(proved.len());
+    let (mut notes, mut noted) = (Vec::with_capacity(proved.len()), Vec::with_capacity(proved.len()));
+    let mut all_notes = 0;
     let mut growth = Growth::default();
     let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
     let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
@@ -190,6 +209,10 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
         let (content, length) = (unpacked_new.before(part.start), part.content.len() as u64);
         let method = number(&mut layer.methods, part.method)?;
         layer.new.push(NewPart { content, length, method });
+        let note = if part.method.has_notes() { noted::entry(&part.note) } else { Vec::new() };
+        all_notes += note.len() as u64;
+        notes.push(note);
+        noted.push(all_notes);
         unpacked_new.part(part.packed, &part.content);
         let end = part.start + part.packed;
         packed.push(part.start as u64..end as u64);
@@ -205,13 +228,14 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     for method in &layer.methods {
         match method {
             Method::Deflate(..) => parts.deflate = true,
-            Method::Zstd(level) => parts.zstd_level = parts.zstd_level.max(*level),
+            Method::Zstd(level) | Method::ZstdTold(level) => parts.zstd_level = parts.zstd_level.max(*level),
         }
     }
+    parts.notes = all_notes.min(NOTES_LENGTH.into()) as u32;
     parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
     (parts.old, parts.new) = (old.bytes().len() as u64, new.bytes().len() as u64);
-    let made = Made { layer, parts, old_length: images.old.bytes().len() as u64, packed };
+    let made = Made { layer, parts, old_length: images.old.bytes().len() as u64, packed, notes, noted };
     let around = images.around.iter().map(|range| of_old.of(range.start)..of_old.of(range.end)).collect();
     Some(Apart { layers: Layers(vec![made]), images: Images { old, new, known, around } })
 }
@@ -299,11 +323,10 @@ impl Layers {
         })
     }
 
-    /// The last place at or before `at` of the unpacked new image where no part is under way, and where it stands in the image
-    /// itself and in what the first layer makes it of.
-    pub fn mark(&self, mut at: u64) -> (u64, [u64; LAYERS]) {
+    /// The last place at or before `at` of the unpacked new image where no part is under way.
+    pub fn mark(&self, mut at: u64) -> Place {
         loop {
-            let mut places = [0; LAYERS];
+            let mut written = [0; LAYERS];
             let mut place = at;
             let mut moved = None;
             for (number, made) in self.0.iter().enumerate().rev() {
@@ -313,11 +336,11 @@ impl Layers {
                     break;
                 }
                 place = made.packed(place);
-                places[number] = place;
+                written[number] = place;
             }
             match moved {
                 Some(earlier) => at = earlier,
-                None => return (at, places),
+                None => return Place { at, written },
             }
         }
     }

@@ -1,4 +1,4 @@
-//! How a part is packed, found out by packing it again with the code that devices run.
+//! How a part is packed, found out by packing it again with the code that devices run. Zstd frames are `tell`'s.
 //!
 //! Decides which methods are tried: those that were right of late first, and the others as long as they are right now and
 //! then.
@@ -8,11 +8,12 @@ use std::thread;
 use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::packing::codec::Packer;
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
-use perennial_device_core::delta::packing::method::{Method, Wrapping, ZSTD_LEVELS};
+use perennial_device_core::delta::packing::method::{Method, Wrapping};
 use perennial_schemas::delta::Parts;
 
 use super::Proved;
 use super::find::{Found, Kind, Opener};
+use super::tell::Teller;
 
 /// So many parts in a row that come back with no method of a kind, and only those are tried that were right before.
 const PATIENCE: usize = 6;
@@ -39,18 +40,24 @@ struct Prover {
     /// Those that were right, the latest first.
     right: Vec<Method>,
     /// Parts of each kind in a row for which none was.
-    wrong: [usize; 3],
+    wrong: [usize; 2],
+    teller: Teller,
 }
 
 impl Prover {
     fn prove(&mut self, image: &[u8], part: &Found) -> Option<Proved> {
         let packed = &image[part.start..part.start + part.packed];
         let content = self.opener.content(part.kind, packed, part.length)?;
-        let kind = match part.kind {
-            Kind::Gzip { .. } => 0,
-            Kind::Zlib { .. } => 1,
-            Kind::Zstd => 2,
-        };
+        if part.kind == Kind::Zstd {
+            // A neighbour that is the same in both images is cheaper as a copy than with a note.
+            let (method, note) = self.teller.tell(content, packed)?;
+            if method.has_notes() && !part.changed {
+                return None;
+            }
+            let (start, packed, content) = (part.start, part.packed, content.to_vec());
+            return Some(Proved { start, packed, method, content, note });
+        }
+        let kind = usize::from(matches!(part.kind, Kind::Zlib { .. }));
         let all = methods(part.kind);
         let known = self.right.iter().filter(|method| all.contains(method)).copied();
         let known: Vec<Method> = known.collect();
@@ -64,7 +71,8 @@ impl Prover {
         self.wrong[kind] = 0;
         self.right.retain(|known| *known != method);
         self.right.insert(0, method);
-        Some(Proved { start: part.start, packed: part.packed, method, content: content.to_vec() })
+        let (start, packed, content) = (part.start, part.packed, content.to_vec());
+        Some(Proved { start, packed, method, content, note: Vec::new() })
     }
 }
 
@@ -100,19 +108,13 @@ fn methods(kind: Kind) -> Vec<Method> {
             };
             deflate(Wrapping::Zlib, Flavour::Zlib, window_bits, levels, &[8, 9])
         }
-        Kind::Zstd => {
-            let likely = [15, 3, 19, 22, 12, 9];
-            let others = (1..=ZSTD_LEVELS).filter(|level| !likely.contains(level));
-            likely.iter().copied().chain(others).map(Method::Zstd).collect()
-        }
+        Kind::Zstd => Vec::new(),
     }
 }
 
 /// Whether packing the content gives these very bytes.
 fn comes_back(method: &Method, content: &[u8], packed: &[u8]) -> bool {
-    let most = if method.is_whole() { content.len() as u32 } else { 0 };
-    let zstd_level = if method.is_whole() { ZSTD_LEVELS } else { 0 };
-    let mut packer = Packer::new(&Parts { new_most: most, deflate: true, zstd_level, ..Parts::default() });
+    let mut packer = Packer::new(&Parts { deflate: true, ..Parts::default() });
     let mut rest = packed;
     // The first byte that differs ends it.
     let mut same = |bytes: &[u8]| {
@@ -122,6 +124,6 @@ fn comes_back(method: &Method, content: &[u8], packed: &[u8]) -> bool {
     let made = packer
         .begin(method, &mut same)
         .and_then(|()| packer.push(method, content, &mut same))
-        .and_then(|()| packer.finish(method, &mut same));
+        .and_then(|()| packer.finish(method, &[], &mut same));
     made.is_ok() && rest.is_empty()
 }

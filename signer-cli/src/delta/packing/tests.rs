@@ -5,9 +5,12 @@ use perennial_device_core::delta::packing::codec::{Packer, crc32};
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
 use perennial_device_core::delta::packing::layer::numbers;
 use perennial_device_core::delta::packing::method::Wrapping;
+use perennial_device_core::delta::packing::parse::Parse;
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 use perennial_device_core::delta::{Delta, DeltaError, memory};
 use perennial_schemas::delta::{Frame, FrameKind, Header, Profile, Sizes};
+
+use perennial_zstd_sequences::{Context, Sequence};
 
 use super::{take_apart as taken_apart, *};
 use crate::delta::apply::apply;
@@ -39,7 +42,7 @@ fn packed(method: Method, content: &[u8]) -> Vec<u8> {
     };
     packer.begin(&method, &mut out).unwrap();
     packer.push(&method, content, &mut out).unwrap();
-    packer.finish(&method, &mut out).unwrap();
+    packer.finish(&method, &[], &mut out).unwrap();
     packed
 }
 
@@ -56,6 +59,10 @@ fn gzip(content: &[u8]) -> Vec<u8> {
 
 /// An image like a file system with packed blocks: some hold files that are packed themselves, some are as they are.
 fn image(changed: bool, block: Method) -> Vec<u8> {
+    image_of(changed, &|content| packed(block, content))
+}
+
+fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let mut image = b"something of no format at all, which is long enough to be told from others".to_vec();
     for number in 0..6 {
         let mut content = text(number, 3_000);
@@ -64,7 +71,7 @@ fn image(changed: bool, block: Method) -> Vec<u8> {
         }
         let file = gzip(&content);
         let around = [text(number + 20, 4_000), file, text(number + 40, 2_000)].concat();
-        image.extend(packed(block, &around));
+        image.extend(block(&around));
         image.extend(text(number + 60, 500));
     }
     image
@@ -120,7 +127,7 @@ fn nothing_is_taken_apart_without_need() {
 fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
     let apart = take_apart(old, new, 1).unwrap();
     let length = apart.images.new.bytes().len() as u64;
-    let cuts: Vec<u64> = (1..8).map(|i| apart.layers.mark(length * i / 8).0).chain([length]).collect();
+    let cuts: Vec<u64> = (1..8).map(|i| apart.layers.mark(length * i / 8).at).chain([length]).collect();
     let sizes = Sizes {
         block_bits: 8,
         context_bits: 10,
@@ -172,8 +179,22 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
 
 #[test]
 fn after_a_power_cut_it_goes_on_where_no_part_is_under_way() {
-    let (old, new) = (image(false, Method::Zstd(9)), image(true, Method::Zstd(9)));
-    let (container, frames) = in_several_frames(&old, &new);
+    let of = |changed| image(changed, Method::Zstd(9));
+    goes_on(&of(false), &of(true));
+}
+
+#[test]
+fn after_a_power_cut_it_goes_on_with_the_notes_of_what_is_missing() {
+    let (old, new) = (image_of(false, &otherwise), image_of(true, &otherwise));
+    let header = Header::parse(&in_several_frames(&old, &new).0).unwrap();
+    let kinds: Vec<FrameKind> = header.frames.iter().map(|frame| frame.kind).collect();
+    assert!(kinds.iter().filter(|kind| **kind == FrameKind::Notes).count() >= 2, "{kinds:?}");
+    goes_on(&old, &new);
+}
+
+/// From every place where power may be cut.
+fn goes_on(old: &[u8], new: &[u8]) {
+    let (container, frames) = in_several_frames(old, new);
     assert!(frames > 3, "{frames}");
     let mut places = HashSet::new();
     for done in (0..=new.len() as u64).step_by(97).chain([new.len() as u64]) {
@@ -189,7 +210,7 @@ fn after_a_power_cut_it_goes_on_where_no_part_is_under_way() {
                 made.extend_from_slice(bytes);
                 Ok(())
             };
-            delta.frame(number, bytes.iter(), &mut &old[..], &mut out).unwrap();
+            delta.frame(number, bytes.iter(), &mut &*old, &mut out).unwrap();
         }
         match at.data == count {
             true => assert!(done == new.len() as u64 && made.is_empty()),
@@ -294,6 +315,7 @@ fn neighbours_of_a_changed_part_are_unpacked_with_it() {
         length: 30,
         kind: find::Kind::Zstd,
         digest: number as u64,
+        changed: true,
     };
     // Back to back, but for a gap behind the 45th.
     let parts: Vec<_> = (0..60).map(|i| part(i, i * 10 + usize::from(i >= 45))).collect();
@@ -301,4 +323,180 @@ fn neighbours_of_a_changed_part_are_unpacked_with_it() {
     found.sort_unstable();
     assert_eq!(found, (40 - BESIDE as u64..45).collect::<Vec<_>>());
     assert!(beside(&parts, |_| false).is_empty());
+}
+
+/// A frame as a packer with another search makes it: without some matches, with others cut short, and in two blocks.
+fn otherwise(content: &[u8]) -> Vec<u8> {
+    let length = content.len() as u32;
+    let mut parse = Parse::with_room(content.len());
+    parse.read(&packed(Method::Zstd(19), content), length).unwrap();
+    let mut found = 0;
+    parse.matches.retain_mut(|likely| {
+        found += 1;
+        likely.length -= u32::from(found % 7 == 0 && likely.length > 3);
+        found % 9 != 0
+    });
+    let half = parse.matches.len() / 2;
+    let mut sequences = Vec::new();
+    let mut at = 0;
+    for (number, found) in parse.matches.iter().enumerate() {
+        if number == half {
+            sequences.push(Sequence::end(2));
+            at += 2;
+        }
+        let literals = found.at.checked_sub(at);
+        sequences.push(Sequence::new(literals.unwrap(), found.length, found.offset));
+        at = found.end();
+    }
+    sequences.push(Sequence::end(length - at));
+    let mut frame = vec![0; 2 * content.len() + 100];
+    let packed = Context::new().unwrap().pack_by(19, &sequences, content, &mut frame).unwrap();
+    frame.truncate(packed);
+    frame
+}
+
+#[test]
+fn frames_of_another_packer_come_back_by_what_it_chose_otherwise() {
+    let (old, new) = (image_of(false, &otherwise), image_of(true, &otherwise));
+    let apart = take_apart(&old, &new, 1).unwrap();
+    let layer = &apart.layers.0[0].layer;
+    assert!(layer.methods.contains(&Method::ZstdTold(19)), "{:?}", layer.methods);
+    assert!(layer.new.iter().all(|part| layer.methods[usize::from(part.method)].has_notes()));
+    let (with, without) = (delta(&old, &new, true), delta(&old, &new, false));
+    assert!(with.len() * 2 < without.len(), "{} and {}", with.len(), without.len());
+    let mut made = Vec::new();
+    let limit = memory(&Header::parse(&with).unwrap());
+    apply(&old, &with, limit, &mut made).unwrap();
+    assert!(made == new);
+}
+
+/// Whatever stands in the place of a note is an error or another frame, never more than that.
+#[test]
+fn notes_that_are_not_true_make_no_frame() {
+    let content = text(3, 20_000);
+    let frame = otherwise(&content);
+    let (method, note) = tell::Teller::default().tell(&content, &frame).unwrap();
+    assert_eq!(method, Method::ZstdTold(19));
+    let with = |note: &[u8]| {
+        let notes = note.len().max(1) as u32;
+        let new_most = content.len() as u32;
+        let mut packer = Packer::new(&Parts { new_most, zstd_level: 19, notes, ..Parts::default() });
+        let mut out = Vec::new();
+        let mut take = |bytes: &[u8]| {
+            out.extend_from_slice(bytes);
+            Ok(())
+        };
+        packer.begin(&method, &mut take)?;
+        packer.push(&method, &content, &mut take)?;
+        packer.finish(&method, note, &mut take)?;
+        Ok::<_, DeltaError>(out)
+    };
+    assert!(with(&note).unwrap() == frame);
+    let mut state = 9_u32;
+    for round in 0..200 {
+        let mut other = note.clone();
+        for _ in 0..=round % 3 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let at = (state >> 8) as usize % other.len();
+            other[at] ^= 1 << (state >> 5 & 7);
+        }
+        other.truncate(other.len() - round % 5);
+        assert!(other == note || with(&other).is_err() || with(&other).unwrap() != frame);
+    }
+}
+
+/// The frames of a container one by one, the first frame of notes as `other` has it.
+fn with_other_notes(
+    container: &[u8],
+    old: &[u8],
+    other: &dyn Fn(&[u8]) -> Vec<u8>,
+) -> Result<(), DeltaError> {
+    let mut delta = Delta::new(Header::parse(container).unwrap(), 16 << 20).unwrap();
+    let first = delta.header().frames.iter().position(|frame| frame.kind == FrameKind::Notes);
+    for number in 0..delta.header().frames.len() {
+        let range = delta.range(number).unwrap();
+        let mut bytes = container[range.start as usize..range.end as usize].to_vec();
+        if Some(number) == first {
+            bytes = other(&bytes);
+        }
+        delta.frame(number, bytes.iter(), &mut &*old, &mut |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_of_notes_that_are_not_as_declared_are_refused() {
+    let (old, new) = (image_of(false, &otherwise), image_of(true, &otherwise));
+    let (container, _) = in_several_frames(&old, &new);
+    let with = |other: &dyn Fn(&[u8]) -> Vec<u8>| with_other_notes(&container, &old, other).err();
+    assert_eq!(with(&|notes| notes.to_vec()), None);
+    assert_eq!(with(&|_| Vec::new()), Some(DeltaError::Parts), "no bytes");
+    assert_eq!(with(&|notes| notes[..notes.len() - 1].to_vec()), Some(DeltaError::Parts), "cut short");
+    assert_eq!(with(&|notes| [notes, &[0]].concat()), Some(DeltaError::FrameLeft));
+    assert_eq!(with(&|_| vec![0xff, 0xff, 0x7f]), Some(DeltaError::Parts), "more than is declared");
+    assert_eq!(with(&|_| vec![0x80, 0x80, 0x80, 0]), Some(DeltaError::Parts), "a number without end");
+    assert_eq!(with(&|_| vec![0]), Some(DeltaError::Part), "fewer than parts");
+    assert_eq!(with(&|_| vec![2, 9, 1]), Some(DeltaError::Part), "a note without its end");
+    // One more than there are parts: told before the next notes are taken, or at the end.
+    let more = |notes: &[u8]| {
+        let length = usize::from(notes[0] & 0x7f) | usize::from(notes[1]) << 7;
+        assert!(notes[0] & 0x80 != 0 && notes.len() == length + 2);
+        let length = length + 1;
+        [&[length as u8 | 0x80, (length >> 7) as u8], &notes[2..], &[0]].concat()
+    };
+    assert_eq!(with(&more), Some(DeltaError::Parts), "a note without its part");
+}
+
+#[test]
+fn a_data_frame_is_refused_without_its_notes() {
+    let (old, new) = (image_of(false, &otherwise), image_of(true, &otherwise));
+    let (container, _) = in_several_frames(&old, &new);
+    let mut delta = Delta::new(Header::parse(&container).unwrap(), 16 << 20).unwrap();
+    let mut refused = None;
+    for number in 0..delta.header().frames.len() {
+        let (range, kind) = (delta.range(number).unwrap(), delta.header().frames[number].kind);
+        let bytes = &container[range.start as usize..range.end as usize];
+        if kind == FrameKind::Notes {
+            continue;
+        }
+        refused = delta.frame(number, bytes.iter(), &mut &old[..], &mut |_| Ok(())).err();
+        if refused.is_some() {
+            assert_eq!(refused, Some(DeltaError::Order(number)));
+            break;
+        }
+    }
+    assert!(refused.is_some());
+}
+
+#[test]
+fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
+    let note = vec![9; 100_000];
+    let (length, packed) = (200_000_u64, 150_000_u64);
+    let mut layer = Layer { methods: vec![Method::ZstdTold(19)], ..Layer::default() };
+    let (mut noted, mut notes, mut places) = (Vec::new(), Vec::new(), Vec::new());
+    for number in 0..12 {
+        layer.new.push(NewPart { content: 50 + number * length, length, method: 0 });
+        notes.push(noted::entry(&note));
+        noted.push((number + 1) * 100_003);
+        places.push(50 + number * packed..50 + (number + 1) * packed);
+    }
+    let end = 50 + 12 * length;
+    let parts = Parts { new: end, notes: NOTES_LENGTH, new_parts: 12, ..Parts::default() };
+    let made = Made { layer, parts, old_length: 0, packed: places, notes, noted };
+    let layers = Layers(vec![made]);
+    assert!(layers.notes_are_held());
+    let start = Place::default();
+    assert_eq!(layers.reach(&start, 0, end, end), Some(50 + 5 * length), "five are 500,015 bytes");
+    assert_eq!(layers.reach(&start, 0, 60 + length, end), Some(50 + length));
+    assert_eq!(layers.reach(&start, 0, 40, 40), None, "the stretch ends there");
+    assert_eq!(
+        layers.reach(&start, 50 + 5 * length, end, end),
+        Some(50 + 6 * length),
+        "no other place is nearer"
+    );
+    let marked = layers.mark(50 + 7 * length);
+    assert_eq!(marked, Place { at: 50 + 7 * length, written: [50 + 7 * packed, 0] });
+    assert_eq!(layers.reach(&marked, marked.at, end, end), None, "the rest fits");
+    assert_eq!(layers.notes(&marked, &layers.mark(end)).len(), 5 * 100_003 + 3);
+    assert!(layers.notes(&marked, &marked).is_empty());
 }

@@ -24,6 +24,8 @@ use super::method::{Method, Wrapping};
 use crate::delta::DeltaError;
 use crate::delta::walk::Output;
 
+#[cfg(feature = "zstd")]
+pub use self::zstd::Told;
 pub use self::zstd::VERSION as ZSTD_VERSION;
 
 /// Whether this build packs as `parts` asks for.
@@ -85,7 +87,7 @@ impl Unpacker {
                     _ => Err(DeltaError::Part),
                 }
             }
-            Method::Zstd(_) => self
+            Method::Zstd(_) | Method::ZstdTold(_) => self
                 .zstd
                 .as_mut()
                 .is_some_and(|zstd| zstd.unpack(packed, into))
@@ -133,7 +135,7 @@ impl Packer {
             crc: Crc32::default(),
             adler: Adler32::default(),
             length: 0,
-            zstd: (parts.zstd_level > 0).then(|| zstd::Packer::new(parts.new_most as usize)),
+            zstd: (parts.zstd_level > 0).then(|| zstd::Packer::new(parts.new_most as usize, parts.notes > 0)),
             content: Vec::with_capacity(parts.new_most as usize),
         }
     }
@@ -142,7 +144,7 @@ impl Packer {
     pub fn memory(parts: &Parts) -> u64 {
         let deflate = if parts.deflate { Deflater::memory() as u64 } else { 0 };
         let most = u64::from(parts.new_most);
-        most + deflate + if parts.zstd_level > 0 { zstd::packing(most) } else { 0 }
+        most + deflate + if parts.zstd_level > 0 { zstd::packing(most, parts.notes > 0) } else { 0 }
     }
 
     /// At a part's beginning.
@@ -172,7 +174,7 @@ impl Packer {
                 self.length = self.length.wrapping_add(bytes.len() as u32);
                 self.deflater.as_mut().ok_or(DeltaError::Parts)?.push(bytes, out)
             }
-            Method::Zstd(_) => {
+            Method::Zstd(_) | Method::ZstdTold(_) => {
                 if self.content.len() + bytes.len() > self.content.capacity() {
                     return Err(DeltaError::Parts);
                 }
@@ -182,11 +184,11 @@ impl Packer {
         }
     }
 
-    /// The part's end.
+    /// The part's end; `note` says what the method doesn't, where it has notes.
     ///
     /// # Errors
     /// What `out` says.
-    pub fn finish(&mut self, method: &Method, out: Output<'_>) -> Result<(), DeltaError> {
+    pub fn finish(&mut self, method: &Method, note: &[u8], out: Output<'_>) -> Result<(), DeltaError> {
         match method {
             Method::Deflate(wrapping, _) => {
                 self.deflater.as_mut().ok_or(DeltaError::Parts)?.finish(out)?;
@@ -202,6 +204,10 @@ impl Packer {
             Method::Zstd(level) => {
                 let zstd = self.zstd.as_mut().ok_or(DeltaError::Parts)?;
                 out(zstd.pack(*level, &self.content).ok_or(DeltaError::Parts)?)
+            }
+            Method::ZstdTold(level) => {
+                let zstd = self.zstd.as_mut().ok_or(DeltaError::Parts)?;
+                out(zstd.pack_told(*level, &self.content, note)?)
             }
         }
     }

@@ -125,7 +125,7 @@ impl Layer {
             let method = Method::code(coder, known.methods.get(i).copied())?;
             let declared = match method {
                 Method::Deflate(..) => parts.deflate,
-                Method::Zstd(level) => level <= parts.zstd_level,
+                Method::Zstd(level) | Method::ZstdTold(level) => level <= parts.zstd_level,
             };
             if !declared {
                 return Err(DeltaError::Parts);

@@ -29,6 +29,9 @@ pub enum Method {
     /// A zstd frame as `ZSTD_compressCCtx` writes it at this level, 1 to 22: one call, the content's length in the header, no
     /// checksum.
     Zstd(u8),
+    /// A zstd frame as another version wrote it: with the entropy coding of this level, and a parse that is told by what it has
+    /// otherwise than that of [`Method::Zstd`].
+    ZstdTold(u8),
 }
 
 impl Method {
@@ -42,6 +45,7 @@ impl Method {
         let level = coder.plain(level, 5) as u8;
         let method = match kind {
             ZSTD => Some(Self::Zstd(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
+            ZSTD_TOLD => Some(Self::ZstdTold(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
             _ => {
                 let flavour = if kind & 4 == 0 { Flavour::Zlib } else { Flavour::Gzip };
                 let (window_bits, memory_level) =
@@ -67,13 +71,20 @@ impl Method {
                 [kind, u64::from(p.level), u64::from(p.window_bits), u64::from(p.memory_level)]
             }
             Self::Zstd(level) => [u64::from(ZSTD), u64::from(level), 0, 0],
+            Self::ZstdTold(level) => [u64::from(ZSTD_TOLD), u64::from(level), 0, 0],
         }
     }
 
     /// Whether a part is gathered whole before it is packed.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Zstd(_))
+        matches!(self, Self::Zstd(_) | Self::ZstdTold(_))
+    }
+
+    /// Whether each part has a note of its own.
+    pub fn has_notes(&self) -> bool {
+        matches!(self, Self::ZstdTold(_))
     }
 }
 
 const ZSTD: u8 = 8;
+const ZSTD_TOLD: u8 = 9;

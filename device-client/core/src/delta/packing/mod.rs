@@ -5,7 +5,9 @@
 //! | [`method`] | how a part is packed |
 //! | [`layer`] | which parts of both images are taken apart: a frame of parts |
 //! | [`unpacked`] | the old image with its parts unpacked, read at any place |
+//! | `notes` | what is said of single parts, until they end |
 //! | [`packed`] | the new image: its parts are packed again as they come |
+//! | [`parse`] | what a zstd packer chose, told by what another version chooses otherwise |
 //! | [`codec`] | both ways of each method |
 //! | [`deflate`] | zlib's and GNU gzip's own way of packing |
 //!
@@ -17,17 +19,19 @@ pub mod codec;
 pub mod deflate;
 pub mod layer;
 pub mod method;
+mod notes;
 pub mod packed;
+pub mod parse;
 pub mod unpacked;
 
 use alloc::vec::Vec;
 
-use perennial_schemas::delta::{FrameKind, Header, LAYERS};
+use perennial_schemas::delta::{Frame, FrameKind, Header, LAYERS};
 
 use self::layer::{Layer, numbers};
 use self::packed::Packed;
 use self::unpacked::Unpacked;
-use super::coder::Coder;
+use super::coder::{Coder, Input};
 use super::model::number::Numbers;
 use super::walk::Output;
 use super::{DeltaError, OldImage};
@@ -94,6 +98,29 @@ impl Packing {
         Ok(())
     }
 
+    /// Takes a frame of notes, which stands where the new image, unpacked, goes on at byte `from`.
+    ///
+    /// # Errors
+    /// As [`Packing::begin`]; [`DeltaError::Parts`] where it holds more than was declared, [`DeltaError::FrameLeft`].
+    pub fn notes(
+        &mut self,
+        mut input: impl Input,
+        frame: usize,
+        from: u64,
+        header: &Header,
+    ) -> Result<(), DeltaError> {
+        self.begin(frame, from, header)?;
+        let noted = self.new.iter_mut().zip(&header.layers).filter(|(_, parts)| parts.notes > 0);
+        for (new, _) in noted {
+            new.notes.read(&mut input)?;
+        }
+        if input.next().is_some() {
+            return Err(DeltaError::FrameLeft);
+        }
+        self.next = following(header, frame);
+        Ok(())
+    }
+
     /// A data frame is going to be decoded: goes to its beginning, where that isn't where the last one ended.
     ///
     /// # Errors
@@ -117,13 +144,9 @@ impl Packing {
     /// A frame was decoded wholly: what follows goes on from here.
     ///
     /// # Errors
-    /// [`DeltaError::Length`] where a part is under way at the new image's end.
+    /// [`DeltaError::Length`] where a part is under way at the new image's end, or notes are left.
     pub fn done(&mut self, frame: usize, header: &Header) -> Result<(), DeltaError> {
-        let follows = |frame: usize| {
-            let rest = header.frames.get(frame + 1..).unwrap_or_default();
-            rest.iter().take_while(|frame| frame.kind.makes().is_none()).count()
-        };
-        let next = frame + 1 + follows(frame);
+        let next = following(header, frame);
         let mut sides = self.new.iter().zip(&self.layers);
         if next >= header.frames.len() && !sides.all(|(new, layer)| new.is_between(layer)) {
             return Err(DeltaError::Length);
@@ -180,6 +203,13 @@ fn push(layers: &[Layer], sides: &mut [Packed], bytes: &[u8], output: Output<'_>
         }
         _ => output(bytes),
     }
+}
+
+/// The next frame with bytes of the new image, or notes of its parts.
+fn following(header: &Header, frame: usize) -> usize {
+    let passed = |frame: &&Frame| frame.kind.makes().is_none() && frame.kind != FrameKind::Notes;
+    let rest = header.frames.get(frame + 1..).unwrap_or_default();
+    frame + 1 + rest.iter().take_while(passed).count()
 }
 
 /// What every layer has written when a data frame begins, where that stands in the directory: at a mark, or at the start.

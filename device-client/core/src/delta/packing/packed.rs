@@ -6,6 +6,7 @@ use perennial_schemas::delta::Parts;
 
 use super::codec::Packer;
 use super::layer::Layer;
+use super::notes::Notes;
 use crate::delta::DeltaError;
 use crate::delta::walk::Output;
 
@@ -13,6 +14,8 @@ use crate::delta::walk::Output;
 #[derive(Debug)]
 pub struct Packed {
     packer: Packer,
+    /// Of the parts that end next.
+    pub(super) notes: Notes,
     /// Where the next byte stands in the unpacked image.
     at: u64,
     /// The part that it lies in, or the next one.
@@ -21,22 +24,24 @@ pub struct Packed {
 
 impl Packed {
     pub(super) fn new(parts: &Parts) -> Self {
-        Self { packer: Packer::new(parts), at: 0, part: 0 }
+        Self { packer: Packer::new(parts), notes: Notes::new(parts), at: 0, part: 0 }
     }
 
     pub(super) fn memory(parts: &Parts) -> u64 {
-        Packer::memory(parts) + size_of::<Self>() as u64
+        Packer::memory(parts) + Notes::memory(parts) + size_of::<Self>() as u64
     }
 
     /// Goes to a place of the unpacked image where no part is under way.
     pub(super) fn seek(&mut self, layer: &Layer, at: u64) {
         self.at = at;
+        self.notes.clear();
         self.part = layer.new.partition_point(|part| part.content < at);
     }
 
-    /// Whether no part is under way.
+    /// Whether no part is under way, nor one to come that has notes already.
     pub(super) fn is_between(&self, layer: &Layer) -> bool {
-        layer.new.get(self.part).is_none_or(|part| part.content >= self.at)
+        let no_part = layer.new.get(self.part).is_none_or(|part| part.content >= self.at);
+        no_part && self.notes.is_used()
     }
 
     /// More of the unpacked image.
@@ -69,7 +74,8 @@ impl Packed {
             self.at += now.len() as u64;
             bytes = rest;
             if self.at >= end {
-                self.packer.finish(method, out)?;
+                let note = if method.has_notes() { self.notes.next()? } else { &[] };
+                self.packer.finish(method, note, out)?;
                 self.part += 1;
             }
         }

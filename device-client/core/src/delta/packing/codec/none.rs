@@ -1,10 +1,12 @@
 //! A build without zstd's library.
 
+use crate::delta::DeltaError;
+
 /// None.
 pub const VERSION: u32 = 0;
 pub(super) const UNPACKING: u64 = 0;
 
-pub(super) fn packing(_: u64) -> u64 {
+pub(super) fn packing(_: u64, _: bool) -> u64 {
     0
 }
 
@@ -25,11 +27,15 @@ impl Unpacker {
 pub(super) struct Packer;
 
 impl Packer {
-    pub(super) fn new(_: usize) -> Self {
+    pub(super) fn new(_: usize, _: bool) -> Self {
         Self
     }
 
     pub(super) fn pack(&mut self, _: u8, _: &[u8]) -> Option<&[u8]> {
         None
+    }
+
+    pub(super) fn pack_told(&mut self, _: u8, _: &[u8], _: &[u8]) -> Result<&[u8], DeltaError> {
+        Err(DeltaError::Parts)
     }
 }

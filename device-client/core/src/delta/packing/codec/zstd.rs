@@ -3,7 +3,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use zstd_safe::{CCtx, DCtx, compress_bound};
+use perennial_zstd_sequences::{Context, Sequence};
+use zstd_safe::{DCtx, compress_bound};
+
+use crate::delta::DeltaError;
+use crate::delta::coder::Decoder;
+use crate::delta::packing::parse::told::Telling;
+use crate::delta::packing::parse::{ENDS, Parse, most_matches};
 
 /// The version whose output this is: 10507 for 1.5.7.
 pub const VERSION: u32 = zstd_safe::VERSION_NUMBER;
@@ -12,11 +18,13 @@ pub const VERSION: u32 = zstd_safe::VERSION_NUMBER;
 pub(super) const UNPACKING: u64 = 160 * 1024;
 
 /// Bytes that packing takes for a content of at most so many bytes, at any level: tables for twice as many places, sequences
-/// and literals of a block, prices.
-pub(super) fn packing(most: u64) -> u64 {
+/// and literals of a block, prices. Where parses are told, two of them and as many sequences.
+pub(super) fn packing(most: u64, told: bool) -> u64 {
     let bits = most.next_power_of_two().trailing_zeros().max(17);
     let hashes = if bits > 17 { bits + 1 } else { bits };
-    (4 << (bits + 1)) + (4 << hashes) + (4 << 17) + 1_100_000 + compress_bound(most as usize) as u64
+    let one =
+        (4 << (bits + 1)) + (4 << hashes) + (4 << 17) + 1_100_000 + compress_bound(most as usize) as u64;
+    if told { one + Told::memory(most as usize) } else { one }
 }
 
 pub(super) struct Unpacker(DCtx<'static>);
@@ -33,23 +41,116 @@ impl Unpacker {
 }
 
 pub(super) struct Packer {
-    context: CCtx<'static>,
+    context: Option<Context>,
     packed: Vec<u8>,
+    told: Option<Told>,
 }
 
 impl Packer {
-    pub(super) fn new(most: usize) -> Self {
-        Self { context: CCtx::create(), packed: vec![0; compress_bound(most)] }
+    pub(super) fn new(most: usize, told: bool) -> Self {
+        let told = told.then(|| Told::new(most));
+        Self { context: Context::new(), packed: vec![0; compress_bound(most)], told }
+    }
+
+    /// A frame of which `note` says what another version's parse has otherwise than that of the version linked here.
+    pub(super) fn pack_told(&mut self, level: u8, content: &[u8], note: &[u8]) -> Result<&[u8], DeltaError> {
+        let length = self.pack(level, content).ok_or(DeltaError::Parts)?.len();
+        let (told, context) = (self.told.as_mut(), self.context.as_mut());
+        let (told, context) = told.zip(context).ok_or(DeltaError::Parts)?;
+        let length = told.pack(context, level, content, note, length, &mut self.packed)?;
+        self.packed.get(..length).ok_or(DeltaError::Parts)
     }
 
     pub(super) fn pack(&mut self, level: u8, content: &[u8]) -> Option<&[u8]> {
-        let length = self.context.compress(&mut self.packed[..], content, i32::from(level)).ok()?;
+        let length = self.context.as_mut()?.pack(level, content, &mut self.packed)?;
         self.packed.get(..length)
     }
 
     #[cfg(test)]
     pub(super) fn size(&self) -> u64 {
-        (self.context.sizeof() + self.packed.len()) as u64
+        let context = self.context.as_ref().map_or(0, Context::size);
+        (context + self.packed.len()) as u64 + self.told.as_ref().map_or(0, Told::size)
+    }
+}
+
+/// What frames are packed with whose parse is told.
+pub struct Told {
+    telling: Telling,
+    /// What the version linked here makes, and what the other one made.
+    own: Parse,
+    parse: Parse,
+    sequences: Vec<Sequence>,
+}
+
+impl Told {
+    /// For contents of at most so many bytes.
+    pub fn new(most: usize) -> Self {
+        Self {
+            telling: Telling::default(),
+            own: Parse::with_room(most),
+            parse: Parse::with_room(most),
+            sequences: Vec::with_capacity(most_matches(most) + ENDS),
+        }
+    }
+
+    fn memory(most: usize) -> u64 {
+        let sequences = (most_matches(most) + ENDS) * size_of::<Sequence>();
+        (2 * Parse::memory(most) + sequences + Telling::MEMORY) as u64
+    }
+
+    /// `packed` begins with `own` bytes of the frame that the version linked here makes of `content`, and becomes the other one:
+    /// how many bytes that has.
+    ///
+    /// # Errors
+    /// [`DeltaError::Part`] where the note tells no parse of the content.
+    pub fn pack(
+        &mut self,
+        context: &mut Context,
+        level: u8,
+        content: &[u8],
+        note: &[u8],
+        own: usize,
+        packed: &mut [u8],
+    ) -> Result<usize, DeltaError> {
+        let length = u32::try_from(content.len()).map_err(|_| DeltaError::Parts)?;
+        let frame = packed.get(..own).unwrap_or_default();
+        self.own.read(frame, length).ok_or(DeltaError::Part)?;
+        let mut decoder = Decoder::new(note.iter());
+        self.telling.code(&mut decoder, &Parse::default(), &self.own, length, &mut self.parse)?;
+        decoder.finish()?;
+        self.write(context, level, content, packed)
+    }
+
+    /// The frame of this parse.
+    fn write(
+        &mut self,
+        context: &mut Context,
+        level: u8,
+        content: &[u8],
+        packed: &mut [u8],
+    ) -> Result<usize, DeltaError> {
+        self.sequences.clear();
+        for (matches, start, end) in self.parse.blocks() {
+            let mut at = start.at;
+            for found in matches {
+                self.sequences.push(Sequence::new(found.at - at, found.length, found.offset));
+                at = found.end();
+            }
+            self.sequences.push(Sequence::end(end.at.saturating_sub(at)));
+        }
+        context.pack_by(level, &self.sequences, content, packed).ok_or(DeltaError::Part)
+    }
+
+    #[cfg(test)]
+    fn size(&self) -> u64 {
+        let parses = [&self.own, &self.parse].map(Parse::size);
+        (parses[0] + parses[1] + self.sequences.capacity() * size_of::<Sequence>()) as u64
+    }
+}
+
+impl core::fmt::Debug for Told {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Told")
     }
 }
 
@@ -80,11 +181,20 @@ mod tests {
                     (state >> 28) as u8
                 })
                 .collect();
-            let mut packer = Packer::new(most);
+            let [mut packer, mut telling] = [false, true].map(|told| Packer::new(most, told));
             for level in 1..=22 {
-                assert!(packer.pack(level, &content).is_some());
-                let (size, declared) = (packer.size(), packing(most as u64));
+                let frame = packer.pack(level, &content).unwrap().to_vec();
+                let (size, declared) = (packer.size(), packing(most as u64, false));
                 assert!(size <= declared, "{size} of {declared} at level {level} for {most}");
+                // A parse that is told comes back as it was; quick levels leave literals as they are sooner.
+                telling.pack(level, &content).unwrap();
+                let Packer { context, packed, told } = &mut telling;
+                let (context, told) = (context.as_mut().unwrap(), told.as_mut().unwrap());
+                told.parse.read(&frame, most as u32).unwrap();
+                let length = told.write(context, level, &content, packed).unwrap();
+                assert!(level < 16 || packed[..length] == frame, "level {level} for {most}");
+                let (size, declared) = (telling.size(), packing(most as u64, true));
+                assert!(size <= declared, "{size} of {declared} at level {level} for {most}, told");
             }
         }
     }
