@@ -220,7 +220,10 @@ impl Engine {
         };
         let counted = match offer.filter(|_| is_counted) {
             Some(offer) => self.counted(offer)?,
-            None => Counted::default(),
+            // As they were counted while it was offered, for the audit.
+            None => {
+                tallies.of(&record.manifest).map_or_else(Counted::default, |votes| Counted::new(votes, None))
+            }
         };
         let facts = Facts { offer, withdrawn, counted: &counted };
         if before.is_none() {

@@ -463,6 +463,12 @@ fn a_release_that_comes_back_is_judged_by_all_that_was_told_of_it_unless_it_was_
         assert_eq!(bench.tick(at)[0], "rollout.offered-again");
     };
     leave(&bench, day(1));
+    let last = entries(&bench).pop().unwrap();
+    let counts = told[&hardware("revC")].counts(&Default::default()).to_string();
+    assert_eq!(
+        (last.action.as_str(), last.detail["counts"].as_str()),
+        ("rollout.withdrawn", counts.as_str())
+    );
     let shown = |bench: &Bench| desk::show(&bench.drive().engine, name.0, name.1, day(1)).unwrap();
     assert_eq!(shown(&bench).state, "withdrawn");
     assert_eq!(shown(&bench).votes["revC"], told[&hardware("revC")]);

@@ -18,7 +18,7 @@ use super::offers::Offer;
 use super::record::{Cause, Record, Resumed, State, Stopped};
 use super::silence::Silence;
 use super::tallies::Codes;
-use super::told::{By, change, common, judged, passed_over};
+use super::told::{By, change, common, judged, passed_over, with_counts};
 use super::votes::Votes;
 use perennial_gate::{Counts, Evidence, Verdict, Watched, bounds, judge};
 use perennial_schemas::{HardwareName, Timestamp};
@@ -196,16 +196,16 @@ fn noting_the_signature(mut change: Change, facts: &Facts<'_>, now: Timestamp) -
     let signed_at = facts.offer.and_then(|offer| offer.signed_at).filter(|signed| *signed > now);
     if change.stops() || change.action == "rollout.offered-again" {
         change.record.signed_before = change.record.signed_before.max(signed_at);
-    } else if change.action == "rollout.resumed" && change.record.stopped.is_empty() {
-        change.record.signed_before = None;
     }
     change
 }
 
 fn due(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
     match (facts.withdrawn, facts.offer) {
-        (Some(why), _) => return withdraw(record, &format!("its maker withdrew it: {why}"), now),
-        (None, None) => return withdraw(record, "no channel offers it any more", now),
+        (Some(why), _) => {
+            return withdraw(record, &format!("its maker withdrew it: {why}"), facts.counted, now);
+        }
+        (None, None) => return withdraw(record, "no channel offers it any more", facts.counted, now),
         (None, Some(_)) if record.state == State::Withdrawn => {
             return Some(offered_again(record, facts.counted, now));
         }
@@ -374,14 +374,15 @@ fn known(offer: &Offer, hardware: &HardwareName) -> Result<(), Refused> {
     if offer.hardware.contains(hardware) { Ok(()) } else { Err(Refused::Hardware(hardware.clone())) }
 }
 
-fn withdraw(record: &Record, why: &str, now: Timestamp) -> Option<Change> {
+fn withdraw(record: &Record, why: &str, counted: &Counted, now: Timestamp) -> Option<Change> {
     if record.state == State::Withdrawn {
         return None;
     }
     let mut after = to(record, State::Withdrawn, Cause::Maker, SERVER, why, now);
     after.before = Some(record.state);
     let action = "rollout.withdrawn";
-    Some(Change { action, by: SERVER.into(), detail: common(&after), record: after })
+    let detail = with_counts(common(&after), counted);
+    Some(Change { action, by: SERVER.into(), detail, record: after })
 }
 
 /// It goes on from where it was: what was halted stays so. It counts as stopped anew, as its signers have only offered it. What
@@ -392,7 +393,7 @@ fn offered_again(record: &Record, counted: &Counted, now: Timestamp) -> Change {
     (after.before, after.emptied) = (None, None);
     let none = Votes::default();
     after.set_aside.retain(|hardware, aside| aside.is_part_of(counted.votes.get(hardware).unwrap_or(&none)));
-    let mut detail = common(&after);
+    let mut detail = with_counts(common(&after), counted);
     if after.set_aside.len() < record.set_aside.len() {
         detail.push(("set_aside", "no more: those votes are gone".into()));
     }

@@ -66,6 +66,7 @@ impl Rollout {
         self.detail = change.detail.iter().map(|(name, value)| (*name, value.clone())).collect();
         let detail = |name| change.detail.iter().any(|(known, value)| *known == name && !value.is_empty());
         assert!(["product", "version", "manifest", "state", "reason"].into_iter().all(detail), "{change:?}");
+        assert_eq!(detail("counts"), change.action != "rollout.clock-set-back", "{change:?}");
         let automatic = ["rollout.halted", "rollout.advanced", "rollout.finished", "rollout.stopped"];
         if automatic.contains(&change.action) {
             assert!(detail("counts"), "{change:?}");

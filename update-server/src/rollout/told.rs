@@ -3,6 +3,7 @@
 use super::machine::{Change, Counted, SERVER, evidence};
 use super::offers::Offer;
 use super::record::Record;
+use super::votes::Votes;
 use perennial_gate::{Bounds, Counts, Evidence, bounds};
 use perennial_schemas::HardwareName;
 
@@ -82,6 +83,16 @@ pub(super) fn passed_over(
 /// What each entry says.
 pub(super) fn common(record: &Record) -> Vec<(&'static str, String)> {
     because(record, &record.reason)
+}
+
+/// The same with what was counted, where no plan is at hand: as it was told, nothing left out.
+pub(super) fn with_counts(
+    mut detail: Vec<(&'static str, String)>,
+    counted: &Counted,
+) -> Vec<(&'static str, String)> {
+    let all = counted.votes.values().map(|votes| votes.counts(&Votes::default()));
+    detail.push(("counts", all.fold(Counts::default(), |sum, counts| sum.and(&counts)).to_string()));
+    detail
 }
 
 fn because(record: &Record, reason: &str) -> Vec<(&'static str, String)> {
