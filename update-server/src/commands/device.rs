@@ -141,7 +141,9 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(next) = page["next"].as_str() {
         lines.push(format!("There may be more: --after {next}"));
     }
-    let text = if lines.is_empty() { "No such device is known.".into() } else { lines.join("\n") };
+    let any = product.is_none() && standing.is_none() && !flagged && after.is_none();
+    let none = if any { "No device is known yet." } else { "No such device is known." };
+    let text = if lines.is_empty() { none.into() } else { lines.join("\n") };
     report(io, arguments.json, &page, &text)
 }
 

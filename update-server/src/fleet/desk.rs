@@ -284,7 +284,7 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
         );
         let detail = if event.detail.is_empty() { String::new() } else { format!(", {}", event.detail) };
         why.push(format!(
-            "its last report is that {} failed ({code}) at {}{detail}",
+            "its last report is that {} failed ({code}) at {}{detail}; of one and the same release it tries that again after a growing time, three times at most",
             event.version, event.at
         ));
     }

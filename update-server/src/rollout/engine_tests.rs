@@ -123,7 +123,13 @@ fn the_words_of_a_stop_for_one_revision_stand_in_the_status() {
         desk::change(&bench.drive().engine, name, &what, ("command", why), day(1)).unwrap();
         bench.tick(day(1));
     };
-    change(&bench, Wish::Halt(Some(hardware("revD"))), "a bad batch of sensors");
+    let (halt, name) = (Wish::Halt(Some(hardware("revD"))), ("thermostat", "2.1.0"));
+    let blank = desk::change(&bench.drive().engine, name, &halt, ("command", " \u{a0}"), day(1));
+    assert!(matches!(blank, Err(desk::DeskError::Why)), "{blank:?}");
+    change(&bench, halt, "a bad batch of sensors");
+    let shown = desk::show(&bench.drive().engine, "thermostat", "2.1.0", day(1)).unwrap();
+    let said = shown.sentences().join("\n");
+    assert!(said.contains("Devices of revD wait; from "), "only they do: {said}");
     let status = bench.status();
     assert_eq!(status.stopped_reasons[&hardware("revD")], "a bad batch of sensors");
     let resume = Wish::Resume { hardware: Some(hardware("revD")), set_aside: false };

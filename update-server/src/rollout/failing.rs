@@ -163,7 +163,8 @@ impl Failures {
     pub(super) fn words(&self) -> String {
         let Self { hardware, what, devices, newest, .. } = self;
         let code = self.code.map_or(String::new(), |code| format!(" with {code}"));
-        format!("On {hardware} it failed{code} on {devices}: {}{}", plain(what), these(newest, *devices))
+        let many = devices_of(*devices, hardware);
+        format!("On {many} it failed{code} ({}){}", plain(what), these(newest, *devices))
     }
 }
 
@@ -171,8 +172,12 @@ impl Lost {
     /// In a sentence, with whom to look at.
     pub(super) fn words(&self) -> String {
         let Self { hardware, devices, newest } = self;
-        format!("On {hardware} {devices} fell silent{}", these(newest, *devices))
+        format!("{} fell silent{}", devices_of(*devices, hardware), these(newest, *devices))
     }
+}
+
+fn devices_of(count: u64, hardware: &str) -> String {
+    format!("{count} device{} of {hardware}", if count == 1 { "" } else { "s" })
 }
 
 /// `it booted and was not healthy`

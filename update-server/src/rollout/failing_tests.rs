@@ -45,7 +45,8 @@ fn a_halt_names_what_failed_how_often_and_on_whom_the_newest_first() {
     assert_eq!(first.what, "It booted and was not healthy.");
     let said = show.sentences().join("\n");
     let newest = first.newest[0].device.clone();
-    let words = format!("On revC it failed with 501 on {}: it booted and was not healthy", first.devices);
+    let words =
+        format!("On {} devices of revC it failed with 501 (it booted and was not healthy)", first.devices);
     assert!(said.contains(&words) && said.contains(&newest), "{said}");
     assert!(said.contains(&format!("To look at one: perennial-server device show {newest}.")), "{said}");
     // A list counts, and names nobody.
@@ -118,6 +119,6 @@ fn devices_that_fell_silent_are_named_too() {
     let lost = shown(&bench).lost;
     assert_eq!((lost.len(), lost[0].devices, lost[0].newest.len()), (1, 7, 5));
     let said = shown(&bench).sentences().join("\n");
-    assert!(said.contains("On revC 7 fell silent; the newest: revC-"), "{said}");
+    assert!(said.contains("7 devices of revC fell silent; the newest: revC-"), "{said}");
     assert!(said.contains("13 that told, 7 began and haven't told yet"), "{said}");
 }

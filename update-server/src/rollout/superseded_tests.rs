@@ -62,6 +62,10 @@ fn a_halted_release_wakes_nobody_once_every_device_takes_a_newer_one_in_its_plac
         "{said}"
     );
     assert!(said.contains("perennial-signer withdraw thermostat 2.1.0"), "what may be done is said: {said}");
+    assert!(
+        !said.contains("Devices wait") && !said.contains("rollout resume"),
+        "and nothing else is asked for: {said}"
+    );
     // Past its hold, with its signers' consent: devices would go on with it, were there none newer.
     let mut late = bench.offer.clone();
     late.signed_at = Some(day(20));

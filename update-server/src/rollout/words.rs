@@ -58,7 +58,7 @@ impl Rollout {
     fn remedy(&self) -> String {
         let Self { product, version, .. } = self;
         format!(
-            "if the release is bad, its signers withdraw it: {}; if it isn't: perennial-server rollout explain {product} {version}",
+            "perennial-server rollout explain {product} {version} says what failed, on which devices, and what may be done; is the release bad, its signers withdraw it: {}",
             self.withdraw()
         )
     }
@@ -148,39 +148,49 @@ impl Rollout {
 
     fn what_may_be_done(&self) -> Vec<String> {
         let Self { product, version, .. } = self;
-        let Some(hold) = &self.hold else { return Vec::new() };
+        let Some(hold) = self.hold.as_ref().filter(|_| self.superseded_by.is_none()) else {
+            return Vec::new();
+        };
         // Whoever was held comes back within catch_up of its own end.
         let (first, last) = (hold.first, hold.all_by);
+        let lifts: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
+        let whose = match self.state.as_str() {
+            "paused" | "halted" | "foreign" => String::new(),
+            _ => format!(" of {}", lifts.join(", ")),
+        };
         let mut out = vec![match (&hold.consent, hold.on_deadline.as_str(), hold.is_over) {
             (_, "silence", false) => format!(
-                "Devices that wait go on by themselves, the first at {first}, the last by {last}, as its signers planned."
+                "Devices{whose} that wait go on by themselves, the first at {first}, the last by {last}, as its signers planned."
             ),
             (_, "silence", true) => format!(
-                "Devices go on by themselves since {first} (the first), the last by {last}, as its signers planned."
+                "Devices{whose} go on by themselves since {first} (the first), the last by {last}, as its signers planned."
             ),
             (Some(consent), _, is_over) => format!(
-                "{}: devices go on {} {first} (the first) on; to stop that, withdraw it: {}.",
+                "{}: devices{whose} go on {} {first} (the first) on; to stop that, withdraw it: {}.",
                 capital(&consent.words()),
                 if is_over { "since" } else { "from" },
                 self.withdraw()
             ),
             (None, _, false) => format!(
-                "Devices wait; from {first} (the first) to {last} (the last, after catching up) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}."
+                "Devices{whose} wait; from {first} (the first) to {last} (the last, after catching up) they go on if its signers have signed the product again since: perennial-signer release affirm {product} {version}."
             ),
             (None, _, true) => format!(
-                "Devices wait; since {first} (the first) they go on as soon as its signers sign the product again, for whatever reason: perennial-signer release affirm {product} {version}."
+                "Devices{whose} wait; since {first} (the first) they go on as soon as its signers sign the product again, for whatever reason: perennial-signer release affirm {product} {version}."
             ),
         }];
         let resume = format!("perennial-server rollout resume {product} {version} --reason WORDS");
         let aside = if self.takes_words { " --set-aside-evidence" } else { "" };
-        let lifts: Vec<&str> = self.stopped.iter().map(|it| it.hardware.as_str()).collect();
         match self.state.as_str() {
             "foreign" => {}
             "paused" => out.push(format!("To let it go on: {resume}.")),
             "halted" => {
                 let lifts = match lifts.as_slice() {
                     [] => String::new(),
-                    lifts => format!(" It was stopped for {}, too.", lifts.join(", ")),
+                    lifts => format!(
+                        " For {0} it stays stopped then, until it is resumed with --hardware {1}.",
+                        lifts.join(", "),
+                        lifts[0]
+                    ),
                 };
                 out.push(format!(
                     "If the release is bad: {}. If it isn't: {resume}{aside}.{lifts}",

@@ -199,7 +199,7 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
         "cam 1.0.0 is halted since 2026-11-02T00:00:00Z: it failed on 3 of 10 devices, more than the ceiling allows.",
         "Devices: 7 confirmed, 0 failed, 3 rolled back, 0 began and have not told more (0 of them missing).",
         "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T01:00:00Z (the last, after catching up)",
-        "On a it failed with 501 on 3: it booted and was not healthy",
+        "On 3 devices of a it failed with 501 (it booted and was not healthy): ",
         "perennial-signer release affirm cam 1.0.0",
         "perennial-server rollout resume cam 1.0.0 --reason WORDS --set-aside-evidence.",
     ] {
