@@ -221,7 +221,12 @@ fn quarantine(quarantine: &Value, out: &mut String) {
 
 fn ways(ways: &Value, out: &mut String) {
     for (at, way) in ways.as_array().into_iter().flatten().enumerate() {
-        let _ = writeln!(out, "{}{}", if at == 0 { "What can be done:\n  - " } else { "  - " }, text(way));
+        let _ = writeln!(
+            out,
+            "{}{}",
+            if at == 0 { "What can be done (each with --config FILE or --state DIR):\n  - " } else { "  - " },
+            text(way)
+        );
     }
 }
 

@@ -292,7 +292,27 @@ fn embedded() -> impl Iterator<Item = Engine> {
 #[cfg(feature = "postgres")]
 fn database() -> Settings {
     let file = std::env::var_os("PERENNIAL_POSTGRES_URL_FILE").expect("tests/run postgres sets it");
-    Settings { url_file: Some(file.into()), ..Settings::default() }
+    let ca = std::env::var_os("PERENNIAL_POSTGRES_CA").map(PathBuf::from);
+    Settings { url_file: Some(file.into()), ca, ..Settings::default() }
+}
+
+#[test]
+#[ignore = "needs a database with TLS: tests/run postgres starts one"]
+#[cfg(feature = "postgres")]
+fn a_database_is_believed_by_its_certificate_alone() {
+    let known = database();
+    let open = |settings: Settings| Engine::Postgres.open(Path::new(""), settings).map(drop);
+    open(known.clone()).unwrap();
+    let unknown = open(Settings { ca: None, ..known.clone() }).unwrap_err();
+    // The right certificate under another name.
+    let folder = tempfile::tempdir().unwrap();
+    let url = std::fs::read_to_string(known.url_file.as_ref().unwrap()).unwrap();
+    let other = folder.path().join("url");
+    std::fs::write(&other, url.replace("@localhost:", "@127.0.0.1:")).unwrap();
+    let misnamed = open(Settings { url_file: Some(other), ..known }).unwrap_err();
+    for refused in [unknown, misnamed] {
+        assert!(refused.to_string().contains("certificate"), "{refused}");
+    }
 }
 
 #[test]

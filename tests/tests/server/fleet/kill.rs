@@ -1,4 +1,5 @@
-//! kill -9 while devices report: nothing that was acknowledged is lost, and nothing is counted twice.
+//! kill -9 while devices report, so many at once that batches are folded ahead: nothing that was acknowledged is lost, and
+//! nothing is counted twice. `PERENNIAL_KILLS=200` is the long run, `PERENNIAL_ENGINE=sled` the other engine.
 
 use super::kit::queue;
 use super::limits::process;
@@ -9,22 +10,27 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-const DEVICES: usize = 4;
+const DEVICES: usize = 12;
+/// Reports of one queue. All devices' together are more than are folded ahead of a commit under way.
+const REPORTS: u64 = 100;
+/// Kills, unless the environment says more.
 const KILLS: u64 = 6;
 
 #[test]
 fn no_acknowledged_report_is_lost_and_none_counted_twice() {
+    let kills = std::env::var("PERENNIAL_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let engine = std::env::var("PERENNIAL_ENGINE").unwrap_or_else(|_| "fjall".into());
     let kit = Kit::live();
     let config = kit.path("server.toml");
     let text = format!(
         "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
-         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\n",
+         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\n[store]\nengine = {engine:?}\n",
         kit.state().to_str().unwrap()
     );
     std::fs::write(&config, text).unwrap();
     let acknowledged: [AtomicU64; DEVICES] = Default::default();
     let mut sent = 0;
-    for kill in 0..KILLS {
+    for kill in 0..kills {
         let (mut server, addresses) = process(&config);
         let address: SocketAddr = addresses["fleet_plain"][0].as_str().unwrap().parse().unwrap();
         let over = AtomicBool::new(false);
@@ -33,7 +39,7 @@ fn no_acknowledged_report_is_lost_and_none_counted_twice() {
                 let over = &over;
                 scope.spawn(move || report(address, number, acknowledged, over));
             }
-            std::thread::sleep(Duration::from_millis(150 + 70 * kill));
+            std::thread::sleep(Duration::from_millis(150 + 70 * (kill % 9)));
             server.kill().unwrap();
             over.store(true, Ordering::SeqCst);
         });
@@ -43,6 +49,7 @@ fn no_acknowledged_report_is_lost_and_none_counted_twice() {
         sent = now;
     }
     assert!(sent > 0);
+    println!("{engine}: {kills} kills, {sent} reports acknowledged");
     let (mut server, addresses) = process(&config);
     let address: SocketAddr = addresses["fleet_plain"][0].as_str().unwrap().parse().unwrap();
     for (number, acknowledged) in acknowledged.iter().enumerate() {
@@ -69,14 +76,16 @@ fn device(number: usize) -> DeviceId {
     format!("d-{number}").parse().unwrap()
 }
 
-/// One device: sends its next three reports until they are acknowledged, as a journal does, until the server is gone.
+/// One device: sends its next reports until they are acknowledged, as a journal does, until the server is gone.
 fn report(address: SocketAddr, number: usize, acknowledged: &AtomicU64, over: &AtomicBool) {
     use std::io::{Read, Write};
     let Ok(mut stream) = std::net::TcpStream::connect(address) else { return };
     stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     while !over.load(Ordering::SeqCst) {
         let next = acknowledged.load(Ordering::SeqCst) + 1;
-        let body = queue(&device(number), &[next, next + 1, next + 2], day(1)).to_string();
+        let last = next + REPORTS - 1;
+        let sequences: Vec<u64> = (next..=last).collect();
+        let body = queue(&device(number), &sequences, day(1)).to_string();
         let head =
             format!("POST /v1/reports HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
         if stream.write_all((head + &body).as_bytes()).is_err() {
@@ -92,9 +101,9 @@ fn report(address: SocketAddr, number: usize, acknowledged: &AtomicU64, over: &A
         }
         let answer = String::from_utf8(answer).unwrap();
         assert!(
-            answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"acknowledged\":{}", next + 2)),
+            answer.starts_with("HTTP/1.1 200") && answer.contains(&format!("\"acknowledged\":{last}")),
             "{answer}"
         );
-        acknowledged.store(next + 2, Ordering::SeqCst);
+        acknowledged.store(last, Ordering::SeqCst);
     }
 }

@@ -59,6 +59,11 @@ impl Fleet {
         Self::over(Kit::new())
     }
 
+    /// At the time that it is now, for programs that ask the system for the time.
+    pub(super) fn live() -> Self {
+        Self::over(Kit::live())
+    }
+
     fn over(kit: Kit) -> Self {
         let (key, params) = (KeyPair::generate().unwrap(), ca_params("Example device CA"));
         let text = params.self_signed(&key).unwrap().pem();
@@ -116,6 +121,18 @@ impl Fleet {
         change(&mut params);
         let chain = vec![params.signed_by(&key, &self.ca).unwrap().der().clone()];
         Unit { key, chain, device, ticket: String::new() }
+    }
+
+    /// Writes a device's certificates and its key into files, for other programs.
+    pub(super) fn write(&self, unit: &Unit) -> [std::path::PathBuf; 2] {
+        let [chain, key] = ["pem", "key"].map(|kind| self.kit.path(&format!("{}.{kind}", unit.device)));
+        let pem = |der: &CertificateDer<'_>| {
+            let lines = Base64::encode_string(der);
+            format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+        };
+        std::fs::write(&chain, unit.chain.iter().map(pem).collect::<String>()).unwrap();
+        std::fs::write(&key, unit.key.serialize_pem()).unwrap();
+        [chain, key]
     }
 
     pub(super) fn factory(&self) -> Unit {

@@ -5,6 +5,7 @@ mod input;
 mod kill;
 mod kit;
 mod limits;
+mod others;
 mod proxy;
 mod restored;
 mod rollouts;
