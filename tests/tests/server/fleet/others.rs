@@ -36,15 +36,15 @@ fn said(mut curl: Command) -> Vec<(Value, String)> {
 const HOW: [&str; 2] = ["--write-out", " %{http_version} %{http_code} %{num_connects}\n"];
 
 #[test]
-fn a_device_that_speaks_http_2_is_heard_and_bounded_as_any_other() {
+fn a_device_that_speaks_http_2_is_heard_and_refused_as_any_other() {
     let fleet = Fleet::live();
     let server = fleet.serve("", "");
     let unit = fleet.enrolled(&server);
     let port = server.fleet_tls[0].port();
     let url = |path: &str| format!("https://localhost:{port}{path}");
-    let (queue, large) = (fleet.kit.path("queue.json"), fleet.kit.path("large"));
+    let (queue, other) = (fleet.kit.path("queue.json"), fleet.kit.path("other.json"));
     std::fs::write(&queue, fleet.queue(&unit.device, &[1, 2]).to_string()).unwrap();
-    std::fs::write(&large, vec![b' '; 512 * 1024 + 1]).unwrap();
+    std::fs::write(&other, fleet.queue(&fleet.factory().device, &[1]).to_string()).unwrap();
     let data = |path: &std::path::Path| format!("@{}", path.display());
     let mut asks = curl(&fleet, &unit, port);
     asks.args(HOW).arg("--data-binary").arg(data(&queue)).arg(url("/v1/reports"));
@@ -57,9 +57,9 @@ fn a_device_that_speaks_http_2_is_heard_and_bounded_as_any_other() {
     assert_eq!((&answers[0].0["acknowledged"], answers[0].1.as_str()), (&2.into(), "2 200 1"));
     assert_eq!((&answers[1].0["reports"], answers[1].1.as_str()), (&2.into(), "2 200 0"));
     let mut asks = curl(&fleet, &unit, port);
-    asks.args(HOW).arg("--data-binary").arg(data(&large)).arg(url("/v1/reports"));
+    asks.args(HOW).arg("--data-binary").arg(data(&other)).arg(url("/v1/reports"));
     let refused = &said(asks)[0];
-    assert_eq!((&refused.0["code"], refused.1.as_str()), (&"too-large".into(), "2 413 1"));
+    assert_eq!((&refused.0["code"], refused.1.as_str()), (&"other-device".into(), "2 403 1"));
     let mut asks = curl(&fleet, &unit, port);
     asks.args(HOW).args(["--header", "Client-Cert: :AAAA:"]).arg(url("/v1/devices/self"));
     let refused = &said(asks)[0];
