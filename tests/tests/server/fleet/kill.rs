@@ -3,10 +3,11 @@
 
 use super::kit::queue;
 use super::limits::process;
-use crate::server::kit::{Kit, Wire};
+use crate::server::kit::{Kit, Wire, eventually};
 use perennial_schemas::fleet::DeviceId;
 use perennial_tests::simulator::day;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -68,6 +69,47 @@ fn no_acknowledged_report_is_lost_and_none_counted_twice() {
         );
         assert!(held["flags"].get("sequence-forked").is_none(), "{}", held["flags"]);
     }
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+/// The database that the environment names, killed by the commands that it names: what isn't durable isn't acknowledged, devices
+/// are told when to come again, updates go on, and nothing has to be started again.
+#[test]
+#[ignore = "needs a database that may be killed: tests/run postgres starts one"]
+fn a_database_that_is_gone_is_told_to_devices_who_come_again() {
+    let named = |name: &str| std::env::var(name).expect("tests/run postgres sets it");
+    let shell = |name: &str| {
+        let ran = Command::new("sh").args(["-c", &named(name)]).stdout(Stdio::null()).status().unwrap();
+        assert!(ran.success(), "{name}");
+    };
+    let kit = Kit::live();
+    let config = kit.path("server.toml");
+    let text = format!(
+        "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
+         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 1000\nburst = 1000\n\
+         [store]\nengine = \"postgres\"\nurl_file = {:?}\n",
+        kit.state().to_str().unwrap(),
+        named("PERENNIAL_POSTGRES_URL_FILE")
+    );
+    std::fs::write(&config, text).unwrap();
+    let (mut server, addresses) = process(&config);
+    let address = |name: &str| -> SocketAddr { addresses[name][0].as_str().unwrap().parse().unwrap() };
+    let send = |sequence: u64| {
+        let body = queue(&device(0), &[sequence], day(1)).to_string();
+        Wire::to(address("fleet_plain")).ask_with("POST", "/v1/reports", &[], body.as_bytes())
+    };
+    assert_eq!(send(1).json()["acknowledged"], 1);
+    shell("PERENNIAL_KILL_DATABASE");
+    let refused = send(2);
+    assert_eq!(refused.code(), (503, "unavailable".into()));
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(Wire::to(address("plain")).ask("GET", "/healthz", &[]).status, 200);
+    shell("PERENNIAL_START_DATABASE");
+    eventually("the report is taken", || send(2).status == 200);
+    let own = [("Perennial-Device", "d-0")];
+    let held = Wire::to(address("fleet_plain")).ask_with("GET", "/v1/devices/self", &own, b"").json();
+    assert_eq!((&held["reports"], &held["last_sequence"]), (&2.into(), &2.into()), "{held}");
     server.kill().unwrap();
     server.wait().unwrap();
 }
