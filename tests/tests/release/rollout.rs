@@ -161,6 +161,13 @@ fn renewed_consent_says_what_it_is_to_whoever_gives_it() {
         ..status(digest(&desk, "2.0.0"), now(&desk).plus_seconds(-600))
     };
     std::fs::write(desk.path("2.0.0.json"), signed_status(&halted, ROLLOUT_KEY)).unwrap();
+    let one = RolloutStatus {
+        state: RolloutState::Running,
+        stopped: vec!["revC".parse().unwrap(), "revD".parse().unwrap()],
+        stopped_reasons: [("revC".parse().unwrap(), "a bad batch of sensors".into())].into(),
+        ..halted.clone()
+    };
+    std::fs::write(desk.path("one.json"), signed_status(&one, ROLLOUT_KEY)).unwrap();
     let other = RolloutStatus { manifest: Sha256Digest([1; 32]), ..halted.clone() };
     std::fs::write(desk.path("other.json"), signed_status(&other, ROLLOUT_KEY)).unwrap();
     let thief = perennial_tests::simulator::Signer(901);
@@ -173,6 +180,9 @@ fn renewed_consent_says_what_it_is_to_whoever_gives_it() {
         "inspect 2.0.0.json",
     ];
     golden("release-affirm.txt", &with_id(&told(&desk, &commands), "affirm-thermostat-2.0.0-"));
+    let said = desk.ok("review --status one.json");
+    assert!(said.contains("Halted for hardware revC: a bad batch of sensors"), "{said}");
+    assert!(said.contains("Halted for hardware revD."), "{said}");
     publish(&desk, &TEAM);
     // Whatever else this team signs is consent, too, and says so.
     desk.ok("channel create thermostat beta");

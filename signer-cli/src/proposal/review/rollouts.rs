@@ -84,10 +84,10 @@ pub(super) fn status(
     if !status.is_current(now) {
         lines.push(format!("That status EXPIRED at {}: the server may say otherwise now.", status.expires()));
     }
-    let stopped: Vec<&str> = status.stopped.iter().map(|hardware| hardware.as_str()).collect();
-    if !stopped.is_empty() {
-        lines.push(format!("Halted for hardware {}.", stopped.join(", ")));
-    }
+    lines.extend(status.stopped.iter().map(|hardware| match status.stopped_reasons.get(hardware) {
+        Some(why) => format!("Halted for hardware {hardware}: {}", quoted(why)),
+        None => format!("Halted for hardware {hardware}."),
+    }));
     if !status.reason.is_empty() {
         lines.push(format!("Reason: {}", quoted(&status.reason)));
     }
