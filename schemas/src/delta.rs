@@ -7,7 +7,7 @@
 //!            length                        u24 LE  bytes of header and directory, all of it
 //!            flags                         u8      1 for the profile mcu, plus 2 in place, plus 4 where
 //!                                                  the new image is the old one, plus 8 where parts
-//!                                                  have notes
+//!                                                  have notes, or stay as they are
 //!            length of the old image       varint  0 to 2^38
 //!            SHA-256 of the old image      16 bytes, its first half
 //!            -- where the new image is the old one, that is all: two frames and more follow from it
@@ -34,8 +34,10 @@
 //!                            with these unpacked; the longest part of the old image, packed,
 //!                            and unpacked; the longest of the new one that is held whole       7 varints
 //!                            1 if deflate is used, plus twice the highest level of zstd        varint
-//!                            where that is not 0: the version of zstd's library, as 10507; with
-//!                            the flag: bytes of notes that are held at once, at most 524,288   2 varints
+//!                            where that level is not 0: the version of zstd's library, as 10507 varint
+//!                            with the flag: twice the bytes of notes that are held at once, at
+//!                            most 524,288, plus 1 where parts stay as they are: in the first
+//!                            frame of parts alone                                              varint
 //!            notes:          none
 //!            mark:           bytes that each packing has written since the mark before, that
 //!                            of the image itself first                                         a varint each
@@ -365,9 +367,9 @@ impl Header {
         self.encode().len() as u64
     }
 
-    /// Whether parts have notes.
+    /// Whether parts have notes, or stay as they are.
     fn has_notes(&self) -> bool {
-        self.layers.iter().any(|parts| parts.notes > 0)
+        self.layers.iter().any(Parts::has_notes)
     }
 
     /// Whether the new image is the old one, and nothing else is said.

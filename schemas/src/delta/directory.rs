@@ -58,6 +58,8 @@ pub struct Parts {
     pub new_most: u32,
     /// Bytes of notes of parts of the new image that are held at once; 0 where none has one.
     pub notes: u32,
+    /// Whether parts of the new image stay as they are in the old one: unpacked for what they hold alone.
+    pub same: bool,
     /// Whether parts are packed with deflate.
     pub deflate: bool,
     /// The highest level of parts that are packed with zstd; 0 for none.
@@ -116,7 +118,7 @@ pub(super) fn read(
         read.push(frame);
     }
     let Before { layers, mapped, .. } = before;
-    if noted != layers.iter().any(|parts| parts.notes > 0) {
+    if noted != layers.iter().any(Parts::has_notes) {
         return Err(ContainerError::Parts);
     }
     let whole = layers.last().map_or(length, |parts| parts.new);
@@ -188,7 +190,11 @@ impl Frame {
             }
             DATA => FrameKind::Data(next()?),
             PARTS_OF if !*mapped => {
-                layers.push(Parts::read(&mut next, *noted)?);
+                let parts = Parts::read(&mut next, *noted)?;
+                if parts.same && !layers.is_empty() {
+                    return Err(ContainerError::Parts);
+                }
+                layers.push(parts);
                 FrameKind::Parts
             }
             PARTS_OF if *noted => FrameKind::Notes,
@@ -220,6 +226,11 @@ const PARTS_OF: u64 = 2;
 const MARK: u64 = 3;
 
 impl Parts {
+    /// Whether there is something to say of them that older readers don't know.
+    pub(super) fn has_notes(&self) -> bool {
+        self.notes > 0 || self.same
+    }
+
     fn values(&self, noted: bool) -> Vec<u64> {
         let mut values = Vec::with_capacity(9);
         values.extend([self.old_parts, self.new_parts].map(u64::from));
@@ -228,8 +239,8 @@ impl Parts {
         values.push(u64::from(self.zstd_level) << 1 | u64::from(self.deflate));
         if self.zstd_level > 0 {
             values.push(self.zstd_version.into());
-            values.extend(noted.then_some(u64::from(self.notes)));
         }
+        values.extend(noted.then_some(u64::from(self.notes) << 1 | u64::from(self.same)));
         values
     }
 
@@ -252,7 +263,11 @@ impl Parts {
         let word = small(63)?;
         let zstd_level = (word >> 1) as u8;
         let zstd_version = if zstd_level > 0 { small(u32::MAX)? } else { 0 };
-        let notes = if noted && zstd_level > 0 { small(NOTES_LENGTH)? } else { 0 };
+        let held = if noted { small(NOTES_LENGTH << 1 | 1)? } else { 0 };
+        let (notes, same) = (held >> 1, held & 1 == 1);
+        if notes > 0 && zstd_level == 0 {
+            return Err(ContainerError::Parts);
+        }
         if old > IMAGE_LENGTH || !(1..=IMAGE_LENGTH).contains(&new) {
             return Err(ContainerError::Lengths);
         }
@@ -266,6 +281,7 @@ impl Parts {
             old_most,
             new_most,
             notes,
+            same,
             deflate,
             zstd_level,
             zstd_version,

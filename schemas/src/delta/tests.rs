@@ -174,6 +174,7 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
         old_most: 8_000,
         new_most: 131_072,
         notes: 0,
+        same: false,
         deflate: true,
         zstd_level: 15,
         zstd_version: 10_507,
@@ -203,6 +204,9 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
     assert_eq!(once(Parts { notes: NOTES_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { old: IMAGE_LENGTH + 1, ..parts }), Err(5));
     assert_eq!(once(Parts { new: 90_001, ..parts }), Err(8), "less than the unpacked image");
+    assert_eq!(once(Parts { same: true, ..parts }), Ok(()));
+    assert_eq!(once(Parts { notes: 1, zstd_level: 0, zstd_version: 0, ..parts }), Err(10), "notes of what?");
+    assert_eq!(with(&[parts, Parts { same: true, ..second }], &both), Err(10), "in the image itself alone");
     let with_notes = |parts: Parts, length| {
         let frame = |kind, length| Frame { kind, length };
         let notes = frame(FrameKind::Notes, length);

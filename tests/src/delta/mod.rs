@@ -181,7 +181,8 @@ fn with_another_header(seed: &[u8], random: &mut Random) -> Option<Vec<u8>> {
                 let layer = random.below(header.layers.len().max(1));
                 if let Some(parts) = header.layers.get_mut(layer) {
                     let value = wild(random) as u32;
-                    match random.below(5) {
+                    match random.below(6) {
+                        5 => parts.same = !parts.same,
                         0 => parts.notes = value & 0x3_ffff,
                         1 => parts.new_most = value & 0x3_ffff,
                         2 => parts.zstd_level = value as u8 & 31,

@@ -32,6 +32,7 @@ mod targets;
 pub mod unit;
 pub mod walk;
 
+use core::cell::RefCell;
 use core::ops::Range;
 
 use perennial_schemas::delta::{ContainerError, FrameKind, Header};
@@ -227,9 +228,10 @@ impl Delta {
             let (_, from) = self.place(frame);
             return self.packing.notes(input, frame, from, &self.header);
         }
+        let image = RefCell::new(old);
         if let FrameKind::Stored(length) = kind {
             self.follows(frame)?;
-            let (_, mut output) = self.packing.between(old, output);
+            let (_, mut output) = self.packing.between(&image, output);
             self.walker.stored(input, length, &mut output)?;
             drop(output);
             return self.packing.done(frame, &self.header);
@@ -262,7 +264,7 @@ impl Delta {
                 let end = from + length;
                 self.walker.begin(&self.unit, from..end, self.header.floor(end));
                 let mut left = length;
-                let (mut old, mut output) = self.packing.between(old, output);
+                let (mut old, mut output) = self.packing.between(&image, output);
                 while left > 0 {
                     let (unit, old) = (&self.unit, &mut old);
                     let piece =

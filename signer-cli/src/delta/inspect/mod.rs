@@ -8,13 +8,14 @@ mod ledger;
 pub mod picture;
 mod report;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use perennial_device_core::delta::coder::{Decoder, Subject};
 use perennial_device_core::delta::packing::Packing;
 use perennial_device_core::delta::unit::{Action, Unit};
 use perennial_device_core::delta::walk::{Unknown, Walker};
-use perennial_device_core::delta::{DeltaError, in_place, memory};
+use perennial_device_core::delta::{DeltaError, OldImage, in_place, memory};
 use perennial_schemas::delta::{ContainerError, FrameKind, Header, ImageId, Parts, Profile};
 use serde::Serialize;
 
@@ -249,7 +250,8 @@ impl<'h, 'o> Reading<'h, 'o> {
         let mut coder = Charged { decoder: Decoder::new(bytes.iter()), ledger: &mut self.ledger };
         let (new, old_length) = (&mut self.new, self.header.old_length());
         let mut nothing = |_: &[u8]| Ok(());
-        let (mut old, _) = self.packing.between(&mut old, &mut nothing);
+        let image = RefCell::new(&mut old as &mut dyn OldImage);
+        let (mut old, _) = self.packing.between(&image, &mut nothing);
         let mut output = |bytes: &[u8]| {
             new.extend_from_slice(bytes);
             Ok(())

@@ -69,12 +69,12 @@ pub struct Made {
 /// Takes both images apart, where something comes of it.
 pub fn take_apart(images: &Images<'_>, jobs: usize) -> Option<Apart> {
     let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
-    let mut apart = layer(images, &[all_of_old], &[all_of_new], jobs)?;
+    let mut apart = layer(images, &[all_of_old], &[all_of_new], jobs, true)?;
     while apart.layers.0.len() < LAYERS {
         let Some(last) = apart.layers.0.last() else { break };
         let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
         let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
-        let Some(next) = layer(&apart.images, &of_old, &of_new, jobs) else { break };
+        let Some(next) = layer(&apart.images, &of_old, &of_new, jobs, false) else { break };
         apart.layers.0.extend(next.layers.0);
         if !apart.layers.notes_are_held() {
             // Parts that lie across each other: those inside stay packed.
@@ -104,6 +104,7 @@ fn layer(
     of_old: &[Range<usize>],
     of_new: &[Range<usize>],
     jobs: usize,
+    is_outermost: bool,
 ) -> Option<Apart> {
     let (old, new) = (images.old.bytes(), images.new.bytes());
     let (in_old, in_new) = if jobs > 1 {
@@ -125,7 +126,7 @@ fn layer(
     if in_old.is_empty() || in_new.is_empty() {
         return None;
     }
-    let proved = prove::prove(new, in_new, jobs);
+    let proved = prove::prove(new, in_new, jobs, is_outermost);
     let in_old = still_packed::without(old, new, in_old, &proved);
     // Without a part of the old image nothing is nearer than it was.
     if in_old.is_empty() { None } else { build(images, in_old, proved) }
@@ -188,27 +189,38 @@ struct Proved {
     content: Vec<u8>,
     /// What the method doesn't say.
     note: Vec<u8>,
+    /// Of its packed bytes.
+    digest: u64,
 }
 
 fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
     let mut layer = Layer::default();
     proved.retain(|part| number(&mut layer.methods, part.method).is_some());
     proved.truncate(PARTS as usize);
+    let mut parts = Parts::default();
+    let (unpacked_old, twins) = unpack_old(&images.old, in_old, &mut layer, &mut parts);
+    let (old_bytes, new_bytes) = (images.old.bytes(), images.new.bytes());
+    let twin = |part: &Proved| {
+        let number = *twins.get(&part.digest).filter(|_| part.method == Method::Same)?;
+        let old = layer.old[number as usize];
+        let packed = &new_bytes[part.start..part.start + part.packed];
+        (&old_bytes[old.start as usize..old.end() as usize] == packed).then_some(number)
+    };
+    proved.retain(|part| part.method != Method::Same || twin(part).is_some());
     if proved.is_empty() {
         return None;
     }
-    let mut parts = Parts::default();
-    let unpacked_old = unpack_old(&images.old, in_old, &mut layer, &mut parts);
+    let same: Vec<u32> = proved.iter().map(|part| twin(part).unwrap_or_default()).collect();
     let mut packed = Vec::with_capacity(proved.len());
     let (mut notes, mut noted) = (Vec::with_capacity(proved.len()), Vec::with_capacity(proved.len()));
     let mut all_notes = 0;
     let mut growth = Growth::default();
     let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
     let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
-    for part in &proved {
+    for (part, old) in proved.iter().zip(same) {
         let (content, length) = (unpacked_new.before(part.start), part.content.len() as u64);
         let method = number(&mut layer.methods, part.method)?;
-        layer.new.push(NewPart { content, length, method });
+        layer.new.push(NewPart { content, length, method, old });
         let note = if part.method.has_notes() { noted::entry(&part.note) } else { Vec::new() };
         all_notes += note.len() as u64;
         notes.push(note);
@@ -228,6 +240,7 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     for method in &layer.methods {
         match method {
             Method::Deflate(..) => parts.deflate = true,
+            Method::Same => parts.same = true,
             Method::Zstd(level) | Method::ZstdTold(level) => parts.zstd_level = parts.zstd_level.max(*level),
         }
     }
@@ -240,14 +253,15 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     Some(Apart { layers: Layers(vec![made]), images: Images { old, new, known, around } })
 }
 
-/// The old image with these parts unpacked; how exactly they were packed doesn't matter.
+/// The old image with these parts unpacked, how exactly they were packed doesn't matter; and their numbers by their digests.
 fn unpack_old(
     image: &Partial<'_>,
     in_old: Vec<Found>,
     layer: &mut Layer,
     parts: &mut Parts,
-) -> (Partial<'static>, Growth) {
+) -> ((Partial<'static>, Growth), HashMap<u64, u32>) {
     let old = image.bytes();
+    let mut twins = HashMap::new();
     let sizes = in_old.iter().map(|part| (part.packed, part.length));
     let mut unpacked = Unpacked::new(old, sizes);
     let mut growth = Growth::default();
@@ -258,13 +272,14 @@ fn unpack_old(
         let Some(content) = opener.content(part.kind, packed, part.length) else { continue };
         let (start, length) = (part.start as u64, part.length as u32);
         let place = unpacked.before(part.start);
+        twins.entry(part.digest).or_insert(layer.old.len() as u32);
         layer.old.push(OldPart { start, content: place, packed: part.packed as u32, length, method });
         unpacked.part(part.packed, content);
         growth.note(start + part.packed as u64, place + u64::from(length));
         parts.old_packed_most = parts.old_packed_most.max(part.packed as u32);
         parts.old_most = parts.old_most.max(part.length as u32);
     }
-    (unpacked.finish(image.missing(), &growth), growth)
+    ((unpacked.finish(image.missing(), &growth), growth), twins)
 }
 
 /// A method's number, if there is room for it: for unpacking, any with the same wrapping will do.

@@ -18,12 +18,12 @@ use super::tell::Teller;
 /// So many parts in a row that come back with no method of a kind, and only those are tried that were right before.
 const PATIENCE: usize = 6;
 
-/// Those parts that come back byte for byte, ascending.
-pub(super) fn prove(image: &[u8], found: Vec<Found>, jobs: usize) -> Vec<Proved> {
+/// Those parts that come back byte for byte, ascending. Where the image `is_outermost`, what the old one has as it is stays so.
+pub(super) fn prove(image: &[u8], found: Vec<Found>, jobs: usize, is_outermost: bool) -> Vec<Proved> {
     let share = found.len().div_ceil(jobs.max(1)).max(1);
     let each = |found: &[Found]| {
         let mut prover = Prover::default();
-        found.iter().filter_map(|part| prover.prove(image, part)).collect::<Vec<Proved>>()
+        found.iter().filter_map(|part| prover.prove(image, part, is_outermost)).collect::<Vec<Proved>>()
     };
     if jobs < 2 {
         return each(&found);
@@ -45,17 +45,23 @@ struct Prover {
 }
 
 impl Prover {
-    fn prove(&mut self, image: &[u8], part: &Found) -> Option<Proved> {
+    fn prove(&mut self, image: &[u8], part: &Found, is_outermost: bool) -> Option<Proved> {
         let packed = &image[part.start..part.start + part.packed];
         let content = self.opener.content(part.kind, packed, part.length)?;
+        let proved = |method, note, content: &[u8]| {
+            let (start, packed, digest) = (part.start, part.packed, part.digest);
+            Some(Proved { start, packed, method, content: content.to_vec(), note, digest })
+        };
+        if is_outermost && !part.changed {
+            return proved(Method::Same, Vec::new(), content);
+        }
         if part.kind == Kind::Zstd {
             // A neighbour that is the same in both images is cheaper as a copy than with a note.
             let (method, note) = self.teller.tell(content, packed)?;
             if method.has_notes() && !part.changed {
                 return None;
             }
-            let (start, packed, content) = (part.start, part.packed, content.to_vec());
-            return Some(Proved { start, packed, method, content, note });
+            return proved(method, note, content);
         }
         let kind = usize::from(matches!(part.kind, Kind::Zlib { .. }));
         let all = methods(part.kind);
@@ -71,8 +77,7 @@ impl Prover {
         self.wrong[kind] = 0;
         self.right.retain(|known| *known != method);
         self.right.insert(0, method);
-        let (start, packed, content) = (part.start, part.packed, content.to_vec());
-        Some(Proved { start, packed, method, content, note: Vec::new() })
+        proved(method, Vec::new(), content)
     }
 }
 

@@ -475,7 +475,7 @@ fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
     let mut layer = Layer { methods: vec![Method::ZstdTold(19)], ..Layer::default() };
     let (mut noted, mut notes, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..12 {
-        layer.new.push(NewPart { content: 50 + number * length, length, method: 0 });
+        layer.new.push(NewPart { content: 50 + number * length, length, method: 0, old: 0 });
         notes.push(noted::entry(&note));
         noted.push((number + 1) * 100_003);
         places.push(50 + number * packed..50 + (number + 1) * packed);
@@ -499,4 +499,52 @@ fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
     assert_eq!(layers.reach(&marked, marked.at, end, end), None, "the rest fits");
     assert_eq!(layers.notes(&marked, &layers.mark(end)).len(), 5 * 100_003 + 3);
     assert!(layers.notes(&marked, &marked).is_empty());
+}
+
+#[test]
+fn what_did_not_change_beside_what_did_stays_as_the_old_image_has_it() {
+    let of = |changed: bool, packed: &dyn Fn(&[u8]) -> Vec<u8>| -> Vec<u8> {
+        let mut image = text(99, 300);
+        for number in 0..7 {
+            let mut content = text(number, 3_000);
+            if changed && number == 3 {
+                content.splice(700..710, *b"mended");
+            }
+            image.extend(packed(&content));
+        }
+        image
+    };
+    let zlib = |content: &[u8]| packed(deflate(Wrapping::Zlib, 9), content);
+    for pack in [&otherwise as &dyn Fn(&[u8]) -> Vec<u8>, &zlib] {
+        let (old, new) = (of(false, pack), of(true, pack));
+        let apart = take_apart(&old, &new, 1).unwrap();
+        let made = &apart.layers.0[0];
+        let same: Vec<bool> = made
+            .layer
+            .new
+            .iter()
+            .map(|part| made.layer.methods[usize::from(part.method)] == Method::Same)
+            .collect();
+        assert_eq!(same, [true, true, true, false, true, true, true]);
+        assert!(made.parts.same && made.layer.old.len() == 7);
+        let container = delta(&old, &new, true);
+        let mut out = Vec::new();
+        let header = apply(&old, &container, 16 << 20, &mut out).unwrap();
+        assert!(out == new && header.layers[0].same);
+        assert!(container.len() < 700, "{}", container.len());
+        let told = |layer: &Layer, parts: &Parts| {
+            let mut encoder = Encoder::default();
+            let roomy = made.parts;
+            Layer::default().code(&mut encoder, &mut numbers(), layer, &roomy, made.old_length)?;
+            let bytes = encoder.finish();
+            let mut decoder = Decoder::new(bytes.iter());
+            Layer::default().code(&mut decoder, &mut numbers(), &Layer::default(), parts, made.old_length)
+        };
+        assert_eq!(told(&made.layer, &made.parts), Ok(()));
+        let undeclared = Parts { same: false, ..made.parts };
+        assert_eq!(told(&made.layer, &undeclared), Err(DeltaError::Parts), "not declared");
+        let mut layer = made.layer.clone();
+        layer.new[0].old = 7;
+        assert_eq!(told(&layer, &made.parts), Err(DeltaError::Parts), "no such part");
+    }
 }

@@ -87,6 +87,7 @@ impl Unpacker {
                     _ => Err(DeltaError::Part),
                 }
             }
+            Method::Same => Err(DeltaError::Part),
             Method::Zstd(_) | Method::ZstdTold(_) => self
                 .zstd
                 .as_mut()
@@ -174,6 +175,7 @@ impl Packer {
                 self.length = self.length.wrapping_add(bytes.len() as u32);
                 self.deflater.as_mut().ok_or(DeltaError::Parts)?.push(bytes, out)
             }
+            Method::Same => Ok(()),
             Method::Zstd(_) | Method::ZstdTold(_) => {
                 if self.content.len() + bytes.len() > self.content.capacity() {
                     return Err(DeltaError::Parts);
@@ -201,6 +203,8 @@ impl Packer {
                     }
                 }
             }
+            // Whoever has the old image copies it.
+            Method::Same => Ok(()),
             Method::Zstd(level) => {
                 let zstd = self.zstd.as_mut().ok_or(DeltaError::Parts)?;
                 out(zstd.pack(*level, &self.content).ok_or(DeltaError::Parts)?)

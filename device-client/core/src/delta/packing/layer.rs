@@ -52,6 +52,8 @@ pub struct NewPart {
     pub length: u64,
     /// Which of the methods.
     pub method: u8,
+    /// Which part of the old image it is, where it stays as it is.
+    pub old: u32,
 }
 
 /// Parts of both images, ascending and disjoint.
@@ -73,7 +75,8 @@ const PACKED: usize = 1;
 const LENGTH: usize = 2;
 const NEW_GAP: usize = 3;
 const NEW_LENGTH: usize = 4;
-const KINDS: usize = NEW_LENGTH + 1;
+const SAME: usize = 5;
+const KINDS: usize = SAME + 1;
 
 /// What the numbers of a layer are coded by.
 pub fn numbers() -> Numbers {
@@ -125,7 +128,9 @@ impl Layer {
             let method = Method::code(coder, known.methods.get(i).copied())?;
             let declared = match method {
                 Method::Deflate(..) => parts.deflate,
-                Method::Zstd(level) | Method::ZstdTold(level) => level <= parts.zstd_level,
+                Method::Zstd(level) => level <= parts.zstd_level,
+                Method::ZstdTold(level) => level <= parts.zstd_level && parts.notes > 0,
+                Method::Same => parts.same,
             };
             if !declared {
                 return Err(DeltaError::Parts);
@@ -179,6 +184,7 @@ impl Layer {
         let mut kinds = Kinds::new(self.methods.len());
         self.new.clear();
         let mut end = 0_u64;
+        let mut next_old = 0_u32;
         for i in 0..parts.new_parts as usize {
             let known = known.new.get(i).copied().unwrap_or_default();
             let method = kinds.method(coder, known.method)?;
@@ -189,7 +195,15 @@ impl Layer {
             if self.methods[usize::from(method)].is_whole() {
                 small(length, parts.new_most)?;
             }
-            self.new.push(NewPart { content, length, method });
+            let mut old = 0;
+            if self.methods[usize::from(method)] == Method::Same {
+                let over = i64::from(known.old) - i64::from(next_old);
+                let over = numbers.signed(coder, over, sort(SAME));
+                let named = i64::from(next_old).checked_add(over).and_then(|old| u32::try_from(old).ok());
+                old = named.filter(|old| (*old as usize) < self.old.len()).ok_or(DeltaError::Parts)?;
+                next_old = old + 1;
+            }
+            self.new.push(NewPart { content, length, method, old });
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub enum Method {
     /// A zstd frame as another version wrote it: with the entropy coding of this level, and a parse that is told by what it has
     /// otherwise than that of [`Method::Zstd`].
     ZstdTold(u8),
+    /// As a part of the old image is, which is named: unpacked for what it holds alone.
+    Same,
 }
 
 impl Method {
@@ -46,6 +48,7 @@ impl Method {
         let method = match kind {
             ZSTD => Some(Self::Zstd(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
             ZSTD_TOLD => Some(Self::ZstdTold(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
+            SAME => Some(Self::Same).filter(|_| level == 0),
             _ => {
                 let flavour = if kind & 4 == 0 { Flavour::Zlib } else { Flavour::Gzip };
                 let (window_bits, memory_level) =
@@ -72,6 +75,7 @@ impl Method {
             }
             Self::Zstd(level) => [u64::from(ZSTD), u64::from(level), 0, 0],
             Self::ZstdTold(level) => [u64::from(ZSTD_TOLD), u64::from(level), 0, 0],
+            Self::Same => [u64::from(SAME), 0, 0, 0],
         }
     }
 
@@ -88,3 +92,4 @@ impl Method {
 
 const ZSTD: u8 = 8;
 const ZSTD_TOLD: u8 = 9;
+const SAME: u8 = 10;

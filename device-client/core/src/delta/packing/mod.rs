@@ -25,6 +25,7 @@ pub mod parse;
 pub mod unpacked;
 
 use alloc::vec::Vec;
+use core::cell::RefCell;
 
 use perennial_schemas::delta::{Frame, FrameKind, Header, LAYERS};
 
@@ -156,32 +157,35 @@ impl Packing {
     }
 
     /// The old image with every part unpacked, and whoever takes the new one with every part packed.
-    pub fn between<'p>(
+    pub fn between<'p, 'o>(
         &'p mut self,
-        old: &'p mut dyn OldImage,
+        old: &'p Image<'o>,
         output: Output<'p>,
-    ) -> (Inside<'p>, impl FnMut(&[u8]) -> Result<(), DeltaError> + use<'p>) {
+    ) -> (Inside<'p, 'o>, impl FnMut(&[u8]) -> Result<(), DeltaError> + use<'p, 'o>) {
         let (layers, new) = (&self.layers, &mut self.new);
-        let write = move |bytes: &[u8]| push(layers, new, bytes, &mut *output);
+        let write = move |bytes: &[u8]| push(layers, new, bytes, old, &mut *output);
         (Inside { image: old, layers, sides: &mut self.old }, write)
     }
 }
 
+/// The old image itself: read by what comes out of it unpacked, and by parts that stay as they are, never both at once.
+pub type Image<'o> = RefCell<&'o mut (dyn OldImage + 'o)>;
+
 /// The old image as operations name it.
-pub struct Inside<'p> {
-    image: &'p mut dyn OldImage,
+pub struct Inside<'p, 'o> {
+    image: &'p Image<'o>,
     layers: &'p [Layer],
     sides: &'p mut [Unpacked],
 }
 
-impl OldImage for Inside<'_> {
+impl OldImage for Inside<'_, '_> {
     fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), DeltaError> {
         read(self.image, self.layers, self.sides, offset, into)
     }
 }
 
 fn read(
-    image: &mut dyn OldImage,
+    image: &Image<'_>,
     layers: &[Layer],
     sides: &mut [Unpacked],
     offset: u64,
@@ -189,17 +193,24 @@ fn read(
 ) -> Result<(), DeltaError> {
     match (layers.split_last(), sides.split_last_mut()) {
         (Some((layer, layers)), Some((side, sides))) => {
-            let outside = &mut |offset, into: &mut [u8]| read(&mut *image, layers, &mut *sides, offset, into);
+            let outside = &mut |offset, into: &mut [u8]| read(image, layers, &mut *sides, offset, into);
             side.read(layer, offset, into, outside)
         }
-        _ => image.read(offset, into),
+        _ => image.borrow_mut().read(offset, into),
     }
 }
 
-fn push(layers: &[Layer], sides: &mut [Packed], bytes: &[u8], output: Output<'_>) -> Result<(), DeltaError> {
+fn push(
+    layers: &[Layer],
+    sides: &mut [Packed],
+    bytes: &[u8],
+    old: &Image<'_>,
+    output: Output<'_>,
+) -> Result<(), DeltaError> {
     match (layers.split_last(), sides.split_last_mut()) {
         (Some((layer, layers)), Some((side, sides))) => {
-            side.push(layer, bytes, &mut |bytes| push(layers, &mut *sides, bytes, &mut *output))
+            let out = &mut |bytes: &[u8]| push(layers, &mut *sides, bytes, old, &mut *output);
+            side.push(layer, bytes, old, out)
         }
         _ => output(bytes),
     }

@@ -4,8 +4,10 @@
 
 use perennial_schemas::delta::Parts;
 
+use super::Image;
 use super::codec::Packer;
-use super::layer::Layer;
+use super::layer::{Layer, OldPart};
+use super::method::Method;
 use super::notes::Notes;
 use crate::delta::DeltaError;
 use crate::delta::walk::Output;
@@ -44,14 +46,15 @@ impl Packed {
         no_part && self.notes.is_used()
     }
 
-    /// More of the unpacked image.
+    /// More of the unpacked image; `old` is the old one, for parts that stay as they are in it.
     ///
     /// # Errors
-    /// What `out` says.
+    /// What `out` says, and what `old` says.
     pub(super) fn push(
         &mut self,
         layer: &Layer,
         mut bytes: &[u8],
+        old: &Image<'_>,
         out: Output<'_>,
     ) -> Result<(), DeltaError> {
         while !bytes.is_empty() {
@@ -74,13 +77,31 @@ impl Packed {
             self.at += now.len() as u64;
             bytes = rest;
             if self.at >= end {
-                let note = if method.has_notes() { self.notes.next()? } else { &[] };
-                self.packer.finish(method, note, out)?;
+                if *method == Method::Same {
+                    let same = layer.old.get(part.old as usize).ok_or(DeltaError::Parts)?;
+                    copy(same, old, out)?;
+                } else {
+                    let note = if method.has_notes() { self.notes.next()? } else { &[] };
+                    self.packer.finish(method, note, out)?;
+                }
                 self.part += 1;
             }
         }
         Ok(())
     }
+}
+
+/// Hands on a part of the old image as it is.
+fn copy(part: &OldPart, old: &Image<'_>, out: Output<'_>) -> Result<(), DeltaError> {
+    let mut read = [0; 4096];
+    let mut at = part.start;
+    while at < part.end() {
+        let now = &mut read[..least(part.end() - at, 4096)];
+        old.borrow_mut().read(at, now)?;
+        out(now)?;
+        at += now.len() as u64;
+    }
+    Ok(())
 }
 
 fn least(one: u64, other: usize) -> usize {
