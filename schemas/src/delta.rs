@@ -33,8 +33,11 @@
 //!            parts:          parts of the old image, and of the new one; both images' lengths
 //!                            with these unpacked; the longest part of the old image, packed,
 //!                            and unpacked; the longest of the new one that is held whole       7 varints
-//!                            1 if deflate is used, plus twice the highest level of zstd        varint
-//!                            where that level is not 0: the version of zstd's library, as 10507 varint
+//!                            1 if deflate is used, plus twice the highest level of zstd, plus
+//!                            128 where parts are in two pieces                                  varint
+//!                            in two pieces: bytes of them that are held at once, 1 to 1,048,576
+//!                                                                                              varint
+//!                            where zstd's level is not 0: the version of its library, as 10507  varint
 //!                            with the flag: twice the bytes of notes that are held at once, at
 //!                            most 524,288, plus 1 where parts stay as they are: in the first
 //!                            frame of parts alone                                              varint
@@ -91,6 +94,8 @@ pub const LAYERS: usize = 2;
 pub const PARTS: u32 = 65_536;
 /// The most bytes of what is noted of parts between two marks, of each packing: a device holds them until these parts end.
 pub const NOTES_LENGTH: u32 = 512 << 10;
+/// The most bytes of parts in two pieces that a device holds until the place of the second piece comes.
+pub const HELD_LENGTH: u32 = 1 << 20;
 /// The longest part of an old image, packed or unpacked, and the longest of a new one that is held whole.
 pub const PART_LENGTH: u32 = 1 << 22;
 /// The most bytes of the new image that one frame makes: what is made again after a power cut, at most.

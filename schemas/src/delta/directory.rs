@@ -6,8 +6,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::{
-    ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, Header, InPlace, LAYERS, NOTES_LENGTH, PART_LENGTH,
-    PARTS,
+    ContainerError, FRAME_LENGTH, FRAME_OUTPUT, FRAMES, HELD_LENGTH, Header, InPlace, LAYERS, NOTES_LENGTH,
+    PART_LENGTH, PARTS,
 };
 use crate::limits::IMAGE_LENGTH;
 
@@ -60,6 +60,8 @@ pub struct Parts {
     pub notes: u32,
     /// Whether parts of the new image stay as they are in the old one: unpacked for what they hold alone.
     pub same: bool,
+    /// Bytes of parts in two pieces that are held at once, packed; 0 where all are in one.
+    pub held: u32,
     /// Whether parts are packed with deflate.
     pub deflate: bool,
     /// The highest level of parts that are packed with zstd; 0 for none.
@@ -225,6 +227,9 @@ const PARTS_OF: u64 = 2;
 /// A stored frame, where it has bytes.
 const MARK: u64 = 3;
 
+/// Of what parts are packed with: some are in two pieces.
+const CUT: u8 = 128;
+
 impl Parts {
     /// Whether there is something to say of them that older readers don't know.
     pub(super) fn has_notes(&self) -> bool {
@@ -236,7 +241,9 @@ impl Parts {
         values.extend([self.old_parts, self.new_parts].map(u64::from));
         values.extend([self.old, self.new]);
         values.extend([self.old_packed_most, self.old_most, self.new_most].map(u64::from));
-        values.push(u64::from(self.zstd_level) << 1 | u64::from(self.deflate));
+        let cut = if self.held > 0 { CUT } else { 0 };
+        values.push(u64::from(cut | self.zstd_level << 1 | u8::from(self.deflate)));
+        values.extend((self.held > 0).then_some(u64::from(self.held)));
         if self.zstd_level > 0 {
             values.push(self.zstd_version.into());
         }
@@ -260,11 +267,15 @@ impl Parts {
         };
         let (old_packed_most, old_most) = (small(PART_LENGTH)?, small(PART_LENGTH)?);
         let new_most = small(PART_LENGTH)?;
-        let word = small(63)?;
-        let zstd_level = (word >> 1) as u8;
+        let word = small(255)? as u8;
+        let held = if word & CUT != 0 { small(HELD_LENGTH)? } else { 0 };
+        if (word & CUT != 0 && held == 0) || word & 64 != 0 {
+            return Err(ContainerError::Parts);
+        }
+        let zstd_level = (word & !CUT) >> 1;
         let zstd_version = if zstd_level > 0 { small(u32::MAX)? } else { 0 };
-        let held = if noted { small(NOTES_LENGTH << 1 | 1)? } else { 0 };
-        let (notes, same) = (held >> 1, held & 1 == 1);
+        let more = if noted { small(NOTES_LENGTH << 1 | 1)? } else { 0 };
+        let (notes, same) = (more >> 1, more & 1 == 1);
         if notes > 0 && zstd_level == 0 {
             return Err(ContainerError::Parts);
         }
@@ -282,6 +293,7 @@ impl Parts {
             new_most,
             notes,
             same,
+            held,
             deflate,
             zstd_level,
             zstd_version,

@@ -175,6 +175,7 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
         new_most: 131_072,
         notes: 0,
         same: false,
+        held: 0,
         deflate: true,
         zstd_level: 15,
         zstd_version: 10_507,
@@ -198,6 +199,13 @@ fn parts_are_read_back_and_keep_to_their_bounds() {
     assert_eq!(once(Parts { old_most: PART_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { new_most: PART_LENGTH + 1, ..parts }), Err(10));
     assert_eq!(once(Parts { zstd_level: 32, ..parts }), Err(10));
+    for zstd_level in [0, 15] {
+        let (zstd_version, held) = (if zstd_level > 0 { 10_507 } else { 0 }, 300_000);
+        assert_eq!(once(Parts { held, zstd_level, zstd_version, ..parts }), Ok(()));
+        assert_eq!(once(Parts { held, deflate: false, zstd_level, zstd_version, ..parts }), Ok(()));
+    }
+    assert_eq!(once(Parts { held: HELD_LENGTH, ..parts }), Ok(()));
+    assert_eq!(once(Parts { held: HELD_LENGTH + 1, ..parts }), Err(10));
     let noted = Parts { notes: 5_000, ..parts };
     assert_eq!(once(noted), Ok(()));
     assert_eq!(once(Parts { notes: NOTES_LENGTH, ..parts }), Ok(()));

@@ -3,14 +3,17 @@
 //! Decides that a gzip member, a zlib stream or a zstd frame is one: it ends by itself, its sums are right, and it holds
 //! neither too little nor too much. Knows no file system: their blocks begin like everything else.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 use std::ops::Range;
 
-use perennial_device_core::delta::packing::codec::{Unpacker, adler32};
+use perennial_device_core::delta::packing::codec::{Unpacker, adler32, crc32};
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
 use perennial_device_core::delta::packing::method::{Method, Wrapping};
 use perennial_schemas::delta::{PART_LENGTH, Parts};
 use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
+
+use super::erofs::Cut;
 
 /// Less isn't worth its place in the list.
 const LEAST: usize = 48;
@@ -46,12 +49,14 @@ impl Kind {
 }
 
 /// Something packed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Found {
     /// Where it begins.
     pub start: usize,
     /// Its bytes there.
     pub packed: usize,
+    /// Where the rest of its bytes stands, of one in two pieces.
+    pub rest: Range<usize>,
     /// Bytes of its content.
     pub length: usize,
     pub kind: Kind,
@@ -59,6 +64,21 @@ pub(super) struct Found {
     pub digest: u64,
     /// Whether the other image doesn't have it as it is.
     pub changed: bool,
+}
+
+impl Found {
+    /// All of its bytes.
+    pub(super) fn bytes<'i>(&self, image: &'i [u8]) -> Cow<'i, [u8]> {
+        joined(image, self.start..self.start + self.packed, &self.rest)
+    }
+}
+
+/// Bytes of an image, and those that follow them elsewhere.
+pub(super) fn joined<'i>(image: &'i [u8], front: Range<usize>, rest: &Range<usize>) -> Cow<'i, [u8]> {
+    match rest.is_empty() {
+        true => Cow::Borrowed(&image[front]),
+        false => Cow::Owned([&image[front], &image[rest.clone()]].concat()),
+    }
 }
 
 /// Everything packed that begins in these stretches of an image.
@@ -105,6 +125,11 @@ impl Opener {
             [0x1f, 0x8b, 8, ..] => {
                 let before = gzip_header(bytes)?;
                 let (packed, length) = self.deflated(&bytes[before..])?;
+                // A member that is cut off in its last block ends somewhere in what follows, as likely as not.
+                let sum = bytes.get(before + packed..)?.first_chunk::<4>()?;
+                if u32::from_le_bytes(*sum) != crc32(&self.content[..length]) {
+                    return None;
+                }
                 (before, packed + 8, length, Kind::Gzip { hint: bytes[8] })
             }
             [0x78, flags, ..] if (0x7800 | u32::from(*flags)) % 31 == 0 && flags & 0x20 == 0 => {
@@ -136,7 +161,18 @@ impl Opener {
         }
         let mut digest = DefaultHasher::new();
         digest.write(whole);
-        Some(Found { start: at + before, packed, length, kind, digest: digest.finish(), changed: true })
+        let (start, rest) = (at + before, 0..0);
+        Some(Found { start, packed, rest, length, kind, digest: digest.finish(), changed: true })
+    }
+
+    /// What this file in two pieces is, if it is packed from its beginning to its end.
+    pub(super) fn of_cut(&mut self, image: &[u8], cut: &Cut) -> Option<Found> {
+        let file = joined(image, cut.front.clone(), &cut.rest);
+        let found = self.at(&file, 0)?;
+        let (front, end) = (cut.front.len(), found.start + found.packed);
+        let is_all = end == file.len() && found.start < front;
+        let (start, packed) = (cut.front.start + found.start, front - found.start);
+        is_all.then_some(Found { start, packed, rest: cut.rest.clone(), ..found })
     }
 
     fn deflated(&mut self, bytes: &[u8]) -> Option<(usize, usize)> {

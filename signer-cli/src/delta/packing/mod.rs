@@ -3,6 +3,7 @@
 //! | module | decides |
 //! | --- | --- |
 //! | `find` | where something packed stands |
+//! | `cut`, `erofs` | the same of files in two pieces, and in which order a device writes these |
 //! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
 //! | `noted` | which notes a frame holds, and how far they reach |
 //! | `tell` | the same of zstd frames, and what is noted of those that another version made |
@@ -13,6 +14,8 @@
 //! byte for byte is left alone. Files in a file system whose blocks are packed may be packed themselves, so that what came
 //! out is searched once more.
 
+mod cut;
+mod erofs;
 mod find;
 mod noted;
 mod prove;
@@ -25,13 +28,14 @@ use std::ops::Range;
 use std::thread;
 
 use perennial_device_core::delta::packing::codec::ZSTD_VERSION;
-use perennial_device_core::delta::packing::layer::{Layer, METHODS, NewPart, OldPart};
+use perennial_device_core::delta::packing::layer::{Layer, METHODS, NewPart, OldPart, Piece};
 use perennial_device_core::delta::packing::method::Method;
 use perennial_schemas::delta::{LAYERS, NOTES_LENGTH, PARTS, Parts};
 
 use super::matching::Match;
 use super::partial::{Images, Partial};
 
+use cut::Stretch;
 use find::Found;
 pub use noted::Place;
 use unpacked::{Growth, Unpacked};
@@ -60,6 +64,8 @@ pub struct Made {
     pub old_length: u64,
     /// Where the new image's parts stand, packed.
     packed: Vec<Range<u64>>,
+    /// Where parts in two pieces are held, in the unpacked image.
+    held: Vec<Range<u64>>,
     /// What is noted of each of them, as a frame of notes has it; nothing where the method says all.
     notes: Vec<Vec<u8>>,
     /// Bytes of the notes of all parts up to each.
@@ -122,6 +128,11 @@ fn layer(
     };
     let in_old = in_old.into_iter().filter(|part| there(&images.old, part)).collect();
     let in_new = in_new.into_iter().filter(|part| there(&images.new, part)).collect();
+    let (in_old, in_new) = match is_outermost {
+        true => (cut::merged(in_old, cut::find(&images.old)), cut::merged(in_new, cut::find(&images.new))),
+        false => (in_old, in_new),
+    };
+    let in_old = outside(in_old, &images.known);
     let (in_old, in_new) = without_twins(in_old, in_new);
     if in_old.is_empty() || in_new.is_empty() {
         return None;
@@ -130,6 +141,27 @@ fn layer(
     let in_old = still_packed::without(old, new, in_old, &proved);
     // Without a part of the old image nothing is nearer than it was.
     if in_old.is_empty() { None } else { build(images, in_old, proved) }
+}
+
+/// Those parts of the old image of which nothing is copied to where the new one is missing: that is a copy of it as it is, and
+/// some of it may be there.
+fn outside(in_old: Vec<Found>, known: &[Match]) -> Vec<Found> {
+    let mut copied: Vec<Range<u64>> = known.iter().map(|m| m.old..m.old + m.length).collect();
+    copied.sort_by_key(|range| range.start);
+    // The same may be copied to two places.
+    let mut ends = 0;
+    let ends: Vec<u64> = copied
+        .iter()
+        .map(|range| {
+            ends = range.end.max(ends);
+            ends
+        })
+        .collect();
+    let is_outside = |part: &Found| {
+        let before = copied.partition_point(|range| range.start < (part.start + part.packed) as u64);
+        before.checked_sub(1).is_none_or(|last| ends[last] <= part.start as u64)
+    };
+    in_old.into_iter().filter(is_outside).collect()
 }
 
 /// Parts that are unpacked beside one that changed.
@@ -185,6 +217,8 @@ fn beside(parts: &[Found], changed: impl Fn(&Found) -> bool) -> Vec<u64> {
 struct Proved {
     start: usize,
     packed: usize,
+    /// Where the rest stands, of one in two pieces.
+    rest: Range<usize>,
     method: Method,
     content: Vec<u8>,
     /// What the method doesn't say.
@@ -193,10 +227,19 @@ struct Proved {
     digest: u64,
 }
 
+impl Proved {
+    fn of(part: &Found, method: Method, content: Vec<u8>, note: Vec<u8>) -> Self {
+        let (start, packed, rest) = (part.start, part.packed, part.rest.clone());
+        Self { start, packed, rest, method, content, note, digest: part.digest }
+    }
+}
+
 fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
     let mut layer = Layer::default();
     proved.retain(|part| number(&mut layer.methods, part.method).is_some());
-    proved.truncate(PARTS as usize);
+    // A part in two pieces takes two places.
+    let cut = proved.iter().filter(|part| !part.rest.is_empty()).count();
+    proved.truncate((PARTS as usize).saturating_sub(cut));
     let mut parts = Parts::default();
     let (unpacked_old, twins) = unpack_old(&images.old, in_old, &mut layer, &mut parts);
     let (old_bytes, new_bytes) = (images.old.bytes(), images.new.bytes());
@@ -204,7 +247,8 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
         let number = *twins.get(&part.digest).filter(|_| part.method == Method::Same)?;
         let old = layer.old[number as usize];
         let packed = &new_bytes[part.start..part.start + part.packed];
-        (&old_bytes[old.start as usize..old.end() as usize] == packed).then_some(number)
+        let are_whole = part.rest.is_empty() && old.rest.1 == 0;
+        (are_whole && &old_bytes[old.start as usize..old.end() as usize] == packed).then_some(number)
     };
     proved.retain(|part| part.method != Method::Same || twin(part).is_some());
     if proved.is_empty() {
@@ -217,18 +261,30 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     let mut growth = Growth::default();
     let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
     let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
-    for (part, old) in proved.iter().zip(same) {
-        let (content, length) = (unpacked_new.before(part.start), part.content.len() as u64);
+    let (places, held) = cut::places(&proved, images.new.bytes().len());
+    parts.held = held;
+    for Stretch { range, part, piece } in places {
+        let (part, old) = (&proved[part], same[part]);
+        let content = unpacked_new.before(range.start);
+        let end = range.end as u64;
+        packed.push(range.start as u64..end);
+        if let Piece::Rest(_) = piece {
+            layer.new.push(NewPart { content, piece, ..NewPart::default() });
+            notes.push(Vec::new());
+            noted.push(all_notes);
+            unpacked_new.part(range.len(), &[]);
+            growth.note(end, content);
+            continue;
+        }
+        let length = part.content.len() as u64;
         let method = number(&mut layer.methods, part.method)?;
-        layer.new.push(NewPart { content, length, method, old });
+        layer.new.push(NewPart { content, length, method, old, piece });
         let note = if part.method.has_notes() { noted::entry(&part.note) } else { Vec::new() };
         all_notes += note.len() as u64;
         notes.push(note);
         noted.push(all_notes);
-        unpacked_new.part(part.packed, &part.content);
-        let end = part.start + part.packed;
-        packed.push(part.start as u64..end as u64);
-        growth.note(end as u64, content + length);
+        unpacked_new.part(range.len(), &part.content);
+        growth.note(end, content + length);
         if part.method.is_whole() {
             parts.new_most = parts.new_most.max(length as u32);
         }
@@ -248,7 +304,8 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
     (parts.old, parts.new) = (old.bytes().len() as u64, new.bytes().len() as u64);
-    let made = Made { layer, parts, old_length: images.old.bytes().len() as u64, packed, notes, noted };
+    let held = cut::spans(layer.new.iter().map(|part| (part.content, part.piece)));
+    let made = Made { layer, parts, held, old_length: images.old.bytes().len() as u64, packed, notes, noted };
     let around = images.around.iter().map(|range| of_old.of(range.start)..of_old.of(range.end)).collect();
     Some(Apart { layers: Layers(vec![made]), images: Images { old, new, known, around } })
 }
@@ -268,15 +325,16 @@ fn unpack_old(
     let mut opener = find::Opener::default();
     for part in in_old.into_iter().take(PARTS as usize) {
         let Some(method) = number(&mut layer.methods, part.kind.any()) else { continue };
-        let packed = &old[part.start..part.start + part.packed];
-        let Some(content) = opener.content(part.kind, packed, part.length) else { continue };
+        let bytes = part.bytes(old);
+        let Some(content) = opener.content(part.kind, &bytes, part.length) else { continue };
         let (start, length) = (part.start as u64, part.length as u32);
+        let rest = (part.rest.start as u64, part.rest.len() as u32);
         let place = unpacked.before(part.start);
         twins.entry(part.digest).or_insert(layer.old.len() as u32);
-        layer.old.push(OldPart { start, content: place, packed: part.packed as u32, length, method });
+        layer.old.push(OldPart { start, content: place, packed: part.packed as u32, rest, length, method });
         unpacked.part(part.packed, content);
         growth.note(start + part.packed as u64, place + u64::from(length));
-        parts.old_packed_most = parts.old_packed_most.max(part.packed as u32);
+        parts.old_packed_most = parts.old_packed_most.max(bytes.len() as u32);
         parts.old_most = parts.old_most.max(part.length as u32);
     }
     ((unpacked.finish(image.missing(), &growth), growth), twins)
@@ -301,12 +359,14 @@ impl Made {
         Some((self.layer.new[before], &self.packed[before]))
     }
 
-    /// The last place at or before `at` where no part is under way.
+    /// The last place at or before `at` where no part is under way or held.
     fn between(&self, at: u64) -> u64 {
-        match self.before(at) {
+        let at = match self.before(at) {
             Some((part, _)) if at < part.content + part.length => part.content,
             _ => at,
-        }
+        };
+        let held = self.held.partition_point(|held| held.end <= at);
+        self.held.get(held).filter(|held| held.start < at).map_or(at, |held| held.start)
     }
 
     /// Where a place between parts stands in the packed image.

@@ -46,12 +46,10 @@ struct Prover {
 
 impl Prover {
     fn prove(&mut self, image: &[u8], part: &Found, is_outermost: bool) -> Option<Proved> {
-        let packed = &image[part.start..part.start + part.packed];
+        let bytes = part.bytes(image);
+        let packed = &*bytes;
         let content = self.opener.content(part.kind, packed, part.length)?;
-        let proved = |method, note, content: &[u8]| {
-            let (start, packed, digest) = (part.start, part.packed, part.digest);
-            Some(Proved { start, packed, method, content: content.to_vec(), note, digest })
-        };
+        let proved = |method, note, content: &[u8]| Some(Proved::of(part, method, content.to_vec(), note));
         if is_outermost && !part.changed {
             return proved(Method::Same, Vec::new(), content);
         }

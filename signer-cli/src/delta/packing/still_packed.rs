@@ -78,21 +78,14 @@ mod tests {
         let part = |start: usize| Found {
             start,
             packed: 1_000,
+            rest: 0..0,
             length: 3_000,
             kind: Kind::Zstd,
             digest: start as u64,
             changed: true,
         };
         let new = [&[7; 100], &old[1_200..2_000], &[7; 50], &old[5_000..6_000]].concat();
-        let content = Vec::new();
-        let proved = Proved {
-            start: 950,
-            packed: 1_000,
-            method: Kind::Zstd.any(),
-            content,
-            note: Vec::new(),
-            digest: 0,
-        };
+        let proved = Proved::of(&part(950), Kind::Zstd.any(), Vec::new(), Vec::new());
         let starts = |proved: &[Proved]| -> Vec<usize> {
             without(&old, &new, vec![part(1_000), part(3_000), part(5_000)], proved)
                 .iter()

@@ -18,10 +18,11 @@ use crate::delta::coder::Encoder;
 use crate::delta::encode::{Cut, Frames, encode};
 use crate::delta::inspect::inspect;
 use crate::delta::make::{Settings, identity, make};
+use crate::delta::partial::Blocks;
 use crate::delta::{detect::Hint, matching};
 
 /// A page of text that no other has.
-fn text(number: u32, length: usize) -> Vec<u8> {
+pub(super) fn text(number: u32, length: usize) -> Vec<u8> {
     let mut state = number.wrapping_mul(2_654_435_761) | 1;
     let mut text = Vec::new();
     while text.len() < length {
@@ -52,7 +53,7 @@ fn deflate(wrapping: Wrapping, level: u8) -> Method {
 }
 
 /// A gzip file.
-fn gzip(content: &[u8]) -> Vec<u8> {
+pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
     let header = [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 2, 3, b'n', b'a', b'm', b'e', 0];
     [&header[..], &packed(deflate(Wrapping::Gzip, 9), content)].concat()
 }
@@ -77,16 +78,16 @@ fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     image
 }
 
-fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
+pub(super) fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
     taken_apart(&Images::whole(old, new), jobs)
 }
 
-fn settings(packing: bool) -> Settings {
+pub(super) fn settings(packing: bool) -> Settings {
     let matching = matching::Options { jobs: 2, ..matching::Options::default() };
     Settings { code: Hint::None, packing, matching, ..Settings::default() }
 }
 
-fn delta(old: &[u8], new: &[u8], packing: bool) -> Vec<u8> {
+pub(super) fn delta(old: &[u8], new: &[u8], packing: bool) -> Vec<u8> {
     make(old, new, &settings(packing), &Default::default(), &mut |_| true).unwrap()
 }
 
@@ -179,8 +180,8 @@ fn in_several_frames(old: &[u8], new: &[u8]) -> (Vec<u8>, usize) {
 
 #[test]
 fn after_a_power_cut_it_goes_on_where_no_part_is_under_way() {
-    let of = |changed| image(changed, Method::Zstd(9));
-    goes_on(&of(false), &of(true));
+    let places = goes_on(&image(false, Method::Zstd(9)), &image(true, Method::Zstd(9)), 97);
+    assert!(places.len() >= 4, "{places:?}");
 }
 
 #[test]
@@ -189,15 +190,16 @@ fn after_a_power_cut_it_goes_on_with_the_notes_of_what_is_missing() {
     let header = Header::parse(&in_several_frames(&old, &new).0).unwrap();
     let kinds: Vec<FrameKind> = header.frames.iter().map(|frame| frame.kind).collect();
     assert!(kinds.iter().filter(|kind| **kind == FrameKind::Notes).count() >= 2, "{kinds:?}");
-    goes_on(&old, &new);
+    let places = goes_on(&old, &new, 97);
+    assert!(places.len() >= 4, "{places:?}");
 }
 
-/// From every place where power may be cut.
-fn goes_on(old: &[u8], new: &[u8]) {
+/// The places from which it goes on, where every so many bytes the power is cut.
+pub(super) fn goes_on(old: &[u8], new: &[u8], every: usize) -> HashSet<u64> {
     let (container, frames) = in_several_frames(old, new);
     assert!(frames > 3, "{frames}");
     let mut places = HashSet::new();
-    for done in (0..=new.len() as u64).step_by(97).chain([new.len() as u64]) {
+    for done in (0..=new.len() as u64).step_by(every).chain([new.len() as u64]) {
         let mut delta = Delta::new(Header::parse(&container).unwrap(), 16 << 20).unwrap();
         let (at, count) = (delta.resume(done), delta.header().frames.len());
         assert!(at.output <= done);
@@ -218,7 +220,7 @@ fn goes_on(old: &[u8], new: &[u8]) {
         }
         places.insert(at.output);
     }
-    assert!(places.len() >= 4, "{places:?}");
+    places
 }
 
 #[test]
@@ -310,6 +312,7 @@ fn an_old_part_that_is_packed_otherwise_is_an_error() {
 #[test]
 fn neighbours_of_a_changed_part_are_unpacked_with_it() {
     let part = |number: usize, start| find::Found {
+        rest: 0..0,
         start,
         packed: 10,
         length: 30,
@@ -475,14 +478,14 @@ fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
     let mut layer = Layer { methods: vec![Method::ZstdTold(19)], ..Layer::default() };
     let (mut noted, mut notes, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..12 {
-        layer.new.push(NewPart { content: 50 + number * length, length, method: 0, old: 0 });
+        layer.new.push(NewPart { content: 50 + number * length, length, ..NewPart::default() });
         notes.push(noted::entry(&note));
         noted.push((number + 1) * 100_003);
         places.push(50 + number * packed..50 + (number + 1) * packed);
     }
     let end = 50 + 12 * length;
     let parts = Parts { new: end, notes: NOTES_LENGTH, new_parts: 12, ..Parts::default() };
-    let made = Made { layer, parts, old_length: 0, packed: places, notes, noted };
+    let made = Made { layer, parts, old_length: 0, packed: places, held: Vec::new(), notes, noted };
     let layers = Layers(vec![made]);
     assert!(layers.notes_are_held());
     let start = Place::default();
@@ -547,4 +550,39 @@ fn what_did_not_change_beside_what_did_stays_as_the_old_image_has_it() {
         layer.new[0].old = 7;
         assert_eq!(told(&layer, &made.parts), Err(DeltaError::Parts), "no such part");
     }
+}
+
+#[test]
+fn what_is_copied_to_where_the_new_image_is_missing_stays_packed() {
+    let shared = [text(1, 9_000), gzip(&text(2, 3_000)), text(3, 9_000)].concat();
+    let mut content = text(4, 9_000);
+    let old = [&shared[..], &gzip(&content), &text(5, 900)].concat();
+    content.splice(700..710, *b"mended");
+    let new = [&shared[..], &gzip(&content), &text(5, 900)].concat();
+    let length = shared.len() as u64;
+    let images = Images {
+        old: Partial::whole(&old),
+        new: Partial::read(&&new[..], std::iter::once(0..length).collect(), (u64::MAX, &Blocks::default()))
+            .unwrap(),
+        known: vec![Match { old: 0, new: 0, length }],
+        ..Images::default()
+    };
+    let apart = taken_apart(&images, 1).unwrap();
+    let starts: Vec<u64> = apart.layers.0[0].layer.old.iter().map(|part| part.start).collect();
+    assert_eq!(starts.len(), 1, "{starts:?}");
+    assert!(starts[0] >= length, "the file that changed");
+    let part = |start: usize| find::Found {
+        start,
+        packed: 10,
+        rest: 0..0,
+        length: 30,
+        kind: find::Kind::Zstd,
+        digest: 0,
+        changed: true,
+    };
+    let known = |old, length| Match { old, new: 0, length };
+    let known = [known(500, 50), known(100, 300), known(120, 10)];
+    let parts = [90, 91, 390, 400, 490, 495, 545, 550].map(part).to_vec();
+    let left: Vec<usize> = outside(parts, &known).iter().map(|part| part.start).collect();
+    assert_eq!(left, [90, 400, 490, 550]);
 }

@@ -5,7 +5,7 @@
 
 use alloc::vec::Vec;
 
-use perennial_schemas::delta::Parts;
+use perennial_schemas::delta::{PART_LENGTH, Parts};
 
 use super::method::Method;
 use crate::delta::DeltaError;
@@ -23,8 +23,11 @@ pub struct OldPart {
     pub start: u64,
     /// Where its content begins in the unpacked one.
     pub content: u64,
-    /// Its bytes, packed.
+    /// Its bytes there, packed.
     pub packed: u32,
+    /// Where the rest of its packed bytes stands, and how many these are: none of a part in one piece. There they are also
+    /// bytes of the image as it is.
+    pub rest: (u64, u32),
     /// Its bytes, unpacked.
     pub length: u32,
     /// Which of the methods.
@@ -32,7 +35,7 @@ pub struct OldPart {
 }
 
 impl OldPart {
-    /// Where it ends in the packed image.
+    /// Where it ends in the packed image, or its first piece does.
     pub fn end(&self) -> u64 {
         self.start + u64::from(self.packed)
     }
@@ -54,6 +57,45 @@ pub struct NewPart {
     pub method: u8,
     /// Which part of the old image it is, where it stays as it is.
     pub old: u32,
+    /// What of it stands here.
+    pub piece: Piece,
+}
+
+/// What of a part stands where it begins. Of one in two pieces (a file system has put the last block elsewhere) the content
+/// stands where the first piece comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Piece {
+    /// All of it.
+    #[default]
+    Whole,
+    /// So many of its first bytes, packed; the others are held.
+    Front(u32),
+    /// So many of its last bytes, packed; the others are held.
+    Back(u32),
+    /// No part: here stands what is held of one, the first that is held being 0.
+    Rest(u8),
+}
+
+impl Piece {
+    fn code<C: Coder>(coder: &mut C, numbers: &mut Numbers, known: Self) -> Result<Self, DeltaError> {
+        let (kind, value) = match known {
+            Self::Whole => (0, 0),
+            Self::Front(bytes) => (1, bytes.into()),
+            Self::Back(bytes) => (2, bytes.into()),
+            Self::Rest(which) => (3, which.into()),
+        };
+        let kind = coder.plain(kind, 2);
+        if kind == 0 {
+            return Ok(Self::Whole);
+        }
+        let value = numbers.code(coder, value, sort(PIECE));
+        let bytes = || small(value, PART_LENGTH);
+        match kind {
+            1 => bytes().map(Self::Front),
+            2 => bytes().map(Self::Back),
+            _ => u8::try_from(value).map(Self::Rest).map_err(|_| DeltaError::Parts),
+        }
+    }
 }
 
 /// Parts of both images, ascending and disjoint.
@@ -76,7 +118,10 @@ const LENGTH: usize = 2;
 const NEW_GAP: usize = 3;
 const NEW_LENGTH: usize = 4;
 const SAME: usize = 5;
-const KINDS: usize = SAME + 1;
+const REST: usize = 6;
+const PLACE: usize = 7;
+const PIECE: usize = 8;
+const KINDS: usize = PIECE + 1;
 
 /// What the numbers of a layer are coded by.
 pub fn numbers() -> Numbers {
@@ -161,11 +206,22 @@ impl Layer {
             let length = kinds.length(coder, numbers, u64::from(known.length), LENGTH);
             let start = last.end().checked_add(gap).filter(|start| *start <= old_length);
             let start = start.ok_or(DeltaError::Parts)?;
-            let packed = small(packed, parts.old_packed_most)?;
+            let mut rest = (0, 0);
+            if parts.held > 0 {
+                let bytes = numbers.code(coder, known.rest.1.into(), sort(REST));
+                rest.1 = small(bytes, parts.old_packed_most)?;
+            }
+            if rest.1 > 0 {
+                let place =
+                    numbers.signed(coder, known.rest.0.wrapping_sub(start).cast_signed(), sort(PLACE));
+                rest.0 = start.wrapping_add_signed(place);
+            }
+            let packed = small(packed.saturating_add(rest.1.into()), parts.old_packed_most)? - rest.1;
             let length = small(length, parts.old_most)?;
             let content = last.content_end() + gap;
-            last = OldPart { start, content, packed, length, method };
-            if last.end() > old_length {
+            last = OldPart { start, content, packed, rest, length, method };
+            let ends = rest.0.checked_add(rest.1.into()).is_some_and(|end| end <= old_length);
+            if last.end() > old_length || !ends {
                 return Err(DeltaError::Parts);
             }
             self.old.push(last);
@@ -187,6 +243,16 @@ impl Layer {
         let mut next_old = 0_u32;
         for i in 0..parts.new_parts as usize {
             let known = known.new.get(i).copied().unwrap_or_default();
+            let mut piece = Piece::Whole;
+            if parts.held > 0 {
+                piece = Piece::code(coder, numbers, known.piece)?;
+            }
+            if let Piece::Rest(_) = piece {
+                let gap = numbers.code(coder, known.content.wrapping_sub(end), sort(NEW_GAP));
+                end = end.checked_add(gap).filter(|end| *end <= parts.new).ok_or(DeltaError::Parts)?;
+                self.new.push(NewPart { content: end, piece, ..NewPart::default() });
+                continue;
+            }
             let method = kinds.method(coder, known.method)?;
             let gap = numbers.code(coder, known.content.wrapping_sub(end), sort(NEW_GAP));
             let length = kinds.length(coder, numbers, known.length, NEW_LENGTH);
@@ -203,7 +269,7 @@ impl Layer {
                 old = named.filter(|old| (*old as usize) < self.old.len()).ok_or(DeltaError::Parts)?;
                 next_old = old + 1;
             }
-            self.new.push(NewPart { content, length, method, old });
+            self.new.push(NewPart { content, length, method, old, piece });
         }
         Ok(())
     }

@@ -5,6 +5,7 @@
 //! | [`method`] | how a part is packed |
 //! | [`layer`] | which parts of both images are taken apart: a frame of parts |
 //! | [`unpacked`] | the old image with its parts unpacked, read at any place |
+//! | `held` | what waits of parts in two pieces for the place of the second one |
 //! | `notes` | what is said of single parts, until they end |
 //! | [`packed`] | the new image: its parts are packed again as they come |
 //! | [`parse`] | what a zstd packer chose, told by what another version chooses otherwise |
@@ -17,6 +18,7 @@
 
 pub mod codec;
 pub mod deflate;
+pub mod held;
 pub mod layer;
 pub mod method;
 mod notes;

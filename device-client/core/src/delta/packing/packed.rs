@@ -6,7 +6,8 @@ use perennial_schemas::delta::Parts;
 
 use super::Image;
 use super::codec::Packer;
-use super::layer::{Layer, OldPart};
+use super::held::Held;
+use super::layer::{Layer, OldPart, Piece};
 use super::method::Method;
 use super::notes::Notes;
 use crate::delta::DeltaError;
@@ -18,6 +19,8 @@ pub struct Packed {
     packer: Packer,
     /// Of the parts that end next.
     pub(super) notes: Notes,
+    /// Of parts in two pieces.
+    held: Held,
     /// Where the next byte stands in the unpacked image.
     at: u64,
     /// The part that it lies in, or the next one.
@@ -26,24 +29,25 @@ pub struct Packed {
 
 impl Packed {
     pub(super) fn new(parts: &Parts) -> Self {
-        Self { packer: Packer::new(parts), notes: Notes::new(parts), at: 0, part: 0 }
+        Self { packer: Packer::new(parts), notes: Notes::new(parts), held: Held::new(parts), at: 0, part: 0 }
     }
 
     pub(super) fn memory(parts: &Parts) -> u64 {
-        Packer::memory(parts) + Notes::memory(parts) + size_of::<Self>() as u64
+        Packer::memory(parts) + Notes::memory(parts) + Held::memory(parts) + size_of::<Self>() as u64
     }
 
     /// Goes to a place of the unpacked image where no part is under way.
     pub(super) fn seek(&mut self, layer: &Layer, at: u64) {
         self.at = at;
         self.notes.clear();
+        self.held.clear();
         self.part = layer.new.partition_point(|part| part.content < at);
     }
 
-    /// Whether no part is under way, nor one to come that has notes already.
+    /// Whether no part is under way or waits for its second piece, nor one to come that has notes already.
     pub(super) fn is_between(&self, layer: &Layer) -> bool {
         let no_part = layer.new.get(self.part).is_none_or(|part| part.content >= self.at);
-        no_part && self.notes.is_used()
+        no_part && self.notes.is_used() && self.held.is_empty()
     }
 
     /// More of the unpacked image; `old` is the old one, for parts that stay as they are in it.
@@ -67,23 +71,31 @@ impl Packed {
                 bytes = rest;
                 continue;
             };
+            if let Piece::Rest(which) = part.piece {
+                self.held.release(which, out)?;
+                self.part += 1;
+                continue;
+            }
+            let held = &mut self.held;
+            let mut sent = |bytes: &[u8]| held.push(part.piece, bytes, out);
             let method = layer.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
             if self.at == part.content {
-                self.packer.begin(method, out)?;
+                self.packer.begin(method, &mut sent)?;
             }
             let end = part.content + part.length;
             let (now, rest) = bytes.split_at(least(end.saturating_sub(self.at), bytes.len()));
-            self.packer.push(method, now, out)?;
+            self.packer.push(method, now, &mut sent)?;
             self.at += now.len() as u64;
             bytes = rest;
             if self.at >= end {
                 if *method == Method::Same {
                     let same = layer.old.get(part.old as usize).ok_or(DeltaError::Parts)?;
-                    copy(same, old, out)?;
+                    copy(same, old, &mut sent)?;
                 } else {
                     let note = if method.has_notes() { self.notes.next()? } else { &[] };
-                    self.packer.finish(method, note, out)?;
+                    self.packer.finish(method, note, &mut sent)?;
                 }
+                self.held.finish(part.piece, out)?;
                 self.part += 1;
             }
         }

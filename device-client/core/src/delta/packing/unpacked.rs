@@ -127,8 +127,12 @@ impl Unpacked {
     fn unpack(&mut self, layer: &Layer, at: usize, image: Read<'_>) -> Result<usize, DeltaError> {
         let part = layer.old[at];
         let (place, start) = self.gap(part.length as usize).ok_or(DeltaError::Parts)?;
-        let packed = &mut self.packed[..part.packed as usize];
-        image(part.start, packed)?;
+        let packed = &mut self.packed[..(part.packed + part.rest.1) as usize];
+        let (first, rest) = packed.split_at_mut(part.packed as usize);
+        image(part.start, first)?;
+        if !rest.is_empty() {
+            image(part.rest.0, rest)?;
+        }
         let method = layer.methods.get(usize::from(part.method)).ok_or(DeltaError::Parts)?;
         let kept = Kept { part: at, used: 0, start, length: part.length as usize };
         self.unpacker.unpack(method, packed, &mut self.held[kept.range()])?;
