@@ -23,7 +23,7 @@ use clap::Parser;
 use peak_alloc::PeakAlloc;
 use perennial_schemas::delta::{Header, Profile};
 use perennial_tests::delta::{
-    ALLOWED, HINTS, Outcome, Random, Seed, declared, decode, mutated, seed, told_seed,
+    ALLOWED, HINTS, Outcome, Random, Seed, cut_seed, declared, decode, mutated, seed, told_seed,
 };
 
 #[global_allocator]
@@ -104,6 +104,8 @@ fn made(material: &[u8], number: u64, random: &mut Random) -> Seed {
     let code = HINTS[(number / 2) as usize % HINTS.len()];
     if number % 7 == 6 {
         told_seed(2 + number as u32 % 5, random)
+    } else if number % 7 == 4 {
+        cut_seed(2 + number as u32 % 4, random)
     } else if number % 5 == 4 {
         let noise = random.bytes(LENGTH);
         seed(&noise, LENGTH, profile, code, random)

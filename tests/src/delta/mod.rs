@@ -2,6 +2,7 @@
 //!
 //! Shared by the property tests, the fuzzer `fuzz-delta` and the libFuzzer target. Everything follows from a seed.
 
+pub mod cut;
 mod decode;
 pub mod told;
 
@@ -122,9 +123,20 @@ pub fn seed(material: &[u8], length: usize, profile: Profile, code: Hint, random
 ///
 /// # Panics
 /// Where the signer makes no delta.
-#[expect(clippy::expect_used, reason = "a test's tool: a panic ends it and says why")]
 pub fn told_seed(blocks: u32, random: &mut Random) -> Seed {
-    let (old, new) = told::images(blocks, random);
+    seed_of(told::images(blocks, random))
+}
+
+/// A seed of `.gz` files in two pieces.
+///
+/// # Panics
+/// Where the signer makes no delta.
+pub fn cut_seed(files: u32, random: &mut Random) -> Seed {
+    seed_of(cut::images(files, random))
+}
+
+#[expect(clippy::expect_used, reason = "a test's tool: a panic ends it and says why")]
+fn seed_of((old, new): (Vec<u8>, Vec<u8>)) -> Seed {
     let settings = settings(Profile::Linux, Hint::None);
     let container = make(&old, &new, &settings, &AtomicBool::new(false), &mut |_| true);
     let container = container.expect("two images make a delta");

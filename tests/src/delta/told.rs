@@ -64,7 +64,7 @@ pub fn images(blocks: u32, random: &mut Random) -> (Vec<u8>, Vec<u8>) {
 }
 
 /// Words that come again.
-fn text(random: &mut Random, length: usize) -> Vec<u8> {
+pub(super) fn text(random: &mut Random, length: usize) -> Vec<u8> {
     let words: Vec<String> = (0..60).map(|_| format!("{:x} ", random.below(1 << 20))).collect();
     let mut text = Vec::new();
     while text.len() < length {

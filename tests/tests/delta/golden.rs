@@ -2,7 +2,7 @@
 //!
 //! They lie in `tests/golden/delta/`, and were written by `cargo test -p perennial-tests --test all -- --ignored
 //! delta::golden::write`. The images follow from this file: Thumb code whose calls lead elsewhere when a function grows, gzip
-//! members, and blocks as another version of zstd packs them. A new container is another file beside them; the old ones stay as they are. Those of layouts 1 and 2, which no release
+//! members, blocks as another version of zstd packs them, and `.gz` files in two pieces. A new container is another file beside them; the old ones stay as they are. Those of layouts 1 and 2, which no release
 //! made, are gone with them.
 
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use perennial_device_core::delta::packing::method::{Method, Wrapping};
 use perennial_schemas::delta::{FrameKind, InPlace, Parts, Profile};
 use perennial_signer::delta::apply::{ApplyError, apply, header};
 use perennial_signer::delta::make::{Settings, make};
-use perennial_tests::delta::{HINTS, Random, settings, told};
+use perennial_tests::delta::{HINTS, Random, cut, settings, told};
 
 /// Functions of the program.
 const FUNCTIONS: usize = 120;
@@ -93,6 +93,7 @@ fn with_noise() -> Vec<u8> {
 fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
     let place = InPlace { sector_bits: 10, sectors: 16 };
     let images = told::images(6, &mut Random(1504));
+    let pieces = cut::images(4, &mut Random(4096));
     let slot = Settings { in_place: Some(place), ..settings(Profile::Mcu, HINTS[2]) };
     vec![
         ("linux", settings(Profile::Linux, HINTS[2]), program(false), program(true)),
@@ -101,6 +102,7 @@ fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
         ("packed", settings(Profile::Linux, HINTS[0]), packed(false), packed(true)),
         ("stored", settings(Profile::Mcu, HINTS[2]), program(false), with_noise()),
         ("told", settings(Profile::Linux, HINTS[1]), images.0, images.1),
+        ("cut", settings(Profile::Linux, HINTS[1]), pieces.0, pieces.1),
         ("same", settings(Profile::Linux, HINTS[2]), program(true), program(true)),
     ]
 }
@@ -128,10 +130,11 @@ fn what_was_made_once_is_applied() {
         assert_eq!(stored, name == "stored", "{name}");
         assert_eq!(
             (header.in_place, header.layers.len()),
-            (settings.in_place, usize::from(name == "packed" || name == "told"))
+            (settings.in_place, usize::from(["packed", "told", "cut"].contains(&name)))
         );
         let noted = header.frames.iter().any(|frame| frame.kind == FrameKind::Notes);
         assert_eq!(noted, name == "told", "{name}");
+        assert_eq!(header.layers.iter().any(|parts| parts.held > 0), name == "cut", "{name}");
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use perennial_device_core::delta::DeltaError;
 use perennial_schemas::delta::{HEADER_LENGTH, Profile};
 use perennial_signer::delta::apply::apply;
-use perennial_tests::delta::{HINTS, Outcome, Random, decode, mutated, seed, told_seed};
+use perennial_tests::delta::{HINTS, Outcome, Random, cut_seed, decode, mutated, seed, told_seed};
 use proptest::prelude::*;
 
 /// Bytes of an image, at most: the models run unoptimised here.
@@ -45,7 +45,11 @@ proptest! {
         let mut random = Random(number);
         let made = seed(&program(), 4_000, profile(mcu), HINTS[0], &mut random);
         for round in 0..8 {
-            let made = if round % 4 == 3 { told_seed(2, &mut random) } else { made.clone() };
+            let made = match round % 4 {
+                2 => cut_seed(2, &mut random),
+                3 => told_seed(2, &mut random),
+                _ => made.clone(),
+            };
             let damaged = mutated(&made.container, &made.container, &mut random);
             let mut new = Vec::with_capacity(made.new.len());
             if let Outcome::Made(_) = decode(&damaged, &made.old, &mut new, &mut || {}) {

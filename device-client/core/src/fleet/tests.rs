@@ -401,7 +401,7 @@ fn an_erasure_whose_answer_is_lost_is_asked_for_again_and_nothing_else_is_told()
         assert_eq!(pair.link.calls, [Call::Erase, again, again]);
         assert!(matches!(pair.record().stopped, Some(Stopped::Erased { .. })));
         assert!(pair.link.reports.is_empty() && pair.vault.keys.is_empty());
-        assert_eq!(pair.with(|fleet, _, now| fleet.erase(now)).unwrap(), Err(FleetError::NotEnrolled));
+        assert_eq!(pair.with(|fleet, _, now| fleet.erase(now)).unwrap(), Err(FleetError::Silent));
     }
     // With a certificate that isn't good any more, a new one is asked for.
     let mut pair = Pair::new(1);
