@@ -76,6 +76,10 @@ pub struct Made {
 pub fn take_apart(images: &Images<'_>, jobs: usize) -> Option<Apart> {
     let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
     let mut apart = layer(images, &[all_of_old], &[all_of_new], jobs, true)?;
+    if !apart.layers.notes_are_held() {
+        // Between the two pieces of a part there is no place for a mark, and too much to note.
+        return None;
+    }
     while apart.layers.0.len() < LAYERS {
         let Some(last) = apart.layers.0.last() else { break };
         let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
@@ -262,7 +266,9 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
     let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
     let (places, held) = cut::places(&proved, images.new.bytes().len());
-    parts.held = held;
+    // Where it is told that parts are in two pieces, it is told of the old image's, too.
+    let any_cut = layer.old.iter().any(|part| part.rest.1 > 0);
+    parts.held = held.max(any_cut.into());
     for Stretch { range, part, piece } in places {
         let (part, old) = (&proved[part], same[part]);
         let content = unpacked_new.before(range.start);
@@ -300,7 +306,9 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
             Method::Zstd(level) | Method::ZstdTold(level) => parts.zstd_level = parts.zstd_level.max(*level),
         }
     }
-    parts.notes = all_notes.min(NOTES_LENGTH.into()) as u32;
+    // A method with notes is declared also where every part of it was left as it is.
+    let any_told = layer.methods.iter().any(Method::has_notes);
+    parts.notes = (all_notes.min(NOTES_LENGTH.into()) as u32).max(any_told.into());
     parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
     (parts.old, parts.new) = (old.bytes().len() as u64, new.bytes().len() as u64);
@@ -330,7 +338,9 @@ fn unpack_old(
         let (start, length) = (part.start as u64, part.length as u32);
         let rest = (part.rest.start as u64, part.rest.len() as u32);
         let place = unpacked.before(part.start);
-        twins.entry(part.digest).or_insert(layer.old.len() as u32);
+        if part.rest.is_empty() {
+            twins.entry(part.digest).or_insert(layer.old.len() as u32);
+        }
         layer.old.push(OldPart { start, content: place, packed: part.packed as u32, rest, length, method });
         unpacked.part(part.packed, content);
         growth.note(start + part.packed as u64, place + u64::from(length));

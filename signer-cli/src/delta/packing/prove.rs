@@ -50,7 +50,7 @@ impl Prover {
         let packed = &*bytes;
         let content = self.opener.content(part.kind, packed, part.length)?;
         let proved = |method, note, content: &[u8]| Some(Proved::of(part, method, content.to_vec(), note));
-        if is_outermost && !part.changed {
+        if is_outermost && !part.changed && part.rest.is_empty() {
             return proved(Method::Same, Vec::new(), content);
         }
         if part.kind == Kind::Zstd {

@@ -94,8 +94,10 @@ impl Packing {
         let old_length = before.map_or(header.old.length, |parts| parts.old);
         let layer = self.layers.get_mut(number).ok_or(DeltaError::Parts)?;
         let numbers = self.numbers.as_mut().ok_or(DeltaError::Parts)?;
-        layer.code(coder, numbers, &Layer::default(), parts, old_length)?;
+        // What was under way by the parts that are told anew isn't any more, whatever becomes of these.
+        (self.next, self.told) = (usize::MAX, self.told.min(number));
         self.old[number].reset();
+        layer.code(coder, numbers, &Layer::default(), parts, old_length)?;
         self.new[number].seek(layer, 0);
         self.told = self.told.max(number + 1);
         Ok(())

@@ -182,3 +182,19 @@ fn what_is_said_of_two_pieces_keeps_to_its_bounds() {
     let methods: Vec<Method> = made.layer.methods.clone();
     assert!(!methods.is_empty() && methods.iter().all(|method| matches!(method, Method::Deflate(..))));
 }
+
+/// The old image has the file in two pieces, the new one as a whole.
+#[test]
+fn a_file_that_is_in_one_piece_now_is_made_from_its_two() {
+    let (of_old, of_new) = (files(false), files(true));
+    let old = filesystem(&of_old[..1]);
+    let new = [&filesystem(&[])[..], &of_new[0], &text(77, 3_000)].concat();
+    let apart = take_apart(&old, &new, 1).unwrap();
+    let made = &apart.layers.0[0];
+    assert!(made.layer.old[0].rest.1 > 0 && made.layer.new.iter().all(|part| part.piece == Piece::Whole));
+    assert!(made.parts.held > 0);
+    let container = delta(&old, &new, true);
+    let mut out = Vec::new();
+    let header = apply(&old, &container, 16 << 20, &mut out).unwrap();
+    assert!(out == new && header.layers.len() == 1, "taken apart it is smaller: {}", container.len());
+}
