@@ -56,7 +56,9 @@ struct Page {
     /// With `newest`: entries before this number only.
     before: Option<u64>,
     /// Made at that time or later.
-    #[param(value_type = Option<String>, format = DateTime)]
+    #[param(
+        pattern = "^(19[7-9][0-9]|[2-9][0-9]{3})-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
+    )]
     since: Option<String>,
     /// Made by: `command`, `server`, `token:NAME`, or `token` for every token.
     #[param(max_length = 128)]
@@ -65,6 +67,9 @@ struct Page {
     #[param(max_length = 128)]
     action: Option<String>,
 }
+
+/// The longest actor or action that is looked for, in characters.
+const FILTER_LENGTH: usize = 128;
 
 /// The record of what was done, entry by entry.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Page), security(("token" = ["viewer"])),
@@ -81,6 +86,11 @@ async fn entries(
     let limit = within("limit", page.limit, 1..=ENTRIES, hint)?;
     if page.before.into_iter().chain([page.after]).any(|number| i64::try_from(number).is_err()) {
         return Err(bad("that is past every number that an entry can have"));
+    }
+    let is_long =
+        |text: &Option<String>| text.as_ref().is_some_and(|text| text.chars().count() > FILTER_LENGTH);
+    if is_long(&page.actor) || is_long(&page.action) {
+        return Err(bad("actor or action is longer than 128 characters: no entry has such a one"));
     }
     let since = page.since.as_deref().map(str::parse).transpose();
     let since = since.map_err(|error: perennial_schemas::time::TimeError| bad(&error.to_string()))?;
