@@ -400,13 +400,14 @@ fn what_sleds_threads_hold_on_to_for_a_moment_is_waited_for() {
     while late.try_lock().is_err() {
         std::thread::yield_now();
     }
-    let own = std::fs::File::open(folder.path().join("lock")).unwrap();
+    let begins = std::sync::Barrier::new(2);
     std::thread::scope(|scope| {
-        let opening = scope.spawn(open);
-        while own.try_lock().is_ok() && !opening.is_finished() {
-            own.unlock().unwrap();
-            std::thread::yield_now();
-        }
+        let opening = scope.spawn(|| {
+            begins.wait();
+            open()
+        });
+        begins.wait();
+        // Long enough to find it taken; nobody looks whether it was, as looking at our own lock takes it for a moment.
         std::thread::sleep(std::time::Duration::from_millis(200));
         late.unlock().unwrap();
         let opened = opening.join().unwrap();
