@@ -85,6 +85,7 @@ fn status_and_audit_tell_what_happened() {
     assert_eq!((&status["generation"], &status["ready"]), (&1.into(), &true.into()));
     let audit = ask(&server, "GET", "/api/v1/audit", Some(&token));
     let audit: serde_json::Value = serde_json::from_slice(&audit.body).unwrap();
+    let audit = &audit["entries"];
     assert_eq!(audit[0]["action"], "bundle.ingested");
     assert_eq!(audit[0]["actor"], "command");
     assert_eq!(audit[0]["previous"], "0".repeat(64));

@@ -40,6 +40,7 @@ fn whoever_tries_a_shorter_promise_is_told_in_figures_audit_and_status() {
     assert!(told.contains("perennial_ingest_refused_total{reason=\"support_shorter\"} 2\n"), "{told}");
     let audit = ask_admin(&server, "GET", "/api/v1/audit", Some(&kit.token()));
     let audit: serde_json::Value = serde_json::from_slice(&audit.body).unwrap();
+    let audit = &audit["entries"];
     for (entry, actor) in [(1, "token:admin"), (2, "command")] {
         assert_eq!(audit[entry]["action"], "bundle.refused");
         assert_eq!(

@@ -106,8 +106,13 @@ fn records_move_to_another_engine_and_back_and_the_configuration_must_agree() {
     let actions: Vec<String> = {
         let server = kit.serve("");
         let audit = ask(&server, "GET", "/api/v1/audit", Some(&kit.token()));
-        let entries: Vec<Value> = serde_json::from_str(audit.text()).unwrap();
-        entries.iter().map(|entry| entry["action"].as_str().unwrap().to_owned()).collect()
+        let audit: Value = serde_json::from_str(audit.text()).unwrap();
+        audit["entries"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["action"].as_str().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(actions, ["bundle.ingested", "store.migrated", "bundle.ingested", "store.migrated"]);
     let (what, _) = kit.command(["store", "migrate", "--to", "fjall", "--config", config]).refused();
@@ -263,6 +268,14 @@ fn the_audit_is_listed_and_shown_with_and_without_a_server() {
         drop(server);
     }
     let server = kit.serve("");
+    let found = |asked: &str| {
+        let found = ask(&server, "GET", &format!("/api/v1/audit?{asked}"), Some(&kit.token()));
+        let found: Value = serde_json::from_str(found.text()).unwrap();
+        (found["entries"].as_array().unwrap().len(), found["next"].as_u64())
+    };
+    assert_eq!(found("newest=true&limit=1"), (1, Some(3)));
+    assert_eq!(found("newest=true&limit=1&before=2&action=token"), (0, None));
+    assert_eq!(found("limit=1&action=token"), (1, Some(2)));
     for wrong in ["since=x", "newest=1", "before=9223372036854775808", "newest=true&before=x"] {
         let answer = ask(&server, "GET", &format!("/api/v1/audit?{wrong}"), Some(&kit.token()));
         assert_eq!(answer.status, 400, "{wrong}");

@@ -2,7 +2,7 @@
 
 use super::routes::{Refusal, Refused, allow, blocking, fresh, problem, within};
 use super::{Access, Desk};
-use crate::audit::{self, Entry, Filter, Head};
+use crate::audit::{self, Filter, Found, Head};
 use crate::records::archive;
 use crate::records::check::{Checked, check};
 use crate::store::StoreError;
@@ -71,9 +71,10 @@ struct Page {
 /// The longest actor or action that is looked for, in characters.
 const FILTER_LENGTH: usize = 128;
 
-/// The record of what was done, entry by entry.
+/// The record of what was done, entry by entry. At most 10,000 entries are looked at for one answer: where it has a `next`,
+/// ask on with that as `after`, or as `before` with `newest`, also where it has no entries.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit", params(Page), security(("token" = ["viewer"])),
-    responses((status = 200, body = Vec<Entry>), Refused))]
+    responses((status = 200, body = Found), Refused))]
 async fn entries(
     State(desk): State<Desk>,
     page: Result<Query<Page>, QueryRejection>,

@@ -3,7 +3,7 @@
 
 mod find;
 
-pub use self::find::{Filter, entries, first, newest};
+pub use self::find::{Filter, Found, entries, first, newest};
 
 use crate::blobs::{Digest, digest_of};
 use crate::store::{Batch, Space, Store, StoreError};

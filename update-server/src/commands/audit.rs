@@ -4,7 +4,7 @@
 use super::{Place, parse, report, state_failure};
 use crate::admin::ENTRIES;
 use crate::admin::client::get;
-use crate::audit::{self, BROKEN, Entry, Filter, Head};
+use crate::audit::{self, BROKEN, Entry, Filter, Found, Head};
 use crate::cli::Where;
 use crate::failure::Failure;
 use crate::io::Io;
@@ -82,12 +82,33 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
-    let List { since, actor, kind, before, limit, .. } = arguments;
-    let found: Vec<Entry> = match Place::of(&arguments.place)? {
+    let place = Place::of(&arguments.place)?;
+    let (mut found, mut before) = (Vec::new(), arguments.before);
+    let limit = usize::from(arguments.limit);
+    loop {
+        let page = page(&place, arguments, before, limit - found.len())?;
+        found.splice(0..0, page.entries);
+        before = page.next;
+        if before.is_none() || found.len() >= limit {
+            break;
+        }
+    }
+    let mut lines = Vec::new();
+    if let Some(before) = before {
+        lines.push(format!("There may be earlier ones: --before {before}"));
+    }
+    lines.extend(found.iter().map(line));
+    let text = if lines.is_empty() { "There is no such entry.".into() } else { lines.join("\n") };
+    report(io, arguments.json, &found, &text)
+}
+
+/// What one answer holds of the list: it may be gone on from there.
+fn page(place: &Place, arguments: &List, before: Option<u64>, limit: usize) -> Result<Found, Failure> {
+    let List { since, actor, kind, .. } = arguments;
+    match place {
         Place::Here(held) => {
             let filter = Filter { since: *since, actor: actor.clone(), action: kind.clone() };
-            audit::newest(&held.store, &filter, *before, usize::from(*limit))
-                .map_err(|error| state_failure(&error.into()))?
+            audit::newest(&held.store, &filter, before, limit).map_err(|error| state_failure(&error.into()))
         }
         Place::Running(server) => {
             let mut path = format!("/api/v1/audit?newest=true&limit={limit}");
@@ -99,16 +120,9 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
                     let _ = write!(path, "&{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
                 }
             }
-            parse(&get(&server, &path)?)?
+            parse(&get(server, &path)?)
         }
-    };
-    let mut lines = Vec::new();
-    if let Some(earliest) = found.first().filter(|_| found.len() == usize::from(*limit)) {
-        lines.push(format!("There may be earlier ones: --before {}", earliest.sequence));
     }
-    lines.extend(found.iter().map(line));
-    let text = if lines.is_empty() { "There is no such entry.".into() } else { lines.join("\n") };
-    report(io, arguments.json, &found, &text)
 }
 
 fn line(entry: &Entry) -> String {
@@ -122,12 +136,13 @@ fn line(entry: &Entry) -> String {
 
 fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
     let number = arguments.number;
-    let found: Vec<Entry> = match Place::of(&arguments.place)? {
+    let found = match Place::of(&arguments.place)? {
         Place::Here(held) => {
             audit::entries(&held.store, number - 1, 1).map_err(|error| state_failure(&error.into()))?
         }
         Place::Running(server) => {
-            parse(&get(&server, &format!("/api/v1/audit?after={}&limit=1", number - 1))?)?
+            let found: Found = parse(&get(&server, &format!("/api/v1/audit?after={}&limit=1", number - 1))?)?;
+            found.entries
         }
     };
     let entry = found.into_iter().find(|entry| entry.sequence == number).ok_or_else(|| {

@@ -248,7 +248,8 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
     );
     assert_eq!(status(&server, &plan, &manifest(kit), day(1)).state, RolloutState::Running);
     let audit = ask_admin(&server, "GET", "/api/v1/audit", Some(&kit.token()));
-    let audit: Vec<Value> = serde_json::from_slice(&audit.body).unwrap();
+    let audit: Value = serde_json::from_slice(&audit.body).unwrap();
+    let audit = audit["entries"].as_array().unwrap();
     let of = |action: &str| audit.iter().find(|entry| entry["action"] == action).unwrap().clone();
     let halted = of("rollout.halted");
     assert_eq!(halted["actor"], "server");
