@@ -60,7 +60,7 @@ impl Rehearsal {
         keeper.tend();
         let engine = setup::engine(config, &state, &store, &metrics.rollouts, setup::Purpose::Serve)
             .map_err(StartError::from)?;
-        let life = restored::times(&store).map_err(|error| StartError::State(error.into()))?;
+        let restored = restored::read(&store).map_err(|error| StartError::State(error.into()))?;
         let means = WriterMeans {
             store: Arc::clone(&store),
             releases: Arc::new(Shelf::new(store, state.blobs(), Arc::clone(&keeper.site))),
@@ -69,7 +69,7 @@ impl Rehearsal {
             figures: Arc::clone(&metrics.fleet),
             now: clock.clock(),
             queue: config.fleet.queue,
-            life,
+            restored,
             keep: config.fleet.keep.reports.0,
         };
         let drive = Drive::of(engine, means, clock)?;

@@ -31,6 +31,7 @@ fn row(product: &str, flag: Option<Flag>) -> Row {
         flags: flag.map(|flag| (flag, marked)).into_iter().collect::<BTreeMap<_, _>>(),
         clues: BTreeMap::new(),
         life: 0,
+        used: 0,
         revoked: None,
     }
 }
@@ -150,6 +151,38 @@ fn a_quarantine_is_lifted_by_command_and_over_http() {
     let audit = audit.text();
     assert_eq!(audit.matches("device.lifted").count(), 2, "{audit}");
     assert!(audit.contains("a board was swapped") && audit.contains("ticket-forked"), "{audit}");
+}
+
+#[test]
+fn a_device_that_nobody_knows_is_revoked_where_it_is_said_so() {
+    let kit = kit_with_devices();
+    let state = kit.state();
+    let state = state.to_str().unwrap();
+    for (round, nobody) in [id(100), id(101)].iter().map(ToString::to_string).enumerate() {
+        let server = (round == 1).then(|| kit.serve(""));
+        let revoke = ["device", "revoke", &nobody, "--reason", "revoked before the disk was lost"];
+        let (what, hint) = kit.command([&revoke[..], &["--state", state]].concat()).refused();
+        assert!(what.contains("is known, and nothing was changed") && hint.contains("--unknown"), "{what}");
+        let unknown = [&revoke[..], &["--unknown"]].concat();
+        assert_eq!(json(&kit, &unknown)["changed"], true);
+        assert_eq!(json(&kit, &unknown)["changed"], false);
+        let revoked = json(&kit, &["device", "list", "--standing", "revoked"]);
+        assert_eq!(ids(&revoked)[round], nobody);
+        let said = kit.command(["device", "show", &nobody, "--state", state]).ok();
+        assert!(said.contains("nothing more is known of it") && said.contains("the disk was lost"), "{said}");
+        kit.clock.set(day(20));
+        let why = json(&kit, &["device", "explain", &nobody])["reasons"].to_string();
+        assert!(why.contains("it was revoked at") && !why.contains("last heard of"), "{why}");
+        // Neither a lift nor an erasure opens it again.
+        assert_eq!(json(&kit, &["device", "lift", &nobody, "--reason", "x"])["changed"], false);
+        let receipt = json(&kit, &["device", "erase", &nobody, "--yes"]).to_string();
+        assert!(receipt.contains("nothing else is known of it"), "{receipt}");
+        assert_eq!(json(&kit, &["device", "show", &nobody])["standing"], "revoked");
+        drop(server);
+    }
+    let audit = json(&kit, &["audit", "list", "--kind", "device.revoked"]).to_string();
+    assert!(audit.contains(&id(100).to_string()) && audit.contains(&id(101).to_string()), "{audit}");
+    assert_eq!(json(&kit, &["store", "check"])["wrong"], 0);
 }
 
 #[test]

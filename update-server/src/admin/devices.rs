@@ -117,7 +117,19 @@ pub(crate) struct Lifted {
     pub(crate) changed: bool,
 }
 
-/// Why somebody revokes a device, or lifts its quarantine.
+/// Why somebody revokes a device, and whether it may be one that isn't known.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Revocation {
+    /// In words, 1 to 256 characters, in one line.
+    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+    pub(crate) why: String,
+    /// Also one that this server doesn't know, as after older records were restored: it can't enrol then.
+    #[serde(default)]
+    pub(crate) unknown: bool,
+}
+
+/// Why somebody lifts a device's quarantine.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
@@ -135,6 +147,9 @@ pub(crate) enum DeviceError {
     /// Nobody knows it.
     #[error("no device {0} is known")]
     Unknown(DeviceId),
+    /// Nobody knows it, and it is to be revoked.
+    #[error("no device {0} is known, and nothing was changed")]
+    Unheard(DeviceId),
     /// A reason that isn't one.
     #[error("a reason has 1 to {WHY} characters, in one line")]
     Why,
@@ -190,15 +205,14 @@ pub(crate) fn revoked(
     store: &dyn Store,
     device: DeviceId,
     by: &str,
-    why: &str,
+    Revocation { why, unknown }: &Revocation,
     now: Timestamp,
 ) -> Result<Revoked, DeviceError> {
     reason(why)?;
-    if desk::row(store, &device)?.is_none() {
-        return Err(DeviceError::Unknown(device));
+    match desk::revoke(store, &device, by, why, *unknown, now)? {
+        Some(changed) => Ok(Revoked { device, changed }),
+        None => Err(DeviceError::Unheard(device)),
     }
-    let changed = desk::revoke(store, &device, by, why, now)?;
-    Ok(Revoked { device, changed })
 }
 
 /// Lifts a device's quarantine, with the reason in the audit.
@@ -315,9 +329,9 @@ async fn explain(
     explained.map(fresh).map_err(|error| refused(&error))
 }
 
-/// Revokes a device: nothing of the fleet plane opens for it any more.
+/// Revokes a device: nothing of the fleet plane opens for it any more. With `unknown` also one that isn't known.
 #[utoipa::path(post, path = "/api/v1/devices/{id}/revoke", tag = "devices", security(("token" = ["operator"])),
-    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")), request_body = Reason,
+    params(("id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$", description = "The device's id")), request_body = Revocation,
     responses((status = 200, body = Revoked), Refused))]
 async fn revoke(
     State(desk): State<Desk>,
@@ -326,10 +340,10 @@ async fn revoke(
     body: Body,
 ) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Operator)?;
-    let (device, reason): (_, Reason) = (id(&device)?, body_of(body).await?);
+    let (device, revocation): (_, Revocation) = (id(&device)?, body_of(body).await?);
     let now = (desk.now)();
     let revoked =
-        super::routes::work(move || revoked(desk.keeper.store(), device, &actor, &reason.why, now)).await?;
+        super::routes::work(move || revoked(desk.keeper.store(), device, &actor, &revocation, now)).await?;
     revoked.map(fresh).map_err(|error| refused(&error))
 }
 
@@ -375,7 +389,7 @@ fn id(text: &str) -> Result<DeviceId, Refusal> {
 fn refused(error: &DeviceError) -> Refusal {
     let status = match error {
         DeviceError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        DeviceError::Unknown(_) => StatusCode::NOT_FOUND,
+        DeviceError::Unknown(_) | DeviceError::Unheard(_) => StatusCode::NOT_FOUND,
         DeviceError::Why => StatusCode::UNPROCESSABLE_ENTITY,
     };
     problem(status, &error.to_string(), error.hint())
@@ -387,6 +401,9 @@ impl DeviceError {
         match self {
             Self::Store(error) => error.hint().unwrap_or("look at the server's log"),
             Self::Unknown(_) => "`perennial-server device list` shows those that are",
+            Self::Unheard(_) => {
+                "`perennial-server device list` shows those that are; --unknown (`unknown` over HTTP) revokes it all the same, as after older records were restored"
+            }
             Self::Why => "say in a few words why; the audit keeps them",
         }
     }

@@ -4,7 +4,7 @@
 use super::{Place, parse, report};
 use crate::admin::client::{NOTHING, Server, call, get};
 use crate::admin::devices::{
-    DEVICES, DeviceError, Devices, REPORTS, Reason, Shown, explained, lifted, revoked, standing,
+    DEVICES, DeviceError, Devices, REPORTS, Reason, Revocation, Shown, explained, lifted, revoked, standing,
 };
 use crate::cli::Where;
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ pub(crate) enum Command {
     /// Say why a device isn't updating, as far as the server knows
     Explain(One),
     /// Revoke a device: nothing of the fleet plane opens for it any more
-    Revoke(Because),
+    Revoke(Revoke),
     /// Lift a quarantine: what spoke for a copied identity is taken off, and what it reports from then on counts
     Lift(Because),
     /// Erase what is held on a device, and print the receipt
@@ -88,6 +88,15 @@ pub(crate) struct Because {
     /// Why; the audit keeps it
     #[arg(long = "reason", visible_alias = "why", value_name = "WORDS")]
     why: String,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Revoke {
+    #[command(flatten)]
+    because: Because,
+    /// Also where no such device is known, as after older records were restored: it can't enrol then
+    #[arg(long)]
+    unknown: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -181,7 +190,16 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
         text(&held["product"]),
         text(&held["hardware"])
     );
-    let _ = writeln!(out, "first heard of {}, last {}", text(&held["first_seen"]), text(&held["last_seen"]));
+    if held["epoch"] == 0 && held["lab"] == false {
+        let _ = writeln!(out, "nothing more is known of it");
+    } else {
+        let (first, last) = (text(&held["first_seen"]), text(&held["last_seen"]));
+        let _ = writeln!(out, "first heard of {first}, last {last}");
+    }
+    if let Some(revoked) = held["revoked"].as_object() {
+        let (at, by, why) = (text(&revoked["at"]), text(&revoked["by"]), text(&revoked["why"]));
+        let _ = writeln!(out, "revoked at {at} by {by}: {why}");
+    }
     if let Some(last) = held["check_in"].as_object() {
         let _ = writeln!(out, "runs {} of channel {}", text(&last["version"]), text(&last["channel"]));
     }
@@ -257,21 +275,23 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.json, &why, text.trim_end())
 }
 
-fn revoke(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
-    let device = &arguments.one.device;
-    let done = match Place::of(&arguments.one.place)? {
+fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
+    let Revoke { because: Because { one: arguments, why }, unknown } = arguments;
+    let device = &arguments.device;
+    let revocation = Revocation { why: why.clone(), unknown: *unknown };
+    let done = match Place::of(&arguments.place)? {
         Place::Here(held) => {
-            let done = revoked(&held.store, device.clone(), "command", &arguments.why, (io.now)());
+            let done = revoked(&held.store, device.clone(), "command", &revocation, (io.now)());
             json(&done.map_err(|error| failure(&error))?)?
         }
-        Place::Running(server) => post(&server, arguments, "revoke")?,
+        Place::Running(server) => post(&server, device, "revoke", &revocation)?,
     };
     let text = if done["changed"] == true {
         format!("{device} is revoked: nothing of the fleet plane opens for it any more.")
     } else {
         format!("{device} was revoked before; nothing was changed.")
     };
-    report(io, arguments.one.json, &done, &text)
+    report(io, arguments.json, &done, &text)
 }
 
 fn lift(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -281,7 +301,7 @@ fn lift(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
             let done = lifted(&held.store, device.clone(), "command", &arguments.why, (io.now)());
             json(&done.map_err(|error| failure(&error))?)?
         }
-        Place::Running(server) => post(&server, arguments, "lift")?,
+        Place::Running(server) => post(&server, device, "lift", &Reason { why: arguments.why.clone() })?,
     };
     let text = if done["changed"] == true {
         format!("{device} is quarantined no longer: what it reports from now on counts.")
@@ -292,11 +312,16 @@ fn lift(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 /// Sends a reason to a running server.
-fn post(server: &Server, because: &Because, what: &str) -> Result<Value, Failure> {
-    let body = serde_json::to_vec(&Reason { why: because.why.clone() }).unwrap_or_default();
+fn post<T: serde::Serialize>(
+    server: &Server,
+    device: &DeviceId,
+    what: &str,
+    body: &T,
+) -> Result<Value, Failure> {
+    let body = serde_json::to_vec(body).unwrap_or_default();
     let length = body.len() as u64;
     let sent = Some((std::io::Cursor::new(body), length));
-    parse(&call(server, Method::POST, &format!("/api/v1/devices/{}/{what}", because.one.device), sent)?)
+    parse(&call(server, Method::POST, &format!("/api/v1/devices/{device}/{what}"), sent)?)
 }
 
 fn erase(arguments: &Erase, io: &mut Io<'_>) -> Result<(), Failure> {

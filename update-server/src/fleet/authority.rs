@@ -220,6 +220,11 @@ pub(crate) fn requested_key(pem: &str) -> Result<(Vec<u8>, DeviceKey), String> {
     Ok((info.raw.to_vec(), key))
 }
 
+/// When a fleet certificate that begins then was made, at the latest.
+pub(crate) fn made(not_before: Timestamp) -> Timestamp {
+    not_before.plus_seconds(BEGINS_BEFORE)
+}
+
 /// Random bytes from the system.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], AuthorityError> {
     let mut bytes = [0; N];

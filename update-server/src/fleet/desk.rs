@@ -250,7 +250,7 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
         why.push(format!("its certificate expired at {}, and it didn't renew it", fleet.not_after));
     }
     let silent = (now.unix() - row.last_seen.unix()) / 86_400;
-    if silent >= 3 {
+    if silent >= 3 && row.was_heard() {
         why.push(format!("it was last heard of {silent} days ago, at {}", row.last_seen));
     }
     match &row.check_in {
@@ -292,7 +292,8 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
 }
 
 /// Revokes a device: nothing of the fleet plane opens for it any more. Audited with the device's id, as somebody must be
-/// able to answer for it. `false` where it isn't known, or was revoked before.
+/// able to answer for it. `false` where it was revoked before; `None` where it isn't known, unless also an `unknown` one is
+/// to be revoked: then that is all that is kept of it, and it can't enrol.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -301,22 +302,26 @@ pub fn revoke(
     device: &DeviceId,
     by: &str,
     why: &str,
+    unknown: bool,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<bool>, StoreError> {
     let key = device.as_str();
     loop {
-        let Some(before) = store.get(Space::Devices, key.as_bytes())? else { return Ok(false) };
-        let mut row = decode(key.as_bytes(), &before)?;
+        let before = store.get(Space::Devices, key.as_bytes())?;
+        let mut row = match &before {
+            Some(before) => decode(key.as_bytes(), before)?,
+            None if unknown => Row::unheard(now).map_err(|error| StoreError::Corrupt(error.to_string()))?,
+            None => return Ok(None),
+        };
         if row.revoked.is_some() {
-            return Ok(false);
+            return Ok(Some(false));
         }
         row.revoked = Some(Revoked { at: now, by: by.into(), why: why.into() });
-        let batch =
-            Batch::new().expect(Space::Devices, key, Some(before)).put(Space::Devices, key, row.encode());
+        let batch = Batch::new().expect(Space::Devices, key, before).put(Space::Devices, key, row.encode());
         let batch = batch.urgent(true);
         let detail = [("device", key.to_owned()), ("why", why.to_owned())];
         match audit::commit(store, &batch, &audit::Event::new(now, by, "device.revoked", &detail)) {
-            Ok(_) => return Ok(true),
+            Ok(_) => return Ok(Some(true)),
             // It reported at that moment.
             Err(StoreError::Changed(_)) => {}
             Err(error) => return Err(error),

@@ -20,6 +20,8 @@ const VOTES: &str = "its votes on releases that are being rolled out, under a ke
 /// What can't be erased from here.
 const COPIES: &str = "copies that were made before: exports of this server's records, and stores that were put aside, until whoever runs it deletes them";
 const REVOKED: &str = "that this device is revoked, when, by whom and why, with its product and hardware, and its factory certificate's key and serial number: so that nobody uses it again";
+const REVOKED_UNHEARD: &str =
+    "that this device is revoked, when, by whom and why: so that nobody uses it; nothing else is known of it";
 const UNREADABLE: &str =
     "digests of the device's keys, as its record is damaged and doesn't tell which they are";
 
@@ -126,7 +128,7 @@ fn forget(
     }
     batch = match &bare {
         Some(bare) => {
-            kept.push(REVOKED);
+            kept.push(if bare.factory.is_some() { REVOKED } else { REVOKED_UNHEARD });
             batch.put(Space::Devices, device.as_str(), bare.encode())
         }
         None => batch.remove(Space::Devices, device.as_str()),

@@ -56,7 +56,7 @@ fn meaning(flag: Flag) -> &'static str {
     match flag {
         Flag::SequenceForked => "a report came with a number that another report has",
         Flag::TicketForked => "a check-in didn't show the ticket that the one before it was given",
-        Flag::SupersededCertificate => "a certificate was used that the device had replaced by a newer one",
+        Flag::SupersededCertificate => "a certificate was used although another one had taken its place",
         _ => "something speaks for a copied identity",
     }
 }

@@ -10,9 +10,9 @@ use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Sha256Digest,
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-const VERSION: u8 = 2;
-/// The one before: without clues and lives.
-const BEFORE: u8 = 1;
+const VERSION: u8 = 3;
+/// From which on it has clues and the life of its tickets. The one after has the life of its certificates, too.
+const CLUES: u8 = 2;
 /// Characters of a clue.
 const CLUE: usize = 240;
 
@@ -57,6 +57,9 @@ pub struct Row {
     /// How often the server's records had been restored from an older copy when the tickets were given.
     #[serde(skip)]
     pub life: u32,
+    /// The same, when the device last used a certificate itself: what these records know of those that came before is true.
+    #[serde(skip)]
+    pub used: u32,
     /// Set when somebody revoked it.
     pub revoked: Option<Revoked>,
 }
@@ -154,8 +157,25 @@ impl Row {
             flags: BTreeMap::new(),
             clues: BTreeMap::new(),
             life: 0,
+            used: 0,
             revoked: None,
         }
+    }
+
+    /// A device that nothing is known of but what somebody here says of it.
+    ///
+    /// # Errors
+    /// None: these are names.
+    pub(crate) fn unheard(now: Timestamp) -> Result<Self, Unreadable> {
+        let unknown = "unknown";
+        let product = unknown.parse().map_err(|_| Unreadable("product"))?;
+        let hardware = unknown.parse().map_err(|_| Unreadable("hardware"))?;
+        Ok(Self::new(product, hardware, false, now))
+    }
+
+    /// Whether it was ever heard of, as far as is kept: else the row is a bare revocation.
+    pub(crate) fn was_heard(&self) -> bool {
+        self.lab || self.epoch > 0
     }
 
     /// What it counts as.
@@ -202,6 +222,13 @@ impl Row {
         self.last_seen = self.last_seen.max(now);
     }
 
+    /// Whether a fleet certificate is the newest, or the one before while the newest was never used. Whoever connects with
+    /// any other has a copy, or a copy was put back.
+    pub(crate) fn knows(&self, identity: &Identity) -> bool {
+        let mut known = [&self.fleet, &self.earlier].into_iter().flatten();
+        known.any(|credential| credential.serial == identity.serial)
+    }
+
     /// The keys by which it is known.
     pub(crate) fn keys(&self) -> impl Iterator<Item = &Sha256Digest> {
         [&self.factory, &self.fleet, &self.earlier].into_iter().flatten().map(|credential| &credential.key)
@@ -238,7 +265,7 @@ impl Row {
         for (flag, clue) in &self.clues {
             out.byte(flag_number(*flag)).text(clue);
         }
-        out.finish()
+        out.number(self.used.into()).finish()
     }
 
     /// Reads a record.
@@ -246,8 +273,9 @@ impl Row {
     /// # Errors
     /// [`Unreadable`], which names the part.
     pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
-        let before = record.first() == Some(&BEFORE);
-        let mut from = Decoder::of(record, if before { BEFORE } else { VERSION })?;
+        let version =
+            record.first().copied().filter(|version| (1..VERSION).contains(version)).unwrap_or(VERSION);
+        let mut from = Decoder::of(record, version)?;
         let mut row = Self {
             lab: from.byte("marks")? != 0,
             product: from.name("product")?,
@@ -273,11 +301,15 @@ impl Row {
             })?,
             check_in: from.option("check-in", LastCheckIn::read)?,
             life: 0,
+            used: 0,
             clues: BTreeMap::new(),
         };
-        if !before {
+        if version >= CLUES {
             row.life = from.small("life")?;
             row.clues = from.list("clues", clue)?.into_iter().collect();
+        }
+        if version == VERSION {
+            row.used = from.small("life of certificates")?;
         }
         from.end()?;
         Ok(row)
@@ -378,7 +410,7 @@ mod tests {
         row.flag(Flag::Replayed, now);
         row.flag(Flag::Replayed, now.plus_seconds(5));
         row.flag_with(Flag::ClockAhead, now, || "é".repeat(CLUE + 1));
-        row.life = 3;
+        (row.life, row.used) = (3, 4);
         row.check_in = Some(LastCheckIn {
             received: now,
             at: now.plus_seconds(-3),
@@ -405,13 +437,20 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_the_version_before_is_read() {
+    fn rows_of_the_versions_before_are_read() {
         let mut row = full();
+        row.used = 0;
+        let mut record = row.encode();
+        record.truncate(record.len() - 1);
+        record[0] = CLUES;
+        assert_eq!(Row::decode(&record).as_ref(), Ok(&row));
         (row.life, row.clues) = (0, BTreeMap::new());
         let mut record = row.encode();
-        record.truncate(record.len() - 2);
-        record[0] = BEFORE;
+        record.truncate(record.len() - 3);
+        record[0] = 1;
         assert_eq!(Row::decode(&record), Ok(row));
+        record[0] = VERSION + 1;
+        assert!(Row::decode(&record).is_err());
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub(crate) fn start(
     let setup = |error: std::io::Error| StartError::Setup(error.to_string());
     let shelf = Arc::new(Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site));
     parts.metrics.fleet.releases_unreadable.set(shelf.current().unreadable() as i64);
-    let life = restored::times(&parts.store).map_err(|error| StartError::State(error.into()))?;
+    let restored = restored::read(&parts.store).map_err(|error| StartError::State(error.into()))?;
     let (writer, thread) = writer::start(Means {
         store: Arc::clone(&parts.store),
         releases: Arc::clone(&shelf),
@@ -137,7 +137,7 @@ pub(crate) fn start(
         figures: Arc::clone(&parts.metrics.fleet),
         now: Arc::clone(&parts.now),
         queue: config.queue,
-        life,
+        restored,
         keep: config.keep.reports.0,
     })
     .map_err(setup)?;
@@ -150,7 +150,6 @@ pub(crate) fn start(
         rates: Rates::new(config.rate, config.burst),
         proxies: config.proxies.clone(),
         lab: config.lab,
-        life,
         certificate_days: config.certificate_days,
         check_in: u32::try_from(config.check_in.0.as_secs()).unwrap_or(u32::MAX),
         pace: Pace::of(&parts.config.limits),

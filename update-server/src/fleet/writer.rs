@@ -19,6 +19,7 @@ use super::fold::{Act, Operation, Verdict};
 use super::releases::Shelf;
 use super::trust::Trust;
 use crate::io::Now;
+use crate::records::restored::Restored;
 use crate::rollout::ballot::Ballot;
 use crate::store::{Batch, Store, StoreError};
 use perennial_schemas::Timestamp;
@@ -73,8 +74,8 @@ pub(crate) struct Means {
     pub(crate) queue: usize,
     /// How long reports are kept.
     pub(crate) keep: Duration,
-    /// How often the records were restored from an older copy.
-    pub(crate) life: u32,
+    /// How often, and when, the records were restored from an older copy.
+    pub(crate) restored: Restored,
 }
 
 /// The writer's queue; when the last handle is gone, the thread writes what waits and ends.

@@ -8,6 +8,7 @@ use super::row::{Row, Standing};
 use super::sweep::Sweep;
 use super::testkit::{Maker, now};
 use super::writer::{Fault, Means, Writer, start};
+use crate::records::restored::Restored;
 use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, RefusalCode, ReportQueue, Ticket};
@@ -79,7 +80,11 @@ impl Store for Weather {
                 self.now.store(0, Ordering::SeqCst);
                 // Revoked at that very moment, by somebody else.
                 let device: DeviceId = "d-1".parse().unwrap();
-                assert!(desk::revoke(&self.store, &device, "command", "stolen", Timestamp::EPOCH).unwrap());
+                assert!(
+                    desk::revoke(&self.store, &device, "command", "stolen", false, Timestamp::EPOCH)
+                        .unwrap()
+                        .unwrap()
+                );
             }
             _ => {}
         }
@@ -117,7 +122,7 @@ impl Bench {
             figures: Arc::new(Figures::new(&prometheus::Registry::new()).unwrap()),
             now: Arc::new(move || Timestamp::from_unix(at.load(Ordering::SeqCst))),
             queue,
-            life: 0,
+            restored: Restored::default(),
             keep: Duration::from_secs(86_400),
         })
         .unwrap();
@@ -371,8 +376,8 @@ fn what_is_erased_is_gone_and_what_is_revoked_stays_so() {
     assert!(bench.row("d-1").is_none() && bench.events("d-1") == 0 && bench.events("d-10") == 1);
     assert!(desk::erase(store, &device, desk::DEVICE, now).unwrap().is_none());
 
-    assert!(desk::revoke(store, &"d-10".parse().unwrap(), "command", "stolen", now).unwrap());
-    assert!(!desk::revoke(store, &"d-10".parse().unwrap(), "command", "again", now).unwrap());
+    assert!(desk::revoke(store, &"d-10".parse().unwrap(), "command", "stolen", false, now).unwrap().unwrap());
+    assert!(!desk::revoke(store, &"d-10".parse().unwrap(), "command", "again", false, now).unwrap().unwrap());
     let receipt = desk::erase(store, &"d-10".parse().unwrap(), "command", now).unwrap().unwrap();
     assert_eq!(receipt.kept.len(), 4);
     assert!(bench.row("d-10").unwrap().revoked.is_some() && bench.events("d-10") == 0);
@@ -383,7 +388,9 @@ fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
     let bench = Bench::new(1000, 0);
     bench.write(vec![reports("d-1", 1..=2), reports("d-2", 1..=1), reports("d-3", 1..=1)]).unwrap();
     let store = &bench.store.store;
-    desk::revoke(store, &"d-3".parse().unwrap(), "command", "stolen", Timestamp::EPOCH).unwrap();
+    for device in ["d-3", "d-33"] {
+        desk::revoke(store, &device.parse().unwrap(), "command", "stolen", true, Timestamp::EPOCH).unwrap();
+    }
     bench.clock.fetch_add(40 * 86_400, Ordering::SeqCst);
     bench.write(vec![reports("d-1", 3..=3)]).unwrap();
     let days = |days: u64| crate::config::Span::seconds(days * 86_400);
@@ -396,7 +403,7 @@ fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
     assert!((0..10).any(|_| sweep.step(store, &|| false).unwrap()));
     assert_eq!((sweep.swept.reports, sweep.swept.devices), (4, 1));
     assert_eq!((bench.events("d-1"), bench.row("d-1").is_some()), (1, true));
-    assert!(bench.row("d-2").is_none() && bench.row("d-3").is_some());
+    assert!(bench.row("d-2").is_none() && bench.row("d-3").is_some() && bench.row("d-33").is_some());
 }
 
 #[test]
@@ -467,7 +474,7 @@ fn what_is_kept_of_a_revoked_device_is_told_truly() {
     let act = Act::Enrol(Box::new(Enrol { credential, ticket: Ticket::of_bytes(&[1; 16]) }));
     bench.write(vec![Operation { who: Who::Device(Arc::clone(&factory)), act }]).unwrap();
     let (store, device) = (&bench.store.store, &factory.name.device);
-    assert!(desk::revoke(store, device, "command", "stolen", now()).unwrap());
+    assert!(desk::revoke(store, device, "command", "stolen", false, now()).unwrap().unwrap());
     let receipt = desk::erase(store, device, "command", now()).unwrap().unwrap();
     assert_eq!(receipt.erased.keys, 1);
     assert!(receipt.kept.iter().any(|kept| kept.contains("revoked") && kept.contains("factory")));

@@ -79,8 +79,9 @@ pub fn import(
     let (sent, digest) = archive::read(input, &mut |space, key, value| arriving.put(space, key, value))?;
     // An export is older than what it is restored for, or nobody would need it.
     arriving.flush()?;
-    let restored = restored::once_more(to, Batch::new())?;
-    arriving.end(&sent, restored, &event(&sent, &digest))?;
+    let event = event(&sent, &digest);
+    let restored = restored::once_more(to, Batch::new(), event.at)?;
+    arriving.end(&sent, restored, &event)?;
     Ok((sent, digest))
 }
 

@@ -65,7 +65,7 @@ fn only_devices_that_the_plan_had_admitted_vote() {
     let stranger = bench.members(1, "revX");
     bench.report(&stranger, "failed");
     let store = bench.store();
-    assert!(desk::revoke(store, &first[1].device, "command", "stolen", day(0)).unwrap());
+    assert!(desk::revoke(store, &first[1].device, "command", "stolen", false, day(0)).unwrap().unwrap());
     let told = bench.told(&first[1], "failed");
     assert!(bench.drive().report(vec![told]).is_err());
     let mut forked = bench.told(&canary[1], "failed");

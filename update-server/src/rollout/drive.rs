@@ -11,6 +11,7 @@ use crate::fleet::row::{Credential, Row};
 use crate::fleet::{Act, Fault, Identity, Operation, Verdict, Who, Writer, WriterMeans, start_writer};
 use crate::io::Hand;
 use crate::keys::OnlineKey;
+use crate::records::restored::Restored;
 use crate::site::Caching;
 use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::fleet::{CheckIn, DeviceId, DeviceKey, Kind, Label, Name, ReportQueue, Ticket};
@@ -104,7 +105,7 @@ impl Drive {
             figures: Arc::new(figures),
             now: clock.clock(),
             queue: 1 << 20,
-            life: 0,
+            restored: Restored::default(),
             keep: Duration::from_secs(10 * 365 * 86_400),
         };
         Self::of(engine, means, clock)

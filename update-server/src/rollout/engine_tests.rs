@@ -505,7 +505,11 @@ fn below_the_reserve_what_stops_something_is_still_written_and_nothing_else() {
     assert_eq!(bench.tick(day(1)), ["rollout.halted"], "by evidence");
     assert_eq!(bench.status().state, RolloutState::Halted);
     let store = bench.store();
-    assert!(crate::fleet::desk::revoke(store, &members[0].device, "command", "stolen", day(1)).unwrap());
+    assert!(
+        crate::fleet::desk::revoke(store, &members[0].device, "command", "stolen", false, day(1))
+            .unwrap()
+            .unwrap()
+    );
     let version = bench.offer.version.clone();
     let name = ("thermostat", version.as_str());
     let by = ("command", "a test");

@@ -43,6 +43,11 @@ fn devices_go_on_with_a_server_whose_records_are_older_and_a_copy_is_found_all_t
     assert_eq!(fleet.report(&server, &renewed, &[1]).status, 200);
     let late = fleet.factory();
     let newcomer = fleet.enrol(&server, &late).unwrap();
+    let stolen_goods = fleet.factory();
+    let owner_of_none = fleet.enrol(&server, &stolen_goods).unwrap();
+    let revoked =
+        ["device", "revoke", stolen_goods.device.as_str(), "--reason", "a theft", "--state", state_name];
+    fleet.kit.command(revoked).ok();
     server.stop();
 
     // The disk is lost; keys come from their backup, records from the export.
@@ -53,16 +58,29 @@ fn devices_go_on_with_a_server_whose_records_are_older_and_a_copy_is_found_all_t
         std::fs::copy(key.path(), state.join("keys").join(key.file_name())).unwrap();
     }
     let said = fleet.kit.command(["store", "import", file_name, "--state", state_name]).ok();
-    assert!(said.contains("forgotten what came after"), "{said}");
+    for part in [
+        "forgotten what came after",
+        "device revoke ID --unknown",
+        "token list",
+        "revocation list",
+        "raised anew",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // What was revoked meanwhile is revoked again, although these records have never heard of it.
+    fleet.kit.command([&revoked[..], &["--unknown"]].concat()).ok();
     let server = fleet.serve("certificate_days = 10", "");
     // What was acknowledged is missing now, and nobody is taken for a copy.
     assert_eq!(fleet.report(&server, &steady, &[5]).json()["flagged"].as_array().map_or(0, Vec::len), 0);
     checks_in(&fleet, &server, &mut steady);
     checks_in(&fleet, &server, &mut steady);
-    // A large body is judged before it is read, and what is held is shown, with the forgotten certificate as well.
-    let held = fleet.connect(&server, &renewed).ask_with("GET", "/v1/devices/self", &[], b"");
-    assert_eq!(held.json()["standing"], "enrolled");
+    // What is held is shown and erased once the device was there with the forgotten certificate, and not before.
+    let asks = |method| fleet.connect(&server, &renewed).ask_with(method, "/v1/devices/self", &[], b"");
+    for method in ["GET", "DELETE"] {
+        assert_eq!(asks(method).code(), (403, "certificate-superseded".into()));
+    }
     assert_eq!(fleet.report(&server, &renewed, &[2]).json()["acknowledged"], 2);
+    assert_eq!(asks("GET").json()["standing"], "enrolled");
     assert_eq!(fleet.report(&server, &newcomer, &[1]).code(), (403, "not-enrolled".into()));
     let newcomer = fleet.enrol(&server, &late).unwrap();
     assert_eq!(fleet.report(&server, &newcomer, &[1]).json()["acknowledged"], 1);
@@ -71,6 +89,9 @@ fn devices_go_on_with_a_server_whose_records_are_older_and_a_copy_is_found_all_t
         fleet.kit.command(args).ok()
     };
     assert_eq!(list(&["--standing", "enrolled"]).lines().count(), 4);
+    for unit in [&stolen_goods, &owner_of_none] {
+        assert_eq!(fleet.enrol(&server, unit).err().unwrap()["code"], "revoked");
+    }
     let show =
         |unit: &Unit| fleet.kit.command(["device", "show", unit.device.as_str(), "--state", state_name]).ok();
     assert!(show(&steady).contains("2 of its reports never came here"), "{}", show(&steady));

@@ -3,7 +3,7 @@
 
 use super::Fleet;
 use super::refused::Refused;
-use crate::fleet::fold::{Who, is_forgotten};
+use crate::fleet::fold::Who;
 use crate::fleet::identity::Identity;
 use crate::fleet::row::Row;
 use base64ct::{Base64, Encoding};
@@ -83,7 +83,8 @@ impl Fleet {
         Ok(Caller::Device(trust.identify(&chain, now)?))
     }
 
-    /// Whether a caller may look at, or erase, what is held on `row`; changes nothing.
+    /// Whether a caller may look at, or erase, what is held on `row`; changes nothing. What restored records have forgotten
+    /// opens neither before the device has told something with it.
     pub(super) fn may(&self, who: &Who, row: Option<&Row>, now: Timestamp) -> Result<(), Refused> {
         let Who::Device(identity) = who else {
             return match row {
@@ -95,12 +96,10 @@ impl Fleet {
         let row = row.filter(|row| !row.lab).ok_or(RefusalCode::NotEnrolled)?;
         let by_list = |serial: &[u8]| self.trust.as_ref().is_some_and(|trust| trust.is_revoked(serial));
         let factory_revoked = row.factory.as_ref().is_some_and(|factory| by_list(&factory.serial));
-        let mut known = [&row.fleet, &row.earlier].into_iter().flatten();
-        let known = known.any(|one| one.serial == identity.serial) || is_forgotten(row, identity, self.life);
         match () {
             () if identity.name.kind == Kind::Factory => Err(RefusalCode::FactoryOnly.into()),
             () if row.revoked.is_some() || factory_revoked => Err(RefusalCode::Revoked.into()),
-            () if !known => Err(RefusalCode::Superseded.into()),
+            () if !row.knows(identity) => Err(RefusalCode::Superseded.into()),
             () if identity.expired(now) => Err(super::refused::expired(identity.not_after)),
             () => Ok(()),
         }

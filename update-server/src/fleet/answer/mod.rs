@@ -47,8 +47,6 @@ pub(crate) struct Fleet {
     pub(crate) rates: Rates,
     pub(crate) proxies: Vec<Network>,
     pub(crate) lab: bool,
-    /// How often the records were restored from an older copy.
-    pub(crate) life: u32,
     pub(crate) certificate_days: u32,
     /// Seconds.
     pub(crate) check_in: u32,

@@ -102,7 +102,7 @@ pub(crate) fn what(code: RefusalCode) -> &'static str {
         RefusalCode::NoCertificate => "no certificate was shown",
         RefusalCode::FactoryOnly => "a factory certificate opens enrolment only",
         RefusalCode::Expired => "the certificate has expired",
-        RefusalCode::Superseded => "this certificate was replaced by a newer one of the same device",
+        RefusalCode::Superseded => "this server knows another certificate as the newest of this device",
         RefusalCode::Revoked => "the device or its key is revoked",
         RefusalCode::NotEnrolled => "this server doesn't know the device",
         RefusalCode::KeyShared => "this key is known under another device, or as a factory key",

@@ -48,8 +48,8 @@ pub(super) fn take(
 fn turn_ticket(row: &mut Row, said: &CheckIn, next: &Ticket, facts: &Facts<'_>, effects: &mut Effects) {
     let shown = said.ticket.as_ref();
     let known = row.tickets.iter().position(|ticket| Some(ticket) == shown);
-    if row.life < facts.life {
-        row.life = facts.life;
+    if row.life < facts.restored.times {
+        row.life = facts.restored.times;
         if known.is_none() {
             row.tickets.clear();
         }

@@ -1,9 +1,7 @@
 //! Enrolment into a row: a factory certificate begins a new epoch, a fleet certificate renews itself. The caller has made
 //! the new certificate already; here is decided whether it counts.
 
-use super::{
-    Beside, Done, Effects, Facts, Owner, Verdict, forget, is_current, is_revoked, remember, superseded,
-};
+use super::{Beside, Done, Effects, Facts, Owner, Verdict, forget, is_current, is_revoked, was_there};
 use crate::fleet::identity::Identity;
 use crate::fleet::row::{Credential, Row};
 use crate::store::StoreError;
@@ -39,16 +37,14 @@ pub(super) fn enrol(
     if is_taken(identity, enrol, beside)? {
         return Ok(Err(RefusalCode::KeyShared));
     }
-    Ok(match identity.name.kind {
-        Kind::Factory => begin(row, identity, enrol, facts, effects),
-        Kind::Fleet => match row.as_mut().filter(|row| !row.lab) {
-            Some(row) => {
-                remember(row, identity, facts, beside, effects)?;
-                renew(row, identity, enrol, facts, effects)
-            }
-            None => Err(RefusalCode::NotEnrolled),
-        },
-    })
+    if identity.name.kind == Kind::Factory {
+        return Ok(begin(row, identity, enrol, facts, effects));
+    }
+    let Some(row) = row.as_mut().filter(|row| !row.lab) else { return Ok(Err(RefusalCode::NotEnrolled)) };
+    if !is_current(row, identity, false, facts, beside, effects)? {
+        return Ok(Err(RefusalCode::Superseded));
+    }
+    Ok(Ok(renew(row, identity, enrol, facts, effects)))
 }
 
 /// A new key that another device has, or that is a factory key, even the device's own: that one stays unused until the
@@ -81,10 +77,10 @@ fn begin(
     (row.product, row.hardware) = (name.product.clone(), name.hardware.clone());
     row.labels = name.labels.clone();
     (row.last_sequence, row.gaps) = (0, 0);
-    (row.tickets, row.life) = (vec![enrol.ticket.clone()], facts.life);
+    (row.tickets, row.life) = (vec![enrol.ticket.clone()], row.life.max(facts.restored.times));
     let gone = [row.fleet.replace(enrol.credential.clone()), row.earlier.take()];
     row.factory = Some(Credential::of(identity));
-    row.seen(facts.now);
+    was_there(row, facts);
     for credential in gone.into_iter().flatten() {
         forget(row, &credential.key, effects);
     }
@@ -101,11 +97,7 @@ fn renew(
     enrol: &Enrol,
     facts: &Facts<'_>,
     effects: &mut Effects,
-) -> Verdict {
-    if !is_current(row, identity) {
-        superseded(row, identity, facts, effects);
-        return Err(RefusalCode::Superseded);
-    }
+) -> Done {
     let newest = row.fleet.replace(enrol.credential.clone());
     let asked = |credential: &Credential| credential.serial == identity.serial;
     let gone = match newest {
@@ -116,11 +108,11 @@ fn renew(
     // Only a check-in shows which ticket the device has: until then it may be any whose answer was lost since.
     let before = std::mem::take(&mut row.tickets);
     row.tickets = std::iter::once(enrol.ticket.clone()).chain(before).take(TICKETS).collect();
-    row.seen(facts.now);
+    was_there(row, facts);
     if let Some(gone) = gone {
         forget(row, &gone.key, effects);
     }
     let owner = Owner { device: identity.name.device.clone(), kind: Kind::Fleet };
     effects.keys.push((enrol.credential.key, Some(owner)));
-    Ok(Done::Enrolled { epoch: row.epoch })
+    Done::Enrolled { epoch: row.epoch }
 }

@@ -9,10 +9,12 @@ mod tests;
 
 pub(crate) use enrol::Enrol;
 
+use super::authority::made;
 use super::bytes::{Decoder, Encoder, Unreadable};
 use super::identity::Identity;
 use super::releases::Releases;
 use super::row::{Credential, Row};
+use crate::records::restored::Restored;
 use crate::store::StoreError;
 use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, Flagged, Kind, RefusalCode, ReportQueue, Ticket};
 use perennial_schemas::{Sha256Digest, Timestamp};
@@ -72,8 +74,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) is_revoked: &'a dyn Fn(&[u8]) -> bool,
     /// What happened before isn't kept any longer.
     pub(crate) oldest: Timestamp,
-    /// How often the records were restored from an older copy.
-    pub(crate) life: u32,
+    /// How often, and when, the records were restored from an older copy.
+    pub(crate) restored: Restored,
 }
 
 /// Records beside the row that an operation may have to look at.
@@ -137,7 +139,7 @@ pub(crate) fn fold(
     };
     let carried = operation.who.is_carried();
     if !carried {
-        row.seen(facts.now);
+        was_there(row, facts);
     }
     match &operation.act {
         Act::Reports(queue) => reports::take(row, queue, carried, facts, beside, effects).map(Ok),
@@ -159,9 +161,8 @@ fn admit<'r>(
             let Some(row) = row.as_mut().filter(|row| !row.lab) else {
                 return Ok(Err(RefusalCode::NotEnrolled));
             };
-            remember(row, identity, facts, beside, effects)?;
-            let admitted = admit_certificate(row, identity, operation.who.is_carried(), facts, effects);
-            Ok(admitted.map(|()| row))
+            let carried = operation.who.is_carried();
+            Ok(admit_certificate(row, identity, carried, facts, beside, effects)?.map(|()| row))
         }
         Who::Lab(_) => Ok(admit_lab(row, operation, facts)),
     }
@@ -190,23 +191,20 @@ fn admit_certificate(
     identity: &Identity,
     carried: bool,
     facts: &Facts<'_>,
+    beside: &mut dyn Beside,
     effects: &mut Effects,
-) -> Result<(), RefusalCode> {
+) -> Result<Result<(), RefusalCode>, StoreError> {
     if identity.name.kind == Kind::Factory {
-        return Err(RefusalCode::FactoryOnly);
+        return Ok(Err(RefusalCode::FactoryOnly));
     }
     if is_revoked(row, facts) {
-        return Err(RefusalCode::Revoked);
+        return Ok(Err(RefusalCode::Revoked));
     }
-    if !is_current(row, identity) {
-        // What was signed before a renewal and brought after it is late, and nobody's copy: the device has it still.
-        if !carried {
-            superseded(row, identity, facts, effects);
-        }
-        return Err(RefusalCode::Superseded);
+    if !is_current(row, identity, carried, facts, beside, effects)? {
+        return Ok(Err(RefusalCode::Superseded));
     }
     if identity.expired(facts.now) {
-        return Err(RefusalCode::Expired);
+        return Ok(Err(RefusalCode::Expired));
     }
     // The device has the newest one: the one before it is good no longer.
     if row.fleet.as_ref().is_some_and(|newest| newest.serial == identity.serial)
@@ -214,42 +212,62 @@ fn admit_certificate(
     {
         forget(row, &earlier.key, effects);
     }
-    Ok(())
+    Ok(Ok(()))
 }
 
-/// Whether a fleet certificate is the newest, or the one before while the newest was never used. Whoever connects with any
-/// other has a copy, or a copy was put back.
-fn is_current(row: &Row, identity: &Identity) -> bool {
-    let mut known = [&row.fleet, &row.earlier].into_iter().flatten();
-    known.any(|credential| credential.serial == identity.serial)
-}
-
-/// Whether a certificate was given after the newest that a row knows: only records that were restored from an older copy don't
-/// know it. Whoever has it, or the one that the row knows, may be the copy; the one that comes later with the other is told.
-pub(crate) fn is_forgotten(row: &Row, identity: &Identity, life: u32) -> bool {
-    life > 0
-        && identity.name.kind == Kind::Fleet
-        && row.fleet.as_ref().is_some_and(|newest| identity.not_before > newest.not_before)
-}
-
-/// Takes up a certificate that restored records have forgotten. It may be of another enrolment than they know, in which the
-/// numbers of its reports began again: so it begins a new epoch.
-fn remember(
+/// Whether a fleet certificate is one that the row knows, or takes up as restored records have forgotten it: once in each life
+/// of theirs, before the device has used another one in it. Any other one is noted as a copy's.
+fn is_current(
     row: &mut Row,
     identity: &Identity,
+    carried: bool,
     facts: &Facts<'_>,
     beside: &mut dyn Beside,
     effects: &mut Effects,
-) -> Result<(), StoreError> {
-    if is_revoked(row, facts) || is_current(row, identity) || !is_forgotten(row, identity, facts.life) {
-        return Ok(());
+) -> Result<bool, StoreError> {
+    if row.knows(identity) {
+        return Ok(true);
     }
+    let forgotten = is_forgotten(row, identity, facts.restored);
+    if forgotten && row.used < facts.restored.times {
+        // Its time is over: whose it is, nobody needs to know. The device enrols by its factory certificate.
+        if identity.expired(facts.now) {
+            return Ok(false);
+        }
+        if take_up(row, identity, beside, effects)? {
+            return Ok(true);
+        }
+    }
+    // What was signed before a renewal and brought after it is late, and nobody's copy: the device has it still.
+    if forgotten || !carried {
+        superseded(row, identity, facts, effects);
+    }
+    Ok(false)
+}
+
+/// Whether a certificate was made after the newest that a row knows and before the records were last restored from an older
+/// copy: then they have forgotten it. What was made later they know, and what is dated later a clock that ran ahead made: in
+/// a thief's hands it would count for as long. Where the restoration's time isn't known (it was noted by an earlier version),
+/// nothing counts as forgotten: such a device enrols anew by itself, and its quarantine is to be lifted.
+fn is_forgotten(row: &Row, identity: &Identity, restored: Restored) -> bool {
+    // So where the newest was made after that, there is nothing to forget.
+    identity.name.kind == Kind::Fleet
+        && restored.at.is_some_and(|at| made(identity.not_before) <= at)
+        && row.fleet.as_ref().is_some_and(|newest| identity.not_before > newest.not_before)
+}
+
+/// Takes up a certificate that restored records have forgotten, unless its key is somebody else's. It may be of another
+/// enrolment than they know, in which the numbers of its reports began again: so it begins a new epoch.
+fn take_up(
+    row: &mut Row,
+    identity: &Identity,
+    beside: &mut dyn Beside,
+    effects: &mut Effects,
+) -> Result<bool, StoreError> {
     let name = &identity.name;
     let owner = Owner { device: name.device.clone(), kind: Kind::Fleet };
-    if beside.owner(&identity.key)?.is_some_and(|known| known != owner) {
-        return Ok(());
-    }
-    let Some(epoch) = row.epoch.checked_add(1) else { return Ok(()) };
+    let others = beside.owner(&identity.key)?.is_some_and(|known| known != owner);
+    let Some(epoch) = row.epoch.checked_add(1).filter(|_| !others) else { return Ok(false) };
     (row.epoch, row.last_sequence, row.gaps) = (epoch, 0, 0);
     (row.product, row.hardware) = (name.product.clone(), name.hardware.clone());
     row.labels = name.labels.clone();
@@ -258,18 +276,27 @@ fn remember(
         forget(row, &credential.key, effects);
     }
     effects.keys.push((identity.key, Some(owner)));
-    Ok(())
+    Ok(true)
 }
 
-/// Notes that a certificate was used that another one has taken the place of.
+/// Notes that the device itself was there, with a certificate that its row knows.
+fn was_there(row: &mut Row, facts: &Facts<'_>) {
+    row.seen(facts.now);
+    row.used = row.used.max(facts.restored.times);
+}
+
+/// Notes that a certificate was used that isn't the newest, or that comes after another one was used in its place.
 fn superseded(row: &mut Row, identity: &Identity, facts: &Facts<'_>, effects: &mut Effects) {
     let newest = row.fleet.as_ref().map(|newest| newest.not_before);
     odd_by(row, Flag::SupersededCertificate, facts, effects, || {
-        let newest = newest.map_or_else(String::new, |at| format!(", of {at}"));
-        format!(
-            "a certificate of {} was used, which the newest one{newest} had taken the place of",
-            identity.not_before
-        )
+        let used = format!("a certificate of {} was used", identity.not_before);
+        match newest {
+            Some(newest) if newest < identity.not_before => {
+                format!("{used}, and the newest that these records know is of {newest}")
+            }
+            Some(newest) => format!("{used}, which the newest one, of {newest}, had taken the place of"),
+            None => used,
+        }
     });
 }
 

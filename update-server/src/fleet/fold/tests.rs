@@ -19,8 +19,7 @@ struct World {
     now: Timestamp,
     revoked: Vec<u8>,
     tickets: u8,
-    /// How often its records were restored.
-    life: u32,
+    restored: Restored,
 }
 
 struct Records<'w>(&'w HashMap<Vec<u8>, Vec<u8>>, &'w HashMap<Sha256Digest, Owner>);
@@ -50,7 +49,7 @@ impl World {
             now: now(),
             revoked: Vec::new(),
             tickets: 0,
-            life: 0,
+            restored: Restored::default(),
         }
     }
 
@@ -62,7 +61,7 @@ impl World {
             releases: &self.releases,
             is_revoked: &|serial| serial == revoked,
             oldest: self.now.plus_days(-365),
-            life: self.life,
+            restored: self.restored,
         };
         let mut effects = Effects::default();
         let mut records = Records(&self.events, &self.keys);

@@ -54,7 +54,7 @@ impl Group {
             releases: &releases,
             is_revoked: &revoked,
             oldest: now.plus_seconds(-(means.keep.as_secs() as i64)),
-            life: means.life,
+            restored: means.restored,
         };
         let ahead = Ahead::of(means.store.as_ref(), under_way);
         let moment = ahead.moment();
