@@ -21,6 +21,10 @@ pub(super) enum Fault {
 impl Fault {
     pub(super) fn of(operation: &'static str, error: &Error) -> Self {
         let reason = words(error);
+        if is_untrusted(error) {
+            let reason = format!("{reason}; look at its certificate, and at store.ca");
+            return Self::Final(StoreError::Engine { operation, reason });
+        }
         // No answer of the server: the connection failed.
         error.code().map_or(Self::Gone(reason.clone()), |code| Self::of_code(operation, code, reason))
     }
@@ -64,6 +68,17 @@ fn words(error: &Error) -> String {
         source = cause.source();
     }
     words
+}
+
+/// Whether a server was there and showed a certificate that isn't believed: it will show that again.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let told = |cause: &(dyn std::error::Error + 'static)| {
+        // What an IO error carries is none of its sources.
+        let carried = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let tls = carried.and_then(|carried| carried.downcast_ref::<rustls::Error>());
+        matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(told)
 }
 
 #[cfg(test)]

@@ -114,3 +114,57 @@ impl AsyncWrite for Encrypted {
         Pin::new(&mut self.0).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::store::{Engine, Settings, StoreError};
+    use rustls_pki_types::PrivateKeyDer;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn a_database_whose_certificate_is_not_believed_is_asked_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = |name: &str| {
+            let key = rcgen::KeyPair::generate().unwrap();
+            (rcgen::CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap(), key)
+        };
+        let (shown, key) = made("127.0.0.1");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+        let server = rustls::ServerConfig::builder_with_provider(crate::tls::provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![shown.der().clone()], key)
+            .unwrap();
+        let (server, listener) = (Arc::new(server), TcpListener::bind("127.0.0.1:0").unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                count.fetch_add(1, Ordering::SeqCst);
+                // It asks for TLS, and is told that there is some.
+                if stream.read_exact(&mut [0; 8]).and_then(|()| stream.write_all(b"S")).is_ok() {
+                    let mut tls = rustls::ServerConnection::new(Arc::clone(&server)).unwrap();
+                    let _ = tls.complete_io(&mut stream);
+                }
+            }
+        });
+        let (url, ca) = (folder.path().join("url"), folder.path().join("ca.pem"));
+        std::fs::write(&url, format!("postgresql://me:secret@127.0.0.1:{port}/db?sslmode=require")).unwrap();
+        std::fs::write(&ca, made("another").0.pem()).unwrap();
+        let settings = Settings { url_file: Some(url), ca: Some(ca), ..Settings::default() };
+        let refused = Engine::Postgres.open(folder.path(), settings).map(drop).unwrap_err();
+        assert!(matches!(&refused, StoreError::Engine { .. }), "{refused}");
+        let said = refused.to_string();
+        assert!(
+            said.contains("certificate") && said.contains("store.ca") && !said.contains("secret"),
+            "{said}"
+        );
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+}
