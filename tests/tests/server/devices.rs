@@ -154,6 +154,57 @@ fn a_quarantine_is_lifted_by_command_and_over_http() {
 }
 
 #[test]
+fn what_one_mishap_quarantined_is_lifted_at_once_and_nothing_else() {
+    let kit = kit_with_devices();
+    let state = kit.state();
+    let state = state.to_str().unwrap();
+    let put = || {
+        let held = State::at(kit.state()).hold().unwrap();
+        let mut forked = row("cam", Some(Flag::TicketForked));
+        let batch = Batch::new().put(Space::Devices, id(20).as_str(), forked.encode());
+        let sequence = forked.flags[&Flag::TicketForked];
+        forked.flags.insert(Flag::SequenceForked, sequence);
+        held.store.commit(batch.put(Space::Devices, id(21).as_str(), forked.encode())).unwrap();
+        forked.flags = [(Flag::TicketForked, Marked { first: day(0), ..sequence })].into();
+        held.store.commit(Batch::new().put(Space::Devices, id(22).as_str(), forked.encode())).unwrap();
+    };
+    let quarantined = || {
+        let page = json(&kit, &["device", "list", "--quarantined"]);
+        ids(&page).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    fn lift<'a>(rest: &[&'a str]) -> Vec<&'a str> {
+        [&["device", "lift", "--all-of", "ticket-forked", "--reason", "records of Sunday"], rest].concat()
+    }
+    for (round, lifted) in [2, 1].into_iter().enumerate() {
+        put();
+        let server = (round == 1).then(|| kit.serve(""));
+        let before = quarantined();
+        assert_eq!(before.len(), lifted + 2);
+        let since = day(1).to_string();
+        // Named first, and nothing is done.
+        let said = kit.command(lift(&["--since", &since, "--state", state])).ok();
+        for part in [id(20).as_str(), "Nothing was changed", "Then add --yes", "2 more are in quarantine"] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+        assert_eq!(quarantined(), before);
+        assert_eq!(json(&kit, &lift(&["--since", &day(2).to_string(), "--yes"]))["changed"], false);
+        let done = json(&kit, &lift(&["--since", &since, "--yes"]));
+        assert_eq!((&done["changed"], done["devices"].as_array().unwrap().len()), (&true.into(), lifted));
+        // What has other evidence against it, or had that before, stays.
+        assert_eq!(quarantined(), [id(21).to_string(), id(22).to_string()]);
+        drop(server);
+    }
+    let audit = json(&kit, &["audit", "list", "--kind", "device.lifted"]);
+    assert_eq!(audit.as_array().unwrap().len(), 3, "{audit}");
+    for wrong in
+        [&["device", "lift", "--reason", "x"][..], &lift(&[]), &lift(&["d", "--since", "2026-11-01"])]
+    {
+        let refused = kit.command([wrong, &["--state", state]].concat());
+        assert!(refused.out.is_empty() && refused.err.contains("error: "), "{}", refused.err);
+    }
+}
+
+#[test]
 fn a_device_that_nobody_knows_is_revoked_where_it_is_said_so() {
     let kit = kit_with_devices();
     let state = kit.state();

@@ -167,7 +167,7 @@ fn shown(text: &str) -> String {
 }
 
 /// A time, or the beginning of a day.
-fn since(text: &str) -> Result<Timestamp, String> {
+pub(super) fn since(text: &str) -> Result<Timestamp, String> {
     let day = || format!("{text}T00:00:00Z").parse();
     text.parse().or_else(|_| day()).map_err(|_: TimeError| "write 2026-11-22, or 2026-11-22T20:00:00Z".into())
 }

@@ -1,10 +1,10 @@
-//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke one, lift its quarantine, or
-//! erase it. Through the running server's socket, or over the store that it left.
+//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the running server's socket, or over the store that it left.
 
+use super::lift::{self, Lift};
 use super::{Place, parse, report};
 use crate::admin::client::{NOTHING, Server, call, get};
 use crate::admin::devices::{
-    DEVICES, DeviceError, Devices, REPORTS, Reason, Revocation, Shown, explained, lifted, revoked, standing,
+    DEVICES, DeviceError, Devices, REPORTS, Revocation, Shown, explained, revoked, standing,
 };
 use crate::cli::Where;
 use crate::failure::Failure;
@@ -29,7 +29,7 @@ pub(crate) enum Command {
     /// Revoke a device: nothing of the fleet plane opens for it any more
     Revoke(Revoke),
     /// Lift a quarantine: what spoke for a copied identity is taken off, and what it reports from then on counts
-    Lift(Because),
+    Lift(Lift),
     /// Erase what is held on a device, and print the receipt
     Erase(Erase),
 }
@@ -82,18 +82,12 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Because {
+pub(crate) struct Revoke {
     #[command(flatten)]
     one: One,
     /// Why; the audit keeps it
     #[arg(long = "reason", visible_alias = "why", value_name = "WORDS")]
     why: String,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Revoke {
-    #[command(flatten)]
-    because: Because,
     /// Also where no such device is known, as after older records were restored: it can't enrol then
     #[arg(long)]
     unknown: bool,
@@ -114,7 +108,7 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
         Command::Show(arguments) => show(arguments, io),
         Command::Explain(arguments) => explain(arguments, io),
         Command::Revoke(arguments) => revoke(arguments, io),
-        Command::Lift(arguments) => lift(arguments, io),
+        Command::Lift(arguments) => lift::lift(arguments, io),
         Command::Erase(arguments) => erase(arguments, io),
     }
 }
@@ -276,7 +270,7 @@ fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
 }
 
 fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
-    let Revoke { because: Because { one: arguments, why }, unknown } = arguments;
+    let Revoke { one: arguments, why, unknown } = arguments;
     let device = &arguments.device;
     let revocation = Revocation { why: why.clone(), unknown: *unknown };
     let done = match Place::of(&arguments.place)? {
@@ -294,25 +288,8 @@ fn revoke(arguments: &Revoke, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.json, &done, &text)
 }
 
-fn lift(arguments: &Because, io: &mut Io<'_>) -> Result<(), Failure> {
-    let device = &arguments.one.device;
-    let done = match Place::of(&arguments.one.place)? {
-        Place::Here(held) => {
-            let done = lifted(&held.store, device.clone(), "command", &arguments.why, (io.now)());
-            json(&done.map_err(|error| failure(&error))?)?
-        }
-        Place::Running(server) => post(&server, device, "lift", &Reason { why: arguments.why.clone() })?,
-    };
-    let text = if done["changed"] == true {
-        format!("{device} is quarantined no longer: what it reports from now on counts.")
-    } else {
-        format!("{device} wasn't quarantined; nothing was changed.")
-    };
-    report(io, arguments.one.json, &done, &text)
-}
-
 /// Sends a reason to a running server.
-fn post<T: serde::Serialize>(
+pub(super) fn post<T: serde::Serialize>(
     server: &Server,
     device: &DeviceId,
     what: &str,
@@ -368,10 +345,10 @@ fn words(list: &Value) -> String {
     words.collect::<Vec<_>>().join(", ")
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<Value, Failure> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<Value, Failure> {
     serde_json::to_value(value).map_err(|error| Failure::of(&error, "report this"))
 }
 
-fn failure(error: &DeviceError) -> Failure {
+pub(super) fn failure(error: &DeviceError) -> Failure {
     Failure::of(error, error.hint())
 }

@@ -7,6 +7,7 @@ pub(crate) mod enrolment;
 pub(crate) mod export_site;
 pub(crate) mod ingest;
 pub(crate) mod init;
+mod lift;
 pub(crate) mod push;
 pub(crate) mod rollout;
 pub(crate) mod serve;
