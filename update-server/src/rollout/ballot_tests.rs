@@ -79,6 +79,36 @@ fn only_devices_that_the_plan_had_admitted_vote() {
     assert_eq!(bench.recounted(), bench.votes());
 }
 
+/// The plan has come to the second phase, and the gate hasn't: devices of an early group go by their own time all the same.
+#[test]
+fn an_early_group_votes_from_its_time_on_also_while_the_gate_waits() {
+    let mut bench = Bench::new();
+    bench.offer.plan.early[0].not_before = day(3);
+    bench.start(day(0));
+    bench.tick(day(0));
+    let (_, others) = first_and_others(&bench, 400);
+    let (mut canary, others) = (others[..300].to_vec(), &others[300..]);
+    canary.iter_mut().for_each(|member| member.labels = ["ring=canary".parse().unwrap()].into());
+    bench.drive().enrol(&canary).unwrap();
+    bench.wait(day(3));
+    bench.drive().set(day(3).plus_seconds(-1));
+    bench.report(&canary, "started");
+    assert!(bench.votes().is_empty(), "not before their time");
+    bench.drive().set(day(3));
+    bench.report(&canary, "started");
+    bench.report(others, "failed");
+    let all = canary.len() as u64;
+    assert_eq!(bench.votes()[&hardware("revC")], Votes { started: all, ..Votes::default() });
+    // And those that fall silent are missing, and no measure of what is usual.
+    let engine = &bench.drive().engine;
+    engine.listen(day(7), &|| {}).unwrap();
+    let counted = engine.counted(&bench.offer).unwrap();
+    assert_eq!(counted.votes[&hardware("revC")].missing, all);
+    assert_eq!(counted.others.all, others.len() as u64);
+    bench.report(&canary[..2], "rolled-back");
+    assert_eq!(bench.votes()[&hardware("revC")].rolled_back, 2);
+}
+
 /// Somebody at a device who has just seen the halt, and installs it all the same.
 #[test]
 fn what_is_installed_while_it_is_held_speaks_against_it_and_never_for_it() {

@@ -13,6 +13,7 @@ use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
 use super::tallies::{Codes, Tallies};
 use super::turn::Reach;
+use super::watched;
 use crate::audit;
 use crate::blobs::digest_of;
 use crate::keys::OnlineKey;
@@ -240,20 +241,19 @@ impl Engine {
             changes.push(change);
         }
         for _ in 0..if is_counted { STEPS } else { 0 } {
-            let change = step(&record, &facts, now);
-            let Some(change) = change.filter(|change| unsure.is_none() || !change.opens()) else { break };
+            let may = |change: &Change| match change.action {
+                // As long as devices hear nothing, the phase isn't watched.
+                "rollout.advanced" | "rollout.finished" if !watched::is_heard(&record, now) => false,
+                _ => unsure.is_none() || !change.opens(),
+            };
+            let Some(change) = step(&record, &facts, now).filter(may) else { break };
             let Some(saved) = self.save(&change, before.clone(), now)? else { return Ok(None) };
             (record, before) = (change.record.clone(), Some(saved));
-            tracing::info!(
-                action = change.action,
-                product = %record.product,
-                version = %record.version,
-                reason = change.reason(),
-                "a rollout has changed"
-            );
+            told(&change);
             changes.push(change);
         }
-        self.renew(record, before, offer, now).map(|record| record.map(|record| (record, counted)))
+        let signed = self.renew(record, before, offer, now, changes)?;
+        Ok(signed.map(|record| (record, counted)))
     }
 
     /// Commits a change with its entry in the audit: the record as it is stored; `None` where somebody else was faster.
@@ -266,13 +266,15 @@ impl Engine {
         save(self.means.store.as_ref(), change, before, now).map_err(Into::into)
     }
 
-    /// Signs the status where what it has to say changed, or half of its life is over.
+    /// Signs the status where what it has to say changed, or half of its life is over. A status that follows none which still
+    /// counts is committed together with that change.
     fn renew(
         &self,
         record: Record,
         before: Option<Vec<u8>>,
         offer: Option<&Offer>,
         now: Timestamp,
+        changes: &mut Vec<Change>,
     ) -> Result<Option<Record>, EngineError> {
         let said = Said::of(&record, offer);
         // What is withdrawn is said once: the signers' word stays.
@@ -281,16 +283,26 @@ impl Engine {
             return Ok(Some(record));
         }
         let store = self.means.store.as_ref();
+        let anew = offer.and_then(|offer| watched::anew(&record, offer, now));
+        let record = anew.as_ref().map_or(&record, |change| &change.record);
         let head = audit::head(store)?.to_string();
-        let signed = sign(&record, &said, self.means.key.as_ref(), &head, now)?;
-        let key = record.manifest.0;
-        let batch =
-            Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, signed.encode()?);
+        let signed = sign(record, &said, self.means.key.as_ref(), &head, now)?;
+        let (key, value) = (signed.manifest.0, signed.encode()?);
+        let batch = Batch::new().expect(Space::Rollouts, key, before).put(Space::Rollouts, key, value);
         // Devices hear of a halt by it, and without one that is valid they are held.
         let batch = batch.urgent(true);
-        match store.commit(batch) {
+        let done = match &anew {
+            Some(change) => {
+                let event = audit::Event::new(now, &change.by, change.action, &change.detail);
+                audit::commit(store, &batch, &event).map(drop)
+            }
+            None => store.commit(batch),
+        };
+        match done {
             Ok(()) => {
                 self.means.figures.signed.inc();
+                anew.iter().for_each(told);
+                changes.extend(anew);
                 Ok(Some(signed))
             }
             Err(StoreError::Changed(_)) => Ok(None),
@@ -468,6 +480,17 @@ impl Engine {
             self.shown.store(Arc::new(entries));
         }
     }
+}
+
+/// Says a change in the log.
+fn told(change: &Change) {
+    tracing::info!(
+        action = change.action,
+        product = %change.record.product,
+        version = %change.record.version,
+        reason = change.reason(),
+        "a rollout has changed"
+    );
 }
 
 /// Commits a change with its entry in the audit: the record as it is stored; `None` where somebody else was faster.

@@ -59,12 +59,14 @@ fn a_release_is_taken_up_recorded_signed_and_shown() {
 fn proof_opens_the_next_phase_and_the_end_finishes_it() {
     let (mut bench, members) = half_open(day(0));
     bench.report(&members, "started");
-    assert_eq!(bench.tick(day(2)), [""; 0]);
+    assert_eq!(bench.wait(day(2).plus_seconds(1)), [""; 0]);
     bench.report(&members, "confirmed");
     assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
     assert_eq!(bench.status().open, 600_000);
+    assert_eq!(bench.wait(day(4)), [""; 0]);
     assert_eq!(bench.tick(day(4)), ["rollout.advanced"]);
     assert_eq!(bench.status().open, WHOLE);
+    assert_eq!(bench.wait(day(5)), [""; 0]);
     assert_eq!(bench.tick(day(5)), ["rollout.finished"]);
     assert_eq!(bench.status().state, RolloutState::Running);
     let said = entries(&bench);
@@ -100,6 +102,7 @@ fn one_revision_is_stopped_in_the_status_while_others_go_on() {
     let (mut bench, members) = half_open(day(0));
     let rare = bench.members(40, "revD");
     bench.report(&members, "confirmed");
+    assert_eq!(bench.wait(day(1)), [""; 0]);
     bench.report(&rare, "rolled-back");
     assert_eq!(bench.tick(day(1)), ["rollout.stopped"]);
     let status = bench.status();
@@ -111,6 +114,7 @@ fn one_revision_is_stopped_in_the_status_while_others_go_on() {
         why.starts_with("it failed on ") && why.ends_with("of revD, more than the ceiling allows"),
         "{why}"
     );
+    assert_eq!(bench.wait(day(2)), [""; 0]);
     assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
 }
 
@@ -230,6 +234,7 @@ fn who_begins_and_falls_silent_holds_the_next_phase_until_it_is_heard_of_again()
     let (told, lost) = members.split_at(900);
     bench.report(&members, "started");
     bench.report(told, "confirmed");
+    bench.wait(day(9));
     bench.drive().set(day(9));
     bench.report(told, "confirmed");
     // Nobody has looked who fell silent: it doesn't advance.
@@ -366,6 +371,7 @@ fn two_front_ends(bench: &mut Bench, store: std::sync::Arc<dyn Store>) {
     bench.tick(day(-2));
     let members = bench.members(3000, "revC");
     let at = |bench: &Bench, at| {
+        bench.wait(at);
         bench.drive().set(at);
         other.set(at);
     };
@@ -400,8 +406,8 @@ fn two_front_ends(bench: &mut Bench, store: std::sync::Arc<dyn Store>) {
     other.engine.tick(day(1)).unwrap();
     let counted = super::votes::Votes { confirmed: 3000, ..Default::default() };
     assert_eq!(told(bench), [counted; 2]);
-    at(bench, day(3));
-    assert_eq!(both(bench, day(3)), 1, "the next phase, opened by one of them");
+    at(bench, day(2));
+    assert_eq!(both(bench, day(2)), 1, "the next phase, opened by one of them");
     assert_eq!(bench.record().phase, 1);
     // What fails is told to one of them, and halts at both.
     let bad: Vec<_> = members[..1500].iter().map(|member| bench.told(member, "rolled-back")).collect();
@@ -592,6 +598,7 @@ fn a_record_that_cannot_be_read_is_told_and_passed_over_and_the_others_go_on() {
     let batch = Batch::new().put(Space::Rollouts, damaged.manifest.0, *b"?");
     bench.store().commit(batch).unwrap();
     let marks = bench.store().scan(Space::Marks, None, 10_000).unwrap().len();
+    bench.wait(day(2));
     assert_eq!(bench.tick(day(2)), ["rollout.advanced"]);
     assert_eq!(bench.record().phase, 1, "the other one");
     let shown = bench.drive().engine.shown().load_full();
@@ -621,6 +628,7 @@ fn a_record_that_cannot_be_read_is_told_and_passed_over_and_the_others_go_on() {
 #[test]
 fn where_a_channel_cannot_be_read_its_rollouts_stand_still_and_may_halt_and_the_others_go_on() {
     let (mut bench, gone) = two_running();
+    bench.wait(day(2));
     let mut left = offers([bench.offer.clone()]);
     let mut camera = bench.offer.clone();
     (camera.product, camera.manifest) = ("camera".parse().unwrap(), Sha256Digest([3; 32]));

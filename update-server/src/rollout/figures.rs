@@ -16,7 +16,7 @@ use prometheus::{GaugeVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opt
 const ROLLOUT: [&str; 2] = ["product", "version"];
 
 /// Every change that there is, so that each is shown from the beginning.
-const ACTIONS: [&str; 12] = [
+const ACTIONS: [&str; 13] = [
     "rollout.scheduled",
     "rollout.started",
     "rollout.advanced",
@@ -29,6 +29,7 @@ const ACTIONS: [&str; 12] = [
     "rollout.offered-again",
     "rollout.votes-removed",
     "rollout.clock-set-back",
+    "rollout.watched-anew",
 ];
 
 /// See the module.

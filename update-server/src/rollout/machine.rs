@@ -20,6 +20,7 @@ use super::silence::Silence;
 use super::tallies::Codes;
 use super::told::{By, change, common, judged, passed_over, with_counts};
 use super::votes::Votes;
+use super::watched::{set_back, watched_from};
 use perennial_gate::{Counts, Evidence, Verdict, Watched, bounds, judge};
 use perennial_schemas::{HardwareName, Timestamp};
 use std::collections::BTreeMap;
@@ -206,8 +207,8 @@ fn due(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
             return withdraw(record, &format!("its maker withdrew it: {why}"), facts.counted, now);
         }
         (None, None) => return withdraw(record, "no channel offers it any more", facts.counted, now),
-        (None, Some(_)) if record.state == State::Withdrawn => {
-            return Some(offered_again(record, facts.counted, now));
+        (None, Some(offer)) if record.state == State::Withdrawn => {
+            return Some(offered_again(record, offer, facts.counted, now));
         }
         _ => {}
     }
@@ -318,7 +319,8 @@ fn resume(
         let state = if begun { State::Running } else { State::Scheduled };
         after = to(&after, state, Cause::Person, by, why, now);
         after.halted_by = None;
-        if begun && (record.state == State::Halted || record.phase_since.is_none()) {
+        // While it was stopped, nobody could take it.
+        if begun {
             after.phase_since = Some(watched_from(record, offer, now));
         }
     }
@@ -387,10 +389,11 @@ fn withdraw(record: &Record, why: &str, counted: &Counted, now: Timestamp) -> Op
 
 /// It goes on from where it was: what was halted stays so. It counts as stopped anew, as its signers have only offered it. What
 /// was set aside of votes that are there no more would hide those that come.
-fn offered_again(record: &Record, counted: &Counted, now: Timestamp) -> Change {
+fn offered_again(record: &Record, offer: &Offer, counted: &Counted, now: Timestamp) -> Change {
     let state = record.before.unwrap_or(State::Scheduled);
     let mut after = to(record, state, Cause::Maker, SERVER, "it is offered again", now);
     (after.before, after.emptied) = (None, None);
+    after.phase_since = record.phase_since.map(|_| watched_from(record, offer, now));
     let none = Votes::default();
     after.set_aside.retain(|hardware, aside| aside.is_part_of(counted.votes.get(hardware).unwrap_or(&none)));
     let mut detail = with_counts(common(&after), counted);
@@ -405,21 +408,6 @@ fn begin(record: &Record, offer: &Offer, now: Timestamp) -> Change {
     let mut after = to(record, State::Running, Cause::Plan, SERVER, &reason, now);
     after.phase_since = Some(watched_from(record, offer, now));
     change("rollout.started", By { who: SERVER, why: &reason }, after, vec![], offer, &Counted::default())
-}
-
-/// From when on the open phase is watched: early groups may have begun before it.
-fn watched_from(record: &Record, offer: &Offer, now: Timestamp) -> Timestamp {
-    offer.plan.phases.get(record.phase).map_or(now, |phase| phase.not_before.max(now))
-}
-
-/// A clock that ran ahead was set back: the phase is watched from now on, and not until that time comes.
-fn set_back(record: &Record, offer: &Offer, now: Timestamp) -> Option<Change> {
-    let from = watched_from(record, offer, now);
-    record.phase_since.filter(|since| *since > from)?;
-    let mut after = record.clone();
-    (after.phase_since, after.since) = (Some(from), record.since.min(now));
-    let detail = common(&after);
-    Some(Change { action: "rollout.clock-set-back", by: SERVER.into(), record: after, detail })
 }
 
 fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) -> Option<Change> {

@@ -185,7 +185,8 @@ fn a_pause_holds_the_advance_and_evidence_still_halts() {
     let resume = || Wish::Resume { hardware: None, set_aside: false };
     assert_eq!(rollout.wish(resume(), day(10)), Ok("rollout.resumed"));
     assert_eq!(rollout.wish(resume(), day(10)), Err(Refused::State(State::Running)));
-    assert_eq!(rollout.step(day(10)), ["rollout.advanced"]);
+    assert_eq!(rollout.step(day(11).plus_seconds(-1)), [""; 0], "nobody could take it while it was paused");
+    assert_eq!(rollout.step(day(11)), ["rollout.advanced"]);
     // Paused before its time, it goes on waiting for that.
     let mut early = Rollout::new();
     assert_eq!(early.wish(Wish::Pause, day(-2)), Ok("rollout.paused"));
@@ -326,6 +327,10 @@ fn what_is_withdrawn_is_over_and_what_was_halted_before_is_halted_when_it_is_off
     assert_eq!(rollout.step(day(1)), ["rollout.withdrawn"]);
     rollout.offered = true;
     assert_eq!((rollout.step(day(2)), rollout.record.state), (vec!["rollout.offered-again"], State::Running));
+    // Nobody could take it meanwhile: the phase is watched anew.
+    rollout.count("revC", votes(5000, 0, 0));
+    assert_eq!(rollout.step(day(3).plus_seconds(-1)), [""; 0]);
+    assert_eq!(rollout.step(day(3)), ["rollout.advanced"]);
 }
 
 /// Votes that went without a word, as with a damaged disk: what was set aside of them must not hide those that come.
@@ -367,6 +372,51 @@ fn a_clock_that_ran_ahead_holds_no_phase_until_then() {
     assert_eq!(rollout.step(day(1)), ["rollout.clock-set-back"]);
     assert_eq!((rollout.record.phase_since, rollout.record.since), (Some(day(1)), day(1)));
     assert_eq!(rollout.step(day(2)), ["rollout.advanced"]);
+}
+
+/// What was stopped while the clock ran ahead would be no business of the signers until that time came.
+#[test]
+fn a_halt_of_a_clock_that_ran_ahead_is_one_of_now_once_the_clock_is_set_back() {
+    let revision = |name| Some(hardware(name));
+    let ahead = || {
+        let mut rollout = Rollout::running();
+        rollout.wish(Wish::Halt(revision("revD")), day(390)).unwrap();
+        rollout.wish(Wish::Resume { hardware: revision("revD"), set_aside: false }, day(395)).unwrap();
+        rollout.wish(Wish::Halt(revision("revC")), day(399)).unwrap();
+        rollout.wish(Wish::Halt(None), day(400)).unwrap();
+        rollout
+    };
+    let mut rollout = ahead();
+    assert_eq!(rollout.record.changed(), day(400));
+    assert_eq!(rollout.step(day(1)), ["rollout.clock-set-back"]);
+    assert!(rollout.detail["clock"].contains("ran ahead"), "{:?}", rollout.detail);
+    let Record { since, state, stopped, resumed, .. } = &rollout.record;
+    assert_eq!((*since, *state, stopped[&hardware("revC")].since), (day(1), State::Halted, day(1)));
+    let resumed = &resumed[&hardware("revD")];
+    assert_eq!((resumed.held_since, resumed.at), (day(1), day(1)));
+    assert_eq!(rollout.step(day(1)), [""; 0], "once");
+    // Another front end's clock may be ahead by a little.
+    let mut rollout = Rollout::running();
+    rollout.wish(Wish::Halt(None), day(1).plus_seconds(60)).unwrap();
+    assert_eq!(rollout.step(day(1)), [""; 0]);
+    // What was signed with a date yet to come when it was stopped: that date goes as far as no signature of then becomes consent.
+    let hour = day(1).plus_seconds(3600);
+    for (signed_before, signed_at, after) in [
+        (day(400), day(-7), day(1)),
+        (day(400), day(3), day(3)),
+        (day(400), day(400), day(400)),
+        (day(400), day(401), day(400)),
+        (hour, hour, hour),
+        (hour, day(1).plus_seconds(60), hour),
+    ] {
+        let mut rollout = ahead();
+        rollout.record.signed_before = Some(signed_before);
+        rollout.offer.signed_at = Some(signed_at);
+        let change = step(&rollout.record, &rollout.facts(), day(1)).unwrap();
+        assert_eq!(change.record.signed_before, Some(after), "{signed_before} {signed_at}");
+        rollout.record = change.record;
+        assert_eq!(step(&rollout.record, &rollout.facts(), day(1)), None, "once");
+    }
 }
 
 /// All of it is halted for what is one revision's: the others go on, and that one isn't open for a moment between.

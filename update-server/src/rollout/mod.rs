@@ -1,7 +1,7 @@
 //! Staged rollouts: how far each release with a plan is open, and why. Inside what its signers have planned this server slows
 //! down, stops, and lets go on, by evidence or by a person's word; it can't open anything that the plan doesn't.
 //!
-//! In the order in which a release meets them: [`offers`], [`record`], [`machine`]; a report: [`ballot`],
+//! In the order in which a release meets them: [`offers`], [`record`], [`machine`], `watched`; a report: [`ballot`],
 //! [`turn`], [`votes`], [`tallies`], [`silence`]. What brings them together is the [`engine`]; its word to devices is the [`status`].
 
 pub mod ballot;
@@ -38,4 +38,7 @@ mod told;
 pub mod turn;
 pub mod view;
 pub mod votes;
+mod watched;
+#[cfg(test)]
+mod watched_tests;
 pub mod words;

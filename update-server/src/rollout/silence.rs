@@ -4,7 +4,7 @@
 use super::ballot::Ballot;
 use super::failing::Newest;
 use super::offers::Offer;
-use super::turn::planned;
+use super::turn::{is_let_in, planned};
 use super::votes::{Mark, Vote};
 use crate::fleet::row::{Row, Standing};
 use crate::store::{Space, Store, StoreError};
@@ -92,7 +92,7 @@ pub fn look(
                 let silent = row.last_seen.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
                 // Also those whom the plan has come to, and the gate has not.
-                if planned > now || until.is_some_and(|until| planned >= until) {
+                if !is_let_in(offer, &row, planned, *until, now) {
                     silence.others.all += 1;
                     silence.others.silent += u64::from(silent);
                 } else if silent {

@@ -17,7 +17,7 @@ const REASON: usize = 512;
 /// Bytes of all reasons of single hardware revisions: with as many names, each escaped to two, a status has its room.
 const REASONS: usize = 4096;
 /// A status that seems to be of the future was signed before the clock was set back: after so many seconds it is signed anew.
-const AHEAD: i64 = 60;
+pub(super) const AHEAD: i64 = 60;
 
 /// Why no status could be signed.
 #[derive(Debug, thiserror::Error)]

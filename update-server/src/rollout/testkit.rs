@@ -147,6 +147,18 @@ impl Bench {
         self.drive().engine.tick(at).unwrap().iter().map(|change| change.action).collect()
     }
 
+    /// Turns up to a time, often enough for a status to be there all along.
+    pub(crate) fn wait(&self, until: Timestamp) -> Vec<&'static str> {
+        let half = self.offer.plan.status_max_age_seconds as i64 / 2;
+        let mut changes = Vec::new();
+        let mut at = self.drive().now();
+        while at < until {
+            changes.extend(self.tick(at));
+            at = at.plus_seconds(half);
+        }
+        changes
+    }
+
     /// Devices, enrolled now.
     pub(crate) fn members(&self, count: u32, of: &str) -> Vec<Member> {
         let members: Vec<Member> = (0..count)

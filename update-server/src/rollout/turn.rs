@@ -56,7 +56,7 @@ impl Reach {
         };
         let deadline = planned.plus_seconds(offer.plan.max_hold_seconds as i64);
         // A fleet's liars could speak before their turn.
-        let is_let_in = self.until.is_none_or(|until| planned < until);
+        let is_let_in = is_let_in(offer, row, planned, self.until, now);
         if !is_let_in && now < deadline {
             return Turn::NotYet;
         }
@@ -89,6 +89,19 @@ impl Reach {
             now < resumed.plus_seconds(wait as i64)
         })
     }
+}
+
+/// Whether plan and gate have let a device in by now: early groups as soon as their time comes, as the device itself reckons, and
+/// the others up to the time that the gate has come to.
+pub fn is_let_in(
+    offer: &Offer,
+    row: &Row,
+    planned: Timestamp,
+    until: Option<Timestamp>,
+    now: Timestamp,
+) -> bool {
+    let is_early = offer.plan.early_from(&row.labels).is_some_and(|early| early <= now);
+    is_early || (planned <= now && until.is_none_or(|until| planned < until))
 }
 
 /// When a device's time comes by the plan alone; `None` where it has no part.
