@@ -219,14 +219,13 @@ impl Engine {
             Some(offer) => tallies.count_some(self.store(), &offer.manifest, pages)?,
             None => true,
         };
-        let counted = match offer.filter(|_| is_counted) {
+        let mut counted = match offer.filter(|_| is_counted) {
             Some(offer) => self.counted(offer)?,
             // As they were counted while it was offered, for the audit.
             None => {
                 tallies.of(&record.manifest).map_or_else(Counted::default, |votes| Counted::new(votes, None))
             }
         };
-        let facts = Facts { offer, withdrawn, counted: &counted };
         if before.is_none() {
             let detail = vec![
                 ("product", record.product.to_string()),
@@ -240,13 +239,21 @@ impl Engine {
             before = Some(saved);
             changes.push(change);
         }
+        // Where others tell this store of votes, too, these are the votes that were told to this process.
+        let mut is_whole = !self.is_shared();
         for _ in 0..if is_counted { STEPS } else { 0 } {
-            let may = |change: &Change| match change.action {
+            let may = |change: &Change| {
                 // As long as devices hear nothing, the phase isn't watched.
-                "rollout.advanced" | "rollout.finished" if !watched::is_heard(&record, now) => false,
-                _ => unsure.is_none() || !change.opens(),
+                (!change.is_proved() || watched::is_heard(&record, now))
+                    && (unsure.is_none() || !change.opens())
             };
+            let facts = Facts { offer, withdrawn, counted: &counted };
             let Some(change) = step(&record, &facts, now).filter(may) else { break };
+            if let Some(offer) = offer.filter(|_| change.is_proved() && !is_whole) {
+                tallies.recount(self.store(), &offer.manifest, &|| {})?;
+                (counted, is_whole) = (self.counted(offer)?, true);
+                continue;
+            }
             let Some(saved) = self.save(&change, before.clone(), now)? else { return Ok(None) };
             (record, before) = (change.record.clone(), Some(saved));
             told(&change);
@@ -264,6 +271,11 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Option<Vec<u8>>, EngineError> {
         save(self.means.store.as_ref(), change, before, now).map_err(Into::into)
+    }
+
+    /// Whether other processes may write votes into the store, which this one counts only when it counts anew.
+    pub(super) fn is_shared(&self) -> bool {
+        self.store().moment().is_none()
     }
 
     /// Signs the status where what it has to say changed, or half of its life is over. A status that follows none which still

@@ -93,6 +93,11 @@ impl Change {
         )
     }
 
+    /// Whether it is due because failures are proved to be rare.
+    pub fn is_proved(&self) -> bool {
+        matches!(self.action, "rollout.advanced" | "rollout.finished")
+    }
+
     /// Whether it stops something.
     pub fn stops(&self) -> bool {
         matches!(self.action, "rollout.halted" | "rollout.stopped" | "rollout.paused" | "rollout.withdrawn")

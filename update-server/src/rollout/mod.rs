@@ -25,6 +25,8 @@ mod offers_tests;
 pub mod record;
 pub(crate) mod run;
 pub mod setup;
+#[cfg(test)]
+mod shared_tests;
 pub mod silence;
 pub mod status;
 pub mod superseded;

@@ -16,6 +16,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// Between two counts, and two passes over all devices: so long at least, and twenty times as long as the last one took.
 const REST: Duration = Duration::from_secs(180);
 const REST_FACTOR: u32 = 20;
+/// The same between two counts where several front ends share a store: what is told to the others, each counts only then.
+const SHARED_REST: Duration = Duration::from_secs(10);
+const SHARED_REST_FACTOR: u32 = 4;
 /// Every so many counts, those of finished rollouts are counted anew too.
 const FINISHED: u32 = 20;
 /// Between two pages of either.
@@ -65,9 +68,14 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
             std::thread::sleep(BREATH);
         }
     };
-    let (mut count, mut listen, mut rounds) = (Instant::now() + REST, Instant::now(), 0_u32);
+    let (least, factor) =
+        if engine.is_shared() { (SHARED_REST, SHARED_REST_FACTOR) } else { (REST, REST_FACTOR) };
+    let after = |least: Duration, factor: u32| {
+        move |began: Instant| Instant::now() + least.max(began.elapsed() * factor)
+    };
+    let (rest, count_rest) = (after(REST, REST_FACTOR), after(least, factor));
+    let (mut count, mut listen, mut rounds) = (Instant::now() + least, Instant::now(), 0_u32);
     let mut find = Instant::now();
-    let rest = |began: Instant| Instant::now() + REST.max(began.elapsed() * REST_FACTOR);
     move || {
         if let Err(error) = engine.count_new(&pause) {
             tracing::warn!(%error, "votes can't be counted");
@@ -96,12 +104,12 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
                 tracing::warn!(%error, "votes can't be counted anew; the counts as they were kept up stay");
             }
             match engine.sweep(now()) {
-                Ok(true) => count = rest(began),
+                Ok(true) => count = count_rest(began),
                 // There is more: the next page at the next look.
                 Ok(false) => {}
                 Err(error) => {
                     tracing::warn!(%error, "votes on what is offered no more can't be removed");
-                    count = rest(began);
+                    count = count_rest(began);
                 }
             }
         }
