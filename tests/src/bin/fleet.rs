@@ -95,7 +95,7 @@ fn simulate(devices: usize, days: u32, failing: f64) {
     let mut world = World::new(Makeup { listens: 24, ..Makeup::of(devices) });
     println!("{devices} devices enrolled after {:.0} s", began.elapsed().as_secs_f64());
     let version = "2.0.0".parse().unwrap();
-    world.release(&version, Some((Preset::CanaryWeek, world.now.plus_days(1))));
+    world.release(&version, Some((Preset::CanaryWeek, world.now.plus_days(1))), None);
     world.offers[0].build.fails.insert(None, (failing * 10_000.0) as u32);
     let mut before = Vec::new();
     for day in 0..=days {

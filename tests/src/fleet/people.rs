@@ -8,7 +8,7 @@ use perennial_signer::rollout::presets::Preset;
 
 use super::offer::Offer;
 use super::unit::{self, Life};
-use super::world::{STEP, Serving, World};
+use super::world::{EARLY, STEP, Serving, World};
 use crate::maker::{PRODUCT, image};
 
 /// How long offline signatures last here: the simulation isn't about their expiry, but for a device that sleeps for a year.
@@ -48,9 +48,15 @@ impl World {
         self.maker.repository.serve_timestamp();
     }
 
-    /// Releases a version with an image for all hardware revisions, with a plan by a preset or without one.
-    pub fn release(&mut self, version: &ReleaseVersion, plan: Option<(Preset, Timestamp)>) {
-        let plan = plan.map(|(preset, start)| self.plan(preset, start, version));
+    /// Releases a version with an image for all hardware revisions, with a plan by a preset or without one; `early`: devices
+    /// with the label come so long after its start at the latest.
+    pub fn release(
+        &mut self,
+        version: &ReleaseVersion,
+        plan: Option<(Preset, Timestamp)>,
+        early: Option<&str>,
+    ) {
+        let plan = plan.map(|(preset, start)| self.plan(preset, start, early, version));
         self.release_with(version, plan);
     }
 
@@ -76,10 +82,19 @@ impl World {
     }
 
     /// A plan by a preset, with the server's rollout key.
-    pub fn plan(&self, preset: Preset, start: Timestamp, version: &ReleaseVersion) -> Plan {
+    pub fn plan(
+        &self,
+        preset: Preset,
+        start: Timestamp,
+        early: Option<&str>,
+        version: &ReleaseVersion,
+    ) -> Plan {
         let path = self.server.folder().join(format!("{version}.plan.toml"));
         let key = self.server.state().join("keys/rollout.pub.json");
-        let text = preset.text(start, key.to_str().expect("a path in UTF-8"));
+        let mut text = preset.text(start, key.to_str().expect("a path in UTF-8"));
+        if let Some(begins) = early {
+            text += &format!("\n[[early]]\nlabels = [\"{EARLY}\"]\nbegins = \"{begins}\"\n");
+        }
         std::fs::write(&path, text).expect("a file");
         let digest = unit::digest(version.as_str().as_bytes(), 0);
         let salt = Salt::new(digest.as_bytes()[..16].to_vec()).expect("16 bytes");

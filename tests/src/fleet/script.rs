@@ -3,15 +3,15 @@
 //! | command | |
 //! | --- | --- |
 //! | `fleet 5000 revC=90% revD=10% beta=2% seed=7` | devices; the first command |
-//! | `release 2.0.0 canary-week` | by a preset, from the next day on; without one: for everybody at once |
+//! | `release 2.0.0 canary-week [early 12h]` | by a preset, from the next day on; devices with the label so long after that; without one: for everybody at once |
 //! | `build 2.0.0 fails 5% [on revD]`, `build 2.0.0 bricks 3%` | how it fares |
 //! | `wait 3d`, `wait until 2.0.0 halted within 14d` | time goes on |
 //! | `pause 2.0.0 WHY`, `resume 2.0.0 WHY`, `halt 2.0.0 WHY` | an operator |
 //! | `affirm`, `renew-snapshot`, `withdraw 2.0.0` | the signers; another team |
-//! | `server dies`, `server restarts`, `export` | what devices can reach |
+//! | `server dies`, `server restarts`, `export` | what devices can reach: a server that restarts is there again |
 //! | `thief says open`, `thief leaves` | whoever has the rollout key |
 //! | `sleep 5% for 400d`, `clocks 5% +1h`, `liars 1%` | devices |
-//! | `expect 2.0.0 halted`, `expect 2.0.0 on at most 5%` | what must be true now, or the run fails |
+//! | `expect 2.0.0 halted`, `expect 2.0.0 on at most 5% [clock +1h]` | what must be true now, of all or of those with such a clock, or the run fails |
 //! | `show` | how the fleet stands |
 
 use std::fmt::Write;
@@ -68,7 +68,8 @@ fn play_one(world: &mut World, command: &str, words: &mut Words<'_>) -> Result<V
         "release" => {
             let version: ReleaseVersion = words.value()?;
             let preset = words.0.next().map(preset).transpose()?;
-            world.release(&version, preset.map(|preset| (preset, world.now.plus_days(1))));
+            let early = words.option("early")?;
+            world.release(&version, preset.map(|preset| (preset, world.now.plus_days(1))), early);
         }
         "build" => build(world, words)?,
         "wait" => return wait(world, words),
@@ -89,7 +90,10 @@ fn play_one(world: &mut World, command: &str, words: &mut Words<'_>) -> Result<V
         }
         "server" => match words.next()? {
             "dies" => world.serving = Serving::Nobody,
-            "restarts" => world.server.start(),
+            "restarts" => {
+                world.server.start();
+                world.serving = Serving::Server;
+            }
             other => return Err(format!("a server dies or restarts, it doesn't {other:?}")),
         },
         "export" => world.export(),
@@ -202,14 +206,20 @@ fn expect(world: &World, words: &mut Words<'_>) -> Result<(), String> {
     words.word("at")?;
     let bound = words.next()?;
     let share = u64::from(words.share()?);
-    let runs = world.units.iter().filter(|unit| usize::from(unit.runs) == release + 1).count() as u64;
-    let of = runs * 1_000_000 / world.units.len() as u64;
+    let clock = words.option("clock")?.map(seconds).transpose()?;
+    let asked = world.units.iter().filter(|unit| clock.is_none_or(|clock| unit.clock == clock));
+    let (runs, all) = asked
+        .fold((0, 0), |(runs, all), unit| (runs + u64::from(usize::from(unit.runs) == release + 1), all + 1));
+    if all == 0 {
+        return Err("no device is like that".into());
+    }
+    let of = runs * 1_000_000 / all;
     let holds = match bound {
         "most" => of <= share,
         "least" => of >= share,
         other => return Err(format!("it is `at most` or `at least`, not `at {other}`")),
     };
-    if holds { Ok(()) } else { Err(format!("{version} runs on {runs} of {}", world.units.len())) }
+    if holds { Ok(()) } else { Err(format!("{version} runs on {runs} of {all}")) }
 }
 
 struct Words<'w>(SplitWhitespace<'w>);
@@ -222,6 +232,15 @@ impl<'w> Words<'w> {
     fn word(&mut self, expected: &str) -> Result<(), String> {
         let word = self.next()?;
         if word == expected { Ok(()) } else { Err(format!("{word:?} stands where {expected:?} is expected")) }
+    }
+
+    /// What follows a word, where that word is there; nothing else may be.
+    fn option(&mut self, expected: &str) -> Result<Option<&'w str>, String> {
+        match self.0.next() {
+            None => Ok(None),
+            Some(word) if word == expected => self.next().map(Some),
+            Some(word) => Err(format!("{word:?} stands where {expected:?} is expected, or nothing")),
+        }
     }
 
     fn value<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T, String> {

@@ -20,6 +20,8 @@ use perennial_server::rollout::drive::Member;
 
 /// Seconds of a step.
 pub const STEP: i64 = 900;
+/// The label of devices that may have their own time in a plan.
+pub const EARLY: &str = "beta";
 /// A device polls every so many steps: six hours.
 const POLL: u32 = 24;
 /// It checks in every so many polls: a day.
@@ -146,7 +148,7 @@ impl World {
             outbox: BTreeMap::new(),
             check_ins: Vec::new(),
             product: PRODUCT.parse().expect("a product"),
-            labels: [BTreeSet::new(), BTreeSet::from(["beta".parse().expect("a label")])],
+            labels: [BTreeSet::new(), BTreeSet::from([EARLY.parse().expect("a label")])],
         };
         world.publish();
         world.enrol();
