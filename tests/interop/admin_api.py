@@ -1,4 +1,5 @@
-"""Waits for the server, tells it of a device, and asks without a token for everything that needs one."""
+"""Waits for the server, hands it a bundle, tells it of a device, steers the rollout of the bundle's release, and asks without a
+token for everything that needs one."""
 
 import json
 import sys
@@ -7,6 +8,8 @@ import urllib.error
 import urllib.request
 
 ADMIN, LAB, TOKEN = sys.argv[1], sys.argv[2], open(sys.argv[3]).read().strip()
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+RELEASE = f"{ADMIN}/api/v1/rollouts/cam/1.0.0"
 
 
 def ask(method, url, body=None, headers=None):
@@ -36,7 +39,29 @@ queue = {"format": "perennial.reports/1", "requires": [], "device": "d-1", "repo
 status, text = ask("POST", f"{LAB}/v1/reports", json.dumps(queue).encode())
 assert status == 200, text
 
-status, text = ask("GET", f"{ADMIN}/api/v1/openapi.json", headers={"Authorization": f"Bearer {TOKEN}"})
+with open(sys.argv[4], "rb") as bundle:
+    status, text = ask("POST", f"{ADMIN}/api/v1/bundles", bundle.read(), BEARER)
+assert status == 200, text
+
+
+def rollout(method, url, why=None):
+    body = None if why is None else json.dumps({"why": why}).encode()
+    status, text = ask(method, url, body, {**BEARER, "Content-Type": "application/json"})
+    assert status == 200, (method, url, status, text)
+    return json.loads(text)
+
+
+# It is taken up within a turn or two of the server's.
+for _ in range(100):
+    if rollout("GET", f"{ADMIN}/api/v1/rollouts")["rollouts"]:
+        break
+    time.sleep(0.1)
+assert rollout("GET", RELEASE)["state"] == "running"
+for wish, state in [("pause", "paused"), ("resume", "running"), ("halt", "halted"), ("resume", "running")]:
+    assert rollout("POST", f"{RELEASE}/{wish}", "a drill")["state"] == state, wish
+assert rollout("GET", f"{RELEASE}/explain")["sentences"]
+
+status, text = ask("GET", f"{ADMIN}/api/v1/openapi.json", headers=BEARER)
 assert status == 200, text
 # On loopback, probes and figures need no token.
 OPEN = {"/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"}
@@ -46,6 +71,7 @@ for path, methods in json.loads(text)["paths"].items():
         if path in OPEN:
             continue
         url = ADMIN + path.replace("{id}", "d-1").replace("{name}", "admin")
+        url = url.replace("{product}", "cam").replace("{version}", "1.0.0")
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             for _ in range(20):
                 status, text = ask(method.upper(), url, b"" if method == "post" else None, headers)
