@@ -14,6 +14,9 @@ const WORSE: [f64; 8] = [1.515_46, 2.041_67, 3.127_66, 4.846_15, 7.976_74, 13.82
 /// Odds of the rates below the ceiling: at 2 % they are about 0.04, 0.5 and 1 %. Few, as each costs reports: a release without
 /// any failure is quick by the first, one with few by the second.
 const BETTER: [f64; 3] = [0.02, 0.25, 0.5];
+/// More than any bound (`2 × revisions / alpha`, alpha at least one in a million): of some ten thousand healthy devices the mixture
+/// is more than a number of 64 bits can say.
+const MOST: f64 = 1e12;
 
 /// How much the counts speak for a rate above `ceiling`: a halt is due once this passes `1/alpha`. At most `alpha` of releases
 /// whose rate is at the ceiling or below ever come there. `ceiling` lies between 0 and 1, both excluded.
@@ -60,7 +63,7 @@ fn mixture(multiples: &[f64], ceiling: f64, failed: u64, told: u64) -> f64 {
         let rate = odds * multiple / (1.0 + odds * multiple);
         (bad * (rate / ceiling).ln() + good * ((1.0 - rate) / (1.0 - ceiling)).ln()).exp()
     });
-    ratios.sum::<f64>() / multiples.len() as f64
+    (ratios.sum::<f64>() / multiples.len() as f64).min(MOST)
 }
 
 #[cfg(test)]
@@ -75,6 +78,16 @@ mod tests {
             assert!(against(0.02, failed + 1, 100) > against(0.02, failed, 100));
             assert!(in_favour(0.02, failed + 1, 100) < in_favour(0.02, failed, 100));
         }
+    }
+
+    #[test]
+    fn however_many_tell_the_evidence_stays_a_number() {
+        let most = [in_favour(0.02, 5_000, 1_000_000), against(0.02, 1_000_000, 1_000_000)];
+        assert_eq!(most, [MOST, MOST]);
+        assert!(
+            against(0.02, 0, 1_000_000_000).is_finite()
+                && in_favour(0.02, 1_000_000_000, 1_000_000_000) < 1.0
+        );
     }
 
     /// The fixed-sample bounds are 59, 149, 299 and 598 devices (`ln 0.05 / ln(1 - c)`); to hold however often one looks

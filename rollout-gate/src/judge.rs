@@ -19,13 +19,18 @@ pub struct Counts {
     pub rolled_back: u64,
     /// They began, and have not been heard of for longer than usual.
     pub missing: u64,
+    /// They began as long ago, are heard of, and have not told how it went.
+    pub late: u64,
+    /// Of these, those whose owner can't have put it off for so long.
+    pub overdue: u64,
     /// All that began so long ago that they would be missing by now, had they fallen silent; 0 where nobody counted them.
     pub ripe: u64,
-    /// They began, have not told how it went, and are not missing.
+    /// They began, have not told how it went, and are not missing; the late among them.
     pub pending: u64,
 }
 
-/// Devices of the same fleet that were not offered the release: how many of them are silent tells what silence is worth.
+/// Devices of the same fleet that were not offered the release, and were heard of when it began: how many of them fell silent
+/// since tells what silence is worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Watched {
     /// Not heard of for as long as one that counts as missing.
@@ -67,7 +72,7 @@ pub enum Verdict {
 }
 
 /// What a phase waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WaitFor {
     /// The phase has not been watched for long enough.
     Soak {
@@ -94,12 +99,25 @@ pub enum WaitFor {
         /// Devices that began and have not told how it went: only they, and those that are yet to begin, can show it.
         open: u64,
     },
-    /// More devices fell silent than among those that were not offered it, and without them it would go on.
+    /// Most devices that began long enough ago have not told how it went, although they are heard of: those that are quick to
+    /// tell are no sample.
+    Late {
+        /// They.
+        late: u64,
+        /// Of.
+        of: u64,
+    },
+    /// More devices fell silent than among those that were not offered it, or never told how it went, and without them it would
+    /// go on.
     Missing {
+        /// The one revision that they are of, or all.
+        hardware: Option<HardwareName>,
         /// They.
         missing: u64,
         /// As many as would be usual.
         usual: u64,
+        /// Those that are heard of, and should have told by now.
+        overdue: u64,
     },
 }
 
@@ -119,10 +137,10 @@ impl Counts {
         self.pending + self.missing
     }
 
-    /// Those that began and may still tell: a failure is told sooner than a success, so whoever judges only by what was told
-    /// judges by the failures first.
+    /// All that began: a failure is told sooner than a success, so whoever judges only by what was told judges by the failures
+    /// first. The missing stay among them, or else a power cut in a town would make the failures elsewhere weigh more.
     fn tried(&self) -> u64 {
-        self.told() + self.pending
+        self.told() + self.open()
     }
 
     /// What is left without a part of them.
@@ -133,6 +151,8 @@ impl Counts {
             failed: self.failed.saturating_sub(part.failed),
             rolled_back: self.rolled_back.saturating_sub(part.rolled_back),
             missing: self.missing.saturating_sub(part.missing),
+            late: self.late.saturating_sub(part.late),
+            overdue: self.overdue.saturating_sub(part.overdue),
             ripe: self.ripe.saturating_sub(part.ripe),
             pending: self.pending.saturating_sub(part.pending),
         }
@@ -146,6 +166,8 @@ impl Counts {
             failed: self.failed + others.failed,
             rolled_back: self.rolled_back + others.rolled_back,
             missing: self.missing + others.missing,
+            late: self.late + others.late,
+            overdue: self.overdue + others.overdue,
             ripe: self.ripe + others.ripe,
             pending: self.pending + others.pending,
         }
@@ -210,11 +232,11 @@ pub fn judge(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Verdict {
     if bounds.against >= bounds.halts_at {
         return Verdict::Halt { hardware: None, counts: evidence.all };
     }
-    let waits = waits(gate, evidence, now);
+    let waits = waits(gate, evidence, &bounds, now);
     if waits.is_empty() { Verdict::GoOn } else { Verdict::Wait(waits) }
 }
 
-fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
+fn waits(gate: &Gate, evidence: &Evidence, bounds: &Bounds, now: Timestamp) -> Vec<WaitFor> {
     let mut waits = Vec::new();
     let soaked = evidence.phase_since.map(|since| since.plus_seconds(gate.least_soak_seconds as i64));
     match soaked {
@@ -234,34 +256,65 @@ fn waits(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Vec<WaitFor> {
         waits.push(WaitFor::Proof { bad, told, more, open });
         return waits;
     }
-    let usual = usual_silence(evidence);
-    let unusual = unusual_silence(&evidence.all, usual);
-    let ripe = ripe(&evidence.all);
-    let lost = unusual + scaled(bad, ripe, told.max(1));
-    if unusual > 0 && in_favour(ceiling, lost.min(ripe), ripe) < enough {
-        waits.push(WaitFor::Missing { missing: evidence.all.missing, usual });
+    let (late, of) = (evidence.all.late, ripe(&evidence.all));
+    if 2 * late > of {
+        waits.push(WaitFor::Late { late, of });
+    }
+    let fleet = Lost::of(gate, &evidence.all, evidence.others);
+    if fleet.drowns || fleet.bad > 0 && in_favour(ceiling, fleet.with(&evidence.all), fleet.of) < enough {
+        waits.push(fleet.wait(None, &evidence.all));
+    }
+    // Of a rare revision nothing can be proved, and in the fleet's counts it may be lost whole.
+    for (hardware, counts) in evidence.strata.iter().filter(|_| evidence.strata.len() > 1) {
+        let lost = Lost::of(gate, counts, evidence.others);
+        if lost.bad > 0 && against(ceiling, lost.with(counts), lost.of) >= bounds.stratum_halts_at {
+            waits.push(lost.wait(Some(hardware.clone()), counts));
+        }
     }
     waits
 }
 
-/// As many of those that could be missing by now as would be silent anyhow, by those who were not offered the release, rounded
-/// up; with so few of them that they say little, none.
-fn usual_silence(evidence: &Evidence) -> u64 {
-    let Watched { silent, all } = evidence.others;
-    if all == 0 { 0 } else { scaled(ripe(&evidence.all), silent.min(all), all) }
+/// Devices that were lost on the way, as far as that is not usual. They are set against those that had the time to be lost: who
+/// began lately says nothing, else a rollout would outrun the silence that it leaves behind.
+struct Lost {
+    /// As many as would be silent anyhow, by those who were not offered the release, rounded up.
+    usual: u64,
+    /// Silent beyond that and beyond what chance brings about, or overdue.
+    bad: u64,
+    /// Of those that had the time to be lost, and would not be silent anyhow.
+    of: u64,
+    /// Half of the fleet is silent, as after an outage: what is lost can't be told from it.
+    drowns: bool,
 }
 
-/// How many fell silent beyond what is usual, and beyond twice the standard deviation of that (of a Poisson count), which chance
-/// brings about. They are proved to be few among those that could be missing by now: who began lately had no time for it, and
-/// says nothing. Else a rollout would outrun the silence that it leaves behind.
-fn unusual_silence(counts: &Counts, usual: u64) -> u64 {
-    counts.missing.saturating_sub(usual + (4 * usual).isqrt())
+impl Lost {
+    fn of(gate: &Gate, counts: &Counts, others: Watched) -> Self {
+        let ripe = ripe(counts);
+        let usual = if others.all == 0 { 0 } else { scaled(ripe, others.silent.min(others.all), others.all) };
+        let of = ripe.saturating_sub(usual);
+        // Twice the standard deviation of a Poisson count; where that could hide what the ceiling doesn't allow, more devices tell.
+        let ceiling = (u128::from(of) * u128::from(gate.ceiling_ppm) / u128::from(WHOLE)) as u64;
+        let chance = (4 * usual).isqrt().min(ceiling);
+        let bad = counts.missing.saturating_sub(usual + chance) + counts.overdue;
+        Self { usual, bad, of, drowns: counts.missing > 0 && 2 * usual > ripe }
+    }
+
+    /// Together with as many failures as were told of so many.
+    fn with(&self, counts: &Counts) -> u64 {
+        (self.bad + scaled(counts.bad(), self.of, counts.told().max(1))).min(self.of)
+    }
+
+    fn wait(&self, hardware: Option<HardwareName>, counts: &Counts) -> WaitFor {
+        let Counts { missing, overdue, .. } = *counts;
+        WaitFor::Missing { hardware, missing, usual: self.usual, overdue }
+    }
 }
 
 /// Those that could be missing by now, and at least those that are; all, where nobody counted them.
 fn ripe(counts: &Counts) -> u64 {
-    let offered = counts.told() + counts.missing;
-    if counts.ripe == 0 { offered } else { counts.ripe.clamp(counts.missing.max(1), offered.max(1)) }
+    let offered = counts.told() + counts.open();
+    let lost = counts.missing + counts.late;
+    if counts.ripe == 0 { counts.told() + lost } else { counts.ripe.clamp(lost.max(1), offered.max(1)) }
 }
 
 /// `value × part / whole`, rounded up.
@@ -313,8 +366,20 @@ impl fmt::Display for WaitFor {
                     under_way(*open)
                 )
             }
-            Self::Missing { missing, usual } => {
-                write!(f, "{missing} devices that began and fell silent (about {usual} would be usual)")
+            Self::Late { late, of } => {
+                write!(
+                    f,
+                    "word of how it went from those that are heard of ({late} of {of} that began long ago haven't told)"
+                )
+            }
+            Self::Missing { hardware, missing, usual, overdue } => {
+                let of = hardware.as_ref().map_or(String::new(), |hardware| format!(" of {hardware}"));
+                write!(f, "{missing} devices{of} that began and fell silent (about {usual} would be usual)")?;
+                if *overdue == 0 {
+                    Ok(())
+                } else {
+                    write!(f, " and {overdue} that are overdue to tell how it went")
+                }
             }
         }
     }
@@ -349,6 +414,10 @@ mod tests {
         Timestamp::from_unix(seconds)
     }
 
+    fn missing(missing: u64, usual: u64) -> WaitFor {
+        WaitFor::Missing { hardware: None, missing, usual, overdue: 0 }
+    }
+
     #[test]
     fn a_phase_goes_on_when_it_is_proved_watched_and_nobody_fell_silent() {
         let good = Counts { confirmed: 400, failed: 1, ..Counts::default() };
@@ -378,7 +447,7 @@ mod tests {
         let mut seen = evidence(counts);
         seen.others = Watched { silent: 10, all: 1000 };
         let verdict = judge(&GATE, &seen, at(3600));
-        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 40, usual: 5 }]));
+        assert_eq!(verdict, Verdict::Wait(vec![missing(40, 5)]));
         seen.others = Watched { silent: 90, all: 1000 };
         assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as silent as the others are");
         seen.all = Counts { missing: 1_000_000, ..Counts::default() };
@@ -391,13 +460,13 @@ mod tests {
         let mut seen = evidence(Counts { confirmed: 7000, missing: 45, ripe: 1500, ..Counts::default() });
         seen.others = Watched { silent: 20, all: 10_000 };
         let verdict = judge(&GATE, &seen, at(3600));
-        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 45, usual: 3 }]));
+        assert_eq!(verdict, Verdict::Wait(vec![missing(45, 3)]));
         seen.all.ripe = 7045;
         assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "all of them had the time");
         // Five of the first three hundred: by luck fewer than the ceiling, and no proof of anything.
         seen.all = Counts { confirmed: 7000, missing: 5, ripe: 300, ..Counts::default() };
         let verdict = judge(&GATE, &seen, at(3600));
-        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Missing { missing: 5, usual: 1 }]));
+        assert_eq!(verdict, Verdict::Wait(vec![missing(5, 1)]));
         seen.all.missing = 3;
         assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as chance brings about");
     }
@@ -411,6 +480,62 @@ mod tests {
         assert!(matches!(judge(&GATE, &evidence(alone), at(60)), Verdict::Halt { .. }));
         let bad = Counts { rolled_back: 70, ..early };
         assert!(matches!(judge(&GATE, &evidence(bad), at(60)), Verdict::Halt { .. }));
+    }
+
+    /// A town without power is no fault of a release: who fell silent was tried too.
+    #[test]
+    fn silence_makes_no_failure_weigh_more() {
+        let mut seen = evidence(Counts { failed: 50, confirmed: 500, pending: 9450, ..Counts::default() });
+        assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)));
+        (seen.all.pending, seen.all.missing) = (0, 9450);
+        assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)));
+    }
+
+    #[test]
+    fn a_rare_hardware_revision_that_falls_silent_stops_the_advance() {
+        let common = Counts { confirmed: 9900, ripe: 9900, ..Counts::default() };
+        let rare = Counts { missing: 100, ripe: 100, ..Counts::default() };
+        let strata = Strata::from([("revC".parse().unwrap(), common), ("revD".parse().unwrap(), rare)]);
+        let mut seen = Evidence { strata, ..evidence(common.and(&rare)) };
+        seen.others = Watched { silent: 2, all: 1000 };
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(
+            verdict.to_string(),
+            "wait for 100 devices of revD that began and fell silent (about 1 would be usual)"
+        );
+        seen.strata.insert("revD".parse().unwrap(), Counts { missing: 2, confirmed: 98, ..rare });
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "as chance brings about");
+    }
+
+    #[test]
+    fn those_that_are_quick_to_tell_are_no_sample() {
+        let mut seen = evidence(Counts { confirmed: 300, pending: 9700, ..Counts::default() });
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn, "they began just now");
+        (seen.all.ripe, seen.all.late) = (10_000, 9700);
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(verdict, Verdict::Wait(vec![WaitFor::Late { late: 9700, of: 10_000 }]));
+        // Many owners put it off; nobody could for so long.
+        (seen.all.confirmed, seen.all.pending, seen.all.late) = (6000, 4000, 4000);
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn);
+        seen.all.overdue = 400;
+        let verdict = judge(&GATE, &seen, at(3600));
+        assert_eq!(
+            verdict.to_string(),
+            "wait for 0 devices that began and fell silent (about 0 would be usual) and 400 that are overdue to tell how it went"
+        );
+    }
+
+    /// A tenth of the fleet is silent anyhow; or all of it was, while the server was down.
+    #[test]
+    fn usual_silence_hides_no_more_than_the_ceiling_allows() {
+        let mut seen = evidence(Counts { confirmed: 300, missing: 30, ripe: 300, ..Counts::default() });
+        seen.others = Watched { silent: 100, all: 1000 };
+        assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn);
+        seen.all.missing = 39;
+        assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)), "twice the deviation would be 11");
+        seen.others = Watched { silent: 800, all: 1000 };
+        seen.all.missing = 240;
+        assert!(matches!(judge(&GATE, &seen, at(3600)), Verdict::Wait(_)), "it says nothing");
     }
 
     #[test]
