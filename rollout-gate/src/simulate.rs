@@ -14,10 +14,13 @@ const STEP: i64 = 86_400 / STEPS;
 const PATIENCE: i64 = 30;
 
 /// The fleet and the release of a simulation.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Fleet {
     /// Devices.
     pub devices: u64,
+    /// How many of them there are of each hardware revision; empty where there is one. What a gate may err is shared out among
+    /// several, so that it takes more failures to halt.
+    pub hardware: Vec<u64>,
     /// The share of devices that the release fails on, from 0 to 1.
     pub failing: f64,
     /// The share of admitted devices that ask, install and tell within one hour, from 0 (excluded) to 1: half of them after
@@ -28,7 +31,7 @@ pub struct Fleet {
 /// How one simulated rollout ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ending {
-    /// Evidence halted it.
+    /// Evidence halted it, for all or for one hardware revision.
     pub halted: bool,
     /// Every device has told how it went.
     pub finished: bool,
@@ -68,7 +71,8 @@ pub fn traced(
     let first = plan.phases.first().map_or(Timestamp::EPOCH, |phase| phase.not_before);
     let last = plan.phases.last().map_or(first, |phase| phase.not_before);
     let end = last.plus_seconds(plan.max_hold_seconds as i64).plus_days(PATIENCE);
-    let mut state = Running { phase: 0, opened: first, counts: Counts::default(), waiting: 0, admitted: 0 };
+    let (counts, strata) = (Counts::default(), vec![Counts::default(); fleet.hardware.len()]);
+    let mut state = Running { phase: 0, opened: first, counts, strata, waiting: 0, admitted: 0 };
     let mut now = first;
     loop {
         hour(now, state.share(plan, now));
@@ -107,6 +111,8 @@ struct Running {
     phase: usize,
     opened: Timestamp,
     counts: Counts,
+    /// By hardware revision.
+    strata: Vec<Counts>,
     /// Admitted, and not heard of yet.
     waiting: u64,
     admitted: u64,
@@ -125,9 +131,11 @@ impl Running {
         while coming > 0 {
             let well = well_before_a_failure(fleet.failing, random).min(coming);
             self.counts.confirmed += well;
+            self.share_out(well, fleet, random, |counts| &mut counts.confirmed);
             coming -= well;
             if coming > 0 {
                 self.counts.rolled_back += 1;
+                self.share_out(1, fleet, random, |counts| &mut counts.rolled_back);
                 coming -= 1;
                 if self.verdict(plan, now) == Some(false) {
                     return true;
@@ -142,6 +150,24 @@ impl Running {
         false
     }
 
+    /// Devices of any revision, as often as there are of it: the whole part evenly, and where the rest falls, chance says.
+    fn share_out(
+        &mut self,
+        devices: u64,
+        fleet: &Fleet,
+        random: &mut fastrand::Rng,
+        which: fn(&mut Counts) -> &mut u64,
+    ) {
+        let all = fleet.hardware.iter().sum::<u64>().max(1) as f64;
+        let (from, mut edge, mut given) = (random.f64(), 0.0, 0);
+        for (counts, part) in self.strata.iter_mut().zip(&fleet.hardware) {
+            edge += *part as f64 / all * devices as f64;
+            let until = ((edge + from) as u64).min(devices).max(given);
+            *which(counts) += until - given;
+            given = until;
+        }
+    }
+
     /// The open share: the plan's, but not past the phase that evidence has let it into.
     fn share(&self, plan: &Plan, now: Timestamp) -> u32 {
         plan.share_at(now).min(plan.phases[self.phase].share)
@@ -149,7 +175,11 @@ impl Running {
 
     /// Go on, halt, or neither.
     fn verdict(&self, plan: &Plan, now: Timestamp) -> Option<bool> {
-        let evidence = Evidence { all: self.counts, phase_since: Some(self.opened), ..Evidence::default() };
+        let name = |index: usize| format!("rev{index}").parse().ok();
+        let strata =
+            self.strata.iter().enumerate().filter_map(|(index, counts)| Some((name(index)?, *counts)));
+        let (all, phase_since) = (self.counts, Some(self.opened));
+        let evidence = Evidence { all, strata: strata.collect(), phase_since, ..Evidence::default() };
         match judge(&plan.gate, &evidence, now) {
             Verdict::Halt { .. } => Some(false),
             Verdict::GoOn => Some(true),
@@ -214,11 +244,28 @@ mod tests {
         }
     }
 
+    fn of(failing: f64, hardware: &[u64]) -> Odds {
+        let fleet = Fleet { devices: 20_000, hardware: hardware.to_vec(), failing, hourly: 0.16 };
+        odds(&plan(), &fleet, 1000, 344)
+    }
+
+    /// With two revisions, half of alpha is for the fleet: a build that fails on every twentieth device takes some more.
+    #[test]
+    fn of_two_hardware_revisions_it_takes_more_to_halt() {
+        let [healthy, bad, worse] = [0.005, 0.05, 0.2].map(|failing| of(failing, &[15_000, 5_000]));
+        assert!(healthy.halted <= 0.05 && healthy.finished > 0.9, "{healthy:?}");
+        assert!(
+            bad.halted > 0.95 && bad.told.is_some_and(|(median, most)| median > 210 && most <= 800),
+            "{bad:?}"
+        );
+        assert!(worse.halted == 1.0 && worse.told.is_some_and(|(_, most)| most <= 45), "{worse:?}");
+    }
+
     /// Ceiling 2 %, alpha 5 %, arrival spread evenly: a healthy build is not halted, one that fails on every fifth device after
     /// at most 45 reports, one that fails on every twentieth after at most 700.
     #[test]
     fn a_healthy_build_passes_and_bad_ones_are_caught_early() {
-        let of = |failing| odds(&plan(), &Fleet { devices: 20_000, failing, hourly: 0.16 }, 1000, 344);
+        let of = |failing| of(failing, &[]);
         let healthy = of(0.005);
         assert!(healthy.halted <= 0.05 && healthy.finished > 0.9, "{healthy:?}");
         assert!(healthy.days.is_some_and(|days| (8.0..12.0).contains(&days)), "{healthy:?}");

@@ -389,21 +389,17 @@ impl Engine {
         let reached = means.ballot.reached.load();
         let live = self.of_state(|state| matches!(state, State::Running | State::Paused));
         let live = live.into_iter().map(|offer| {
-            let until = reached.get(&offer.manifest).and_then(|reach| reach.until);
-            Live { offer, until }
+            let reach = reached.get(&offer.manifest);
+            let (until, going) = (reach.and_then(|reach| reach.until), reach.and_then(|reach| reach.going));
+            Live { offer, until, going }
         });
         let live: Vec<Live> = live.collect();
         let found = silence::look(means.store.as_ref(), &means.ballot, &live, means.silence, now, pause)?;
         let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = found.into_iter().map(|(manifest, now)| {
-            let now = now.after(silent.get(&manifest));
-            (manifest, now)
-        });
-        let after: BTreeMap<_, _> = after.collect();
         // Of what is halted, who was missed until then is what people want to know.
         let halted = self.of_state(|state| state == State::Halted);
         silent.retain(|manifest, _| halted.iter().any(|offer| offer.manifest == *manifest));
-        silent.extend(after);
+        silent.extend(found);
         Ok(())
     }
 

@@ -16,7 +16,7 @@
 use super::failing::Newest;
 use super::offers::Offer;
 use super::record::{Cause, Record, Resumed, State, Stopped};
-use super::silence::Silence;
+use super::silence::{FEW, Silence};
 use super::tallies::Codes;
 use super::told::{By, change, common, judged, passed_over, with_counts};
 use super::votes::Votes;
@@ -47,14 +47,14 @@ impl Counted {
     /// From votes, and from who fell silent where somebody has looked.
     pub fn new(mut votes: BTreeMap<HardwareName, Votes>, silence: Option<&Silence>) -> Self {
         let began = votes.values().any(|votes| votes.started > 0);
-        let Some(Silence { missing, ripe, others, lost }) = silence else {
+        let Some(Silence { missing, late, overdue, ripe, others, lost }) = silence else {
             return Self { votes, unheard: began, ..Self::default() };
         };
-        for (hardware, missing) in missing {
-            votes.entry(hardware.clone()).or_default().missing = *missing;
-        }
-        for (hardware, ripe) in ripe {
-            votes.entry(hardware.clone()).or_default().ripe = *ripe;
+        let of = |counts: &BTreeMap<HardwareName, u64>, hardware| counts.get(hardware).copied().unwrap_or(0);
+        for hardware in [missing, late, ripe].into_iter().flat_map(BTreeMap::keys) {
+            let votes = votes.entry(hardware.clone()).or_default();
+            (votes.missing, votes.ripe) = (of(missing, hardware), of(ripe, hardware));
+            (votes.late, votes.overdue) = (of(late, hardware), of(overdue, hardware));
         }
         Self { votes, others: *others, lost: lost.clone(), ..Self::default() }
     }
@@ -177,8 +177,10 @@ impl Refused {
 /// take part are strata from the beginning, so that the chance of a false halt is shared out once and for all.
 pub fn evidence(record: &Record, offer: &Offer, counted: &Counted) -> Evidence {
     let none = Votes::default();
-    let mut evidence =
-        Evidence { others: counted.others, phase_since: record.phase_since, ..Evidence::default() };
+    // Once few others are left, they say little.
+    let before = record.others.map(|[silent, all]| Watched { silent, all });
+    let others = before.filter(|_| counted.others.all < FEW).unwrap_or(counted.others);
+    let mut evidence = Evidence { others, phase_since: record.phase_since, ..Evidence::default() };
     for hardware in &offer.hardware {
         let votes = counted.votes.get(hardware).unwrap_or(&none);
         let mut counts = votes.counts(record.set_aside.get(hardware).unwrap_or(&none));
@@ -426,6 +428,9 @@ fn advance(record: &Record, offer: &Offer, evidence: &Evidence, now: Timestamp) 
     }
     let mut after = record.clone();
     (after.phase, after.phase_since) = (record.phase + 1, Some(now));
+    if evidence.others.all >= FEW {
+        after.others = Some([evidence.others.silent, evidence.others.all]);
+    }
     (after.cause, after.by) = (Cause::Gate, SERVER.into());
     after.reason =
         format!("phase {} is open: failures are proved to be rarer than the ceiling", after.phase + 1);

@@ -122,6 +122,10 @@ fn without_proof_sample_soak_or_with_silence_it_waits() {
     assert_eq!(rollout.record.state, State::Running, "silence never halts");
     rollout.counted.others = Watched { silent: 200, all: 1000 };
     assert_eq!(rollout.step(day(2)), ["rollout.advanced"], "as many as elsewhere");
+    // Once few others are left, they are remembered as they were then.
+    rollout.counted.others = Watched { silent: 1, all: 2 };
+    let seen = |rollout: &Rollout| evidence(&rollout.record, &rollout.offer, &rollout.counted).others;
+    assert_eq!(seen(&rollout), Watched { silent: 200, all: 1000 });
 }
 
 #[test]

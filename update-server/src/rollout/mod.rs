@@ -28,6 +28,8 @@ pub mod setup;
 #[cfg(test)]
 mod shared_tests;
 pub mod silence;
+#[cfg(test)]
+mod silence_tests;
 pub mod status;
 pub mod superseded;
 #[cfg(test)]

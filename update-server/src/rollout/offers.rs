@@ -36,6 +36,8 @@ pub struct Offer {
     pub hardware: BTreeSet<HardwareName>,
     /// How long a device is away while it installs the release, in seconds.
     pub interruption: u32,
+    /// For how many days its owner may put it off; `None` without an end.
+    pub postponable: Option<u16>,
     /// The channels that offer it.
     pub channels: BTreeSet<ChannelName>,
     /// When the product's role was signed that offers it.
@@ -247,6 +249,7 @@ impl Offer {
             manifest,
             plan,
             interruption: release.notes.interruption_seconds,
+            postponable: release.postponable_days,
             channels: BTreeSet::new(),
             signed_at: None,
             minimum: release.minimum_version,

@@ -105,6 +105,10 @@ pub struct Record {
     /// Hardware revisions for which it is halted.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stopped: BTreeMap<HardwareName, Stopped>,
+    /// Of the devices whose time hadn't come when it last went on: how many were silent, of how many. In the last phases there are
+    /// none left to compare with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<[u64; 2]>,
     /// What was counted when a person set the evidence aside: it counts no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<HardwareName, Votes>,
@@ -164,6 +168,7 @@ impl Record {
             phase: 0,
             phase_since: None,
             stopped: BTreeMap::new(),
+            others: None,
             set_aside: BTreeMap::new(),
             halted_by: None,
             resumed: BTreeMap::new(),

@@ -18,16 +18,22 @@ use std::time::Duration;
 /// Devices looked at, at once.
 const PAGE: usize = 1000;
 /// Of fewer others, a single one that happens to be silent would say that silence is usual.
-const FEW: u64 = 300;
+pub const FEW: u64 = 300;
+/// Beside what its owner may put off, a device may wait for the quiet hours of its next day.
+const QUIET: i64 = 86_400;
 
 /// Who fell silent after a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silence {
     /// Devices that began and fell silent, by hardware revision.
     pub missing: BTreeMap<HardwareName, u64>,
+    /// Devices that began as long ago, are heard of, and haven't told how it went, by hardware revision.
+    pub late: BTreeMap<HardwareName, u64>,
+    /// Of these, those whose owners can't have put it off for so long.
+    pub overdue: BTreeMap<HardwareName, u64>,
     /// All that began so long ago that they would be among those, had they fallen silent, by hardware revision.
     pub ripe: BTreeMap<HardwareName, u64>,
-    /// Devices whose time hasn't come.
+    /// Devices whose time hasn't come, of those that were heard of when the rollout began.
     pub others: Watched,
     /// A few of those that fell silent: the last heard of first.
     pub lost: Newest<HardwareName>,
@@ -40,18 +46,17 @@ pub struct Live {
     pub offer: Arc<Offer>,
     /// When the plan comes to devices that the gate has not let in.
     pub until: Option<Timestamp>,
+    /// Since when nobody is held; `None` while it is stopped.
+    pub going: Option<Timestamp>,
 }
 
-impl Silence {
-    /// The same, with the others as they were seen `before` where few of them are left: these would say little.
-    #[must_use]
-    pub fn after(mut self, before: Option<&Self>) -> Self {
-        let known = before.map(|before| before.others).filter(|others| others.all >= FEW);
-        if let Some(known) = known.filter(|_| self.others.all < FEW) {
-            self.others = known;
-        }
-        self
-    }
+/// A device that the plan and the gate have come to, as it stands to one release.
+struct Began<'a> {
+    live: &'a Live,
+    device: DeviceId,
+    longest: i64,
+    last_seen: Timestamp,
+    silent: bool,
 }
 
 /// Looks at every device, for these rollouts. A device is silent when it was last heard of longer ago than `usual` and the
@@ -86,30 +91,31 @@ pub fn look(
             if row.standing() != Standing::Enrolled {
                 continue;
             }
-            for Live { offer, until } in offers {
+            for live @ Live { offer, until, going } in offers {
                 let Some(planned) = planned(offer, &device, &row) else { continue };
                 let longest = longest(usual, offer);
                 let silent = row.last_seen.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
                 // Also those whom the plan has come to, and the gate has not.
                 if !is_let_in(offer, &row, planned, *until, now) {
-                    silence.others.all += 1;
-                    silence.others.silent += u64::from(silent);
-                } else if silent {
-                    let known = (offer.manifest, longest, device.clone(), row.last_seen);
-                    began.push((known, ballot.key.mark(&offer.manifest, &device)));
+                    // Who had gone before it began, or lies in its box, could not be among those that took it.
+                    if row.last_seen.plus_seconds(longest) >= offer.first() {
+                        silence.others.all += 1;
+                        silence.others.silent += u64::from(silent);
+                    }
+                } else if silent || going.is_some() && runs_an_earlier_one(&row, offer) {
+                    let (device, last_seen) = (device.clone(), row.last_seen);
+                    let key = ballot.key.mark(&offer.manifest, &device);
+                    began.push((Began { live, device, longest, last_seen, silent }, key));
                 }
             }
         }
         let (of, keys): (Vec<_>, Vec<_>) = began.into_iter().unzip();
         let marks = store.get_many(Space::Marks, &keys)?;
-        for ((manifest, longest, device, last_seen), mark) in of.into_iter().zip(marks) {
+        for (began, mark) in of.into_iter().zip(marks) {
             let Some(Ok(mark)) = mark.as_deref().map(Mark::decode) else { continue };
-            // What a gateway brought is no sign of life, and no silence either.
-            if mark.vote == Vote::Started && mark.received.plus_seconds(longest) < now {
-                let silence = found.entry(manifest).or_default();
-                silence.lost.note(mark.hardware.clone(), last_seen, device);
-                *silence.missing.entry(mark.hardware).or_default() += 1;
+            if mark.vote == Vote::Started {
+                began.note(found.entry(began.live.offer.manifest).or_default(), mark, now);
             }
         }
         match page.into_iter().next_back() {
@@ -123,6 +129,38 @@ pub fn look(
         found.entry(offer.manifest).or_default().ripe = ripe;
     }
     Ok(found)
+}
+
+impl Began<'_> {
+    /// Notes one that has not told how it went, where it had the time to.
+    fn note(&self, silence: &mut Silence, mark: Mark, now: Timestamp) {
+        let Self { live: Live { offer, going, .. }, longest, .. } = self;
+        if self.silent {
+            // What a gateway brought is no sign of life, and no silence either.
+            if mark.received.plus_seconds(*longest) < now {
+                silence.lost.note(mark.hardware.clone(), self.last_seen, self.device.clone());
+                *silence.missing.entry(mark.hardware).or_default() += 1;
+            }
+            return;
+        }
+        // Who was held meanwhile begins again.
+        let Some(told_by) = going.map(|going| going.max(mark.received).plus_seconds(*longest)) else {
+            return;
+        };
+        if told_by < now {
+            let put_off = offer.postponable.map(|days| i64::from(days) * 86_400 + QUIET);
+            if put_off.is_some_and(|put_off| told_by.plus_seconds(put_off) < now) {
+                *silence.overdue.entry(mark.hardware.clone()).or_default() += 1;
+            }
+            *silence.late.entry(mark.hardware).or_default() += 1;
+        }
+    }
+}
+
+/// Whether a device said last that it runs an earlier release: who runs this one has only its health left to tell, and who runs a
+/// later one won't tell of this one any more.
+fn runs_an_earlier_one(row: &Row, offer: &Offer) -> bool {
+    row.check_in.as_ref().is_none_or(|said| said.version < offer.version)
 }
 
 /// How long a device may be silent after it began with a release, in seconds.

@@ -71,6 +71,7 @@ pub(crate) fn offer(manifest: u8) -> Offer {
         plan,
         hardware: BTreeSet::from([hardware("revC"), hardware("revD")]),
         interruption: 60,
+        postponable: Some(2),
         channels: BTreeSet::from(["stable".parse().unwrap()]),
         signed_at: Some(day(-7)),
         minimum: None,

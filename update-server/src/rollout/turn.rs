@@ -2,7 +2,7 @@
 //! while it should have been held is no sample of the fleet, but its failures are as good as any.
 
 use super::offers::Offer;
-use super::record::{Record, State};
+use super::record::{Record, Resumed, State};
 use crate::fleet::row::Row;
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::DeviceId;
@@ -20,6 +20,8 @@ pub struct Reach {
     held: Option<Timestamp>,
     /// Since when devices of these revisions are.
     stopped: BTreeMap<HardwareName, Timestamp>,
+    /// Since when nobody is held any more, those included who waited for their part of the catching-up; `None` while it is stopped.
+    pub going: Option<Timestamp>,
     /// When those that had been held were let go on.
     resumed: BTreeMap<HardwareName, Timestamp>,
 }
@@ -41,9 +43,13 @@ impl Reach {
         let resumed = record.resumed.iter().filter(|(_, it)| {
             it.at.unix() - it.held_since.unix() >= i64::try_from(usual.as_secs()).unwrap_or(i64::MAX)
         });
+        let stopped = matches!(record.state, State::Paused | State::Halted);
+        let caught_up = |it: &Resumed| it.at.plus_seconds(offer.plan.catch_up_seconds as i64);
+        let going = record.resumed.values().map(caught_up).fold(record.since, Timestamp::max);
         Self {
             until: offer.beyond(record.phase),
-            held: matches!(record.state, State::Paused | State::Halted).then(|| record.changed()),
+            going: (!stopped).then_some(going),
+            held: stopped.then(|| record.changed()),
             stopped: record.stopped.iter().map(|(hardware, it)| (hardware.clone(), it.since)).collect(),
             resumed: resumed.map(|(hardware, it)| (hardware.clone(), it.at)).collect(),
         }

@@ -62,6 +62,12 @@ pub struct Votes {
     pub rolled_back: u64,
     /// Of those that began: not heard of for longer than usual.
     pub missing: u64,
+    /// Of those that began: as long ago, and they are heard of.
+    #[serde(default)]
+    pub late: u64,
+    /// Of the late: their owners can't have put it off for so long.
+    #[serde(default)]
+    pub overdue: u64,
     /// Of all: began so long ago that they would be missing by now, had they fallen silent.
     #[serde(default)]
     pub ripe: u64,
@@ -174,8 +180,11 @@ impl Votes {
             failed: self.failed.saturating_sub(aside.failed),
             rolled_back: self.rolled_back.saturating_sub(aside.rolled_back),
             missing: self.missing.saturating_sub(aside.missing),
+            late: self.late.saturating_sub(aside.late),
+            overdue: self.overdue.saturating_sub(aside.overdue),
             ripe: self.ripe.saturating_sub(aside.ripe),
-            pending: self.started.saturating_sub(self.missing.max(aside.started)),
+            // Also those that had begun by then: what they tell from now on counts.
+            pending: self.started.saturating_sub(self.missing),
         }
     }
 
@@ -200,6 +209,8 @@ impl std::ops::AddAssign for Votes {
         self.failed += other.failed;
         self.rolled_back += other.rolled_back;
         self.missing += other.missing;
+        self.late += other.late;
+        self.overdue += other.overdue;
         self.ripe += other.ripe;
         self.held += other.held;
     }
@@ -278,6 +289,14 @@ mod tests {
                 && Vote::Failed > Vote::Confirmed
                 && Vote::Confirmed > Vote::Started
         );
+    }
+
+    /// Else the first two that fail afterwards would be all that were tried.
+    #[test]
+    fn who_had_begun_when_evidence_was_set_aside_is_still_under_way() {
+        let aside = Votes { started: 8000, failed: 40, ..Votes::default() };
+        let counts = Votes { started: 8100, failed: 42, ..Votes::default() }.counts(&aside);
+        assert_eq!((counts.pending, counts.failed), (8100, 2));
     }
 
     #[test]

@@ -125,10 +125,15 @@ impl Rollout {
     fn counts(&self) -> Vec<String> {
         let mut all = Votes::default();
         self.votes.values().for_each(|votes| all += *votes);
-        let Votes { started, confirmed, failed, rolled_back, missing, held, .. } = all;
+        let Votes { started, confirmed, failed, rolled_back, missing, late, held, .. } = all;
         let mut out = vec![format!(
             "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing} of them missing)."
         )];
+        if late > 0 {
+            out.push(format!(
+                "{late} of those that began are heard of, and have had the time to tell how it went."
+            ));
+        }
         if held > 0 {
             out.push(format!(
                 "{held} more installed it while they should have been held: only their failures count."
