@@ -3,6 +3,7 @@
 //! It decides what counts as a difference: every field, also one that this program doesn't know. It never decides
 //! whether the record is signed.
 
+use perennial_device_core::report::plain;
 use perennial_schemas::Date;
 use serde::Serialize;
 use serde_json::Value;
@@ -64,7 +65,7 @@ fn compare(at: &mut Vec<String>, page: Option<&Value>, record: Option<&Value>, f
         (page, record) if page == record => {}
         (page, record) => {
             let words = words(at, page, record);
-            let field = at.iter().map(|part| plain(part)).collect::<Vec<_>>().join(".");
+            let field = at.iter().map(|part| plain(part, QUOTED)).collect::<Vec<_>>().join(".");
             found.push(Difference { field, page: page.cloned(), record: record.cloned(), words });
         }
     }
@@ -93,7 +94,7 @@ fn what(at: &[String]) -> String {
         ["record", "lapsed"] => "whether the record's signatures have run out".into(),
         ["record", "product"] | ["support", "product"] => "the product".into(),
         ["cohorts", cohort, rest @ ..] if !rest.is_empty() => {
-            format!("{} of cohort {}", standing(rest), plain(cohort))
+            format!("{} of cohort {}", standing(rest), plain(cohort, QUOTED))
         }
         ["support", "promises", number, rest @ ..] => part("promise", number, rest),
         ["support", "notices", number, rest @ ..] => part("notice", number, rest),
@@ -126,7 +127,7 @@ fn part(kind: &str, number: &str, rest: &[&str]) -> String {
 }
 
 fn path(rest: &[&str]) -> String {
-    rest.iter().map(|part| plain(part)).collect::<Vec<_>>().join(".")
+    rest.iter().map(|part| plain(part, QUOTED)).collect::<Vec<_>>().join(".")
 }
 
 /// A value as it is quoted: dates in words, nothing that a terminal acts upon, not longer than a line or two.
@@ -134,26 +135,12 @@ fn quoted(value: &Value) -> String {
     match value {
         Value::String(text) => match text.parse::<Date>() {
             Ok(date) => date.in_words().to_string(),
-            Err(_) => format!("“{}”", plain(text)),
+            Err(_) => format!("“{}”", plain(text, QUOTED)),
         },
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
-        value => plain(&value.to_string()),
+        value => plain(&value.to_string(), QUOTED),
     }
-}
-
-/// Without control and formatting characters, and cut.
-fn plain(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut plain: String =
-        text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).take(QUOTED).collect();
-    if text.chars().nth(QUOTED).is_some() {
-        plain.push('…');
-    }
-    plain
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub struct Counts {
     pub ripe: u64,
     /// They began, have not told how it went, and are not missing; the late among them.
     pub pending: u64,
+    /// Nobody has looked which of those that began are missing: they are all among `pending`.
+    pub unheard: bool,
 }
 
 /// Devices of the same fleet that were not offered the release, and were heard of when it began: how many of them fell silent
@@ -155,6 +157,7 @@ impl Counts {
             overdue: self.overdue.saturating_sub(part.overdue),
             ripe: self.ripe.saturating_sub(part.ripe),
             pending: self.pending.saturating_sub(part.pending),
+            unheard: self.unheard,
         }
     }
 
@@ -170,6 +173,7 @@ impl Counts {
             overdue: self.overdue + others.overdue,
             ripe: self.ripe + others.ripe,
             pending: self.pending + others.pending,
+            unheard: self.unheard || others.unheard,
         }
     }
 }
@@ -348,7 +352,8 @@ impl fmt::Display for Verdict {
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { confirmed, failed, rolled_back, missing, .. } = self;
-        write!(f, "{confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {missing} missing")
+        write!(f, "{confirmed} confirmed, {failed} failed, {rolled_back} rolled back, ")?;
+        if self.unheard { write!(f, "missing unknown") } else { write!(f, "{missing} missing") }
     }
 }
 

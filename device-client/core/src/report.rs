@@ -117,6 +117,19 @@ pub(crate) fn cut(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(DETAIL_LENGTH)]
 }
 
+/// Somebody's words as they are shown on a terminal: up to `most` characters, none of which it would obey, or hide.
+pub fn plain(text: &str, most: usize) -> String {
+    let hidden = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut plain: String = text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).take(most).collect();
+    if text.chars().nth(most).is_some() {
+        plain.push('…');
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -115,6 +115,14 @@ impl RolloutStatus {
         format!("rollouts/{product}/{version}.json")
     }
 
+    /// Why it is stopped for devices of a hardware revision, in its server's words; empty where it isn't, or they don't say.
+    pub fn stopped_by(&self, hardware: &HardwareName) -> &str {
+        match self.state {
+            RolloutState::Paused | RolloutState::Halted => &self.reason,
+            _ => self.stopped_reasons.get(hardware).map_or("", String::as_str),
+        }
+    }
+
     /// The proof that the plan's rollout key has signed a status of this release.
     ///
     /// # Errors

@@ -48,6 +48,9 @@ pub(super) struct SignArgs {
 pub(super) struct PublishArgs {
     /// A part of its id, or its folder; without it the only one that is open.
     proposal: Option<String>,
+    /// Accept a release whose stages went by while it was signed: nothing is learnt on the way.
+    #[arg(long)]
+    everybody_at_once: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -122,7 +125,7 @@ pub(super) fn publish(args: &PublishArgs, repo: &Path, io: &mut Io<'_>) -> Resul
     let _alone = files::exists(repo).then(|| files::lock_folder(repo)).transpose()?;
     let (repository, _) = open_repository(repo)?;
     let proposal = proposal::find(&repository, args.proposal.as_deref())?;
-    let report = publish_now(&proposal, &repository, io)?;
+    let report = publish_now(&proposal, &repository, args.everybody_at_once, io)?;
     io.report(args.output.json, &report)
 }
 
@@ -172,9 +175,13 @@ pub(super) fn sign_now(
 pub(super) fn publish_now(
     proposal: &Proposal,
     repository: &Repository,
+    everybody_at_once: bool,
     io: &mut Io<'_>,
 ) -> Result<PublishReport, CliError> {
     let sealed = proposal::seal_proposal(proposal, repository, io.now())?;
+    if !everybody_at_once {
+        proposal::check_stages(&Standing::new(proposal, repository), io.now())?;
+    }
     let extent = Extent::Only(sealed.new_paths());
     let progress = Progress::new(io, "checking", 0);
     let checked =

@@ -105,7 +105,7 @@ fn init(args: &InitArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let proposal = Proposal::open(&proposal.dir)?;
     let standing = crate::proposal::Standing::new(&proposal, &repository);
     if standing.is_ready()? {
-        let published = publish_now(&proposal, &repository, io)?;
+        let published = publish_now(&proposal, &repository, false, io)?;
         return io.report(args.output.json, &published);
     }
     {

@@ -43,18 +43,8 @@ pub enum Severity {
 /// Looks a plan over, for a fleet of so many devices where that is known.
 pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark> {
     let mut remarks = Vec::new();
-    let (first, last) = (&plan.phases[0], &plan.phases[plan.phases.len() - 1]);
-    if plan.share_at(now) == WHOLE {
-        let all = plan.phases.iter().find(|phase| phase.share == WHOLE).unwrap_or(last).not_before;
-        let which = if last.not_before <= now && plan.phases.len() > 1 {
-            format!("its last phase began at {}", last.not_before)
-        } else {
-            format!("it opens for everybody at {all}")
-        };
-        let what = format!("{which}, which is past: every device would get the release at once");
-        let todo = "set start to the time at which the release is published, with phases; is it really to go to everybody at once, say --everybody-at-once when you propose it";
-        remarks.push(Remark { rule: OVER, severity: Severity::Error, what, todo });
-    }
+    let first = &plan.phases[0];
+    remarks.extend(over(plan, now));
     let mut say =
         |rule, what: String, todo| remarks.push(Remark { rule, severity: Severity::Warning, what, todo });
     if plan.on_deadline == OnDeadline::Silence {
@@ -131,6 +121,29 @@ pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark>
         );
     }
     remarks
+}
+
+/// That a plan is open for everybody by now, where it is.
+pub fn over(plan: &Plan, now: Timestamp) -> Option<Remark> {
+    if plan.share_at(now) < WHOLE {
+        return None;
+    }
+    let last = &plan.phases[plan.phases.len() - 1];
+    let all = plan.phases.iter().find(|phase| phase.share == WHOLE).unwrap_or(last).not_before;
+    let which = if last.not_before <= now && plan.phases.len() > 1 {
+        format!("its last phase began at {}", last.not_before)
+    } else {
+        format!("it opens for everybody at {all}")
+    };
+    let what = format!("{which}, which is past: every device would get the release at once");
+    let todo = "set start to the time at which the release is published, with phases; is it really to go to everybody at once, say --everybody-at-once when you propose it";
+    Some(Remark { rule: OVER, severity: Severity::Error, what, todo })
+}
+
+/// The same of a plan that had stages when its release was made: they went by while it was signed.
+pub fn overtaken(plan: &Plan, made: Timestamp, now: Timestamp) -> Option<Remark> {
+    let had_stages = plan.phases[0].share < WHOLE && plan.share_at(made) < WHOLE;
+    over(plan, now).filter(|_| had_stages)
 }
 
 fn shorter_than_the_soak(plan: &Plan) -> Option<usize> {

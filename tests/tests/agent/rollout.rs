@@ -196,6 +196,45 @@ fn an_owner_who_takes_a_halted_release_is_told_that_it_is() {
     assert_eq!(device.running(), "2.0.0");
 }
 
+/// What its server signed of the stop of its revision, and nothing that a terminal would obey.
+#[test]
+fn a_device_that_is_stopped_says_why_in_its_servers_words() {
+    let (maker, running, planned) = maker();
+    let (mut device, folder) = device(&maker);
+    device.clock = planned.plus_seconds(60);
+    let stop = |device: &Device, words: &str| {
+        let stopped_reasons = [("revC".parse().unwrap(), words.to_owned())].into();
+        let reason = "phase 2 is open".to_owned();
+        let stopped = vec!["revC".parse().unwrap()];
+        let status = status(running.manifest, device.clock);
+        write_status(&folder, &RolloutStatus { stopped, stopped_reasons, reason, ..status });
+    };
+    stop(&device, "a bad batch of sensors");
+    device.run(&["update"]).ends(11);
+    let words = "; its server says: “a bad batch of sensors”";
+    let why = device.run(&["why"]).ok();
+    assert!(
+        why.starts_with("2.0.0 waits: the rollout is halted for this hardware revision; it is held until ")
+    );
+    assert!(why.ends_with(&format!("signed it again{words}.\n")), "{why}");
+    for command in ["status", "check"] {
+        let said = device.run(&[command]).out;
+        assert!(said.contains(words), "{command}: {said}");
+    }
+    // The owner who takes it all the same is told the same.
+    device.clock = device.clock.plus_seconds(60);
+    stop(&device, &format!("\u{1b}[2J\r\u{202e}{}", "é".repeat(1000)));
+    device.run(&["update"]).ends(11);
+    let (why, now) = (device.run(&["why"]).ok(), device.run(&["update", "--now"]).ok());
+    assert!(now.contains("although its rollout is halted for this hardware: "), "{now}");
+    for said in [why, now] {
+        let line = said.lines().find(|line| line.contains("é")).unwrap();
+        assert!(line.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{line:?}");
+        assert!(line.contains("\u{fffd}[2J\u{fffd}\u{fffd}éé") && line.contains("é…"), "{line:?}");
+        assert!(line.chars().filter(|c| *c == 'é').count() < 240, "{line:?}");
+    }
+}
+
 #[test]
 fn an_owner_takes_a_release_now() {
     let (maker, _, planned) = maker();

@@ -145,7 +145,9 @@ impl Rollout {
 
     fn hold(&mut self, now: Timestamp) -> Option<Hold> {
         match self.decision(now).reason_for(&self.manifest)? {
-            Reason::Held { why: HoldReason::Rollout(Admission::Held { hold, .. }), .. } => Some(*hold),
+            Reason::Held {
+                why: HoldReason::Rollout { admission: Admission::Held { hold, .. }, .. }, ..
+            } => Some(*hold),
             _ => None,
         }
     }
@@ -279,7 +281,10 @@ fn the_status_of_one_release_serves_no_other() {
     );
     assert!(matches!(
         decision.reason_for(&manifest),
-        Some(Reason::Held { why: HoldReason::Rollout(Admission::Held { hold: Hold::NoStatus, .. }), .. })
+        Some(Reason::Held {
+            why: HoldReason::Rollout { admission: Admission::Held { hold: Hold::NoStatus, .. }, .. },
+            ..
+        })
     ));
     // The newest release that it is admitted to is the one that it takes.
     assert_eq!(rollout.live_at(now), "2.0.0");

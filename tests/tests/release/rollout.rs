@@ -248,3 +248,50 @@ fn a_device_that_was_held_as_long_as_it_may_be_goes_on_once_its_signers_say_so()
     device.run(&["update"]).ok();
     assert_eq!(device.running(), "2.0.0");
 }
+
+/// What people have read and signed was a release in stages.
+#[test]
+fn whoever_signs_a_release_whose_stages_went_by_is_told_and_publishing_it_takes_the_ugly_words() {
+    let desk = with_plan();
+    desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout plan.toml"));
+    let said = desk.ok("sign --key erin.key");
+    assert!(!said.contains("WARNING"), "{said}");
+    desk.wait_days(20);
+    let warning = "  ! WARNING: the rollout of 1.0.0 is over before it begins: its last phase began at ";
+    for command in ["review", "sign --key frank.key"] {
+        let said = desk.ok(command);
+        assert!(
+            said.contains(warning) && said.contains("every device would get the release at once"),
+            "{said}"
+        );
+    }
+    for person in ["dora", "tess"] {
+        desk.ok(&format!("sign --key {person}.key"));
+    }
+    let refused = desk.refused("publish");
+    assert!(refused.contains("the stages of 1.0.0 went by while it was signed"), "{refused}");
+    assert!(refused.contains("publish it with --everybody-at-once"), "{refused}");
+    desk.ok("publish --everybody-at-once");
+    // Offered on another channel much later, it is told again.
+    desk.ok("channel create thermostat beta");
+    publish(&desk, &TEAM);
+    desk.ok("channel offer thermostat 1.0.0 --channel beta");
+    assert!(desk.ok("review").contains(warning));
+    publish(&desk, &TEAM);
+}
+
+/// Words that were said when it was proposed needn't be said again.
+#[test]
+fn what_never_had_stages_is_published_without_more_words() {
+    let desk = with_plan();
+    let preset = "--preset all-at-once --everybody-at-once --key rollout.pub.json --start";
+    desk.ok(&format!("rollout new {} {preset} 2026-12-01T06:00:00Z", desk.path("later.toml").display()));
+    let past = std::fs::read_to_string(desk.path("plan.toml")).unwrap().replace("2026-12-01", "2026-11-01");
+    desk.write("past.toml", &past);
+    desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout past.toml --everybody-at-once"));
+    assert!(desk.ok("review").contains("! WARNING: the rollout of 1.0.0 is over before it begins"));
+    publish(&desk, &TEAM);
+    desk.ok(&propose(&desk, "1.1.0", "v2.bin", "--rollout later.toml"));
+    desk.wait_days(20);
+    publish(&desk, &TEAM);
+}

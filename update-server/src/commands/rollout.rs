@@ -17,7 +17,7 @@ use crate::state::Held;
 use clap::Subcommand;
 use hyper::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use perennial_schemas::{HardwareName, ProductName, ReleaseVersion, Timestamp};
+use perennial_schemas::{HardwareName, ProductName, ReleaseVersion};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     let now = (io.now)();
     let all = match Place::of(&arguments.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &arguments.place, Purpose::Look, now)?;
+            let engine = engine(&held, &arguments.place, Purpose::Look)?;
             notice(&held, io)?;
             Rollouts { rollouts: desk::list(&engine, now).map_err(|error| failure(&error.into()))? }
         }
@@ -166,9 +166,9 @@ fn look<T: serde::de::DeserializeOwned>(
     let (product, version) = (one.product.as_str(), one.version.as_str());
     match Place::of(&one.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &one.place, Purpose::Look, now)?;
-            notice(&held, io)?;
-            Ok(of(desk::show(&engine, product, version, now).map_err(|error| failure(&error))?))
+            let engine = engine(&held, &one.place, Purpose::Look)?;
+            let idle = notice(&held, io)?;
+            Ok(of(desk::look(&engine, product, version, idle, now).map_err(|error| failure(&error))?))
         }
         Place::Running(server) => parse(&get(&server, &format!("{}{what}", path(one)))?),
     }
@@ -178,7 +178,7 @@ fn change(one: &One, word: &str, wish: &Wish, ask: &Ask, io: &mut Io<'_>) -> Res
     let now = (io.now)();
     let (shown, running) = match Place::of(&one.place)? {
         Place::Here(held) => {
-            let engine = engine(&held, &one.place, Purpose::Steer, now)?;
+            let engine = engine(&held, &one.place, Purpose::Steer)?;
             let name = (one.product.as_str(), one.version.as_str());
             let changed = desk::change(&engine, name, wish, ("command", &ask.why), now);
             (changed.map_err(|error| failure(&error))?, false)
@@ -204,30 +204,26 @@ fn path(one: &One) -> String {
     format!("/api/v1/rollouts/{}/{}", part(one.product.as_str()), part(one.version.as_str()))
 }
 
-/// An engine that takes no turns, over the store that a server left.
-pub(super) fn engine(
-    held: &Held,
-    place: &Where,
-    purpose: Purpose,
-    now: Timestamp,
-) -> Result<Arc<Engine>, Failure> {
+/// An engine that takes no turns, over the store that a server left. It has looked at no device.
+pub(super) fn engine(held: &Held, place: &Where, purpose: Purpose) -> Result<Arc<Engine>, Failure> {
     let metrics = Metrics::new().map_err(|error| Failure::of(&error, "report this"))?;
     let engine = setup::engine(&config_of(place)?, &held.state, &held.store, &metrics.rollouts, purpose)
         .map_err(|error| Failure::of(&error, error.hint()))?;
-    let listened = engine.learn().and_then(|()| engine.listen(now, &|| {}));
-    let listened =
-        listened.and_then(|()| engine.count_new(&|| {})).and_then(|()| engine.find_failing(&|| {}));
-    listened.map_err(|error| failure(&error.into()))?;
+    engine.learn().map_err(|error| failure(&error.into()))?;
     Ok(engine)
 }
 
-/// Says on the standard error that a server wouldn't start here, where that is so: what is shown is right all the same.
-fn notice(held: &Held, io: &mut Io<'_>) -> Result<(), Failure> {
+/// Says on the standard error that a server wouldn't start here, and what isn't known, where that is so: the votes are another
+/// key's, so that nobody can tell whose they are.
+fn notice(held: &Held, io: &mut Io<'_>) -> Result<Option<String>, Failure> {
     let other = setup::other_marks(&held.state, held.store.as_ref());
-    if let Some(other) = other.map_err(|error| Failure::of(&error, error.hint()))? {
-        let _ = writeln!(io.stderr, "notice: {other}; a server doesn't start with it: {}", other.hint());
-    }
-    Ok(())
+    let Some(other) = other.map_err(|error| Failure::of(&error, error.hint()))? else { return Ok(None) };
+    let _ = writeln!(
+        io.stderr,
+        "notice: {other}: which devices fell silent, and on which a release failed, is unknown with it; a server doesn't start with it: {}",
+        other.hint()
+    );
+    Ok(Some(other.to_string()))
 }
 
 fn words(shown: &Rollout) -> String {
@@ -235,8 +231,12 @@ fn words(shown: &Rollout) -> String {
     for (hardware, votes) in &shown.votes {
         let _ = write!(
             out,
-            "\n  {hardware}: {} confirmed, {} failed, {} rolled back, {} began, {} missing",
-            votes.confirmed, votes.failed, votes.rolled_back, votes.started, votes.missing
+            "\n  {hardware}: {} confirmed, {} failed, {} rolled back, {} began, {}",
+            votes.confirmed,
+            votes.failed,
+            votes.rolled_back,
+            votes.started,
+            shown.missing_in(votes)
         );
     }
     if let Some(evidence) = &shown.evidence {

@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
 
 /// The rollouts while no server runs.
 fn rollouts(held: &Held, arguments: &Arguments, now: Timestamp) -> Result<Vec<Rollout>, Failure> {
-    let engine = super::rollout::engine(held, &arguments.place, Purpose::Look, now)?;
+    let engine = super::rollout::engine(held, &arguments.place, Purpose::Look)?;
     desk::list(&engine, now).map_err(|error| Failure::of(&error, "restore the state folder from your backup"))
 }
 

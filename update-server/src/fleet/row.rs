@@ -217,6 +217,11 @@ impl Row {
         lifted
     }
 
+    /// Whether it may have told something at a time: not what is left of it, or came back, after an erasure.
+    pub(crate) fn told_by(&self, at: Timestamp) -> bool {
+        self.reports > 0 && self.first_seen <= at
+    }
+
     /// Notes that it was heard of; never moves back.
     pub(crate) fn seen(&mut self, now: Timestamp) {
         self.last_seen = self.last_seen.max(now);

@@ -3,7 +3,7 @@
 
 use super::engine::{Engine, save};
 use super::failing::{self, Lost};
-use super::machine::{Change, Facts, Refused, Wish, wish};
+use super::machine::{Change, Counted, Facts, Refused, Wish, wish};
 use super::offers::{Damaged, Offer, Offers};
 use super::record::{self, Record, Records, State};
 use super::status;
@@ -83,13 +83,13 @@ pub fn list(engine: &Engine, now: Timestamp) -> Result<Vec<Rollout>, StoreError>
     for offer in offers.offered.values().filter(|offer| !recorded(offer)) {
         if offer.key == engine.ballot().own {
             let record = Record::new(offer, now);
-            shown.push(Rollout::of(&record, Some(offer), &engine.counted(offer)?, now));
+            shown.push(Rollout::of(&record, Some(offer), &counted(engine, offer), now));
         } else {
             shown.push(Rollout::foreign(offer, now));
         }
     }
     for (record, _) in records.whole.values() {
-        let mut one = one(engine, &offers, record, now)?;
+        let mut one = one(engine, &offers, record, now);
         one.superseded_by = superseded_by(&offers, &records, record, now);
         shown.push(one);
     }
@@ -115,10 +115,43 @@ pub fn show(engine: &Engine, product: &str, version: &str, now: Timestamp) -> Re
         && let Some((record, _)) = record::one(engine.store(), &manifest)?
     {
         // Votes stay for a month: who looks into it wants to know.
-        found.count(&engine.counted_before(&record)?);
+        found.count(&engine.counted_before(&record).unwrap_or_else(|error| uncounted(&error)));
     }
-    name_devices(engine, &mut found)?;
+    // What is known of it is shown all the same.
+    if let Err(error) = name_devices(engine, &mut found) {
+        found.unnamed = Some(error.to_string());
+    }
     Ok(found)
+}
+
+/// The same where no server looks at devices: they are looked at now, unless there is a reason why that would tell nothing.
+///
+/// # Errors
+/// As [`show`]; where devices can't be looked at, the rest is shown.
+pub fn look(
+    engine: &Engine,
+    product: &str,
+    version: &str,
+    idle: Option<String>,
+    now: Timestamp,
+) -> Result<Rollout, DeskError> {
+    let unnamed = idle.or_else(|| {
+        let listened = engine.listen(now, &|| {});
+        let found = engine.count_new(&|| {}).and_then(|()| engine.find_failing(&|| {}));
+        listened.and(found).err().map(|error| error.to_string())
+    });
+    let mut shown = show(engine, product, version, now)?;
+    shown.unnamed = unnamed.or(shown.unnamed);
+    Ok(shown)
+}
+
+/// What was counted, or why it can't be: whoever looks at a rollout, or stops it, goes on without.
+fn counted(engine: &Engine, offer: &Offer) -> Counted {
+    engine.counted(offer).unwrap_or_else(|error| uncounted(&error))
+}
+
+fn uncounted(error: &StoreError) -> Counted {
+    Counted { uncounted: Some(error.to_string()), ..Counted::default() }
 }
 
 /// Names a few of the devices on which it failed, and of those that fell silent.
@@ -132,7 +165,7 @@ fn name_devices(engine: &Engine, shown: &mut Rollout) -> Result<(), StoreError> 
     }
     let offers = engine.ballot().board.current();
     let Some(offer) = offers.offered.get(&manifest) else { return Ok(()) };
-    let counted = engine.counted(offer)?;
+    let counted = counted(engine, offer);
     for (hardware, votes) in counted.votes.iter().filter(|(_, votes)| votes.missing > 0) {
         let newest = failing::named(engine.store(), counted.lost.of(hardware))?;
         shown.lost.push(Lost { hardware: hardware.to_string(), devices: votes.missing, newest });
@@ -187,7 +220,9 @@ pub fn change(
             }
         };
         let counted = match offer {
-            Some(offer) => engine.counted(offer)?,
+            // The evidence has a say in it.
+            Some(offer) if matches!(what, Wish::Resume { .. }) => engine.counted(offer)?,
+            Some(offer) => counted(engine, offer),
             None => Default::default(),
         };
         let withdrawn = offers.withdrawn_for(&record);
@@ -200,27 +235,24 @@ pub fn change(
         if save(engine.store(), &change, before, now)?.is_some() {
             let Change { action, by, .. } = &change;
             tracing::info!(action, by, product, version, reason = change.reason(), "a rollout has changed");
-            return Ok(one(engine, &offers, &change.record, now)?);
+            return Ok(one(engine, &offers, &change.record, now));
         }
     }
     Err(StoreError::Changed("rollouts".into()).into())
 }
 
-fn one(engine: &Engine, offers: &Offers, record: &Record, now: Timestamp) -> Result<Rollout, StoreError> {
+fn one(engine: &Engine, offers: &Offers, record: &Record, now: Timestamp) -> Rollout {
     let offer = offers.offered.get(&record.manifest);
     if let Some(offer) = offer.filter(|offer| offer.key != engine.ballot().own) {
-        return Ok(Rollout::foreign(offer, now));
+        return Rollout::foreign(offer, now);
     }
     let offer = offer.filter(|_| record.state != State::Withdrawn);
-    let counted = match offer {
-        Some(offer) => engine.counted(offer)?,
-        None => Default::default(),
-    };
+    let counted = offer.map_or_else(Counted::default, |offer| counted(engine, offer));
     let mut shown = Rollout::of(record, offer.map(Arc::as_ref), &counted, now);
     if let Some(Damaged { why, .. }) = offers.unsure(&record.product, &record.manifest) {
         shown.stands_still(why);
     }
-    Ok(shown)
+    shown
 }
 
 /// Where a device stands in the rollouts of newer releases that its channel offers, one sentence each: by the same function

@@ -11,7 +11,7 @@ use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
-use super::tallies::{Codes, Tallies};
+use super::tallies::Tallies;
 use super::turn::Reach;
 use super::watched;
 use crate::audit;
@@ -403,26 +403,43 @@ impl Engine {
         Ok(())
     }
 
-    /// Looks on which devices releases failed, where what failed has changed since the last look.
+    /// Looks on which devices releases failed, where what failed has changed since the last look; once more when a release is
+    /// offered no more, for as long as its votes are kept.
     ///
     /// # Errors
     /// [`StoreError`]
     pub fn find_failing(&self, pause: &dyn Fn()) -> Result<(), StoreError> {
         let offers = self.means.ballot.board.current();
-        let codes = |manifest: &Sha256Digest| self.means.ballot.tallies.codes(manifest);
-        let all = offers.offered.values().map(|offer| (offer.manifest, codes(&offer.manifest)));
-        let all: BTreeMap<_, _> = all.filter(|(_, codes)| !codes.is_empty()).collect();
-        let changed = |(manifest, codes): &(&Sha256Digest, &Codes)| {
-            let known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            known.get(*manifest).is_none_or(|known| known.codes != **codes)
-        };
-        let wanted: Vec<Sha256Digest> = all.iter().filter(changed).map(|(manifest, _)| *manifest).collect();
-        let found = failing::look(self.store(), &self.means.ballot, &wanted, pause)?;
-        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|manifest, _| all.contains_key(manifest));
-        known.extend(found.into_iter().map(|(manifest, failing)| {
-            (manifest, Found { codes: all.get(&manifest).cloned().unwrap_or_default(), failing })
+        let before = self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut kept, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+        for manifest in offers.offered.keys() {
+            let codes = self.means.ballot.tallies.codes(manifest);
+            match before.get(manifest) {
+                _ if codes.is_empty() => {}
+                Some(found) if found.codes == codes => {
+                    kept.insert(*manifest, Found { is_last: false, ..found.clone() });
+                }
+                _ => drop(wanted.insert(*manifest, (codes, false))),
+            }
+        }
+        for (record, _) in record::all(self.store())?.whole.values() {
+            let (manifest, is_kept) = (record.manifest, record.emptied.is_none());
+            if record.state != State::Withdrawn || !is_kept || offers.offered.contains_key(&manifest) {
+                continue;
+            }
+            match before.get(&manifest).filter(|found| found.is_last) {
+                Some(found) => drop(kept.insert(manifest, found.clone())),
+                None => drop(wanted.insert(manifest, (self.counted_before(record)?.codes, true))),
+            }
+        }
+        let failed = wanted.iter().filter(|(_, (codes, _))| !codes.is_empty());
+        let failed: Vec<Sha256Digest> = failed.map(|(manifest, _)| *manifest).collect();
+        let mut found = failing::look(self.store(), &self.means.ballot, &failed, pause)?;
+        kept.extend(wanted.into_iter().map(|(manifest, (codes, is_last))| {
+            let failing = found.remove(&manifest).unwrap_or_default();
+            (manifest, Found { codes, is_last, failing })
         }));
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = kept;
         Ok(())
     }
 
@@ -523,9 +540,10 @@ pub(super) fn save(
 }
 
 /// A status is served for as long as it is valid: also that of a release that is withdrawn, so that a device which hasn't heard
-/// of that yet is held.
+/// of that yet is held. Not one that lets devices go on with what was stopped since: without any they wait.
 pub(super) fn is_shown(record: &Record, now: Timestamp) -> bool {
     super::status::expires(record).is_some_and(|expires| now < expires)
+        && !super::status::is_overtaken(record)
 }
 
 /// The statuses for an export.
@@ -552,7 +570,7 @@ pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<Statuses, StoreErro
         if is_shown(&record, now) {
             statuses.expired.remove(&path);
             statuses.current.insert(path, record.status);
-        } else if let Some(expired) = expires.filter(|_| record.state != State::Withdrawn)
+        } else if let Some(expired) = expires.filter(|at| *at <= now && record.state != State::Withdrawn)
             && !statuses.current.contains_key(&path)
         {
             statuses.expired.insert(path, expired);

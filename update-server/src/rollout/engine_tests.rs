@@ -725,3 +725,31 @@ fn a_status_is_served_while_it_is_valid_whatever_becomes_of_a_turn() {
     assert!(drive.engine.tick(day(1)).is_err());
     assert_eq!(shown(), 0, "what has expired is shown to nobody");
 }
+
+/// A command stopped it while no server ran; or the disk was full just after a halt was recorded.
+#[test]
+fn a_status_that_goes_on_is_shown_to_nobody_once_its_rollout_is_stopped() {
+    let bench = Bench::new();
+    bench.tick(day(0));
+    let engine = &bench.drive().engine;
+    let exported = || super::engine::statuses(bench.store(), day(0)).unwrap();
+    let change = |wish: Wish| {
+        desk::change(engine, ("thermostat", "2.1.0"), &wish, ("command", "it overheats"), day(0)).unwrap()
+    };
+    for wish in [Wish::Halt(Some(hardware("revD"))), Wish::Pause] {
+        assert_eq!((exported().current.len(), engine.shown().load().len()), (1, 1));
+        change(wish);
+        assert_eq!((exported().current.len(), exported().expired.len()), (0, 0), "devices wait without any");
+        let store = Failing(std::sync::Arc::clone(&bench.drive().store), Default::default());
+        let store = std::sync::Arc::new(store);
+        let key = Box::new(super::testkit::key(bench.folder.path()).0);
+        let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
+        let shared = std::sync::Arc::clone(&store) as std::sync::Arc<dyn Store>;
+        let drive = super::drive::Drive::new(shared, key, &[7; 32], offered, usual, day(0)).unwrap();
+        *store.1.lock().unwrap() = Some(StoreError::Full("0 bytes are free".into()));
+        assert!(drive.engine.tick(day(0)).is_err());
+        assert_eq!(drive.engine.shown().load().len(), 0, "none can be signed that says so");
+        bench.tick(day(0));
+    }
+    assert_eq!(bench.status().state, RolloutState::Paused);
+}

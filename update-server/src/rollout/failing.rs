@@ -6,6 +6,7 @@ use super::ballot::Ballot;
 use super::tallies::Codes;
 use super::votes::Mark;
 use crate::fleet::desk::id;
+use crate::fleet::row::Row;
 use crate::store::{Space, Store, StoreError};
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::FailureCode;
@@ -52,6 +53,8 @@ pub type Failing = Newest<(HardwareName, Option<FailureCode>)>;
 pub struct Found {
     /// What had failed.
     pub codes: Codes,
+    /// It was offered no more by then: no vote has come since.
+    pub is_last: bool,
     /// On whom, the newest first.
     pub failing: Failing,
 }
@@ -72,14 +75,16 @@ pub fn look(
         let page = store.scan(Space::Devices, after.as_deref(), PAGE)?;
         let Some((last, _)) = page.last() else { break };
         after = Some(last.clone());
-        let devices: Vec<DeviceId> = page.iter().filter_map(|(key, _)| id(key)).collect();
+        let devices: Vec<(DeviceId, &[u8])> =
+            page.iter().filter_map(|(key, row)| Some((id(key)?, row.as_slice()))).collect();
         for manifest in wanted {
-            let keys: Vec<Vec<u8>> = devices.iter().map(|device| ballot.key.mark(manifest, device)).collect();
+            let keys: Vec<Vec<u8>> =
+                devices.iter().map(|(device, _)| ballot.key.mark(manifest, device)).collect();
             let marks = store.get_many(Space::Marks, &keys)?;
-            for (device, mark) in devices.iter().zip(marks) {
+            for ((device, row), mark) in devices.iter().zip(marks) {
                 // A damaged one is told of by whoever counts the votes.
                 let Some(Ok(mark)) = mark.as_deref().map(Mark::decode) else { continue };
-                if mark.vote.is_bad() {
+                if mark.vote.is_bad() && is_nameable(row, mark.received) {
                     let kind = (mark.hardware, mark.code);
                     found.entry(*manifest).or_default().note(kind, mark.received, device.clone());
                 }
@@ -148,14 +153,20 @@ pub(super) fn failures(codes: &Codes) -> Vec<Failures> {
 /// # Errors
 /// [`StoreError`]
 pub(super) fn named(store: &dyn Store, newest: &[(Timestamp, DeviceId)]) -> Result<Vec<Named>, StoreError> {
-    let keys: Vec<&[u8]> = newest.iter().map(|(_, device)| device.as_str().as_bytes()).collect();
     let mut named = Vec::new();
-    for ((at, device), key) in newest.iter().zip(keys) {
-        if store.get(Space::Devices, key)?.is_some() {
+    for (at, device) in newest {
+        let row = store.get(Space::Devices, device.as_str().as_bytes())?;
+        if row.is_some_and(|row| is_nameable(&row, *at)) {
             named.push(Named { device: device.to_string(), at: *at });
         }
     }
     Ok(named)
+}
+
+/// Whether a device may be named with what it told at a time: its row is known since before, and nothing of that was erased. A
+/// damaged row doesn't tell.
+fn is_nameable(row: &[u8], at: Timestamp) -> bool {
+    Row::decode(row).is_ok_and(|row| row.told_by(at))
 }
 
 impl Failures {

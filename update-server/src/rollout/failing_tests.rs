@@ -1,9 +1,10 @@
 use super::desk;
 use super::engine_tests::half_open;
-use super::failing::Named;
+use super::failing::{Lost, Named};
+use super::offers::Offers;
 use super::testkit::{Bench, day};
 use super::view::Rollout;
-use crate::fleet::desk::erase;
+use crate::fleet::desk::{erase, revoke};
 
 fn shown(bench: &Bench) -> Rollout {
     bench.drive().engine.find_failing(&|| {}).unwrap();
@@ -58,11 +59,35 @@ fn a_halt_names_what_failed_how_often_and_on_whom_the_newest_first() {
     let after = shown(&bench);
     assert_eq!(after.failures[0].devices, first.devices);
     assert!(!ids(&after.failures[0].newest).contains(&newest.as_str()));
+    // Nor is whoever enrolled again after that, and tells something, or of whom the bare revocation is kept.
+    let back = |id: &str| members.iter().find(|it| it.device.as_str() == id).unwrap();
+    bench.drive().set(day(1).plus_seconds(60));
+    bench.drive().enrol(std::slice::from_ref(back(&newest))).unwrap();
+    bench.report(std::slice::from_ref(back(&newest)), "started");
+    let revoked = after.failures[0].newest[0].device.clone();
+    revoke(bench.store(), &revoked.parse().unwrap(), "command", "lost", false, day(1)).unwrap();
+    erase(bench.store(), &revoked.parse().unwrap(), "command", day(1)).unwrap().unwrap();
+    let gone = |named: &[&str]| named.iter().all(|it| ![newest.as_str(), revoked.as_str()].contains(it));
+    assert!(gone(&ids(&shown(&bench).failures[0].newest)), "named where it was found before");
     // What another front end took in, and after a restart: from the store alone.
     bench.start(day(2));
     bench.tick(day(2));
-    assert_eq!(shown(&bench).failures[0].devices, first.devices);
-    assert!(!shown(&bench).failures[0].newest.is_empty());
+    let (after, left) = (shown(&bench), (first.devices as usize - 2).min(5));
+    assert_eq!((after.failures[0].devices, after.failures[0].newest.len()), (first.devices, left));
+    assert!(gone(&ids(&after.failures[0].newest)), "{after:?}");
+    // Withdrawn, it is looked into most of all; also by a server that never saw it offered.
+    let mut over = Offers { generation: Some(2), ..Offers::default() };
+    over.withdrawn.insert((bench.offer.product.clone(), bench.offer.manifest), "it overheats".into());
+    for restarted in [false, true] {
+        if restarted {
+            bench.start(day(3));
+        }
+        bench.drive().offer(over.clone());
+        bench.tick(day(3));
+        let shown = shown(&bench);
+        assert_eq!((shown.state.as_str(), shown.failures.len()), ("withdrawn", after.failures.len()));
+        assert_eq!(shown.failures[0].newest, after.failures[0].newest, "restarted: {restarted}");
+    }
 }
 
 /// The worst outcome is what a device counts with, and so is its code.
@@ -118,7 +143,20 @@ fn devices_that_fell_silent_are_named_too() {
     bench.drive().engine.listen(day(9), &|| {}).unwrap();
     let lost = shown(&bench).lost;
     assert_eq!((lost.len(), lost[0].devices, lost[0].newest.len()), (1, 7, 5));
+    let all = ids(&lost[0].newest).join(" ");
     let said = shown(&bench).sentences().join("\n");
     assert!(said.contains("7 devices of revC fell silent; the newest: revC-"), "{said}");
     assert!(said.contains("13 that told, 7 began and haven't told yet"), "{said}");
+    // Two are erased and enrol again; one of them tells something, and falls silent once more. They count, and aren't named.
+    for member in &members[13..15] {
+        assert!(all.contains(member.device.as_str()), "{all}");
+        erase(bench.store(), &member.device, "command", day(9)).unwrap().unwrap();
+    }
+    bench.drive().enrol(&members[13..15]).unwrap();
+    bench.report(&members[14..15], "started");
+    let gone = |lost: &[Lost]| ids(&lost[0].newest).iter().all(|it| !["revC-13", "revC-14"].contains(it));
+    assert!(gone(&shown(&bench).lost), "named where it was found before");
+    bench.drive().engine.listen(day(18), &|| {}).unwrap();
+    let lost = shown(&bench).lost;
+    assert_eq!((lost[0].devices, lost[0].newest.len(), gone(&lost)), (7, 5, true), "{lost:?}");
 }

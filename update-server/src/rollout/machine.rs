@@ -37,6 +37,8 @@ pub struct Counted {
     pub others: Watched,
     /// Devices began, and nobody has looked yet which of them fell silent.
     pub unheard: bool,
+    /// Why the votes can't be counted, where that is so: a stop takes none.
+    pub uncounted: Option<String>,
     /// What failed, where something did.
     pub codes: Codes,
     /// Devices that fell silent, those that were heard of last first; a few of each hardware revision.
@@ -57,6 +59,12 @@ impl Counted {
             (votes.late, votes.overdue) = (of(late, hardware), of(overdue, hardware));
         }
         Self { votes, others: *others, lost: lost.clone(), ..Self::default() }
+    }
+
+    /// What the gate judges of a part of them, without what was set aside.
+    pub(super) fn counts(&self, votes: &Votes, aside: &Votes) -> Counts {
+        let counts = votes.counts(aside);
+        Counts { unheard: self.unheard && counts.pending > 0, ..counts }
     }
 }
 
@@ -183,7 +191,7 @@ pub fn evidence(record: &Record, offer: &Offer, counted: &Counted) -> Evidence {
     let mut evidence = Evidence { others, phase_since: record.phase_since, ..Evidence::default() };
     for hardware in &offer.hardware {
         let votes = counted.votes.get(hardware).unwrap_or(&none);
-        let mut counts = votes.counts(record.set_aside.get(hardware).unwrap_or(&none));
+        let mut counts = counted.counts(votes, record.set_aside.get(hardware).unwrap_or(&none));
         if record.stopped.contains_key(hardware) {
             counts = Counts::default();
         }

@@ -8,6 +8,8 @@ pub mod ballot;
 #[cfg(test)]
 mod ballot_tests;
 pub mod desk;
+#[cfg(test)]
+mod desk_tests;
 pub mod drive;
 pub mod engine;
 #[cfg(test)]

@@ -54,8 +54,8 @@ pub struct Live {
 struct Began<'a> {
     live: &'a Live,
     device: DeviceId,
+    row: Row,
     longest: i64,
-    last_seen: Timestamp,
     silent: bool,
 }
 
@@ -104,9 +104,9 @@ pub fn look(
                         silence.others.silent += u64::from(silent);
                     }
                 } else if silent || going.is_some() && runs_an_earlier_one(&row, offer) {
-                    let (device, last_seen) = (device.clone(), row.last_seen);
+                    let (device, row) = (device.clone(), row.clone());
                     let key = ballot.key.mark(&offer.manifest, &device);
-                    began.push((Began { live, device, longest, last_seen, silent }, key));
+                    began.push((Began { live, device, row, longest, silent }, key));
                 }
             }
         }
@@ -138,7 +138,10 @@ impl Began<'_> {
         if self.silent {
             // What a gateway brought is no sign of life, and no silence either.
             if mark.received.plus_seconds(*longest) < now {
-                silence.lost.note(mark.hardware.clone(), self.last_seen, self.device.clone());
+                // Who was erased since it began, and enrolled again, is missing and not named.
+                if self.row.told_by(mark.received) {
+                    silence.lost.note(mark.hardware.clone(), self.row.last_seen, self.device.clone());
+                }
                 *silence.missing.entry(mark.hardware).or_default() += 1;
             }
             return;

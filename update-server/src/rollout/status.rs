@@ -93,6 +93,15 @@ pub fn last(record: &Record) -> Option<RolloutStatus> {
     Some(signed.unverified().clone())
 }
 
+/// Whether the last status lets devices go on where the record has stopped them since, and none was signed that says so.
+pub fn is_overtaken(record: &Record) -> bool {
+    let is_stopped = matches!(record.state, State::Paused | State::Halted | State::Withdrawn);
+    last(record).is_some_and(|last| {
+        let revision = || record.stopped.keys().any(|hardware| !last.stopped.contains(hardware));
+        last.state == RolloutState::Running && (is_stopped || revision())
+    })
+}
+
 /// When the last status stops counting.
 pub fn expires(record: &Record) -> Option<Timestamp> {
     last(record).map(|last| last.expires())

@@ -44,7 +44,10 @@ pub(super) fn change(
     counted: &Counted,
 ) -> Change {
     detail.extend(because(&record, by.why));
-    detail.extend(counts(&evidence(&record, offer, counted)));
+    match &counted.uncounted {
+        Some(why) => detail.push(("counts", format!("they can't be counted: {why}"))),
+        None => detail.extend(counts(&evidence(&record, offer, counted))),
+    }
     Change { action, by: by.who.into(), record, detail }
 }
 
@@ -90,7 +93,7 @@ pub(super) fn with_counts(
     mut detail: Vec<(&'static str, String)>,
     counted: &Counted,
 ) -> Vec<(&'static str, String)> {
-    let all = counted.votes.values().map(|votes| votes.counts(&Votes::default()));
+    let all = counted.votes.values().map(|votes| counted.counts(votes, &Votes::default()));
     detail.push(("counts", all.fold(Counts::default(), |sum, counts| sum.and(&counts)).to_string()));
     detail
 }

@@ -60,6 +60,12 @@ pub struct Rollout {
     pub stopped: Vec<StoppedFor>,
     /// Devices by their votes, by hardware revision.
     pub votes: BTreeMap<String, Votes>,
+    /// Nobody has looked which devices fell silent: `missing` and `ripe` among `votes` say nothing.
+    #[serde(default)]
+    pub missing_unknown: bool,
+    /// Why the votes can't be counted, where that is so.
+    #[serde(default)]
+    pub uncounted: Option<String>,
     /// Of these, what was set aside.
     pub set_aside: BTreeMap<String, Votes>,
     /// What failed, by hardware revision, the most frequent first; what was set aside among it.
@@ -68,6 +74,9 @@ pub struct Rollout {
     /// Devices that began and fell silent, by hardware revision; only where one rollout is shown.
     #[serde(default)]
     pub lost: Vec<Lost>,
+    /// Why neither `lost` nor the newest of `failures` can be told, where that is so.
+    #[serde(default)]
+    pub unnamed: Option<String>,
     /// Devices whose time hasn't come.
     pub others: Others,
     /// What the gate says now, in words; empty where it isn't asked.
@@ -212,9 +221,12 @@ impl Rollout {
             next_phase: None,
             stopped: stopped.collect(),
             votes: named(&counted.votes),
+            missing_unknown: counted.unheard,
+            uncounted: counted.uncounted.clone(),
             set_aside: named(&record.set_aside),
             failures: failing::failures(&counted.codes),
             lost: Vec::new(),
+            unnamed: None,
             others: Others { silent: counted.others.silent, all: counted.others.all },
             verdict: String::new(),
             evidence: None,
@@ -266,9 +278,12 @@ impl Rollout {
             next_phase: None,
             stopped: Vec::new(),
             votes: BTreeMap::new(),
+            missing_unknown: false,
+            uncounted: None,
             set_aside: BTreeMap::new(),
             failures: Vec::new(),
             lost: Vec::new(),
+            unnamed: None,
             others: Others::default(),
             verdict: String::new(),
             evidence: None,
@@ -283,6 +298,7 @@ impl Rollout {
     /// What was counted.
     pub fn count(&mut self, counted: &Counted) {
         self.votes = named(&counted.votes);
+        (self.missing_unknown, self.uncounted) = (counted.unheard, counted.uncounted.clone());
         self.failures = failing::failures(&counted.codes);
     }
 
@@ -301,6 +317,21 @@ impl Rollout {
         (self.planned_ppm, self.open_ppm, self.reached_ppm) =
             (planned, planned.min(phase), planned.min(phase));
         self.next_phase = offer.beyond(record.phase);
+        if matches!(record.state, State::Paused | State::Halted | State::Withdrawn) {
+            self.open_ppm = 0;
+        }
+        self.takes_words = stands_against(record, offer);
+        if matches!(record.state, State::Paused | State::Halted) || !record.stopped.is_empty() {
+            self.hold = Some(holds(offer, record.changed(), now));
+        }
+        self.catching_up_until = catching_up_until(record, offer, now);
+        match &counted.uncounted {
+            Some(why) => self.verdict = format!("wait until the votes can be counted: {why}"),
+            None => self.add_verdict(record, offer, counted, now),
+        }
+    }
+
+    fn add_verdict(&mut self, record: &Record, offer: &Offer, counted: &Counted, now: Timestamp) {
         let evidence = evidence(record, offer, counted);
         let bounds = bounds(&offer.plan.gate, &evidence);
         let by_hardware = bounds.strata.iter().map(|(hardware, it)| (hardware.to_string(), *it));
@@ -319,14 +350,7 @@ impl Rollout {
             (_, Verdict::GoOn) if counted.unheard => "wait for a look at who fell silent".into(),
             _ => verdict.to_string(),
         };
-        if matches!(record.state, State::Paused | State::Halted | State::Withdrawn) {
-            self.open_ppm = 0;
-        }
-        self.takes_words = stands_against(record, offer) || matches!(verdict, Verdict::Halt { .. });
-        if matches!(record.state, State::Paused | State::Halted) || !record.stopped.is_empty() {
-            self.hold = Some(holds(offer, record.changed(), now));
-        }
-        self.catching_up_until = catching_up_until(record, offer, now);
+        self.takes_words |= matches!(verdict, Verdict::Halt { .. });
     }
 }
 

@@ -185,6 +185,7 @@ impl Votes {
             ripe: self.ripe.saturating_sub(aside.ripe),
             // Also those that had begun by then: what they tell from now on counts.
             pending: self.started.saturating_sub(self.missing),
+            unheard: false,
         }
     }
 

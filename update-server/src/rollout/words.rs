@@ -123,11 +123,18 @@ impl Rollout {
     }
 
     fn counts(&self) -> Vec<String> {
+        if let Some(why) = &self.uncounted {
+            return vec![format!("Its votes can't be counted: {why}.")];
+        }
         let mut all = Votes::default();
         self.votes.values().for_each(|votes| all += *votes);
         let Votes { started, confirmed, failed, rolled_back, missing, late, held, .. } = all;
+        let missing = match self.missing_unknown {
+            true => "how many of them are missing is unknown".into(),
+            false => format!("{missing} of them missing"),
+        };
         let mut out = vec![format!(
-            "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing} of them missing)."
+            "Devices: {confirmed} confirmed, {failed} failed, {rolled_back} rolled back, {started} began and have not told more ({missing})."
         )];
         if late > 0 {
             out.push(format!(
@@ -141,6 +148,9 @@ impl Rollout {
         }
         out.extend(self.failures.iter().map(Failures::words));
         out.extend(self.lost.iter().map(Lost::words));
+        out.extend(self.unnamed.iter().map(|why| {
+            format!("On which devices it failed, and which fell silent, can't be looked up: {why}.")
+        }));
         let mut newest = self.failures.iter().flat_map(|it| &it.newest);
         if let Some(one) = newest.next().or_else(|| self.lost.iter().flat_map(|it| &it.newest).next()) {
             out.push(format!("To look at one: perennial-server device show {}.", one.device));
@@ -215,6 +225,14 @@ impl Rollout {
         out
     }
 
+    /// How many of these votes are missing, where somebody has looked.
+    pub(crate) fn missing_in(&self, votes: &Votes) -> String {
+        match self.missing_unknown && votes.started > 0 {
+            true => "missing unknown".into(),
+            false => format!("{} missing", votes.missing),
+        }
+    }
+
     /// One line of a list.
     pub fn line(&self) -> String {
         if self.state == UNREADABLE {
@@ -233,17 +251,19 @@ impl Rollout {
             "paused" | "halted" => format!("stopped at {}", percent(self.reached_ppm)),
             _ => format!("open {}", percent(self.open_ppm)),
         };
+        let missing = self.missing_in(&all);
+        let votes = match self.uncounted {
+            Some(_) => "votes can't be counted".into(),
+            None => format!("{} good, {} bad, {missing}", all.confirmed, all.failed + all.rolled_back),
+        };
         format!(
-            "{} {}  {}  {open} (plan {}), phase {} of {}  {} good, {} bad, {} missing{stopped}",
+            "{} {}  {}  {open} (plan {}), phase {} of {}  {votes}{stopped}",
             self.product,
             self.version,
             self.state,
             percent(self.planned_ppm),
             self.phase,
             self.phases,
-            all.confirmed,
-            all.failed + all.rolled_back,
-            all.missing,
         )
     }
 }

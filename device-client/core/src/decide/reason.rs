@@ -85,8 +85,14 @@ pub enum HoldReason {
     },
     /// The owner went back from it.
     GoneBackFrom,
-    /// It is rolled out in stages. What it waits for is in there: mostly its turn, or its server, and in the end its signers.
-    Rollout(Admission),
+    /// It is rolled out in stages.
+    Rollout {
+        /// What it waits for: mostly its turn, or its server, and in the end its signers.
+        admission: Admission,
+        /// Why it is stopped, as its server signed it, without anything that a terminal would obey; empty where it isn't, or
+        /// doesn't say.
+        words: String,
+    },
 }
 
 /// Why a release may not be installed.
@@ -175,9 +181,11 @@ impl Reason {
                 Waits::Owner
             }
             HoldReason::FailedBefore { .. } => Waits::Failure,
-            HoldReason::Rollout(Admission::Held { hold: Hold::NoConsent, .. }) => Waits::Signers,
-            HoldReason::Rollout(Admission::Held { .. }) => Waits::Server,
-            HoldReason::Rollout(_) => Waits::Turn,
+            HoldReason::Rollout { admission: Admission::Held { hold: Hold::NoConsent, .. }, .. } => {
+                Waits::Signers
+            }
+            HoldReason::Rollout { admission: Admission::Held { .. }, .. } => Waits::Server,
+            HoldReason::Rollout { .. } => Waits::Turn,
         };
         (waits, *until)
     }
@@ -226,7 +234,7 @@ impl fmt::Display for PassedOver {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held { why: why @ HoldReason::Rollout(_), .. } => write!(f, "waits: {why}"),
+            Self::Held { why: why @ HoldReason::Rollout { .. }, .. } => write!(f, "waits: {why}"),
             Self::Held { until: Some(until), why } => write!(f, "waits until {until}: {why}"),
             Self::Held { until: None, why } => write!(f, "waits for the owner: {why}"),
             Self::Refused(refusal) => write!(f, "is refused: {refusal}"),
@@ -243,7 +251,8 @@ impl fmt::Display for HoldReason {
                 write!(f, "it failed here {tries} times (code {})", code.number())
             }
             Self::GoneBackFrom => f.write_str("the owner went back from it"),
-            Self::Rollout(admission) => write!(f, "{admission}"),
+            Self::Rollout { admission, words } if words.is_empty() => write!(f, "{admission}"),
+            Self::Rollout { admission, words } => write!(f, "{admission}; its server says: “{words}”"),
         }
     }
 }

@@ -7,6 +7,7 @@ use perennial_schemas::release::Release;
 use perennial_schemas::rollout::{self, Admission, Excluded, Place, RolloutStatus, admit};
 
 use super::{Documents, Facts, HoldReason, Reason, Refusal, wants_at_once};
+use crate::report::{DETAIL_LENGTH, plain};
 use crate::rollout::Admitted;
 
 /// Whose turn it is.
@@ -64,7 +65,9 @@ pub(super) fn turn(
         Admission::Excluded(Excluded::Hardware) => Turn::Waits(left_out(facts)),
         admission => {
             let until = until(&admission);
-            Turn::Waits(Reason::Held { until, why: HoldReason::Rollout(admission) })
+            let stopped = status.map_or("", |status| status.stopped_by(facts.hardware));
+            let words = plain(stopped, DETAIL_LENGTH);
+            Turn::Waits(Reason::Held { until, why: HoldReason::Rollout { admission, words } })
         }
     }
 }

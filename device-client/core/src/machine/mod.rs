@@ -489,7 +489,7 @@ impl Client {
     fn is_only_unheard_of(&self, decision: &Decision, now: Timestamp) -> bool {
         let Some(plan) = &self.journal.plan else { return false };
         let reason = decision.reason_for(&plan.manifest);
-        let is_silence = |reason: &Reason| matches!(reason, Reason::Held { why: HoldReason::Rollout(admission), .. } if admission.is_silence());
+        let is_silence = |reason: &Reason| matches!(reason, Reason::Held { why: HoldReason::Rollout { admission, .. }, .. } if admission.is_silence());
         reason.is_some_and(is_silence) && self.is_current(now)
     }
 
@@ -503,7 +503,7 @@ impl Client {
         }
         let manifest = self.journal.plan.as_ref().map(|plan| plan.manifest);
         match manifest.and_then(|manifest| decision.reason_for(&manifest)) {
-            Some(Reason::Held { why: HoldReason::Rollout(admission), .. }) => {
+            Some(Reason::Held { why: HoldReason::Rollout { admission, .. }, .. }) => {
                 self.hold(admission, now);
                 Ok(())
             }

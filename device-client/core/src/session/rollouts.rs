@@ -14,6 +14,7 @@ use perennial_schemas::{Sha256Digest, Timestamp};
 
 use super::{Check, SessionError};
 use crate::decide::{Decision, HoldReason, Reason, Standing};
+use crate::report::{DETAIL_LENGTH, plain};
 
 impl<C: Crypto> Check<'_, '_, C> {
     /// Where this device stands in rollouts.
@@ -73,8 +74,9 @@ impl<C: Crypto> Check<'_, '_, C> {
             }
             RolloutState::Running | RolloutState::Unknown => return Ok(None),
         };
-        let why = if status.reason.is_empty() { "" } else { ": " };
-        Ok(Some(alloc::format!("{how}{why}{}", status.reason)))
+        let words = plain(status.stopped_by(&self.device.identity.hardware), DETAIL_LENGTH);
+        let why = if words.is_empty() { "" } else { ": " };
+        Ok(Some(alloc::format!("{how}{why}{words}")))
     }
 
     fn heard(
@@ -113,7 +115,7 @@ impl<C: Crypto> Check<'_, '_, C> {
         let now = self.refresh.validity().now(self.now);
         let mut floors = self.floors.clone();
         for passed in passed_over {
-            if let (Some(manifest), Reason::Held { why: HoldReason::Rollout(admission), .. }) =
+            if let (Some(manifest), Reason::Held { why: HoldReason::Rollout { admission, .. }, .. }) =
                 (&passed.manifest, &passed.reason)
             {
                 // Its server's last word still counts: one answer that is lost puts off nothing that is under way.

@@ -124,6 +124,11 @@ pub enum Item {
         /// The words.
         text: String,
     },
+    /// Something that whoever signs must not miss.
+    Warning {
+        /// What.
+        text: String,
+    },
     /// A new role that vouches for nothing yet.
     NothingYet,
     /// Only version, date and expiry change.
@@ -197,6 +202,7 @@ impl fmt::Display for Item {
                 writeln!(f, "    Reason: {}", quoted(reason))
             }
             Item::Note { text } => text.lines().try_for_each(|line| writeln!(f, "    {line}")),
+            Item::Warning { text } => writeln!(f, "  ! WARNING: {text}"),
             Item::SameContent => writeln!(f, "  = the same content, signed anew"),
             Item::SnapshotLater { days } => {
                 writeln!(f, "  made and signed when everything above is signed; it lasts {days} days")

@@ -14,6 +14,7 @@ use crate::crypto::Ring;
 use crate::proposal::rules::{Family, read};
 use crate::proposal::{ProposalError, Standing};
 use crate::rollout::file::{Share, Span};
+use crate::rollout::lint::{over, overtaken};
 use crate::rollout::tell;
 use crate::terminal::quoted;
 
@@ -43,6 +44,62 @@ pub(super) fn consent(
         }
     }
     Ok((!lines.is_empty()).then(|| Item::Note { text: lines.join("\n") }))
+}
+
+/// The releases that a channel would newly offer with a plan that is open for everybody by now: whoever signs is told.
+pub(super) fn at_once(
+    standing: &Standing<'_>,
+    family: &Family<'_>,
+    now: Timestamp,
+) -> Result<Vec<Item>, ProposalError> {
+    let (mut items, mut seen) = (Vec::new(), std::collections::BTreeSet::new());
+    for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(".channel.json")) {
+        let channel = |target| read::<Channel>(Some(standing.proposal), standing.repository, path, target);
+        let before = family.before.as_ref().and_then(|before| before.get(path).copied());
+        let before = before.map(channel).transpose()?.flatten();
+        for offered in channel(target)?.into_iter().flat_map(|channel| channel.releases) {
+            let known = before.iter().flat_map(|before| &before.releases);
+            if known.map(|it| it.manifest).any(|it| it == offered.manifest) || !seen.insert(offered.manifest)
+            {
+                continue;
+            }
+            let plan = release(standing, family, &offered.manifest)?.and_then(|release| release.rollout);
+            if let Some(remark) = plan.and_then(|plan| over(&plan, now)) {
+                let text =
+                    format!("the rollout of {} is over before it begins: {}", offered.version, remark.what);
+                items.push(Item::Warning { text });
+            }
+        }
+    }
+    Ok(items)
+}
+
+/// Refuses to publish a release whose stages went by since it was proposed: what its signers have read of it, and signed, isn't
+/// what would happen, and once it is published no signature brings the stages back.
+///
+/// # Errors
+/// [`ProposalError::Refused`]
+pub(crate) fn check_stages(standing: &Standing<'_>, now: Timestamp) -> Result<(), ProposalError> {
+    for family in Family::all(standing) {
+        let is_new = |path: &str| family.before.as_ref().is_none_or(|before| !before.contains_key(path));
+        for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(".release.json")) {
+            let release: Option<Release> = match is_new(path) {
+                true => read(Some(standing.proposal), standing.repository, path, target)?,
+                false => None,
+            };
+            let Some((release, plan)) = release.as_ref().and_then(|it| Some((it, it.rollout.as_ref()?)))
+            else {
+                continue;
+            };
+            if let Some(remark) = overtaken(plan, release.created, now) {
+                return Err(ProposalError::refused(
+                    format!("the stages of {} went by while it was signed: {}", release.version, remark.what),
+                    "propose it again with a plan that starts later; is it really to go to everybody at once, publish it with --everybody-at-once",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What a status file says of the rollout of a release that is published, or that the proposal brings; verified by the key that

@@ -61,6 +61,7 @@ pub(super) fn items(
             items.push(Item::SameContent);
         }
         items.extend(consent);
+        items.extend(rollouts::at_once(standing, family, now)?);
     }
     Ok(items)
 }

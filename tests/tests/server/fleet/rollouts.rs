@@ -10,6 +10,8 @@ use perennial_schemas::rollout::{Plan, RolloutState, RolloutStatus};
 use perennial_schemas::tuf::Role as _;
 use perennial_schemas::{Digest as _, Document, Signed, Timestamp};
 use perennial_server::server::Running;
+use perennial_server::state::State;
+use perennial_server::store::{Batch, Space, Store as _};
 use perennial_tests::simulator::day;
 use serde_json::{Value, json};
 
@@ -258,6 +260,68 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
     let resumed = of("rollout.resumed");
     assert_eq!((&resumed["actor"], &resumed["detail"]["set_aside"]), (&json!("command"), &json!("yes")));
     assert!(run(kit, &["audit", "verify"]).ok().contains("entries"));
+}
+
+/// At three in the morning, over a store that nobody serves, in which a vote and a device can't be read; and then with the key
+/// of another store's votes.
+#[test]
+fn without_a_server_a_rollout_is_shown_and_stopped_and_what_nobody_looked_at_is_unknown() {
+    let mut fleet = Fleet::new();
+    let plan = plan(&fleet.kit, day(1), 1_000_000);
+    publish(&mut fleet.kit, &plan);
+    let server = fleet.serve("", "");
+    for _ in 0..3 {
+        tell(&fleet, &server, &camera(&fleet, &server), 1, "started");
+    }
+    let bad = camera(&fleet, &server);
+    tell(&fleet, &server, &bad, 1, "rolled-back");
+    eventually("it runs", || json_of(&fleet.kit, &["rollout", "show", "cam", "1.0.0"])["state"] == "running");
+    server.stop();
+    let kit = &fleet.kit;
+    let damage = |space: Space, key: &[u8]| {
+        let held = State::at(kit.state()).hold().unwrap();
+        held.store.commit(Batch::new().put(space, key, [9])).unwrap();
+    };
+    damage(Space::Devices, b"a-device");
+    damage(
+        Space::Marks,
+        &[&manifest(kit).parse::<perennial_schemas::Sha256Digest>().unwrap().0[..], &[9; 16]].concat(),
+    );
+    let (list, show) = (["rollout", "list"], ["rollout", "show", "cam", "1.0.0"]);
+    let named = format!("it failed with 501 (it booted and was not healthy): {} at ", bad.device);
+    // Devices are looked at for whoever asks of one rollout.
+    assert!(run(kit, &list).ok().contains("0 good, 1 bad, missing unknown"));
+    assert_eq!(json_of(kit, &list)["rollouts"][0]["missing_unknown"], true);
+    assert!(run(kit, &["status"]).ok().contains("0 good, 1 bad, missing unknown"));
+    let shown = run(kit, &show);
+    assert!(!shown.err.contains("notice"), "{}", shown.err);
+    let said = shown.ok();
+    assert!(
+        said.contains("3 began and have not told more (0 of them missing)") && said.contains(&named),
+        "{said}"
+    );
+    assert!(said.contains("a: 0 confirmed, 0 failed, 1 rolled back, 3 began, 0 missing"), "{said}");
+    let unknown = "3 began and have not told more (how many of them are missing is unknown)";
+    let halted = run(kit, &["rollout", "halt", "cam", "1.0.0", "--reason", "it smokes"]).ok();
+    assert!(halted.starts_with("cam 1.0.0 is halted since") && halted.contains(unknown), "{halted}");
+    assert!(halted.ends_with("devices see this once it runs again.\n"), "{halted}");
+    let log = run(kit, &["audit", "list"]).ok();
+    assert!(log.contains("0 confirmed, 0 failed, 1 rolled back, missing unknown"), "{log}");
+    // Whose the votes are, another key doesn't tell.
+    std::fs::write(kit.state().join("keys/marks.key"), [7; 32]).unwrap();
+    let shown = run(kit, &show);
+    let notice = "which devices fell silent, and on which a release failed, is unknown with it";
+    assert!(shown.err.contains(notice), "{}", shown.err);
+    let said = shown.ok();
+    assert!(said.contains(unknown) && !said.contains(bad.device.as_str()), "{said}");
+    assert!(said.contains("a: 0 confirmed, 0 failed, 1 rolled back, 3 began, missing unknown"), "{said}");
+    let why = "On which devices it failed, and which fell silent, can't be looked up: ";
+    assert!(
+        said.contains(why) && said.contains("isn't the key that the votes in this store are kept under"),
+        "{said}"
+    );
+    assert_eq!(json_of(kit, &show)["missing_unknown"], true);
+    run(kit, &["rollout", "explain", "cam", "1.0.0"]).ok();
 }
 
 #[test]
