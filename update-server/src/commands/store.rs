@@ -116,7 +116,8 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
 /// What whoever restores older records has to know.
 const FORGOTTEN: &str = "They have forgotten what came after them: reports that were acknowledged, quarantines, and what was done by hand.\n\
     Do again what was done since, before the server starts: revocations of devices (device revoke ID --unknown, where these records\n\
-    have never heard of one), pauses and halts of rollouts, erasures.\n\
+    have never heard of one), pauses and halts of rollouts, erasures. Rollouts that are open in these records are paused when it\n\
+    starts, until somebody resumes them: rollout explain says what to look at first.\n\
     Tokens and the maker's revocation list are files beside them: where older ones came back too, tokens that were revoked since are\n\
     good again (look at token list, and revoke them), and the newest list has to be put in place.\n\
     Devices go on with what they have; one whose identity is in two places is found again: its quarantine is raised anew by what it does.";

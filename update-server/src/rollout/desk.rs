@@ -11,6 +11,7 @@ use super::superseded;
 use super::turn::planned;
 use super::view::Rollout;
 use crate::fleet::row::Row;
+use crate::records::restored;
 use crate::store::{Store, StoreError};
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::DeviceId;
@@ -231,7 +232,11 @@ pub fn change(
         if let Some(Damaged { why, .. }) = unsure.filter(|_| matches!(what, Wish::Resume { .. })) {
             return Err(StoreError::Corrupt(why.clone()).into());
         }
-        let change = wish(&record, &facts, what, by, why, now)?;
+        let mut change = wish(&record, &facts, what, by, why, now)?;
+        if change.record.state != record.state {
+            // Somebody has looked since.
+            change.record.life = restored::read(engine.store()).map_or(record.life, |it| it.times);
+        }
         if save(engine.store(), &change, before, now)?.is_some() {
             let Change { action, by, .. } = &change;
             tracing::info!(action, by, product, version, reason = change.reason(), "a rollout has changed");

@@ -5,7 +5,7 @@
 use super::ballot::Ballot;
 use super::failing::{self, Failing, Found};
 use super::figures::Figures;
-use super::machine::{Change, Counted, Facts, step};
+use super::machine::{Change, Counted, Facts, forgotten, step};
 use super::offers::{Offer, Offers};
 use super::record::{self, Record, Records, State};
 use super::silence::{self, Live, Silence};
@@ -17,6 +17,7 @@ use super::watched;
 use crate::audit;
 use crate::blobs::digest_of;
 use crate::keys::OnlineKey;
+use crate::records::restored::{self, Restored};
 use crate::site::{Caching, Content, Entries, Entry, Kind};
 use crate::store::{Batch, Space, Store, StoreError};
 use arc_swap::ArcSwap;
@@ -142,6 +143,9 @@ impl Engine {
             return Ok(Vec::new());
         }
         let own = &self.means.ballot.own;
+        // Of what an older version noted, nobody knows when it was.
+        let Restored { times, at: restored_at } = restored::read(self.store())?;
+        let life = restored_at.map_or(0, |_| times);
         let records = record::all(self.means.store.as_ref())?;
         let damaged = self.told(&records, &offers);
         let mut records: BTreeMap<_, _> = records
@@ -156,7 +160,13 @@ impl Engine {
             {
                 continue;
             }
-            records.entry(offer.manifest).or_insert_with(|| (Record::new(offer, now), None));
+            // Older records have also forgotten what had begun by the time at which they were brought back.
+            let had_begun = restored_at.is_some_and(|at| offer.first() <= at);
+            records.entry(offer.manifest).or_insert_with(|| {
+                let mut new = Record::new(offer, now);
+                new.life = if had_begun { 0 } else { life };
+                (new, None)
+            });
         }
         let (mut changes, mut failed, mut seen, mut pages) = (Vec::new(), None, Vec::new(), PAGES);
         for (record, before) in records.into_values() {
@@ -166,7 +176,7 @@ impl Engine {
                 continue;
             }
             let as_read = record.clone();
-            match self.one(record, before, &offers, (now, &mut pages), &mut changes) {
+            match self.one(record, before, &offers, life, (now, &mut pages), &mut changes) {
                 Ok(Some(pair)) => seen.push(pair),
                 // Its status as it was read is still served.
                 Ok(None) => seen.push((as_read, Counted::default())),
@@ -204,6 +214,7 @@ impl Engine {
         mut record: Record,
         mut before: Option<Vec<u8>>,
         offers: &Offers,
+        life: u32,
         (now, pages): (Timestamp, &mut usize),
         changes: &mut Vec<Change>,
     ) -> Result<Option<(Record, Counted)>, EngineError> {
@@ -241,14 +252,16 @@ impl Engine {
         }
         // Where others tell this store of votes, too, these are the votes that were told to this process.
         let mut is_whole = !self.is_shared();
-        for _ in 0..if is_counted { STEPS } else { 0 } {
+        for _ in 0..STEPS {
             let may = |change: &Change| {
                 // As long as devices hear nothing, the phase isn't watched.
                 (!change.is_proved() || watched::is_heard(&record, now))
                     && (unsure.is_none() || !change.opens())
             };
             let facts = Facts { offer, withdrawn, counted: &counted };
-            let Some(change) = step(&record, &facts, now).filter(may) else { break };
+            let due = || step(&record, &facts, now).filter(|_| is_counted);
+            let change = forgotten(&record, &facts, life, now).or_else(due);
+            let Some(change) = change.filter(may) else { break };
             if let Some(offer) = offer.filter(|_| change.is_proved() && !is_whole) {
                 tallies.recount(self.store(), &offer.manifest, &|| {})?;
                 (counted, is_whole) = (self.counted(offer)?, true);

@@ -27,6 +27,8 @@ use std::collections::BTreeMap;
 
 /// Who acts by a rule.
 pub(super) const SERVER: &str = "server";
+/// Why what was open is stopped after a restoration.
+const FORGOTTEN: &str = "this server's records were restored from an older copy, which has forgotten whether it was stopped since";
 
 /// What was counted of a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -245,6 +247,21 @@ fn due(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
         }
         State::Scheduled | State::Halted | State::Withdrawn => None,
     }
+}
+
+/// Stops what is open by older records that were brought back: they have forgotten who stopped it since, so somebody has to look.
+/// Once for each time that they were.
+pub(super) fn forgotten(record: &Record, facts: &Facts<'_>, life: u32, now: Timestamp) -> Option<Change> {
+    let is_open = matches!(record.state, State::Scheduled | State::Running | State::Finished);
+    let is_offered = facts.offer.is_some() && facts.withdrawn.is_none();
+    if !is_open || !is_offered || record.life >= life {
+        return None;
+    }
+    let mut after = to(record, State::Paused, Cause::Restored, SERVER, FORGOTTEN, now);
+    after.life = life;
+    let change =
+        Change { action: "rollout.paused", by: SERVER.into(), detail: common(&after), record: after };
+    Some(noting_the_signature(change, facts, now))
 }
 
 /// Grants a person's wish, or says why not.

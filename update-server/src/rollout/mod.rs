@@ -25,6 +25,8 @@ pub mod offers;
 #[cfg(test)]
 mod offers_tests;
 pub mod record;
+#[cfg(test)]
+mod restored_tests;
 pub(crate) mod run;
 pub mod setup;
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub enum Cause {
     Person,
     /// By what its maker published.
     Maker,
+    /// By a restoration of older records, which have forgotten what stopped it since.
+    Restored,
 }
 
 /// A hardware revision for which it is halted while it goes on for others.
@@ -125,6 +127,9 @@ pub struct Record {
     /// When its votes were removed, because it had been offered no more for long; `None` once it is offered again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub emptied: Option<Timestamp>,
+    /// How often these records had been restored from an older copy when it was last known whether it is open.
+    #[serde(default, skip_serializing_if = "is_never")]
+    pub life: u32,
     /// The number of the last status; 0 for none.
     pub sequence: u64,
     /// The last status, as it is served; empty for none.
@@ -174,6 +179,7 @@ impl Record {
             resumed: BTreeMap::new(),
             signed_before: None,
             emptied: None,
+            life: 0,
             sequence: 0,
             status: String::new(),
         }
@@ -220,6 +226,10 @@ impl Record {
         }
         Err(corrupt("it is another one's, or of a later version".into()))
     }
+}
+
+fn is_never(times: &u32) -> bool {
+    *times == 0
 }
 
 /// The record of one release, as it was read.

@@ -4,7 +4,7 @@
 use super::failing::{self, Failures, Lost};
 use super::machine::{Counted, evidence};
 use super::offers::Offer;
-use super::record::{Record, State};
+use super::record::{Cause, Record, State};
 use super::status;
 use super::told::rule;
 use super::votes::Votes;
@@ -88,6 +88,9 @@ pub struct Rollout {
     pub takes_words: bool,
     /// Until when devices are held, where it is stopped.
     pub hold: Option<Holds>,
+    /// It is paused because records were restored, which have forgotten whether it was stopped since.
+    #[serde(default)]
+    pub forgotten: bool,
     /// It goes on, and devices that had been held come back until then, each after its part of the plan's `catch_up`.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -232,6 +235,7 @@ impl Rollout {
             evidence: None,
             takes_words: false,
             hold: None,
+            forgotten: record.state == State::Paused && record.cause == Cause::Restored,
             catching_up_until: None,
             superseded_by: None,
             status: said,
@@ -289,6 +293,7 @@ impl Rollout {
             evidence: None,
             takes_words: false,
             hold: None,
+            forgotten: false,
             catching_up_until: None,
             superseded_by: None,
             status: None,

@@ -54,9 +54,19 @@ impl Rollout {
         format!("perennial-signer withdraw {} {} --reason WORDS", self.product, self.version)
     }
 
+    fn resume(&self) -> String {
+        format!("perennial-server rollout resume {} {} --reason WORDS", self.product, self.version)
+    }
+
     /// What to do about a halt.
     fn remedy(&self) -> String {
         let Self { product, version, .. } = self;
+        if self.forgotten {
+            return format!(
+                "perennial-server rollout explain {product} {version} says where to look; was it not stopped since: {}",
+                self.resume()
+            );
+        }
         format!(
             "perennial-server rollout explain {product} {version} says what failed, on which devices, and what may be done; is the release bad, its signers withdraw it: {}",
             self.withdraw()
@@ -193,10 +203,13 @@ impl Rollout {
                 "Devices{whose} wait; since {first} (the first) they go on as soon as its signers sign the product again, for whatever reason: perennial-signer release affirm {product} {version}."
             ),
         }];
-        let resume = format!("perennial-server rollout resume {product} {version} --reason WORDS");
+        let resume = self.resume();
         let aside = if self.takes_words { " --set-aside-evidence" } else { "" };
         match self.state.as_str() {
             "foreign" => {}
+            "paused" if self.forgotten => out.push(format!(
+                "Look first at what devices were told since the copy was made: a status of it that was kept elsewhere (by a mirror, in an export, by whoever watches) says its state, and in `audit` the head of this log as it was then; perennial-server audit verify --head SEQUENCE:DIGEST tells whether this one has forgotten that. Was it stopped: perennial-server rollout halt {product} {version} --reason WORDS. Was it not: {resume}."
+            )),
             "paused" => out.push(format!("To let it go on: {resume}.")),
             "halted" => {
                 let lifts = match lifts.as_slice() {
