@@ -53,10 +53,11 @@ def rollout(method, url, why=None):
 
 # It is taken up within a turn or two of the server's.
 for _ in range(100):
-    if rollout("GET", f"{ADMIN}/api/v1/rollouts")["rollouts"]:
+    if [it["state"] for it in rollout("GET", f"{ADMIN}/api/v1/rollouts")["rollouts"]] == ["running"]:
         break
     time.sleep(0.1)
-assert rollout("GET", RELEASE)["state"] == "running"
+told = rollout("GET", RELEASE)
+assert told["state"] == "running", told
 for wish, state in [("pause", "paused"), ("resume", "running"), ("halt", "halted"), ("resume", "running")]:
     assert rollout("POST", f"{RELEASE}/{wish}", "a drill")["state"] == state, wish
 assert rollout("GET", f"{RELEASE}/explain")["sentences"]

@@ -37,6 +37,7 @@ pub(crate) struct Rollouts {
 
 /// A rollout in sentences.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = RolloutExplained)]
 pub(crate) struct Explained {
     /// The product.
     pub(crate) product: String,
