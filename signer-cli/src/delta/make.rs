@@ -190,9 +190,14 @@ fn of_images(
         return Ok(Header::of_same(settings.profile(), old).encode());
     }
     let takes_apart = settings.packing && settings.profile() == Profile::Linux;
-    let apart = if takes_apart { packing::take_apart(&images, settings.matching.jobs) } else { None };
-    // Where it takes little time, it is seen whether that was worth it.
-    let whole = (apart.is_none() || new.length <= APART).then_some(images);
+    let jobs = settings.matching.jobs;
+    let (apart, whole) = match (takes_apart, new.length) {
+        (false, _) => (None, Some(images)),
+        // Where it takes little time, it is seen whether that was worth it.
+        (true, ..=APART) => (packing::take_apart(images.borrowed(), jobs).ok(), Some(images)),
+        (true, _) => packing::take_apart(images, jobs)
+            .map_or_else(|images| (None, Some(images)), |apart| (Some(apart), None)),
+    };
     let mut layers = None;
     let mut best = None;
     if let Some(apart) = apart {

@@ -62,6 +62,16 @@ impl<'a> Partial<'a> {
         Ok(Self::of(bytes, missing))
     }
 
+    /// The image, and what is missing of it.
+    pub fn into_bytes(self) -> (Vec<u8>, Vec<Range<u64>>) {
+        (self.bytes.into_owned(), self.missing)
+    }
+
+    /// The same image: nothing of it is copied.
+    fn borrowed(&self) -> Partial<'_> {
+        Partial { bytes: Cow::Borrowed(&self.bytes), missing: self.missing.clone() }
+    }
+
     /// The image; zeros where it is missing.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
@@ -137,15 +147,32 @@ impl Blocks {
 /// Copies bytes but for blocks of zeros, which are there already: memory that nothing is written to costs nothing.
 pub fn copy(from: &[u8], into: &mut [u8]) {
     for (from, into) in from.chunks(PAGE).zip(into.chunks_mut(PAGE)) {
-        if from.iter().any(|byte| *byte != 0) {
+        if !is_zero(from) {
             into.copy_from_slice(from);
         }
     }
 }
 
+/// Moves bytes up, to where they begin at `to`; but for zeros that are there already, too.
+pub fn move_up(bytes: &mut [u8], range: Range<usize>, to: usize) {
+    let mut end = range.end;
+    while end > range.start && to != range.start {
+        let start = end.saturating_sub(PAGE).max(range.start);
+        let there = to + (start - range.start)..to + (end - range.start);
+        if !is_zero(&bytes[start..end]) || !is_zero(&bytes[there.clone()]) {
+            bytes.copy_within(start..end, there.start);
+        }
+        end = start;
+    }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.iter().all(|byte| *byte == 0)
+}
+
 /// Bytes of memory that an image takes.
 pub fn held(image: &[u8]) -> u64 {
-    image.chunks(PAGE).filter(|page| page.iter().any(|byte| *byte != 0)).count() as u64 * PAGE as u64
+    image.chunks(PAGE).filter(|page| !is_zero(page)).count() as u64 * PAGE as u64
 }
 
 const PAGE: usize = 4096;
@@ -168,6 +195,12 @@ impl<'a> Images<'a> {
     /// All of both.
     pub fn whole(old: &'a [u8], new: &'a [u8]) -> Self {
         Self { old: Partial::whole(old), new: Partial::whole(new), ..Self::default() }
+    }
+
+    /// The same images: nothing of them is copied.
+    pub fn borrowed(&self) -> Images<'_> {
+        let (old, new) = (self.old.borrowed(), self.new.borrowed());
+        Images { old, new, known: self.known.clone(), around: self.around.clone() }
     }
 }
 

@@ -77,7 +77,7 @@ pub enum DeltaError {
     /// 22: frames that are not in order.
     #[error("frame {0} of the delta is not the next one (22)")]
     Order(usize),
-    /// 23: data frames that make more or less than the map before them says.
+    /// 23: data frames that make more or less than the map before them says, or than the image has.
     #[error("the frames of the delta do not make what their map says (23)")]
     Length,
     /// 24: bytes past the old image's end.

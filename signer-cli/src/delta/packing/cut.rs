@@ -1,13 +1,14 @@
 //! Packed files in two pieces, as a file system has put them: found, and put into the order in which a device writes them.
 //!
 //! Decides which of them are left as they are: a device holds the one piece until the place of the other comes, and holds
-//! little; and an installation goes on only where nothing is held.
+//! little; and an installation goes on only where nothing is held, with the notes of all that ends up to there.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use perennial_device_core::delta::packing::held::PIECES;
 use perennial_device_core::delta::packing::layer::Piece;
-use perennial_schemas::delta::HELD_LENGTH;
+use perennial_schemas::delta::{HELD_LENGTH, NOTES_LENGTH};
 
 use super::Proved;
 use super::erofs;
@@ -58,66 +59,105 @@ pub(super) struct Stretch {
 }
 
 /// The places of these parts of an image of `length` bytes, ascending, and how many bytes a device holds at most. Parts that it
-/// can't hold have none.
+/// can't hold have none, nor those between whose pieces there are more notes of others than it holds.
 pub(super) fn places(parts: &[Proved], length: usize) -> (Vec<Stretch>, u32) {
+    let mut places = disjoint(parts, length);
+    places.sort_by_key(|place| place.range.start);
     let mut left = vec![false; parts.len()];
-    loop {
-        match try_places(parts, &left, length) {
-            Ok(places) => return places,
-            Err(part) => left[part] = true,
+    let (mut span, mut most) = (Span::default(), 0);
+    for Stretch { range, part, piece } in &mut places {
+        let proved = &parts[*part];
+        let rest = proved.part.packed + proved.part.rest.len() - range.len();
+        match piece {
+            Piece::Whole => span.noted += proved.note_length(),
+            Piece::Rest(which) => match span.release(*part, range.len()) {
+                Some(at) => *which = at,
+                None => continue,
+            },
+            // What stands behind the rest of it is packed last, when all of it is there.
+            Piece::Back(back) => left[*part] = !span.hold(*part, rest, *back as usize),
+            Piece::Front(_) => left[*part] = !span.hold(*part, rest, 0),
+        }
+        if span.held.is_empty() {
+            // A mark stands where nothing is held.
+            match span.noted <= u64::from(NOTES_LENGTH) {
+                true => most = span.most.max(most),
+                false => span.parts.iter().for_each(|part| left[*part] = true),
+            }
+            span = Span::default();
         }
     }
+    places.retain(|place| !left[place.part]);
+    (places, most as u32)
 }
 
-/// As [`places`], without those that are `left` out; or the part that is too much.
-fn try_places(parts: &[Proved], left: &[bool], length: usize) -> Result<(Vec<Stretch>, u32), usize> {
+/// The pieces of these parts. Those in two pieces have none that are far from each other, too near to the image's end, or in
+/// another's place.
+fn disjoint(parts: &[Proved], length: usize) -> Vec<Stretch> {
+    let whole = parts.iter().map(|proved| &proved.part).filter(|part| part.rest.is_empty());
+    let mut taken: BTreeMap<usize, usize> =
+        whole.map(|part| (part.start, part.start + part.packed)).collect();
     let mut places = Vec::with_capacity(parts.len());
-    for (part, proved) in parts.iter().enumerate().filter(|(part, _)| !left[*part]) {
-        let (front, rest) = (proved.start..proved.start + proved.packed, proved.rest.clone());
+    for (part, Proved { part: found, .. }) in parts.iter().enumerate() {
+        let (front, rest) = (found.start..found.start + found.packed, found.rest.clone());
         if rest.is_empty() {
             places.push(Stretch { range: front, part, piece: Piece::Whole });
             continue;
         }
-        // Which piece is held is told below.
-        let is_first = front.start < rest.start;
-        let first = if is_first { Piece::Front(front.len() as u32) } else { Piece::Back(rest.len() as u32) };
-        let end = front.end.max(rest.end);
-        if front.start.abs_diff(rest.start) > APART || end + erofs::BLOCK > length {
-            return Err(part);
+        let is_near =
+            front.start.abs_diff(rest.start) <= APART && front.end.max(rest.end) + erofs::BLOCK <= length;
+        let is_taken = |range: &Range<usize>| {
+            taken.range(..range.end).next_back().is_some_and(|(_, end)| *end > range.start)
+        };
+        if !is_near || is_taken(&front) || is_taken(&rest) {
+            continue;
         }
-        let (one, other) = if is_first { (front, rest) } else { (rest, front) };
-        places.push(Stretch { range: one, part, piece: first });
+        taken.extend([(front.start, front.end), (rest.start, rest.end)]);
+        // Which of those that are held it is turns out when its place comes.
+        let (one, piece, other) = match front.start < rest.start {
+            true => (front.clone(), Piece::Front(front.len() as u32), rest),
+            false => (rest.clone(), Piece::Back(rest.len() as u32), front),
+        };
+        places.push(Stretch { range: one, part, piece });
         places.push(Stretch { range: other, part, piece: Piece::Rest(0) });
     }
-    places.sort_by_key(|place| place.range.start);
-    let (mut held, mut bytes, mut most): (Vec<usize>, usize, usize) = (Vec::new(), 0, 0);
-    let mut end = 0;
-    for place in &mut places {
-        let Stretch { range, part, piece } = place;
-        if range.start < end {
-            return Err(*part);
+    places
+}
+
+/// What is held from a place where nothing was to one where nothing is.
+#[derive(Default)]
+struct Span {
+    /// Parts of which something is held.
+    held: Vec<usize>,
+    /// Bytes of them, now and at most.
+    bytes: usize,
+    most: usize,
+    /// All parts of which something was held.
+    parts: Vec<usize>,
+    /// Bytes of the notes of others that end there.
+    noted: u64,
+}
+
+impl Span {
+    /// At a part's first piece: whether a device can hold the rest of it, and so much more while it is packed.
+    fn hold(&mut self, part: usize, rest: usize, more: usize) -> bool {
+        if self.bytes + rest + more > HELD_LENGTH as usize || self.held.len() >= PIECES {
+            return false;
         }
-        end = range.end;
-        let all = parts[*part].packed + parts[*part].rest.len();
-        let needs = match piece {
-            Piece::Whole => continue,
-            Piece::Front(_) => all - range.len(),
-            Piece::Back(_) => all,
-            Piece::Rest(which) => {
-                let at = held.iter().position(|held| held == part).ok_or(*part)?;
-                held.remove(at);
-                (*which, bytes) = (at as u8, bytes - range.len());
-                continue;
-            }
-        };
-        if bytes + needs > HELD_LENGTH as usize || held.len() >= PIECES {
-            return Err(*part);
-        }
-        most = most.max(bytes + needs);
-        bytes += all - range.len();
-        held.push(*part);
+        self.most = self.most.max(self.bytes + rest + more);
+        self.bytes += rest;
+        self.held.push(part);
+        self.parts.push(part);
+        true
     }
-    Ok((places, most as u32))
+
+    /// At its second place: which of those held it is, if it is one.
+    fn release(&mut self, part: usize, bytes: usize) -> Option<u8> {
+        let at = self.held.iter().position(|held| *held == part)?;
+        self.held.remove(at);
+        self.bytes -= bytes;
+        Some(at as u8)
+    }
 }
 
 /// Where something is held, in the unpacked image: from a part's beginning to the place of its second piece, joined.

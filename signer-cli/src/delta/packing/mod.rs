@@ -7,7 +7,7 @@
 //! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
 //! | `noted` | which notes a frame holds, and how far they reach |
 //! | `tell` | the same of zstd frames, and what is noted of those that another version made |
-//! | `unpacked` | nothing: an image in which parts are unpacked |
+//! | `unpacked` | nothing: an image becomes one in which parts are unpacked |
 //! | `still_packed` | which of the old image's parts the new one has as they are, without knowing them for parts |
 //!
 //! A part that stands in the other image as it is stays as it is: nothing is shorter than a copy. One that doesn't come back
@@ -38,7 +38,7 @@ use super::partial::{Images, Partial};
 use cut::Stretch;
 use find::Found;
 pub use noted::Place;
-use unpacked::{Growth, Unpacked};
+use unpacked::Change;
 
 /// Images with their parts unpacked, and what leads back.
 #[derive(Debug, Default)]
@@ -72,28 +72,38 @@ pub struct Made {
     noted: Vec<u64>,
 }
 
-/// Takes both images apart, where something comes of it.
-pub fn take_apart(images: &Images<'_>, jobs: usize) -> Option<Apart> {
+/// Takes both images apart; where nothing comes of it, they are what comes back.
+///
+/// # Errors
+/// The images, as they were.
+pub fn take_apart<'a>(images: Images<'a>, jobs: usize) -> Result<Apart, Images<'a>> {
     let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
-    let mut apart = layer(images, &[all_of_old], &[all_of_new], jobs, true)?;
-    if !apart.layers.notes_are_held() {
-        // Between the two pieces of a part there is no place for a mark, and too much to note.
-        return None;
-    }
+    let Some(first) = layer(&images, &[all_of_old], &[all_of_new], jobs, true) else { return Err(images) };
+    let Planned { made, old, new } = first;
+    let mut apart = Apart { layers: Layers(vec![made]), images: unpacked(images, &old, &new) };
     while apart.layers.0.len() < LAYERS {
         let Some(last) = apart.layers.0.last() else { break };
         let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
         let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
         let Some(next) = layer(&apart.images, &of_old, &of_new, jobs, false) else { break };
-        apart.layers.0.extend(next.layers.0);
+        apart.layers.0.push(next.made);
         if !apart.layers.notes_are_held() {
             // Parts that lie across each other: those inside stay packed.
             apart.layers.0.pop();
             break;
         }
-        apart.images = next.images;
+        apart.images = unpacked(apart.images, &next.old, &next.new);
     }
-    Some(apart)
+    Ok(apart)
+}
+
+/// Both images, unpacked in their place: there is never more of them than that.
+fn unpacked(images: Images<'_>, of_old: &Change, of_new: &Change) -> Images<'static> {
+    let Images { old, new, known, around } = images;
+    let known = known.iter().map(|m| Match { old: of_old.place(m.old), new: of_new.place(m.new), ..*m });
+    let around = around.iter().map(|range| of_old.place(range.start)..of_old.place(range.end));
+    let (known, around) = (known.collect(), around.collect());
+    Images { old: of_old.apply(old), new: of_new.apply(new), known, around }
 }
 
 /// Stretches of contents, those that follow each other as one.
@@ -115,7 +125,7 @@ fn layer(
     of_new: &[Range<usize>],
     jobs: usize,
     is_outermost: bool,
-) -> Option<Apart> {
+) -> Option<Planned> {
     let (old, new) = (images.old.bytes(), images.new.bytes());
     let (in_old, in_new) = if jobs > 1 {
         thread::scope(|scope| {
@@ -144,7 +154,7 @@ fn layer(
     let proved = prove::prove(new, in_new, jobs, is_outermost);
     let in_old = still_packed::without(old, new, in_old, &proved);
     // Without a part of the old image nothing is nearer than it was.
-    if in_old.is_empty() { None } else { build(images, in_old, proved) }
+    if in_old.is_empty() { None } else { plan(images, in_old, proved) }
 }
 
 /// Those parts of the old image of which nothing is copied to where the new one is missing: that is a copy of it as it is, and
@@ -219,86 +229,79 @@ fn beside(parts: &[Found], changed: impl Fn(&Found) -> bool) -> Vec<u64> {
 /// A part of the new image, as it was proved.
 #[derive(Debug)]
 struct Proved {
-    start: usize,
-    packed: usize,
-    /// Where the rest stands, of one in two pieces.
-    rest: Range<usize>,
+    part: Found,
     method: Method,
-    content: Vec<u8>,
     /// What the method doesn't say.
     note: Vec<u8>,
-    /// Of its packed bytes.
-    digest: u64,
 }
 
 impl Proved {
-    fn of(part: &Found, method: Method, content: Vec<u8>, note: Vec<u8>) -> Self {
-        let (start, packed, rest) = (part.start, part.packed, part.rest.clone());
-        Self { start, packed, rest, method, content, note, digest: part.digest }
+    /// Bytes of its note as it stands in a frame.
+    fn note_length(&self) -> u64 {
+        if self.method.has_notes() { noted::entry(&self.note).len() as u64 } else { 0 }
     }
 }
 
-fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Apart> {
+/// A layer, and what both images become by it.
+#[derive(Debug)]
+struct Planned {
+    made: Made,
+    old: Change,
+    new: Change,
+}
+
+fn plan(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Option<Planned> {
     let mut layer = Layer::default();
-    proved.retain(|part| number(&mut layer.methods, part.method).is_some());
+    proved.retain(|proved| number(&mut layer.methods, proved.method).is_some());
     // A part in two pieces takes two places.
-    let cut = proved.iter().filter(|part| !part.rest.is_empty()).count();
+    let cut = proved.iter().filter(|proved| !proved.part.rest.is_empty()).count();
     proved.truncate((PARTS as usize).saturating_sub(cut));
     let mut parts = Parts::default();
-    let (unpacked_old, twins) = unpack_old(&images.old, in_old, &mut layer, &mut parts);
+    let (old, twins) = plan_old(in_old, &mut layer, &mut parts);
     let (old_bytes, new_bytes) = (images.old.bytes(), images.new.bytes());
-    let twin = |part: &Proved| {
-        let number = *twins.get(&part.digest).filter(|_| part.method == Method::Same)?;
+    let twin = |proved: &Proved| {
+        let part = &proved.part;
+        let number = *twins.get(&part.digest).filter(|_| proved.method == Method::Same)?;
         let old = layer.old[number as usize];
         let packed = &new_bytes[part.start..part.start + part.packed];
         let are_whole = part.rest.is_empty() && old.rest.1 == 0;
         (are_whole && &old_bytes[old.start as usize..old.end() as usize] == packed).then_some(number)
     };
-    proved.retain(|part| part.method != Method::Same || twin(part).is_some());
+    proved.retain(|proved| proved.method != Method::Same || twin(proved).is_some());
     if proved.is_empty() {
         return None;
     }
-    let same: Vec<u32> = proved.iter().map(|part| twin(part).unwrap_or_default()).collect();
+    let same: Vec<u32> = proved.iter().map(|proved| twin(proved).unwrap_or_default()).collect();
     let mut packed = Vec::with_capacity(proved.len());
     let (mut notes, mut noted) = (Vec::with_capacity(proved.len()), Vec::with_capacity(proved.len()));
     let mut all_notes = 0;
-    let mut growth = Growth::default();
-    let sizes = proved.iter().map(|part| (part.packed, part.content.len()));
-    let mut unpacked_new = Unpacked::new(images.new.bytes(), sizes);
-    let (places, held) = cut::places(&proved, images.new.bytes().len());
+    let mut new = Change::default();
+    let (places, held) = cut::places(&proved, new_bytes.len());
     // Where it is told that parts are in two pieces, it is told of the old image's, too.
     let any_cut = layer.old.iter().any(|part| part.rest.1 > 0);
     parts.held = held.max(any_cut.into());
     for Stretch { range, part, piece } in places {
-        let (part, old) = (&proved[part], same[part]);
-        let content = unpacked_new.before(range.start);
-        let end = range.end as u64;
-        packed.push(range.start as u64..end);
+        let (Proved { part, method, note }, old) = (&proved[part], same[part]);
+        packed.push(range.start as u64..range.end as u64);
         if let Piece::Rest(_) = piece {
+            let content = new.add(range, None);
             layer.new.push(NewPart { content, piece, ..NewPart::default() });
             notes.push(Vec::new());
             noted.push(all_notes);
-            unpacked_new.part(range.len(), &[]);
-            growth.note(end, content);
             continue;
         }
-        let length = part.content.len() as u64;
-        let method = number(&mut layer.methods, part.method)?;
+        let content = new.add(range, Some(part.clone()));
+        let (length, is_whole) = (part.length as u64, method.is_whole());
+        let note = if method.has_notes() { noted::entry(note) } else { Vec::new() };
+        let method = number(&mut layer.methods, *method)?;
         layer.new.push(NewPart { content, length, method, old, piece });
-        let note = if part.method.has_notes() { noted::entry(&part.note) } else { Vec::new() };
         all_notes += note.len() as u64;
         notes.push(note);
         noted.push(all_notes);
-        unpacked_new.part(range.len(), &part.content);
-        growth.note(end, content + length);
-        if part.method.is_whole() {
+        if is_whole {
             parts.new_most = parts.new_most.max(length as u32);
         }
     }
-    let new = unpacked_new.finish(images.new.missing(), &growth);
-    let (old, of_old) = unpacked_old;
-    let known =
-        images.known.iter().map(|m| Match { old: of_old.of(m.old), new: growth.of(m.new), ..*m }).collect();
     for method in &layer.methods {
         match method {
             Method::Deflate(..) => parts.deflate = true,
@@ -311,43 +314,29 @@ fn build(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Op
     parts.notes = (all_notes.min(NOTES_LENGTH.into()) as u32).max(any_told.into());
     parts.zstd_version = if parts.zstd_level > 0 { ZSTD_VERSION } else { 0 };
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
-    (parts.old, parts.new) = (old.bytes().len() as u64, new.bytes().len() as u64);
+    (parts.old, parts.new) = (old.place(old_bytes.len() as u64), new.place(new_bytes.len() as u64));
     let held = cut::spans(layer.new.iter().map(|part| (part.content, part.piece)));
-    let made = Made { layer, parts, held, old_length: images.old.bytes().len() as u64, packed, notes, noted };
-    let around = images.around.iter().map(|range| of_old.of(range.start)..of_old.of(range.end)).collect();
-    Some(Apart { layers: Layers(vec![made]), images: Images { old, new, known, around } })
+    let made = Made { layer, parts, held, old_length: old_bytes.len() as u64, packed, notes, noted };
+    Some(Planned { made, old, new })
 }
 
-/// The old image with these parts unpacked, how exactly they were packed doesn't matter; and their numbers by their digests.
-fn unpack_old(
-    image: &Partial<'_>,
-    in_old: Vec<Found>,
-    layer: &mut Layer,
-    parts: &mut Parts,
-) -> ((Partial<'static>, Growth), HashMap<u64, u32>) {
-    let old = image.bytes();
+/// Unpacks these parts of the old image, how exactly they were packed doesn't matter; and their numbers by their digests.
+fn plan_old(in_old: Vec<Found>, layer: &mut Layer, parts: &mut Parts) -> (Change, HashMap<u64, u32>) {
     let mut twins = HashMap::new();
-    let sizes = in_old.iter().map(|part| (part.packed, part.length));
-    let mut unpacked = Unpacked::new(old, sizes);
-    let mut growth = Growth::default();
-    let mut opener = find::Opener::default();
+    let mut change = Change::default();
     for part in in_old.into_iter().take(PARTS as usize) {
         let Some(method) = number(&mut layer.methods, part.kind.any()) else { continue };
-        let bytes = part.bytes(old);
-        let Some(content) = opener.content(part.kind, &bytes, part.length) else { continue };
-        let (start, length) = (part.start as u64, part.length as u32);
+        let (start, packed, length) = (part.start as u64, part.packed as u32, part.length as u32);
         let rest = (part.rest.start as u64, part.rest.len() as u32);
-        let place = unpacked.before(part.start);
         if part.rest.is_empty() {
             twins.entry(part.digest).or_insert(layer.old.len() as u32);
         }
-        layer.old.push(OldPart { start, content: place, packed: part.packed as u32, rest, length, method });
-        unpacked.part(part.packed, content);
-        growth.note(start + part.packed as u64, place + u64::from(length));
-        parts.old_packed_most = parts.old_packed_most.max(bytes.len() as u32);
-        parts.old_most = parts.old_most.max(part.length as u32);
+        parts.old_packed_most = parts.old_packed_most.max(packed + rest.1);
+        parts.old_most = parts.old_most.max(length);
+        let content = change.add(part.start..part.start + part.packed, Some(part));
+        layer.old.push(OldPart { start, content, packed, rest, length, method });
     }
-    ((unpacked.finish(image.missing(), &growth), growth), twins)
+    (change, twins)
 }
 
 /// A method's number, if there is room for it: for unpacking, any with the same wrapping will do.

@@ -48,18 +48,18 @@ impl Prover {
     fn prove(&mut self, image: &[u8], part: &Found, is_outermost: bool) -> Option<Proved> {
         let bytes = part.bytes(image);
         let packed = &*bytes;
-        let content = self.opener.content(part.kind, packed, part.length)?;
-        let proved = |method, note, content: &[u8]| Some(Proved::of(part, method, content.to_vec(), note));
+        let proved = |method, note| Some(Proved { part: part.clone(), method, note });
         if is_outermost && !part.changed && part.rest.is_empty() {
-            return proved(Method::Same, Vec::new(), content);
+            return proved(Method::Same, Vec::new());
         }
+        let content = self.opener.content(part.kind, packed, part.length)?;
         if part.kind == Kind::Zstd {
             // A neighbour that is the same in both images is cheaper as a copy than with a note.
             let (method, note) = self.teller.tell(content, packed)?;
             if method.has_notes() && !part.changed {
                 return None;
             }
-            return proved(method, note, content);
+            return proved(method, note);
         }
         let kind = usize::from(matches!(part.kind, Kind::Zlib { .. }));
         let all = methods(part.kind);
@@ -75,7 +75,7 @@ impl Prover {
         self.wrong[kind] = 0;
         self.right.retain(|known| *known != method);
         self.right.insert(0, method);
-        proved(method, Vec::new(), content)
+        proved(method, Vec::new())
     }
 }
 

@@ -79,7 +79,7 @@ fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 }
 
 pub(super) fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
-    taken_apart(&Images::whole(old, new), jobs)
+    taken_apart(Images::whole(old, new), jobs).ok()
 }
 
 pub(super) fn settings(packing: bool) -> Settings {
@@ -567,7 +567,7 @@ fn what_is_copied_to_where_the_new_image_is_missing_stays_packed() {
         known: vec![Match { old: 0, new: 0, length }],
         ..Images::default()
     };
-    let apart = taken_apart(&images, 1).unwrap();
+    let apart = taken_apart(images, 1).unwrap();
     let starts: Vec<u64> = apart.layers.0[0].layer.old.iter().map(|part| part.start).collect();
     assert_eq!(starts.len(), 1, "{starts:?}");
     assert!(starts[0] >= length, "the file that changed");

@@ -1,71 +1,111 @@
-//! An image in the making in which parts are unpacked.
+//! An image becomes one in which parts are unpacked, in its own place: a second one would take as much memory again.
 //!
-//! Decides nothing.
+//! Decides nothing. No part holds less than it takes packed, so that everything moves up, the last byte first.
 
 use std::ops::Range;
 
-use crate::delta::partial::{Partial, copy};
+use super::find::{Found, Opener};
+use crate::delta::partial::{Partial, move_up};
 
-/// See the module's text.
-pub(super) struct Unpacked<'i> {
-    packed: &'i [u8],
-    bytes: Vec<u8>,
-    /// How far both are done.
-    from: usize,
-    to: usize,
-}
-
-impl<'i> Unpacked<'i> {
-    /// Of this image, with parts of these sizes at most, packed and unpacked.
-    pub(super) fn new(packed: &'i [u8], parts: impl Iterator<Item = (usize, usize)>) -> Self {
-        // Before anything is known to fail, what isn't a part may be as long as all of it.
-        let length = packed.len() + parts.map(|(_, length)| length).sum::<usize>();
-        Self { packed, bytes: vec![0; length], from: 0, to: 0 }
-    }
-
-    /// Goes on to a place of the packed image, where a part begins: where that is in this one.
-    pub(super) fn before(&mut self, place: usize) -> u64 {
-        let length = place - self.from;
-        copy(&self.packed[self.from..place], &mut self.bytes[self.to..self.to + length]);
-        (self.from, self.to) = (place, self.to + length);
-        self.to as u64
-    }
-
-    /// A part of so many bytes, packed, that holds these.
-    pub(super) fn part(&mut self, packed: usize, content: &[u8]) {
-        self.bytes[self.to..self.to + content.len()].copy_from_slice(content);
-        (self.from, self.to) = (self.from + packed, self.to + content.len());
-    }
-
-    /// The rest of it; `missing` is missing of the packed image.
-    pub(super) fn finish(mut self, missing: &[Range<u64>], growth: &Growth) -> Partial<'static> {
-        self.before(self.packed.len());
-        self.bytes.truncate(self.to);
-        Partial::of(
-            self.bytes,
-            missing.iter().map(|range| growth.of(range.start)..growth.of(range.end)).collect(),
-        )
-    }
-}
-
-/// Where places of the packed image, in none of its parts, are in the unpacked one.
+/// Which stretches of an image become what, and where its bytes are then.
 #[derive(Debug, Default)]
-pub(super) struct Growth {
-    /// Where parts end, in both.
+pub(super) struct Change {
+    /// What each stretch becomes, ascending: the content of a part, or nothing.
+    stretches: Vec<(Range<usize>, Option<Found>)>,
+    /// Where stretches end, before and after.
     ends: Vec<(u64, u64)>,
 }
 
-impl Growth {
-    /// A part ends here.
-    pub(super) fn note(&mut self, packed: u64, unpacked: u64) {
-        self.ends.push((packed, unpacked));
+impl Change {
+    /// Behind the others, a stretch becomes what this part holds, or nothing: where that begins.
+    pub(super) fn add(&mut self, stretch: Range<usize>, part: Option<Found>) -> u64 {
+        let start = self.place(stretch.start as u64);
+        let length = part.as_ref().map_or(0, |part| part.length as u64);
+        self.ends.push((stretch.end as u64, start + length));
+        self.stretches.push((stretch, part));
+        start
     }
 
-    pub(super) fn of(&self, at: u64) -> u64 {
-        let before = self.ends.partition_point(|(packed, _)| *packed <= at).checked_sub(1);
-        before.map_or(at, |before| {
-            let (packed, unpacked) = self.ends[before];
-            unpacked + (at - packed)
+    /// Where a place is that lies in no stretch.
+    pub(super) fn place(&self, at: u64) -> u64 {
+        let before = self.ends.partition_point(|(before, _)| *before <= at).checked_sub(1);
+        before.map_or(at, |last| {
+            let (before, after) = self.ends[last];
+            after + (at - before)
         })
+    }
+
+    /// The image as it is then.
+    pub(super) fn apply(&self, image: Partial<'_>) -> Partial<'static> {
+        let (mut bytes, missing) = image.into_bytes();
+        // Of parts in two pieces the second one may have moved by the time at which the first one is unpacked.
+        let cut = self.stretches.iter().filter_map(|(_, part)| part.as_ref());
+        let cut = cut.filter(|part| !part.rest.is_empty());
+        let mut cut: Vec<Vec<u8>> = cut.map(|part| part.bytes(&bytes).into_owned()).collect();
+        let mut opener = Opener::default();
+        let mut from = bytes.len();
+        let mut to = self.place(from as u64) as usize;
+        bytes.reserve_exact(to.saturating_sub(from));
+        bytes.resize(to.max(from), 0);
+        for (stretch, part) in self.stretches.iter().rev() {
+            let behind = stretch.end..from;
+            to -= behind.len();
+            from = stretch.start;
+            move_up(&mut bytes, behind, to);
+            let Some(part) = part else { continue };
+            let joined = if part.rest.is_empty() { None } else { cut.pop() };
+            let packed = joined.as_deref().unwrap_or(&bytes[stretch.clone()]);
+            to -= part.length;
+            // What was opened once opens again.
+            if let Some(content) = opener.content(part.kind, packed, part.length) {
+                bytes[to..to + part.length].copy_from_slice(content);
+            }
+        }
+        let missing = missing.iter().map(|range| self.place(range.start)..self.place(range.end)).collect();
+        Partial::of(bytes, missing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::find;
+    use super::super::tests::{gzip, text};
+    use super::*;
+
+    #[test]
+    fn parts_are_unpacked_where_they_stand() {
+        let texts: Vec<Vec<u8>> = (0..5).map(|i| text(i, 2_000 + 700 * i as usize)).collect();
+        let between =
+            [text(90, 300), vec![0; 20_000], text(91, 9_000), Vec::new(), text(92, 5), text(93, 40)];
+        let (mut image, mut expected) = (between[0].clone(), between[0].clone());
+        for (number, (text, between)) in texts.iter().zip(&between[1..]).enumerate() {
+            let packed = gzip(text);
+            // The header isn't the part's.
+            image.extend([&packed[..], between].concat());
+            expected.extend([&packed[..15], text, between].concat());
+            assert!(packed.len() < text.len(), "{number}");
+        }
+        let all = 0..image.len();
+        let found = find::find(&image, std::slice::from_ref(&all));
+        assert_eq!(found.len(), texts.len());
+        let mut change = Change::default();
+        for part in found {
+            let stretch = part.start..part.start + part.packed;
+            let start = change.add(stretch, Some(part)) as usize;
+            assert!(texts.iter().any(|text| expected[start..].starts_with(text)));
+        }
+        assert_eq!(change.place(image.len() as u64), expected.len() as u64);
+        let missing: Vec<Range<u64>> = std::iter::once(image.len() as u64 - 40..image.len() as u64).collect();
+        let after = change.apply(Partial::of(image.clone(), missing));
+        assert!(after.bytes() == expected);
+        assert_eq!(after.missing()[0], expected.len() as u64 - 40..expected.len() as u64);
+        // A stretch that becomes nothing, behind one that grew.
+        let mut change = Change::default();
+        let part = find::find(&image, &[0..400]).remove(0);
+        let end = part.start + part.packed;
+        change.add(part.start..end, Some(part.clone()));
+        change.add(end + 10..end + 30, None);
+        let kept = [&image[..part.start], &texts[0], &image[end..end + 10], &image[end + 30..]].concat();
+        assert!(change.apply(Partial::whole(&image)).bytes() == kept);
     }
 }

@@ -93,14 +93,14 @@ fn sized<C: Coder>(coder: &mut C, cells: &mut [Cell; TREE], value: usize) -> usi
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::delta) mod tests {
     use super::*;
 
     /// Keeps decisions, and gives them back.
     #[derive(Default)]
-    struct Kept {
-        bits: alloc::collections::VecDeque<bool>,
-        reads: bool,
+    pub(in crate::delta) struct Kept {
+        pub(in crate::delta) bits: alloc::collections::VecDeque<bool>,
+        pub(in crate::delta) reads: bool,
     }
 
     impl Coder for Kept {

@@ -51,6 +51,8 @@ pub struct Packing {
     told: usize,
     /// The frame behind the one that was decoded last.
     next: usize,
+    /// Bytes of the new image that may still come.
+    left: u64,
 }
 
 impl Packing {
@@ -68,6 +70,7 @@ impl Packing {
             numbers: (!parts.is_empty()).then(numbers),
             told: 0,
             next: 0,
+            left: header.new.length,
         })
     }
 
@@ -134,8 +137,11 @@ impl Packing {
         if self.told < self.layers.len() {
             return Err(DeltaError::Order(frame));
         }
-        if self.next != frame && !self.layers.is_empty() {
+        if self.layers.is_empty() {
+            self.left = header.new.length.saturating_sub(from);
+        } else if self.next != frame {
             let written = written(header, frame).ok_or(DeltaError::Order(frame))?;
+            self.left = header.new.length.saturating_sub(written[0]);
             // What one layer makes is where the next one outwards begins.
             let starts = written[1..self.layers.len()].iter().copied().chain([from]);
             let sides = self.new.iter_mut().zip(&self.layers);
@@ -160,14 +166,19 @@ impl Packing {
         Ok(())
     }
 
-    /// The old image with every part unpacked, and whoever takes the new one with every part packed.
+    /// The old image with every part unpacked, and whoever takes the new one with every part packed: never more than the header
+    /// says, however often a part of the old image is named.
     pub fn between<'p, 'o>(
         &'p mut self,
         old: &'p Image<'o>,
         output: Output<'p>,
     ) -> (Inside<'p, 'o>, impl FnMut(&[u8]) -> Result<(), DeltaError> + use<'p, 'o>) {
-        let (layers, new) = (&self.layers, &mut self.new);
-        let write = move |bytes: &[u8]| push(layers, new, bytes, old, &mut *output);
+        let (layers, new, left) = (&self.layers, &mut self.new, &mut self.left);
+        let mut output = move |bytes: &[u8]| {
+            *left = left.checked_sub(bytes.len() as u64).ok_or(DeltaError::Length)?;
+            output(bytes)
+        };
+        let write = move |bytes: &[u8]| push(layers, new, bytes, old, &mut output);
         (Inside { image: old, layers, sides: &mut self.old }, write)
     }
 }
@@ -242,3 +253,6 @@ fn written(header: &Header, frame: usize) -> Option<[u64; LAYERS]> {
     }
     Some(sum)
 }
+
+#[cfg(test)]
+mod tests;

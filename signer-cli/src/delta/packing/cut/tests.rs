@@ -107,8 +107,9 @@ fn it_goes_on_where_nothing_is_held() {
 }
 
 fn proved(start: usize, packed: usize, rest: Range<usize>) -> Proved {
-    let method = Kind::Gzip { hint: 0 }.any();
-    Proved { start, packed, rest, method, content: Vec::new(), note: Vec::new(), digest: 0 }
+    let kind = Kind::Gzip { hint: 0 };
+    let part = Found { start, packed, rest, length: 2 * packed, kind, digest: 0, changed: true };
+    Proved { part, method: kind.any(), note: Vec::new() }
 }
 
 #[test]
@@ -143,6 +144,35 @@ fn a_device_is_never_asked_to_hold_too_much() {
         (0..PIECES + 9).map(|i| proved(i * 10, 5, 100_000 + i * 10..100_003 + i * 10)).collect();
     let (told, held) = pieces(&many);
     assert_eq!((told.len(), held as usize), (2 * PIECES, 3 * PIECES));
+}
+
+/// A device holds all notes between two marks, and there is none where something is held.
+#[test]
+fn nothing_is_held_where_there_is_too_much_to_note() {
+    let told = |start: usize, note: usize| Proved {
+        method: Method::ZstdTold(19),
+        note: vec![0; note],
+        ..proved(start, 50, 0..0)
+    };
+    let most = NOTES_LENGTH as usize;
+    let pieces = |notes: [usize; 3]| {
+        let cut = [proved(100, 50, 900..910), proved(2_000, 20, 2_100..2_130)];
+        let [before, one, two] =
+            [(10, notes[0]), (200, notes[1]), (300, notes[2])].map(|(at, n)| told(at, n));
+        let [first, last] = cut;
+        let (stretches, held) = places(&[before, first, one, two, last], 1 << 20);
+        (
+            stretches.iter().filter(|one| one.piece != Piece::Whole).map(|one| one.part).collect::<Vec<_>>(),
+            held,
+        )
+    };
+    // Each stands behind its length: a varint of three bytes.
+    assert_eq!(pieces([most, most / 2 - 3, most / 2 - 3]), (vec![1, 1, 4, 4], 30));
+    assert_eq!(pieces([0, most / 2 - 3, most / 2 - 2]), (vec![4, 4], 30));
+    // Nor so that it costs the square of their number.
+    let many: Vec<Proved> =
+        (0..20_000).map(|i| proved(i * 10, 5, 1 << 20 | i * 10..1 << 20 | i * 10 + 3)).collect();
+    assert_eq!(places(&many, 4 << 20).0.len(), 2 * PIECES);
 }
 
 #[test]
