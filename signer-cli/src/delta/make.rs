@@ -196,7 +196,7 @@ fn of_images(
         // Where it takes little time, it is seen whether that was worth it.
         (true, ..=APART) => (packing::take_apart(images.borrowed(), jobs).ok(), Some(images)),
         (true, _) => packing::take_apart(images, jobs)
-            .map_or_else(|images| (None, Some(images)), |apart| (Some(apart), None)),
+            .map_or_else(|images| (None, Some(*images)), |apart| (Some(apart), None)),
     };
     let mut layers = None;
     let mut best = None;

@@ -76,9 +76,11 @@ pub struct Made {
 ///
 /// # Errors
 /// The images, as they were.
-pub fn take_apart<'a>(images: Images<'a>, jobs: usize) -> Result<Apart, Images<'a>> {
+pub fn take_apart<'a>(images: Images<'a>, jobs: usize) -> Result<Apart, Box<Images<'a>>> {
     let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
-    let Some(first) = layer(&images, &[all_of_old], &[all_of_new], jobs, true) else { return Err(images) };
+    let Some(first) = layer(&images, &[all_of_old], &[all_of_new], jobs, true) else {
+        return Err(images.into());
+    };
     let Planned { made, old, new } = first;
     let mut apart = Apart { layers: Layers(vec![made]), images: unpacked(images, &old, &new) };
     while apart.layers.0.len() < LAYERS {

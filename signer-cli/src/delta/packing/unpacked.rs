@@ -101,7 +101,8 @@ mod tests {
         assert_eq!(after.missing()[0], expected.len() as u64 - 40..expected.len() as u64);
         // A stretch that becomes nothing, behind one that grew.
         let mut change = Change::default();
-        let part = find::find(&image, &[0..400]).remove(0);
+        let start = 0..400;
+        let part = find::find(&image, std::slice::from_ref(&start)).remove(0);
         let end = part.start + part.packed;
         change.add(part.start..end, Some(part.clone()));
         change.add(end + 10..end + 30, None);

@@ -170,8 +170,8 @@ fn nothing_is_held_where_there_is_too_much_to_note() {
     assert_eq!(pieces([most, most / 2 - 3, most / 2 - 3]), (vec![1, 1, 4, 4], 30));
     assert_eq!(pieces([0, most / 2 - 3, most / 2 - 2]), (vec![4, 4], 30));
     // Nor so that it costs the square of their number.
-    let many: Vec<Proved> =
-        (0..20_000).map(|i| proved(i * 10, 5, 1 << 20 | i * 10..1 << 20 | i * 10 + 3)).collect();
+    let rest = |at: usize| (1 << 20) + at..(1 << 20) + at + 3;
+    let many: Vec<Proved> = (0..20_000).map(|i| proved(i * 10, 5, rest(i * 10))).collect();
     assert_eq!(places(&many, 4 << 20).0.len(), 2 * PIECES);
 }
 
