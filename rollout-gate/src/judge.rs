@@ -31,7 +31,7 @@ pub struct Counts {
     pub unheard: bool,
 }
 
-/// Devices of the same fleet that were not offered the release, and were heard of when it began: how many of them fell silent
+/// Devices of the same fleet that were not offered the release, and were heard of after it began: how many of them fell silent
 /// since tells what silence is worth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Watched {

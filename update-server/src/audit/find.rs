@@ -38,7 +38,7 @@ pub fn entries(store: &dyn Store, after: u64, limit: usize) -> Result<Vec<Entry>
     first(store, &Filter::default(), after, limit).map(|found| found.entries)
 }
 
-/// The first `limit` of the entries that are wanted after number `after`, among [`LOOKED`].
+/// The first `limit` of the entries that are wanted after number `after`, among `LOOKED`.
 ///
 /// # Errors
 /// [`StoreError`] when one can't be read.
@@ -53,7 +53,7 @@ pub fn first(store: &dyn Store, filter: &Filter, after: u64, limit: usize) -> Re
     })
 }
 
-/// The newest `limit` of the entries that are wanted, of those before number `before`, among [`LOOKED`].
+/// The newest `limit` of the entries that are wanted, of those before number `before`, among `LOOKED`.
 ///
 /// # Errors
 /// [`StoreError`] when one can't be read.

@@ -33,7 +33,7 @@ pub struct Silence {
     pub overdue: BTreeMap<HardwareName, u64>,
     /// All that began so long ago that they would be among those, had they fallen silent, by hardware revision.
     pub ripe: BTreeMap<HardwareName, u64>,
-    /// Devices whose time hasn't come, of those that were heard of when the rollout began.
+    /// Devices whose time hasn't come, of those that were heard of since the rollout began.
     pub others: Watched,
     /// A few of those that fell silent: the last heard of first.
     pub lost: Newest<HardwareName>,
@@ -99,7 +99,7 @@ pub fn look(
                 // Also those whom the plan has come to, and the gate has not.
                 if !is_let_in(offer, &row, planned, *until, now) {
                     // Who had gone before it began, or lies in its box, could not be among those that took it.
-                    if row.last_seen.plus_seconds(longest) >= offer.first() {
+                    if row.last_seen >= offer.first() {
                         silence.others.all += 1;
                         silence.others.silent += u64::from(silent);
                     }
