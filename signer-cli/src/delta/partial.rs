@@ -62,11 +62,6 @@ impl<'a> Partial<'a> {
         Ok(Self::of(bytes, missing))
     }
 
-    /// The image, and what is missing of it.
-    pub fn into_bytes(self) -> (Vec<u8>, Vec<Range<u64>>) {
-        (self.bytes.into_owned(), self.missing)
-    }
-
     /// The same image: nothing of it is copied.
     fn borrowed(&self) -> Partial<'_> {
         Partial { bytes: Cow::Borrowed(&self.bytes), missing: self.missing.clone() }
@@ -150,19 +145,6 @@ pub fn copy(from: &[u8], into: &mut [u8]) {
         if !is_zero(from) {
             into.copy_from_slice(from);
         }
-    }
-}
-
-/// Moves bytes up, to where they begin at `to`; but for zeros that are there already, too.
-pub fn move_up(bytes: &mut [u8], range: Range<usize>, to: usize) {
-    let mut end = range.end;
-    while end > range.start && to != range.start {
-        let start = end.saturating_sub(PAGE).max(range.start);
-        let there = to + (start - range.start)..to + (end - range.start);
-        if !is_zero(&bytes[start..end]) || !is_zero(&bytes[there.clone()]) {
-            bytes.copy_within(start..end, there.start);
-        }
-        end = start;
     }
 }
 

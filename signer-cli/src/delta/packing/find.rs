@@ -156,8 +156,7 @@ impl Opener {
             _ => return None,
         };
         let whole = bytes.get(before..before + packed)?;
-        // What is longer packed says nothing that could have changed in a smaller way.
-        if packed < LEAST || length < packed || packed > PART_LENGTH as usize {
+        if packed < LEAST || length < LEAST || packed > PART_LENGTH as usize {
             return None;
         }
         let mut digest = DefaultHasher::new();

@@ -99,7 +99,7 @@ pub fn take_apart<'a>(images: Images<'a>, jobs: usize) -> Result<Apart, Box<Imag
     Ok(apart)
 }
 
-/// Both images, unpacked in their place: there is never more of them than that.
+/// Both images, unpacked one after the other: what they were made of is gone as soon as it is not needed.
 fn unpacked(images: Images<'_>, of_old: &Change, of_new: &Change) -> Images<'static> {
     let Images { old, new, known, around } = images;
     let known = known.iter().map(|m| Match { old: of_old.place(m.old), new: of_new.place(m.new), ..*m });

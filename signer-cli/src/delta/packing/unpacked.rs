@@ -1,11 +1,11 @@
-//! An image becomes one in which parts are unpacked, in its own place: a second one would take as much memory again.
+//! An image becomes one in which parts are unpacked.
 //!
-//! Decides nothing. No part holds less than it takes packed, so that everything moves up, the last byte first.
+//! Decides nothing.
 
 use std::ops::Range;
 
 use super::find::{Found, Opener};
-use crate::delta::partial::{Partial, move_up};
+use crate::delta::partial::{Partial, copy};
 
 /// Which stretches of an image become what, and where its bytes are then.
 #[derive(Debug, Default)]
@@ -35,33 +35,26 @@ impl Change {
         })
     }
 
-    /// The image as it is then.
+    /// The image as it is then. The one that it was made of is gone: memory holds no more than one image twice.
     pub(super) fn apply(&self, image: Partial<'_>) -> Partial<'static> {
-        let (mut bytes, missing) = image.into_bytes();
-        // Of parts in two pieces the second one may have moved by the time at which the first one is unpacked.
-        let cut = self.stretches.iter().filter_map(|(_, part)| part.as_ref());
-        let cut = cut.filter(|part| !part.rest.is_empty());
-        let mut cut: Vec<Vec<u8>> = cut.map(|part| part.bytes(&bytes).into_owned()).collect();
+        let old = image.bytes();
+        let mut bytes = vec![0; self.place(old.len() as u64) as usize];
         let mut opener = Opener::default();
-        let mut from = bytes.len();
-        let mut to = self.place(from as u64) as usize;
-        bytes.reserve_exact(to.saturating_sub(from));
-        bytes.resize(to.max(from), 0);
-        for (stretch, part) in self.stretches.iter().rev() {
-            let behind = stretch.end..from;
-            to -= behind.len();
-            from = stretch.start;
-            move_up(&mut bytes, behind, to);
+        let (mut from, mut to) = (0, 0);
+        for (stretch, part) in &self.stretches {
+            let before = from..stretch.start;
+            copy(&old[before.clone()], &mut bytes[to..to + before.len()]);
+            (from, to) = (stretch.end, to + before.len());
             let Some(part) = part else { continue };
-            let joined = if part.rest.is_empty() { None } else { cut.pop() };
-            let packed = joined.as_deref().unwrap_or(&bytes[stretch.clone()]);
-            to -= part.length;
             // What was opened once opens again.
-            if let Some(content) = opener.content(part.kind, packed, part.length) {
+            if let Some(content) = opener.content(part.kind, &part.bytes(old), part.length) {
                 bytes[to..to + part.length].copy_from_slice(content);
             }
+            to += part.length;
         }
-        let missing = missing.iter().map(|range| self.place(range.start)..self.place(range.end)).collect();
+        copy(&old[from..], &mut bytes[to..]);
+        let missing = image.missing().iter();
+        let missing = missing.map(|range| self.place(range.start)..self.place(range.end)).collect();
         Partial::of(bytes, missing)
     }
 }
@@ -73,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_unpacked_where_they_stand() {
+    fn parts_are_unpacked_and_what_is_around_them_moves() {
         let texts: Vec<Vec<u8>> = (0..5).map(|i| text(i, 2_000 + 700 * i as usize)).collect();
         let between =
             [text(90, 300), vec![0; 20_000], text(91, 9_000), Vec::new(), text(92, 5), text(93, 40)];
