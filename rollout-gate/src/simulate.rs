@@ -249,6 +249,24 @@ mod tests {
         odds(&plan(), &fleet, 1000, 344)
     }
 
+    #[test]
+    fn devices_are_of_revisions_as_often_as_there_are_of_them() {
+        let fleet = Fleet { devices: 4000, hardware: vec![3000, 0, 1000], failing: 0.0, hourly: 0.16 };
+        let (counts, strata) = (Counts::default(), vec![Counts::default(); 3]);
+        let opened = Timestamp::EPOCH;
+        let mut running = Running { phase: 0, opened, counts, strata, waiting: 0, admitted: 0 };
+        let mut random = fastrand::Rng::with_seed(344);
+        running.share_out(1000, &fleet, &mut random, |counts| &mut counts.confirmed);
+        for _ in 0..1000 {
+            running.share_out(1, &fleet, &mut random, |counts| &mut counts.rolled_back);
+        }
+        let [often, never, seldom] = running.strata[..] else { panic!() };
+        assert_eq!([often.confirmed, never.confirmed, seldom.confirmed], [750, 0, 250]);
+        assert_eq!(never.rolled_back, 0);
+        assert_eq!(often.rolled_back + seldom.rolled_back, 1000);
+        assert!((700..800).contains(&often.rolled_back), "{often:?}");
+    }
+
     /// With two revisions, half of alpha is for the fleet: a build that fails on every twentieth device takes some more.
     #[test]
     fn of_two_hardware_revisions_it_takes_more_to_halt() {

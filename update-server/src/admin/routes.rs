@@ -4,7 +4,7 @@ use super::upload::receive;
 use super::{Barred, Desk};
 use crate::generation::Generation;
 use crate::ingest::{IngestError, Outcome};
-use crate::rollout::engine::{Statuses, statuses};
+use crate::rollout::shown::{Statuses, statuses};
 use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::{Over, Right};

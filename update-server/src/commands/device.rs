@@ -1,4 +1,5 @@
-//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the running server's socket, or over the store that it left.
+//! `device`: which devices there are, what is held on one, why one isn't updating, and to revoke or erase one. Through the
+//! running server's socket, or over the store that it left.
 
 use super::lift::{self, Lift};
 use super::{Place, parse, report};

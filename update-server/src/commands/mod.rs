@@ -24,7 +24,7 @@ use crate::disk;
 use crate::failure::Failure;
 use crate::generation::served;
 use crate::io::Io;
-use crate::rollout::engine::{Statuses, statuses};
+use crate::rollout::shown::{Statuses, statuses};
 use crate::state::{Held, State, StateError};
 use perennial_schemas::{Size, Timestamp};
 use serde::Serialize;

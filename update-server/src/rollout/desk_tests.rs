@@ -2,68 +2,20 @@ use super::desk::{self, DeskError};
 use super::engine_tests::half_open;
 use super::machine::Wish;
 use super::record::State;
-use super::testkit::{Bench, day};
+use super::testkit::{Bench, Odd, day};
 use crate::audit;
-use crate::store::{Batch, Pair, Space, Store, StoreError, Visit};
+use crate::store::{Space, StoreError};
 use std::sync::Arc;
 
 const NAME: (&str, &str) = ("thermostat", "2.1.0");
-
-/// A store in which one space can't be read.
-struct Sick(Arc<dyn Store>, Space);
-
-impl Sick {
-    fn read(&self, space: Space) -> Result<(), StoreError> {
-        let what = || StoreError::Corrupt(format!("{} at offset 4096", space.name()));
-        if space == self.1 { Err(what()) } else { Ok(()) }
-    }
-}
-
-impl Store for Sick {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(space).and_then(|()| self.0.get(space, key))
-    }
-
-    fn scan_prefix(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.read(space).and_then(|()| self.0.scan_prefix(space, prefix, after, limit))
-    }
-
-    fn scan_back(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        before: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.read(space).and_then(|()| self.0.scan_back(space, prefix, before, limit))
-    }
-
-    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
-        self.0.last(space)
-    }
-
-    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.0.walk(visit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.0.commit(batch)
-    }
-}
 
 /// A rollout of which some began, on a store in which one space can't be read, and no server that runs.
 fn sick(space: Space) -> Bench {
     let (mut bench, members) = half_open(day(0));
     bench.report(&members, "started");
     bench.fail(&members[..9], "failed", 404);
-    let store = Arc::clone(&bench.drive().store);
-    bench.start_on(Arc::new(Sick(store, space)), day(1));
+    let store = Odd { unreadable: Some(space), ..Odd::over(&bench) };
+    bench.start_on(Arc::new(store), day(1));
     bench.drive().engine.learn().unwrap();
     bench
 }

@@ -8,6 +8,7 @@ use super::figures::Figures;
 use super::machine::{Change, Counted, Facts, forgotten, step};
 use super::offers::{Offer, Offers};
 use super::record::{self, Record, Records, State};
+use super::shown::is_shown;
 use super::silence::{self, Live, Silence};
 use super::status::{Said, StatusError, sign};
 use super::sweep::sweep;
@@ -550,44 +551,4 @@ pub(super) fn save(
         Err(StoreError::Changed(_)) => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-/// A status is served for as long as it is valid: also that of a release that is withdrawn, so that a device which hasn't heard
-/// of that yet is held. Not one that lets devices go on with what was stopped since: without any they wait.
-pub(super) fn is_shown(record: &Record, now: Timestamp) -> bool {
-    super::status::expires(record).is_some_and(|expires| now < expires)
-        && !super::status::is_overtaken(record)
-}
-
-/// The statuses for an export.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Statuses {
-    /// Those that count, by their path beside `metadata/` and `targets/`.
-    pub current: BTreeMap<String, String>,
-    /// Since when others don't count any more, by that path, of rollouts that aren't withdrawn: nobody looked after them since.
-    pub expired: BTreeMap<String, Timestamp>,
-}
-
-/// The statuses as of `now`. A record that can't be read has none.
-///
-/// # Errors
-/// [`StoreError`]
-pub fn statuses(store: &dyn Store, now: Timestamp) -> Result<Statuses, StoreError> {
-    let whole = record::all(store)?.whole;
-    let mut records: Vec<Record> = whole.into_values().map(|(record, _)| record).collect();
-    records.sort_by_key(|record| record.state != State::Withdrawn);
-    let mut statuses = Statuses::default();
-    for record in records {
-        let path = RolloutStatus::path(&record.product, &record.version);
-        let expires = super::status::expires(&record);
-        if is_shown(&record, now) {
-            statuses.expired.remove(&path);
-            statuses.current.insert(path, record.status);
-        } else if let Some(expired) = expires.filter(|at| *at <= now && record.state != State::Withdrawn)
-            && !statuses.current.contains_key(&path)
-        {
-            statuses.expired.insert(path, expired);
-        }
-    }
-    Ok(statuses)
 }

@@ -7,7 +7,7 @@ use super::testkit::{Bench, day, hardware, offers};
 use crate::audit;
 #[cfg(feature = "postgres")]
 use crate::store::Engine;
-use crate::store::{Batch, Pair, Settings, Space, Store, StoreError, Visit};
+use crate::store::{Batch, Settings, Space, Store, StoreError};
 use perennial_schemas::rollout::{RolloutState, WHOLE};
 use perennial_schemas::{Sha256Digest, Timestamp};
 
@@ -365,9 +365,7 @@ fn two_front_ends_on_postgres_never_lose_each_others_changes() {
 /// The bench's, and another one over `store`: votes told to either count once, one of them takes each step, and what one of
 /// them stops is stopped at both.
 fn two_front_ends(bench: &mut Bench, store: std::sync::Arc<dyn Store>) {
-    let key = Box::new(super::testkit::key(bench.folder.path()).0);
-    let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
-    let other = super::drive::Drive::new(store, key, &[7; 32], offered, usual, day(-2)).unwrap();
+    let other = bench.beside(store, day(-2));
     bench.tick(day(-2));
     let members = bench.members(3000, "revC");
     let at = |bench: &Bench, at| {
@@ -656,100 +654,4 @@ fn where_a_channel_cannot_be_read_its_rollouts_stand_still_and_may_halt_and_the_
     bench.report(&members, "rolled-back");
     assert_eq!(bench.tick(day(2)), ["rollout.halted"]);
     assert_eq!(bench.status().state, RolloutState::Halted);
-}
-
-/// A store whose commits fail while it is told so.
-struct Failing(std::sync::Arc<dyn Store>, std::sync::Mutex<Option<StoreError>>);
-
-impl Store for Failing {
-    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.0.get(space, key)
-    }
-
-    fn scan_prefix(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        after: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.0.scan_prefix(space, prefix, after, limit)
-    }
-
-    fn scan_back(
-        &self,
-        space: Space,
-        prefix: &[u8],
-        before: Option<&[u8]>,
-        limit: usize,
-    ) -> Result<Vec<Pair>, StoreError> {
-        self.0.scan_back(space, prefix, before, limit)
-    }
-
-    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
-        self.0.last(space)
-    }
-
-    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
-        self.0.walk(visit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        match self.1.lock().unwrap().take() {
-            Some(error) => Err(error),
-            None => self.0.commit(batch),
-        }
-    }
-}
-
-/// Where a turn comes to nothing, devices go on seeing what they saw: no status would hold all of them.
-#[test]
-fn a_status_is_served_while_it_is_valid_whatever_becomes_of_a_turn() {
-    let bench = Bench::new();
-    bench.tick(day(0));
-    let store = std::sync::Arc::new(Failing(std::sync::Arc::clone(&bench.drive().store), Default::default()));
-    let key = Box::new(super::testkit::key(bench.folder.path()).0);
-    let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
-    let shared = std::sync::Arc::clone(&store) as std::sync::Arc<dyn Store>;
-    let drive = super::drive::Drive::new(shared, key, &[7; 32], offered, usual, day(0)).unwrap();
-    let shown = || drive.engine.shown().load().len();
-    let half = day(0).plus_seconds(43_200);
-    let fails = |error| *store.1.lock().unwrap() = Some(error);
-    fails(StoreError::Full("0 bytes are free".into()));
-    assert!(drive.engine.tick(half).is_err());
-    assert_eq!(shown(), 1, "it can't be renewed, and lasts for another half of its life");
-    fails(StoreError::Changed("rollouts".into()));
-    assert_eq!(drive.engine.tick(half).unwrap().len(), 0, "another front end was faster");
-    assert_eq!(shown(), 1);
-    fails(StoreError::Full("0 bytes are free".into()));
-    assert!(drive.engine.tick(day(1)).is_err());
-    assert_eq!(shown(), 0, "what has expired is shown to nobody");
-}
-
-/// A command stopped it while no server ran; or the disk was full just after a halt was recorded.
-#[test]
-fn a_status_that_goes_on_is_shown_to_nobody_once_its_rollout_is_stopped() {
-    let bench = Bench::new();
-    bench.tick(day(0));
-    let engine = &bench.drive().engine;
-    let exported = || super::engine::statuses(bench.store(), day(0)).unwrap();
-    let change = |wish: Wish| {
-        desk::change(engine, ("thermostat", "2.1.0"), &wish, ("command", "it overheats"), day(0)).unwrap()
-    };
-    for wish in [Wish::Halt(Some(hardware("revD"))), Wish::Pause] {
-        assert_eq!((exported().current.len(), engine.shown().load().len()), (1, 1));
-        change(wish);
-        assert_eq!((exported().current.len(), exported().expired.len()), (0, 0), "devices wait without any");
-        let store = Failing(std::sync::Arc::clone(&bench.drive().store), Default::default());
-        let store = std::sync::Arc::new(store);
-        let key = Box::new(super::testkit::key(bench.folder.path()).0);
-        let (usual, offered) = (std::time::Duration::from_secs(86_400), offers([bench.offer.clone()]));
-        let shared = std::sync::Arc::clone(&store) as std::sync::Arc<dyn Store>;
-        let drive = super::drive::Drive::new(shared, key, &[7; 32], offered, usual, day(0)).unwrap();
-        *store.1.lock().unwrap() = Some(StoreError::Full("0 bytes are free".into()));
-        assert!(drive.engine.tick(day(0)).is_err());
-        assert_eq!(drive.engine.shown().load().len(), 0, "none can be signed that says so");
-        bench.tick(day(0));
-    }
-    assert_eq!(bench.status().state, RolloutState::Paused);
 }

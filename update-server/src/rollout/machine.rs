@@ -16,7 +16,7 @@
 use super::failing::Newest;
 use super::offers::Offer;
 use super::record::{Cause, Record, Resumed, State, Stopped};
-use super::silence::{FEW, Silence};
+use super::silence::{FEW, Silence, Untold};
 use super::tallies::Codes;
 use super::told::{By, change, common, judged, passed_over, with_counts};
 use super::votes::Votes;
@@ -51,14 +51,12 @@ impl Counted {
     /// From votes, and from who fell silent where somebody has looked.
     pub fn new(mut votes: BTreeMap<HardwareName, Votes>, silence: Option<&Silence>) -> Self {
         let began = votes.values().any(|votes| votes.started > 0);
-        let Some(Silence { missing, late, overdue, ripe, others, lost }) = silence else {
+        let Some(Silence { began: by_hardware, others, lost }) = silence else {
             return Self { votes, unheard: began, ..Self::default() };
         };
-        let of = |counts: &BTreeMap<HardwareName, u64>, hardware| counts.get(hardware).copied().unwrap_or(0);
-        for hardware in [missing, late, ripe].into_iter().flat_map(BTreeMap::keys) {
+        for (hardware, &Untold { missing, late, overdue, ripe }) in by_hardware {
             let votes = votes.entry(hardware.clone()).or_default();
-            (votes.missing, votes.ripe) = (of(missing, hardware), of(ripe, hardware));
-            (votes.late, votes.overdue) = (of(late, hardware), of(overdue, hardware));
+            (votes.missing, votes.late, votes.overdue, votes.ripe) = (missing, late, overdue, ripe);
         }
         Self { votes, others: *others, lost: lost.clone(), ..Self::default() }
     }

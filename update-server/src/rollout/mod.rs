@@ -31,6 +31,9 @@ pub(crate) mod run;
 pub mod setup;
 #[cfg(test)]
 mod shared_tests;
+pub mod shown;
+#[cfg(test)]
+mod shown_tests;
 pub mod silence;
 #[cfg(test)]
 mod silence_tests;

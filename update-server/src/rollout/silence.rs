@@ -6,6 +6,7 @@ use super::failing::Newest;
 use super::offers::Offer;
 use super::turn::{is_let_in, planned};
 use super::votes::{Mark, Vote};
+use crate::fleet::desk::id;
 use crate::fleet::row::{Row, Standing};
 use crate::store::{Space, Store, StoreError};
 use perennial_gate::Watched;
@@ -25,18 +26,25 @@ const QUIET: i64 = 86_400;
 /// Who fell silent after a release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Silence {
-    /// Devices that began and fell silent, by hardware revision.
-    pub missing: BTreeMap<HardwareName, u64>,
-    /// Devices that began as long ago, are heard of, and haven't told how it went, by hardware revision.
-    pub late: BTreeMap<HardwareName, u64>,
-    /// Of these, those whose owners can't have put it off for so long.
-    pub overdue: BTreeMap<HardwareName, u64>,
-    /// All that began so long ago that they would be among those, had they fallen silent, by hardware revision.
-    pub ripe: BTreeMap<HardwareName, u64>,
+    /// Devices that began, by hardware revision.
+    pub began: BTreeMap<HardwareName, Untold>,
     /// Devices whose time hasn't come, of those that were heard of since the rollout began.
     pub others: Watched,
     /// A few of those that fell silent: the last heard of first.
     pub lost: Newest<HardwareName>,
+}
+
+/// Devices that began long ago.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Untold {
+    /// They fell silent.
+    pub missing: u64,
+    /// They are heard of, and haven't told how it went.
+    pub late: u64,
+    /// Of these, those whose owners can't have put it off for so long.
+    pub overdue: u64,
+    /// All that would be among those, had they fallen silent.
+    pub ripe: u64,
 }
 
 /// A rollout that goes on.
@@ -53,8 +61,8 @@ pub struct Live {
 /// A device that the plan and the gate have come to, as it stands to one release.
 struct Began<'a> {
     live: &'a Live,
-    device: DeviceId,
-    row: Row,
+    device: &'a DeviceId,
+    row: &'a Row,
     longest: i64,
     silent: bool,
 }
@@ -80,32 +88,25 @@ pub fn look(
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = store.scan(Space::Devices, after.as_deref(), PAGE)?;
+        // One that can't be read is told of by whoever needs it.
+        let devices = page.iter().filter_map(|(key, row)| Some((id(key)?, Row::decode(row).ok()?)));
+        let devices: Vec<_> = devices.filter(|(_, row)| row.standing() == Standing::Enrolled).collect();
         let mut began = Vec::new();
-        for (key, value) in &page {
-            // One that can't be read is told of by whoever needs it.
-            let Ok(row) = Row::decode(value) else { continue };
-            let Some(device) = std::str::from_utf8(key).ok().and_then(|id| id.parse::<DeviceId>().ok())
-            else {
-                continue;
-            };
-            if row.standing() != Standing::Enrolled {
-                continue;
-            }
+        for (device, row) in &devices {
             for live @ Live { offer, until, going } in offers {
-                let Some(planned) = planned(offer, &device, &row) else { continue };
+                let Some(planned) = planned(offer, device, row) else { continue };
                 let longest = longest(usual, offer);
                 let silent = row.last_seen.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
                 // Also those whom the plan has come to, and the gate has not.
-                if !is_let_in(offer, &row, planned, *until, now) {
+                if !is_let_in(offer, row, planned, *until, now) {
                     // Who had gone before it began, or lies in its box, could not be among those that took it.
                     if row.last_seen >= offer.first() {
                         silence.others.all += 1;
                         silence.others.silent += u64::from(silent);
                     }
-                } else if silent || going.is_some() && runs_an_earlier_one(&row, offer) {
-                    let (device, row) = (device.clone(), row.clone());
-                    let key = ballot.key.mark(&offer.manifest, &device);
+                } else if silent || going.is_some() && runs_an_earlier_one(row, offer) {
+                    let key = ballot.key.mark(&offer.manifest, device);
                     began.push((Began { live, device, row, longest, silent }, key));
                 }
             }
@@ -125,8 +126,8 @@ pub fn look(
         pause();
     }
     for Live { offer, .. } in offers {
-        let ripe = ripe(store, &offer.manifest, now.plus_seconds(-longest(usual, offer)), pause)?;
-        found.entry(offer.manifest).or_default().ripe = ripe;
+        let silence = found.entry(offer.manifest).or_default();
+        ripen(silence, store, &offer.manifest, now.plus_seconds(-longest(usual, offer)), pause)?;
     }
     Ok(found)
 }
@@ -142,7 +143,7 @@ impl Began<'_> {
                 if self.row.told_by(mark.received) {
                     silence.lost.note(mark.hardware.clone(), self.row.last_seen, self.device.clone());
                 }
-                *silence.missing.entry(mark.hardware).or_default() += 1;
+                silence.began.entry(mark.hardware).or_default().missing += 1;
             }
             return;
         }
@@ -152,10 +153,9 @@ impl Began<'_> {
         };
         if told_by < now {
             let put_off = offer.postponable.map(|days| i64::from(days) * 86_400 + QUIET);
-            if put_off.is_some_and(|put_off| told_by.plus_seconds(put_off) < now) {
-                *silence.overdue.entry(mark.hardware.clone()).or_default() += 1;
-            }
-            *silence.late.entry(mark.hardware).or_default() += 1;
+            let is_overdue = put_off.is_some_and(|put_off| told_by.plus_seconds(put_off) < now);
+            let untold = silence.began.entry(mark.hardware).or_default();
+            (untold.late, untold.overdue) = (untold.late + 1, untold.overdue + u64::from(is_overdue));
         }
     }
 }
@@ -171,14 +171,14 @@ fn longest(usual: Duration, offer: &Offer) -> i64 {
     usual.as_secs() as i64 + i64::from(offer.interruption)
 }
 
-/// How many votes were last changed before a time, by hardware revision. Most devices tell how it went soon after they began.
-fn ripe(
+/// Counts the votes that were last changed before a time. Most devices tell how it went soon after they began.
+fn ripen(
+    silence: &mut Silence,
     store: &dyn Store,
     manifest: &Sha256Digest,
     before: Timestamp,
     pause: &dyn Fn(),
-) -> Result<BTreeMap<HardwareName, u64>, StoreError> {
-    let mut ripe = BTreeMap::new();
+) -> Result<(), StoreError> {
     let mut after: Option<Vec<u8>> = None;
     loop {
         let page = store.scan_prefix(Space::Marks, manifest.as_bytes(), after.as_deref(), PAGE)?;
@@ -186,12 +186,12 @@ fn ripe(
             // A damaged one is told of by whoever counts the votes.
             let Ok(mark) = Mark::decode(value) else { continue };
             if mark.received < before && mark.vote != Vote::Held {
-                *ripe.entry(mark.hardware).or_default() += 1;
+                silence.began.entry(mark.hardware).or_default().ripe += 1;
             }
         }
         match page.into_iter().next_back() {
             Some((key, _)) => after = Some(key),
-            None => return Ok(ripe),
+            None => return Ok(()),
         }
         pause();
     }

@@ -8,7 +8,7 @@ use super::tallies::{Strata, Tallies};
 use super::votes::{MarkKey, Votes};
 use crate::keys::FileKey;
 use crate::site::Content;
-use crate::store::{FjallStore, Settings, Store};
+use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_device_core::crypto::Ring;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::report::Report;
@@ -19,7 +19,7 @@ use perennial_schemas::tuf::Key;
 use perennial_schemas::{Document, HardwareName, Sha256Digest, Signed, Timestamp};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub(crate) fn start() -> Timestamp {
@@ -128,10 +128,15 @@ impl Bench {
     /// The same on another store.
     pub(crate) fn start_on(&mut self, store: Arc<dyn Store>, at: Timestamp) {
         self.drive = None;
+        self.drive = Some(self.beside(store, at));
+    }
+
+    /// Another one over a store: the same folder, release and keys.
+    pub(crate) fn beside(&self, store: Arc<dyn Store>, at: Timestamp) -> Drive {
         let key = Box::new(key(self.folder.path()).0);
         let offers = offers([self.offer.clone()]);
         let usual = Duration::from_secs(3 * 86_400);
-        self.drive = Some(Drive::new(store, key, &[7; 32], offers, usual, at).unwrap());
+        Drive::new(store, key, &[7; 32], offers, usual, at).unwrap()
     }
 
     pub(crate) fn drive(&self) -> &Drive {
@@ -225,6 +230,68 @@ impl Bench {
         let status = RolloutStatus::verify(signed, plan, product, &self.offer.manifest, &Ring).unwrap();
         status.check_current(plan, 0, self.drive().now()).unwrap();
         status.into_inner()
+    }
+}
+
+/// The store of a bench, with something odd about it. Others write into it, too, unseen by whoever holds it.
+pub(crate) struct Odd {
+    pub(crate) inner: Arc<dyn Store>,
+    /// The space that can't be read.
+    pub(crate) unreadable: Option<Space>,
+    /// What the next commit comes to.
+    pub(crate) fails: Mutex<Option<StoreError>>,
+}
+
+impl Odd {
+    /// Nothing else is odd as yet.
+    pub(crate) fn over(bench: &Bench) -> Self {
+        Self { inner: Arc::clone(&bench.drive().store), unreadable: None, fails: Mutex::default() }
+    }
+
+    fn read(&self, space: Space) -> Result<&dyn Store, StoreError> {
+        let what = || StoreError::Corrupt(format!("{} at offset 4096", space.name()));
+        if self.unreadable == Some(space) { Err(what()) } else { Ok(&self.inner) }
+    }
+}
+
+impl Store for Odd {
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(space)?.get(space, key)
+    }
+
+    fn scan_prefix(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.read(space)?.scan_prefix(space, prefix, after, limit)
+    }
+
+    fn scan_back(
+        &self,
+        space: Space,
+        prefix: &[u8],
+        before: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<Pair>, StoreError> {
+        self.read(space)?.scan_back(space, prefix, before, limit)
+    }
+
+    fn last(&self, space: Space) -> Result<Option<Pair>, StoreError> {
+        self.inner.last(space)
+    }
+
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.inner.walk(visit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        match self.fails.lock().unwrap().take() {
+            Some(error) => Err(error),
+            None => self.inner.commit(batch),
+        }
     }
 }
 
