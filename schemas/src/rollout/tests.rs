@@ -304,6 +304,28 @@ proptest! {
         }
     }
 
+    /// A clock that is wrong by up to ten years, until it is set: its device is let in no sooner than the clock is ahead, so
+    /// that of a fleet no more come before the plan than clocks are wrong; and what it noted meanwhile keeps it out no longer
+    /// than the end of any other hold.
+    #[test]
+    fn a_wrong_clock_moves_its_own_device_and_only_until_it_is_set(
+        plan in plans(), bucket in 0..WHOLE, wrong in -3650 * DAY..3650 * DAY, said in prop::collection::vec(statuses(), 1..40),
+    ) {
+        let mut device = Device::new(bucket);
+        for (tick, status) in said.iter().enumerate() {
+            let clock = tick as i64 * DAY + wrong;
+            let status = status.as_ref().filter(|status| status.check_current(&plan, 0, at(clock)).is_ok());
+            if device.asks(&plan, status, clock, clock) == Admission::Now {
+                prop_assert!(plan.opens_for(bucket) <= at(clock));
+            }
+        }
+        let now = (said.len() as i64 * DAY).max(plan.opens_for(bucket).unix() - START);
+        let running = status(RolloutState::Running, WHOLE, now);
+        device.asks(&plan, Some(&running), now, now);
+        let later = now + plan.catch_up_seconds as i64;
+        prop_assert_eq!(device.asks(&plan, Some(&running), later, later), Admission::Now);
+    }
+
     /// The share that is admitted rises by no more than the plan's own step and the part of those held that may come back.
     #[test]
     fn no_step_is_larger_than_the_plan_declares(plan in plans(), said in prop::collection::vec(statuses(), 20..60)) {

@@ -2,7 +2,10 @@ use super::*;
 use crate::crypto::Ring;
 use alloc::{format, vec};
 use perennial_schemas::release::{Class, IndexRef, Notes};
+use perennial_schemas::rollout::{Gate, OnDeadline, Phase, Plan, RolloutState, Salt, Spread, WHOLE};
+use perennial_schemas::tuf::{Common, Key, Role};
 use perennial_schemas::{Date, Document, ReleaseVersion};
+use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::EPOCH;
 
@@ -309,4 +312,75 @@ fn a_decision_reads_a_bounded_number_of_manifests() {
     assert!(said.starts_with("4.64 is refused: its security version is 1"), "{said}");
     world.channel.releases.pop();
     assert_eq!(world.says(), "4.0 is to be installed");
+}
+
+/// Open to everybody from that second on.
+fn rollout(starts: i64, on_deadline: OnDeadline) -> Plan {
+    let not_before = Timestamp::from_unix(starts);
+    Plan {
+        salt: Salt::new(vec![7; 16]).unwrap(),
+        key: Key::ed25519(&[1; 32]),
+        phases: vec![Phase { share: WHOLE, not_before, spread: Spread::AtOnce }],
+        early: vec![],
+        hardware: None,
+        gate: Gate {
+            ceiling_ppm: 20_000,
+            alpha_ppm: 50_000,
+            beta_ppm: 50_000,
+            least_sample: 50,
+            least_soak_seconds: 86_400,
+        },
+        max_hold_seconds: 86_400,
+        on_deadline,
+        catch_up_seconds: 0,
+        status_max_age_seconds: 3600,
+    }
+}
+
+fn running(manifest: Sha256Digest, now: Timestamp) -> RolloutStatus {
+    RolloutStatus {
+        common: Common::new(RolloutStatus::TYPE, 1, now.plus_seconds(3600), None),
+        product: "thermostat".parse().unwrap(),
+        manifest,
+        key: "k".parse().unwrap(),
+        issued: now,
+        open: WHOLE,
+        state: RolloutState::Running,
+        stopped: vec![],
+        since: now,
+        reason: "".into(),
+        stopped_reasons: BTreeMap::new(),
+        audit: "".into(),
+    }
+}
+
+proptest! {
+    /// Whatever the server says, how long ago its turn came, whether the signers stand by it, the deadline opens by itself, or
+    /// the owner wants it at once: what was withdrawn is taken by nobody, and what was not is taken in its place.
+    #[test]
+    fn a_withdrawn_release_never_opens(
+        withdrawn in any::<bool>(), planned in prop::option::of(-86_400_i64..86_400), silence in any::<bool>(),
+        told in any::<bool>(), now in 0..400 * 86_400_i64, signed_at in prop::option::of(0..400 * 86_400_i64),
+        at_once in 0..3_usize, failed in any::<bool>(),
+    ) {
+        let (now, newest) = (Timestamp::from_unix(now), digest("3.0.0"));
+        let on_deadline = if silence { OnDeadline::Silence } else { OnDeadline::Consent };
+        let mut world = World::new().change("3.0.0", |release| {
+            release.rollout = planned.map(|planned| rollout(planned, on_deadline));
+        });
+        if failed {
+            world = world.fail("3.0.0", Some(FailureCode::Unhealthy), 1, Some(0));
+        }
+        world.documents.statuses.insert(newest, told.then(|| running(newest, now)));
+        world.withdrawn.extend(withdrawn.then_some(newest));
+        world.now = now;
+        world.signed_at = signed_at.map(Timestamp::from_unix);
+        world.at_once = [None, Some(AtOnce::Next), Some(AtOnce::Of(newest))][at_once];
+        match world.step() {
+            Step::Made(Decision::Update { manifest, .. }) if withdrawn => prop_assert_eq!(manifest, digest("2.0.0")),
+            Step::Made(Decision::Update { manifest, .. }) if manifest == newest => {}
+            // The same, had it not been withdrawn, is held back by its rollout only.
+            step => prop_assert!(!withdrawn && planned.is_some() && at_once == 0, "{step:?}"),
+        }
+    }
 }
