@@ -5,6 +5,7 @@ mod report;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use perennial_guess::Guessable;
 use perennial_schemas::fleet::Label;
 use perennial_schemas::{HardwareName, ProductName};
 
@@ -13,11 +14,10 @@ use super::common::{Output, PassphraseOptions};
 use super::progress::Progress;
 use super::{CliError, Io};
 use crate::device_ca::authority::{self, Authority};
-use crate::device_ca::guess::{Guessable, read_serials};
 use crate::device_ca::issue::{Order, Stage, issue};
 use crate::device_ca::revoke::{Reason, revoke, serials_of};
 use crate::device_ca::show::read_pem;
-use crate::device_ca::{DeviceCaError, enrolment};
+use crate::device_ca::{DeviceCaError, enrolment, read_serials};
 use crate::files;
 
 /// Who a device is.

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use perennial_guess::Guessable;
 use perennial_schemas::digest::encode_hex;
 use perennial_schemas::{Digest, Timestamp};
 
@@ -12,7 +13,7 @@ use super::issue::{part_of, refuse_existing, serial_of};
 use super::ledger::{self, Issued};
 use super::profile::{self, Life};
 use super::request::{Subject, read_requests};
-use super::{Authority, DeviceCaError, guess::Guessable};
+use super::{Authority, DeviceCaError};
 use crate::crypto::Ring;
 use crate::files;
 

@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
+use perennial_guess::Guessable;
 use perennial_schemas::fleet::{DeviceId, DeviceKey, Kind, Label, Name};
 use perennial_schemas::limits::LABELS;
 use perennial_schemas::{Digest, HardwareName, ProductName, Sha256Digest, Timestamp};
@@ -13,7 +14,7 @@ use perennial_schemas::{Digest, HardwareName, ProductName, Sha256Digest, Timesta
 use super::ledger::{self, Device, Issued};
 use super::profile::{self, Life};
 use super::request::{Subject, read_requests};
-use super::{Authority, DeviceCaError, guess::Guessable};
+use super::{Authority, DeviceCaError};
 use crate::crypto::Ring;
 use crate::files::{self, FileError};
 

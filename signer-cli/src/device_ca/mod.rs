@@ -10,7 +10,6 @@
 //! | --- | --- |
 //! | [`authority`] | the CA itself: made, opened |
 //! | [`request`] | certificate requests, read one by one out of a file of many |
-//! | [`guess`] | keys that somebody could guess |
 //! | [`ledger`] | what was issued |
 //! | [`issue`] | a batch of factory certificates, whole or not at all |
 //! | [`enrolment`] | the certificate of a server's enrolment key |
@@ -21,7 +20,6 @@
 pub mod authority;
 pub mod enrolment;
 mod error;
-pub mod guess;
 pub mod issue;
 pub mod ledger;
 pub mod profile;
@@ -34,9 +32,26 @@ mod tests;
 pub use authority::Authority;
 pub use error::DeviceCaError;
 
+use crate::files;
+use std::path::Path;
+
 /// Requests in one file. At 500 bytes of PEM they are 50 MB, and take half a minute to sign.
 pub const REQUESTS: usize = 100_000;
 /// Serial numbers in one file of those that no key may be made from.
 pub const SERIALS: usize = 1_000_000;
 /// A file of certificates or requests: [`REQUESTS`] at 4 KiB.
 pub const PEM_LENGTH: u64 = 400 * 1024 * 1024;
+
+/// Serial numbers of devices, one a line, of which no key may be made.
+///
+/// # Errors
+/// [`DeviceCaError`]
+pub fn read_serials(path: &Path) -> Result<Vec<String>, DeviceCaError> {
+    let bytes = files::read(path, perennial_guess::length_of(SERIALS))?;
+    let serials =
+        perennial_guess::serials_in(&bytes).map_err(|why| DeviceCaError::Pem { path: path.into(), why })?;
+    if serials.len() > SERIALS {
+        return Err(DeviceCaError::TooManySerials(path.into()));
+    }
+    Ok(serials)
+}

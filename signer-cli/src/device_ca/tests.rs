@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use p256::elliptic_curve::PrimeField as _;
 use p256::elliptic_curve::point::AffineCoordinates as _;
+use perennial_guess::Guessable;
 use perennial_schemas::fleet::{DeviceId, Kind};
 use perennial_schemas::{Digest as _, Timestamp};
 use rcgen::{
@@ -17,7 +18,7 @@ use super::profile::{self, Life};
 use super::request::{read_at_most, read_requests};
 use super::revoke::{Reason, revoke, serials_of};
 use super::show::read_pem;
-use super::{Authority, DeviceCaError, authority, enrolment, guess::Guessable, ledger};
+use super::{Authority, DeviceCaError, authority, enrolment, ledger};
 use crate::crypto::Ring;
 use crate::files;
 use crate::keys::{KeyError, Passphrase};

@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("perennial-schemas", &[]),
     ("perennial-label", &["perennial-schemas"]),
     ("perennial-gate", &["perennial-schemas"]),
+    ("perennial-guess", &["perennial-schemas"]),
     ("perennial-zstd-sequences", &[]),
     ("perennial-device-core", &["perennial-schemas", "perennial-zstd-sequences"]),
     ("perennial-device", &["perennial-device-core", "perennial-schemas"]),
@@ -18,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "perennial-device-core",
             "perennial-gate",
+            "perennial-guess",
             "perennial-label",
             "perennial-schemas",
             "perennial-zstd-sequences",
@@ -25,7 +27,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "perennial-server",
-        &["perennial-device-core", "perennial-gate", "perennial-label", "perennial-schemas"],
+        &[
+            "perennial-device-core",
+            "perennial-gate",
+            "perennial-guess",
+            "perennial-label",
+            "perennial-schemas",
+        ],
     ),
     (
         "perennial-examples",

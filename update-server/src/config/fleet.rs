@@ -26,6 +26,8 @@ pub struct Fleet {
     pub enrolment_certificate: Option<PathBuf>,
     /// The device CA's revocation list, in PEM.
     pub revocations: Option<PathBuf>,
+    /// Serial numbers of which no device's key may be made, one a line.
+    pub serials: Option<PathBuf>,
     /// Life of a fleet certificate.
     pub certificate_days: u32,
     /// When devices are asked to check in again.
@@ -42,6 +44,8 @@ pub struct Fleet {
     pub slow_after: Span,
     /// How long things are kept.
     pub keep: Keep,
+    /// What the page on what devices tell says for the maker.
+    pub page: Page,
 }
 
 /// `[fleet.keep]`
@@ -54,6 +58,20 @@ pub struct Keep {
     pub devices: Span,
 }
 
+/// `[fleet.page]`
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Page {
+    /// Whom the maker hands what devices tell on to, and what for, in the maker's words.
+    pub third_parties: Vec<String>,
+    /// How an owner withdraws consent on the product, in the maker's words; empty: by the agent's command.
+    pub withdraw: String,
+}
+
+/// What the page shows of the maker's words: lines, and bytes in each.
+const PAGE_LINES: usize = 32;
+const PAGE_LINE: usize = 500;
+
 impl Default for Fleet {
     fn default() -> Self {
         Self {
@@ -64,6 +82,7 @@ impl Default for Fleet {
             ca: None,
             enrolment_certificate: None,
             revocations: None,
+            serials: None,
             certificate_days: 90,
             check_in: Span::seconds(86_400),
             rate: 1,
@@ -72,6 +91,7 @@ impl Default for Fleet {
             large_bodies: Size(8 * BATCH_LENGTH),
             slow_after: Span::seconds(10),
             keep: Keep::default(),
+            page: Page::default(),
         }
     }
 }
@@ -128,6 +148,14 @@ impl Fleet {
         }
         if self.keep.reports.0.as_secs() < 86_400 || self.keep.devices.0 < self.keep.reports.0 {
             return Err("fleet.keep.reports is at least 1d, and fleet.keep.devices no less than it".into());
+        }
+        let is_line = |line: &String| line.len() <= PAGE_LINE && !line.contains(char::is_control);
+        let parties = &self.page.third_parties;
+        let whole = parties.iter().all(|line| is_line(line) && !line.trim().is_empty());
+        if parties.len() > PAGE_LINES || !whole || !is_line(&self.page.withdraw) {
+            return Err(format!(
+                "fleet.page.third_parties has up to {PAGE_LINES} lines, each and fleet.page.withdraw of up to {PAGE_LINE} bytes"
+            ));
         }
         Ok(())
     }
@@ -252,6 +280,15 @@ mod tests {
         assert!(parse("[fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]").is_ok());
         assert!(refused("[fleet]\ncheck_in = \"1s\"").contains("between 1m and 30d"));
         assert!(refused("[fleet]\nlarge_bodies = \"1MiB\"").contains("at least 8MiB"));
+        for odd in [
+            "third_parties = [\" \"]",
+            "withdraw = \"a\\nb\"",
+            &format!("third_parties = {:?}", vec!["a"; 33]),
+        ] {
+            assert!(
+                refused(&format!("[fleet.page]\n{odd}")).contains("fleet.page.third_parties has up to 32")
+            );
+        }
         assert!(refused("[fleet.keep]\nreports = \"1h\"").contains("at least 1d"));
         assert!(refused("[fleet.keep]\nreport = \"1d\"").contains("unknown key `fleet.keep.report`"));
         assert!(refused("[fleet]\nproxies = [\"10.1.0.0/8\"]").contains("isn't a network"));

@@ -182,6 +182,11 @@ pub const KEYS: &[Key] = &[
         "",
         "PEM file with the device CA's revocation list, looked at as often as tls.reload says.",
     ),
+    key(
+        "fleet.serials",
+        "",
+        "File with the devices' serial numbers, one a line, up to 100000: a key that is made from one of them is refused at enrolment.",
+    ),
     key("fleet.certificate_days", "90", "Life of a fleet certificate; devices renew after two thirds of it."),
     key("fleet.check_in", "\"1d\"", "When devices are asked to check in again."),
     key("fleet.rate", "1", "Requests of one device per second, on average; more are answered 429."),
@@ -206,6 +211,16 @@ pub const KEYS: &[Key] = &[
         "fleet.keep.devices",
         "\"1095d\"",
         "Devices that nothing was heard of for so long are erased; revocations stay.",
+    ),
+    key(
+        "fleet.page.third_parties",
+        "[]",
+        "Whom you hand what devices tell on to, and what for: a line each, shown on the page /support/device-data.",
+    ),
+    key(
+        "fleet.page.withdraw",
+        "",
+        "How an owner withdraws consent on your products, in your words, for the same page; empty: by the agent's command.",
     ),
     key(
         "rollout.silence",

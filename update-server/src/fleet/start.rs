@@ -14,6 +14,7 @@ use super::weak::Weak;
 use super::writer::{self, Means};
 use super::{listen, tender};
 use crate::config::Config;
+use crate::disk;
 use crate::io::Now;
 use crate::metrics::Metrics;
 use crate::plane::End;
@@ -27,10 +28,14 @@ use crate::tls::Certificates;
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// Serial numbers of which no key may be made: each takes a millisecond at the start, and a kilobyte.
+const SERIALS: usize = 100_000;
 
 /// What it is made of.
 pub(crate) struct Parts<'a> {
@@ -126,6 +131,10 @@ pub(crate) fn start(
         );
     }
     let setup = |error: std::io::Error| StartError::Setup(error.to_string());
+    let weak = match &config.serials {
+        Some(path) => Weak::of_serials(serials(path)?).map_err(setup)?,
+        None => Weak::default(),
+    };
     let shelf = Arc::new(Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site));
     parts.metrics.fleet.releases_unreadable.set(shelf.current().unreadable() as i64);
     let restored = restored::read(&parts.store).map_err(|error| StartError::State(error.into()))?;
@@ -146,7 +155,7 @@ pub(crate) fn start(
         writer,
         trust: doors.trust,
         authority: ArcSwap::from_pointee(authority),
-        weak: Weak::new(),
+        weak,
         rates: Rates::new(config.rate, config.burst),
         proxies: config.proxies.clone(),
         lab: config.lab,
@@ -178,6 +187,19 @@ pub(crate) fn start(
         std::thread::Builder::new().name("fleet-tender".into()).spawn(move || tender::run(&duties, stop));
     threads.push(tending.map_err(setup)?);
     Ok((plane, threads))
+}
+
+/// The serial numbers of which no device's key may be made.
+fn serials(path: &Path) -> Result<Vec<String>, StartError> {
+    let wrong = |error: String| StartError::Setup(format!("fleet.serials: {error}"));
+    let bytes =
+        disk::read(path, perennial_guess::length_of(SERIALS)).map_err(|error| wrong(error.to_string()))?;
+    let serials =
+        perennial_guess::serials_in(&bytes).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
+    if serials.len() > SERIALS {
+        return Err(wrong(format!("{} holds more than {SERIALS} serial numbers", path.display())));
+    }
+    Ok(serials)
 }
 
 impl Plane {

@@ -14,6 +14,30 @@ const PAGE: usize = 1000;
 /// Devices erased in one step: each is a commit of its own.
 const ERASED: u64 = 16;
 
+/// In [`Space::Meta`]: when the last sweep ended, in seconds since 1970: 8 bytes, big-endian.
+const SWEPT: &[u8] = b"swept";
+/// Seconds between two sweeps.
+const EVERY: i64 = 86_400;
+
+/// Whether a sweep is due at `now`: the store says when the last one ended, since a server may be started anew each hour.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn is_due(store: &dyn Store, now: Timestamp) -> Result<bool, StoreError> {
+    let last =
+        store.get(Space::Meta, SWEPT)?.and_then(|value| Some(i64::from_be_bytes(value.try_into().ok()?)));
+    // One that ended in the future did so by another clock.
+    Ok(last.is_none_or(|last| !(last..last.saturating_add(EVERY)).contains(&now.unix())))
+}
+
+/// Notes that a sweep ended at `now`.
+///
+/// # Errors
+/// [`StoreError`]
+pub(crate) fn note(store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+    store.commit(Batch::new().put(Space::Meta, SWEPT, now.unix().to_be_bytes()))
+}
+
 /// What a sweep removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Swept {

@@ -5,7 +5,7 @@ use super::Plane;
 use super::authority::{Authority, AuthorityError};
 use super::count::Count;
 use super::releases::Shelf;
-use super::sweep::Sweep;
+use super::sweep::{self, Sweep};
 use crate::config::fleet::Keep;
 use crate::store::{Store, StoreError};
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// Between two counts of the devices: so long at least, and a hundred times as long as the last one took.
 const COUNT: Duration = Duration::from_secs(10);
 const COUNT_FACTOR: u32 = 100;
-/// Between two sweeps; the first comes an hour after the start.
-const SWEEP: Duration = Duration::from_secs(86_400);
-const FIRST_SWEEP: Duration = Duration::from_secs(3600);
+/// Between two looks at whether a sweep is due; the first comes shortly after the start.
+const SWEEP: Duration = Duration::from_secs(600);
+const FIRST_SWEEP: Duration = Duration::from_secs(5);
 /// Between two steps of a count or a sweep, so that devices don't wait for either.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -57,7 +57,7 @@ pub(super) fn run(duties: &Duties, mut stop: watch::Receiver<bool>) {
                 chores.counting = Some((Count::default(), Duration::ZERO));
             }
             if now >= sweep {
-                chores.sweeping = Some(Sweep::new(&duties.keep, (duties.plane.fleet.now)()));
+                chores.begin_sweep(duties);
                 sweep = now + SWEEP;
             }
             if let Some(took) = chores.count(duties) {
@@ -99,10 +99,24 @@ impl Chores {
         Some(took)
     }
 
+    /// Begins a sweep where one is due and none is under way.
+    fn begin_sweep(&mut self, duties: &Duties) {
+        let now = (duties.plane.fleet.now)();
+        match sweep::is_due(duties.store(), now) {
+            Ok(true) if self.sweeping.is_none() => self.sweeping = Some(Sweep::new(&duties.keep, now)),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "nobody knows whether old reports are to be removed"),
+        }
+    }
+
     /// A step of the sweep.
     fn sweep(&mut self, duties: &Duties, stopped: &dyn Fn() -> bool) {
         let Some(sweep) = &mut self.sweeping else { return };
         let step: Result<bool, StoreError> = sweep.step(duties.store(), stopped);
+        let step = step.and_then(|over| {
+            let noted = if over { sweep::note(duties.store(), (duties.plane.fleet.now)()) } else { Ok(()) };
+            noted.map(|()| over)
+        });
         match step {
             Ok(false) => return,
             Ok(true) => {

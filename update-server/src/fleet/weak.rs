@@ -1,64 +1,66 @@
-//! Keys that can be guessed: those whose private number is small, as from a device whose random numbers weren't, and those
-//! under which anything is signed. It can't know all weak keys; it knows those that counting finds.
+//! Keys that somebody could guess, as far as this server knows what to try: small numbers, what a device's certificate says
+//! of it, and the maker's list of serial numbers.
 
-use p256::elliptic_curve::sec1::ToSec1Point;
-use p256::{AffinePoint, ProjectivePoint};
+use super::identity::Identity;
+use perennial_guess::Guessable;
+use perennial_schemas::digest::encode_hex;
 use perennial_schemas::fleet::DeviceKey;
-use std::collections::HashSet;
+use std::io;
+use std::sync::{Arc, LazyLock, OnceLock};
 
-/// Private numbers from 1 to this, and their negatives, which have the same x coordinate.
-const MULTIPLES: usize = 4096;
+/// What depends on no device: made when the first one enrols, which takes a tenth of a second.
+static NUMBERS: LazyLock<Guessable> = LazyLock::new(|| Guessable::new(Vec::new(), &mut |_| ()));
+
 /// See the module.
-#[derive(Debug)]
-pub(crate) struct Weak(HashSet<[u8; 16]>);
+#[derive(Default)]
+pub(crate) struct Weak {
+    /// What is made from the serial numbers on the list, where there is one; empty until all are tried.
+    listed: Option<Arc<OnceLock<Guessable>>>,
+}
+
+/// The list's serial numbers are still being tried.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotYet;
 
 impl Weak {
-    /// Counts.
-    pub(crate) fn new() -> Self {
-        let mut known = HashSet::with_capacity(MULTIPLES);
-        let mut point = ProjectivePoint::GENERATOR;
-        for _ in 0..MULTIPLES {
-            let affine: AffinePoint = point.to_affine();
-            if let Some(x) = beginning(affine.to_sec1_point(false).as_bytes()) {
-                known.insert(x);
-            }
-            point += ProjectivePoint::GENERATOR;
-        }
-        Self(known)
+    /// Begins to try these serial numbers, on a thread of its own.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub(crate) fn of_serials(serials: Vec<String>) -> io::Result<Self> {
+        let listed = Arc::new(OnceLock::new());
+        let into = Arc::clone(&listed);
+        std::thread::Builder::new().name("fleet-guesses".into()).spawn(move || {
+            let _ = into.set(Guessable::of_serials(serials));
+        })?;
+        Ok(Self { listed: Some(listed) })
     }
 
-    /// Whether counting finds the private half of `key`.
-    pub(crate) fn contains(&self, key: &DeviceKey) -> bool {
-        match key {
-            DeviceKey::P256(x, _) => x.first_chunk().is_none_or(|x| self.0.contains(x)),
-            DeviceKey::Ed25519(_) => key.is_of_small_order(),
-        }
+    /// How one of these keys of a device can be guessed, in words, and which.
+    pub(crate) fn how(
+        &self,
+        identity: &Identity,
+        keys: &[(&'static str, &DeviceKey)],
+    ) -> Result<Option<(&'static str, String)>, NotYet> {
+        let listed = match &self.listed {
+            Some(listed) => Some(listed.get().ok_or(NotYet)?),
+            None => None,
+        };
+        let own = Guessable::of_serials(said_by(identity));
+        let how = |key: &DeviceKey| {
+            let known = NUMBERS.how(key).or_else(|| own.how(key));
+            known.or_else(|| listed.and_then(|listed| listed.how(key)))
+        };
+        Ok(keys.iter().find_map(|(which, key)| how(key).map(|how| (*which, how))))
     }
 }
 
-/// The first half of an uncompressed point's x coordinate.
-fn beginning(point: &[u8]) -> Option<[u8; 16]> {
-    point.get(1..17)?.try_into().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_private_numbers_that_counting_finds_are_weak() {
-        let weak = Weak::new();
-        // The base point itself (SEC 2 §2.4.2).
-        let x = perennial_schemas::digest::decode_hex(
-            "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
-        )
-        .unwrap();
-        let x: [u8; 32] = x.try_into().unwrap();
-        assert!(weak.contains(&DeviceKey::P256(x, [0; 32])));
-        assert!(weak.contains(&DeviceKey::Ed25519([0; 32])));
-        let pair = rcgen::KeyPair::generate().unwrap();
-        let spki = rcgen::PublicKeyData::subject_public_key_info(&pair);
-        assert!(!weak.contains(&DeviceKey::from_spki(&spki).unwrap()));
-        assert!(!weak.contains(&DeviceKey::Ed25519([7; 32])));
+/// What a careless factory has at hand when it makes a key: the names and the number in the certificate.
+fn said_by(identity: &Identity) -> Vec<String> {
+    let mut words = vec![identity.name.device.to_string(), encode_hex(&identity.serial)];
+    if identity.serial.len() <= 16 {
+        let number = identity.serial.iter().fold(0_u128, |number, byte| number << 8 | u128::from(*byte));
+        words.push(number.to_string());
     }
+    words
 }

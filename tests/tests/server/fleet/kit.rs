@@ -101,7 +101,11 @@ impl Fleet {
 
     /// A device with a factory certificate, bent by `change`.
     pub(super) fn made(&self, change: impl FnOnce(&mut CertificateParams)) -> Unit {
-        let key = KeyPair::generate().unwrap();
+        self.made_of(KeyPair::generate().unwrap(), change)
+    }
+
+    /// The same, of a key that is there.
+    pub(super) fn made_of(&self, key: KeyPair, change: impl FnOnce(&mut CertificateParams)) -> Unit {
         let digest = perennial_device_core::crypto::Ring.sha256(&key.subject_public_key_info());
         let device = DeviceId::of_key(&digest);
         let name = Name {
@@ -146,10 +150,15 @@ impl Fleet {
 
     /// Enrols with a certificate, or renews it.
     pub(super) fn enrol(&self, server: &Running, unit: &Unit) -> Result<Unit, Value> {
+        self.enrol_by(self.connect(server, unit))
+    }
+
+    /// The same on a connection that is there.
+    pub(super) fn enrol_by(&self, mut wire: Tls) -> Result<Unit, Value> {
         let key = KeyPair::generate().unwrap();
         let request = CertificateParams::default().serialize_request(&key).unwrap().pem().unwrap();
         let body = serde_json::to_vec(&Enrolment::new(request)).unwrap();
-        let answer = self.connect(server, unit).ask_with("POST", "/v1/enrol", &[], &body);
+        let answer = wire.ask_with("POST", "/v1/enrol", &[], &body);
         if answer.status != 200 {
             return Err(answer.json());
         }
@@ -169,6 +178,17 @@ impl Fleet {
         unit: Option<&Unit>,
         version: &'static SupportedProtocolVersion,
     ) -> Tls {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        self.connect_over(stream, unit, version)
+    }
+
+    pub(super) fn connect_over(
+        &self,
+        stream: TcpStream,
+        unit: Option<&Unit>,
+        version: &'static SupportedProtocolVersion,
+    ) -> Tls {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -185,8 +205,6 @@ impl Fleet {
         };
         let name = ServerName::try_from("localhost").unwrap();
         let session = ClientConnection::new(Arc::new(config), name).unwrap();
-        let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         Wire(StreamOwned::new(session, stream))
     }
 

@@ -1,14 +1,19 @@
 //! A device's life on the fleet plane: enrolment, check-in, reports, renewal, the right to see and to be forgotten.
 
-use super::kit::{Fleet, check_in};
+use super::kit::{Fleet, Unit, check_in};
 use crate::server::kit::eventually;
 use base64ct::{Base64, Encoding};
-use perennial_schemas::Document;
+use p256::elliptic_curve::PrimeField as _;
+use p256::elliptic_curve::point::AffineCoordinates as _;
+use perennial_device_core::crypto::Ring;
 use perennial_schemas::fleet::{Acknowledged, CheckedIn, Erasure};
+use perennial_schemas::{Digest as _, Document};
+use perennial_server::server::Running;
 use perennial_tests::simulator::day;
 use rcgen::{
     CertificateRevocationListParams, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
 };
+use rustls::pki_types::PrivatePkcs8KeyDer;
 use serde_json::json;
 
 #[test]
@@ -56,6 +61,26 @@ fn a_device_enrols_checks_in_reports_sees_what_is_held_and_is_erased() {
     // With its factory certificate it may come back, as a new device.
     let back = fleet.enrol(&server, &factory).unwrap();
     assert_eq!(fleet.report(&server, &back, &[4]).json()["acknowledged"], 4);
+}
+
+#[test]
+fn what_is_past_its_time_goes_soon_after_a_start_and_once_a_day() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("", "");
+    let unit = fleet.enrolled(&server);
+    assert_eq!(fleet.report(&server, &unit, &[1]).status, 200);
+    server.stop();
+    let held = |server: &Running| {
+        let answer = fleet.connect(server, &unit).ask_with("GET", "/v1/devices/self", &[], b"");
+        answer.json()["events"].as_array().map(Vec::len)
+    };
+    // A server that is stopped within the hour, again and again.
+    fleet.kit.clock.set(day(1).plus_days(31));
+    let server = fleet.serve("[fleet.keep]\nreports = \"30d\"", "");
+    eventually("the report is removed", || held(&server) == Some(0));
+    assert_eq!(fleet.report(&server, &unit, &[2]).status, 200);
+    assert_eq!(held(&server), Some(1));
+    server.stop();
 }
 
 #[test]
@@ -134,17 +159,90 @@ fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
     assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
 }
 
+/// A request for a certificate of `key`.
+fn request(key: &KeyPair) -> Vec<u8> {
+    let request = rcgen::CertificateParams::default().serialize_request(key).unwrap().pem().unwrap();
+    serde_json::to_vec(&perennial_schemas::fleet::Enrolment::new(request)).unwrap()
+}
+
+/// The P-256 key and the ed25519 key with this private half.
+fn keys_of(secret: [u8; 32]) -> [KeyPair; 2] {
+    let hex = |text: &str| perennial_schemas::digest::decode_hex(text).unwrap();
+    let scalar = p256::Scalar::from_repr(secret.into()).unwrap();
+    let point = (p256::ProjectivePoint::GENERATOR * scalar).to_affine();
+    let p256 = [
+        hex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420"),
+        secret.to_vec(),
+        hex("a14403420004"),
+        point.x().to_vec(),
+        point.y().to_vec(),
+    ];
+    let ed25519 = [hex("302e020100300506032b657004220420"), secret.to_vec()];
+    [p256.concat(), ed25519.concat()].map(|der| KeyPair::try_from(&PrivatePkcs8KeyDer::from(der)).unwrap())
+}
+
+#[test]
+fn keys_that_can_be_guessed_are_refused_as_factory_key_and_as_fleet_key() {
+    let fleet = Fleet::new();
+    std::fs::write(fleet.kit.path("serials.txt"), "TH-000416\nTH-000417\n").unwrap();
+    let server = fleet.serve(&format!("serials = {:?}", fleet.kit.path("serials.txt").to_str().unwrap()), "");
+    let enrol = |unit: &Unit, key: &KeyPair| {
+        let ask = || fleet.connect(&server, unit).ask_with("POST", "/v1/enrol", &[], &request(key));
+        // While the serial numbers are tried, nobody enrols.
+        eventually("the serial numbers are tried", || ask().status != 503);
+        ask()
+    };
+    let sound = || KeyPair::generate().unwrap();
+    let said = |words: &str| format!("the {words} key can be guessed");
+    let mut two = [0; 32];
+    two[31] = 2;
+    let hashed = |text: &str| Ring.sha256(text.as_bytes()).0;
+    for secret in [two, [0x42; 32], hashed("TH-000417")] {
+        for key in keys_of(secret) {
+            let unit = fleet.factory();
+            let refused = enrol(&unit, &key);
+            assert_eq!(refused.code(), (403, "key-weak".into()));
+            assert_eq!(refused.json()["error"], said("new"));
+            let weak = fleet.made_of(key, |_| {});
+            let refused = enrol(&weak, &sound());
+            assert_eq!(
+                (refused.code(), &refused.json()["error"]),
+                ((403, "key-weak".into()), &said("factory").into())
+            );
+        }
+    }
+    // What its certificate says of a device is known without a list: its id, and the certificate's number.
+    let number = [0x01, 0x23, 0x45, 0x67];
+    let unit = fleet.made(|params| params.serial_number = Some(SerialNumber::from_slice(&number)));
+    let other = fleet.factory();
+    for text in [unit.device.as_str(), "01234567", "19088743"] {
+        for key in keys_of(hashed(text)) {
+            assert_eq!(enrol(&unit, &key).code(), (403, "key-weak".into()), "{text}");
+            assert_eq!(enrol(&other, &sound()).status, 200);
+        }
+    }
+    for key in keys_of(hashed("1193046")) {
+        let number = [0x12, 0x34, 0x56];
+        let made =
+            fleet.made_of(key, |params| params.serial_number = Some(SerialNumber::from_slice(&number)));
+        assert_eq!(enrol(&made, &sound()).code(), (403, "key-weak".into()));
+    }
+    assert_eq!(fleet.report(&server, &unit, &[1]).code(), (403, "not-enrolled".into()));
+    assert_eq!(enrol(&unit, &sound()).status, 200);
+}
+
 #[test]
 fn weak_shared_and_foreign_keys_are_refused_at_enrolment() {
     let fleet = Fleet::new();
     let server = fleet.serve("", "");
     let (one, two) = (fleet.factory(), fleet.factory());
-    let request = |key: &KeyPair| {
-        let request = rcgen::CertificateParams::default().serialize_request(key).unwrap().pem().unwrap();
-        serde_json::to_vec(&perennial_schemas::fleet::Enrolment::new(request)).unwrap()
-    };
     let key = KeyPair::generate().unwrap();
     let enrol = |unit, body: &[u8]| fleet.connect(&server, unit).ask_with("POST", "/v1/enrol", &[], body);
+    let mut small = [0; 32];
+    small[31] = 2;
+    for weak in keys_of(small) {
+        assert_eq!(enrol(&one, &request(&weak)).code(), (403, "key-weak".into()));
+    }
     assert_eq!(enrol(&one, &request(&key)).status, 200);
     assert_eq!(enrol(&two, &request(&key)).code(), (403, "key-shared".into()));
     assert_eq!(enrol(&two, &request(&one.key)).code(), (403, "key-shared".into()));

@@ -6,8 +6,9 @@ use super::caller::Caller;
 use super::refused::Refused;
 use crate::fleet::authority::{AuthorityError, random, requested_key};
 use crate::fleet::fold::{Act, Done, Enrol, Operation, Who};
+use crate::fleet::identity::Identity;
 use bytes::Bytes;
-use perennial_schemas::fleet::{Enrolled, Enrolment, RefusalCode, Ticket};
+use perennial_schemas::fleet::{DeviceKey, Enrolled, Enrolment, Kind, RefusalCode, Ticket};
 use perennial_schemas::{Document, Timestamp};
 use std::sync::Arc;
 
@@ -26,9 +27,7 @@ pub(super) async fn enrol(
             let authority = authority.as_ref().as_ref().ok_or(RefusalCode::NotOffered)?;
             let odd = |error: String| Refused::new(RefusalCode::Unacceptable, error);
             let (spki, key) = requested_key(&asked.request).map_err(odd)?;
-            if fleet.weak.contains(&key) {
-                return Err(RefusalCode::KeyWeak.into());
-            }
+            refuse_guessable(&fleet, &identity, &key)?;
             authority.issue(&identity.name, &spki, fleet.certificate_days, now).map_err(|error| {
                 tracing::error!(%error, "no fleet certificate can be made");
                 match error {
@@ -56,4 +55,18 @@ pub(super) async fn enrol(
         Some(Err(code)) => Err(code.into()),
         _ => Err(RefusalCode::Internal.into()),
     }
+}
+
+/// The key that asks counts where it is a factory key: a fleet key that can be guessed is replaced by its renewal.
+fn refuse_guessable(fleet: &Fleet, identity: &Identity, new: &DeviceKey) -> Result<(), Refused> {
+    let mut keys = vec![("new", new)];
+    if identity.name.kind == Kind::Factory {
+        keys.push(("factory", &identity.public));
+    }
+    let Some((which, how)) = fleet.weak.how(identity, &keys).map_err(|_| RefusalCode::Unavailable)? else {
+        return Ok(());
+    };
+    // How is for the maker's eyes.
+    tracing::warn!(device = %identity.name.device, which, how, "a key that can be guessed is refused");
+    Err(Refused::new(RefusalCode::KeyWeak, format!("the {which} key can be guessed")))
 }
