@@ -4,7 +4,7 @@
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::{self, DiskError};
 use crate::generation::Generation;
-use crate::support::{Catalogue, files};
+use crate::support::{Catalogue, Face, files};
 use perennial_schemas::Timestamp;
 use perennial_schemas::bundle::{BundleFile, BundleHeader};
 use perennial_schemas::digest::encode_hex;
@@ -37,8 +37,8 @@ pub enum ExportError {
 pub struct PagesOf<'a> {
     /// The day that they are for.
     pub now: Timestamp,
-    /// The address under which the world will reach them; empty where that isn't known.
-    pub public: &'a str,
+    /// What stands on them beside the signed records.
+    pub face: &'a Face,
 }
 
 /// Writes the folder, with `rollouts` by their path in it: first beside its final place, under a name of its own, then renamed, so that it is there whole or
@@ -126,7 +126,7 @@ fn fill_pages(
     pages: &PagesOf<'_>,
 ) -> Result<u64, ExportError> {
     let catalogue = Catalogue::read(generation, &Catalogue::default(), blobs)?;
-    let view = catalogue.view(pages.now, pages.public);
+    let view = catalogue.view(pages.now, pages.face);
     let mut bytes = 0;
     files::each(&catalogue, &view, |path, content| {
         let place = folder.join(path);

@@ -19,6 +19,7 @@ use crate::site::{Caching, Site, build};
 use crate::state::{Held, State};
 use crate::status::{Facts, Ingesting, Running, Status};
 use crate::store::{Store, StoreError};
+use crate::support::Face;
 use crate::support::feeds::contacts;
 use crate::sweep::{Swept, sweep};
 use arc_swap::ArcSwap;
@@ -48,7 +49,7 @@ pub(crate) struct Rules {
     pub(crate) renew_after: Duration,
     pub(crate) bundle: u64,
     pub(crate) keep: u64,
-    pub(crate) public: String,
+    pub(crate) face: Face,
 }
 
 impl Rules {
@@ -59,7 +60,7 @@ impl Rules {
             renew_after: config.renew_after(),
             bundle: config.limits.bundle.0,
             keep: config.keep.generations,
-            public: config.serve.public.trim_end_matches('/').to_owned(),
+            face: Face::of(config),
         }
     }
 }
@@ -283,7 +284,7 @@ impl Keeper {
         let now = (self.now)();
         let blobs = self.held.state.blobs();
         let (before, rules) = (self.site.load(), &self.rules);
-        let site = build::site(current, previous.as_ref(), &before, &blobs, &rules.caching, &rules.public)?;
+        let site = build::site(current, previous.as_ref(), &before, &blobs, &rules.caching, &rules.face)?;
         self.site.store(Arc::new(site));
         self.metrics.generation.set(number as i64);
         self.note_expiries(current, now);

@@ -8,6 +8,7 @@ use crate::export::{self, ExportError, PagesOf};
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::state::State;
+use crate::support::Face;
 use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::tuf::Role as _;
 use perennial_schemas::{Signed, Timestamp};
@@ -46,7 +47,8 @@ pub(crate) fn run(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure>
     let timestamp = timestamp.into_bytes();
     let blobs = state.blobs();
     let as_file = arguments.to.extension().is_some_and(|end| end == "site" || end == "bundle");
-    let pages = PagesOf { now: (io.now)(), public: config.serve.public.trim_end_matches('/') };
+    let face = Face::of(&config);
+    let pages = PagesOf { now: (io.now)(), face: &face };
     let written = if as_file {
         export::file(&generation, &timestamp, &rollouts, &blobs, &arguments.to, pages.now)
     } else {

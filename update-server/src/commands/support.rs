@@ -6,8 +6,8 @@ use crate::cli::Where;
 use crate::failure::Failure;
 use crate::io::Io;
 use crate::state::State;
-use crate::support::Catalogue;
 use crate::support::audit::{self, Audit, Rules};
+use crate::support::{Catalogue, Face};
 use clap::Subcommand;
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +38,10 @@ pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
     let catalogue = Catalogue::read(&generation, &Catalogue::default(), &state.blobs())
         .map_err(|error| Failure::of(&error, "run the command as the state folder's owner"))?;
     let Arguments { months_left, silent_months, .. } = *arguments;
-    let audit = Audit::of(&catalogue, &catalogue.view((io.now)(), ""), Rules { months_left, silent_months });
+    let audit = Audit::of(
+        &catalogue,
+        &catalogue.view((io.now)(), &Face::default()),
+        Rules { months_left, silent_months },
+    );
     report(io, arguments.json, &audit, audit::words(&audit).trim_end())
 }

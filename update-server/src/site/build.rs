@@ -5,7 +5,7 @@ use super::{Caching, Content, Entries, Entry, Kind, Site};
 use crate::blobs::{Blobs, digest_of};
 use crate::disk::DiskError;
 use crate::generation::{Generation, Served};
-use crate::support::{Catalogue, Pages};
+use crate::support::{Catalogue, Face, Pages};
 use bytes::Bytes;
 use perennial_schemas::limits::TARGETS_LENGTH;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) fn site(
     before: &Site,
     blobs: &Blobs,
     caching: &Caching,
-    base: &str,
+    face: &Face,
 ) -> Result<Site, DiskError> {
     let mut files = Entries::new();
     for generation in previous.into_iter().chain([&served.generation]) {
@@ -32,7 +32,7 @@ pub(crate) fn site(
     let mut site = Site::empty(caching);
     site.generation = served.generation.number;
     site.files = Arc::new(files);
-    site.pages = Arc::new(Pages::new(catalogue, base, caching));
+    site.pages = Arc::new(Pages::new(catalogue, face.clone(), caching));
     Ok(with_fresh(&site, served, caching))
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod build;
 mod tests;
 
 use crate::blobs::Digest;
-use crate::support::{Catalogue, Pages};
+use crate::support::{Catalogue, Face, Pages};
 use bytes::Bytes;
 use hyper::header::HeaderValue;
 use std::collections::HashMap;
@@ -126,7 +126,7 @@ impl Site {
             files: Arc::default(),
             fresh: Entries::new(),
             missing: caching.missing.clone(),
-            pages: Arc::new(Pages::new(Catalogue::default(), "", caching)),
+            pages: Arc::new(Pages::new(Catalogue::default(), Face::default(), caching)),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::routes::{self, Query};
 use super::search::Index;
-use super::{Listed, Rendered, Update, View, words};
+use super::{Face, Listed, Rendered, Update, View, words};
 use crate::blobs::{Blobs, Digest};
 use crate::disk::DiskError;
 use crate::generation::{FileRef, Generation};
@@ -95,10 +95,10 @@ impl Catalogue {
         Self { products, unpromised, index, generation, held_until: None }
     }
 
-    /// How it is looked at, at `now`, on a server with the public address `base`.
-    pub(crate) fn view<'a>(&self, now: Timestamp, base: &'a str) -> View<'a> {
+    /// How it is looked at, at `now`, on a server with this face.
+    pub(crate) fn view<'a>(&self, now: Timestamp, face: &'a Face) -> View<'a> {
         // Without a generation there is nothing that could run out.
-        View { now, base, held_until: self.held_until.unwrap_or(now) }
+        View { now, base: &face.base, told: &face.told, held_until: self.held_until.unwrap_or(now) }
     }
 
     /// The time around `now` in which every answer stays the same: within its day, from the last time that signatures ran

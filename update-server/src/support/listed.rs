@@ -1,6 +1,8 @@
 //! A product as it is listed: its record as it was published, and the updates that it got. It decides nothing about
 //! trust: everything in it was verified before its generation was committed.
 
+use crate::config::Config;
+use crate::config::fleet::{Keep, Page};
 use perennial_schemas::channel::Withdrawn;
 use perennial_schemas::ident::ChannelName;
 use perennial_schemas::release::Release;
@@ -31,14 +33,39 @@ pub(crate) struct Update {
     pub(crate) channels: Vec<ChannelName>,
 }
 
+/// What pages say that stands in no signed record.
+#[derive(Debug, Clone, Default)]
+pub struct Face {
+    /// The server's public address, without a closing slash: `https://updates.maker.example`. Empty where it isn't
+    /// configured: then links are relative to the host.
+    pub(crate) base: String,
+    pub(crate) told: Told,
+}
+
+/// What becomes of what devices tell.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Told {
+    pub(crate) keep: Keep,
+    pub(crate) page: Page,
+}
+
+impl Face {
+    pub(crate) fn of(config: &Config) -> Self {
+        Self {
+            base: config.serve.public.trim_end_matches('/').to_owned(),
+            told: Told { keep: config.fleet.keep.clone(), page: config.fleet.page.clone() },
+        }
+    }
+}
+
 /// How an answer is looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct View<'a> {
     /// The time of the answer.
     pub(crate) now: Timestamp,
-    /// The server's public address, without a closing slash: `https://updates.maker.example`. Empty where it isn't
-    /// configured: then links are relative to the host.
+    /// See [`Face::base`].
     pub(crate) base: &'a str,
+    pub(crate) told: &'a Told,
     /// When the first of the roles above every product's expires: root, targets or the snapshot.
     pub(crate) held_until: Timestamp,
 }

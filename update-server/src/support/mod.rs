@@ -31,6 +31,6 @@ mod tests;
 pub(crate) mod words;
 
 pub(crate) use catalogue::Catalogue;
-pub(crate) use listed::{Listed, Update, View};
+pub(crate) use listed::{Face, Listed, Update, View};
 pub(crate) use pages::Pages;
 pub(crate) use rendered::Rendered;

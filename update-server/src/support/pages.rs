@@ -5,7 +5,7 @@ use super::packed::Model;
 use super::rendered::HTML;
 use super::routes::{self, Query};
 use super::shelf::{Kept, Key, Shelf};
-use super::{Catalogue, Rendered, View, words};
+use super::{Catalogue, Face, Rendered, View, words};
 use crate::blobs::digest_of;
 use crate::site::{Caching, Content, Entry, Kind};
 use bytes::Bytes;
@@ -27,16 +27,16 @@ pub(crate) struct Ready {
 #[derive(Debug)]
 pub(crate) struct Pages {
     pub(crate) catalogue: Catalogue,
-    base: Box<str>,
+    face: Face,
     caching: Caching,
     shelf: Mutex<Shelf>,
 }
 
 impl Pages {
-    /// Pages of a catalogue, on a server with the public address `base`.
-    pub(crate) fn new(catalogue: Catalogue, base: &str, caching: &Caching) -> Self {
+    /// Pages of a catalogue, on a server with this face.
+    pub(crate) fn new(catalogue: Catalogue, face: Face, caching: &Caching) -> Self {
         let shelf = Shelf::new(Timestamp::EPOCH..Timestamp::EPOCH);
-        Self { catalogue, base: base.into(), caching: caching.clone(), shelf: Mutex::new(shelf) }
+        Self { catalogue, face, caching: caching.clone(), shelf: Mutex::new(shelf) }
     }
 
     /// Whether a path may be one of the pages': all others need not ask.
@@ -81,7 +81,7 @@ impl Pages {
     }
 
     fn view(&self, now: Timestamp) -> View<'_> {
-        self.catalogue.view(now, &self.base)
+        self.catalogue.view(now, &self.face)
     }
 
     /// What pages in a language have in common: the page of any product shows it.
@@ -148,7 +148,7 @@ mod tests {
 
     fn pages(catalogue: Catalogue) -> Pages {
         let hour = Duration::from_secs(3600);
-        Pages::new(catalogue, BASE, &Caching::new(hour, hour))
+        Pages::new(catalogue, Face { base: BASE.into(), ..Face::default() }, &Caching::new(hour, hour))
     }
 
     fn body(ready: &Ready) -> &[u8] {

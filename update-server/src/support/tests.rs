@@ -1,9 +1,11 @@
 //! Products as tests list them, and what every answer must keep to.
 
+use super::listed::Told;
 use super::*;
 use crate::site::Caching;
 use perennial_schemas::support::{Promise, Support, VulnerabilityContact};
 use perennial_schemas::{Date, Sha256Digest, Timestamp};
+use std::sync::LazyLock;
 
 pub(crate) fn date(text: &str) -> Date {
     text.parse().unwrap()
@@ -22,10 +24,13 @@ pub(crate) fn listed() -> Listed {
     }
 }
 
+static TOLD: LazyLock<Told> = LazyLock::new(Told::default);
+
 pub(crate) fn view(day: &str) -> View<'static> {
     View {
         now: date(day).start(),
         base: "https://updates.maker.example",
+        told: &TOLD,
         held_until: date("2045-01-01").start(),
     }
 }
@@ -34,7 +39,8 @@ pub(crate) fn view(day: &str) -> View<'static> {
 fn a_label_is_drawn_once_whatever_else_is_asked_of_it() {
     let hour = std::time::Duration::from_secs(3600);
     let caching = Caching::new(hour, hour);
-    let pages = Pages::new(Catalogue::of([listed()]), "https://updates.maker.example", &caching);
+    let face = Face { base: "https://updates.maker.example".into(), ..Face::default() };
+    let pages = Pages::new(Catalogue::of([listed()]), face, &caching);
     let now = date("2026-11-22").start();
     let find = |path: &str, query, language| pages.find(path, query, language, now).unwrap();
     let label = find("/support/thermostat/label.png", None, None);

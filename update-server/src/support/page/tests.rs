@@ -1,10 +1,13 @@
 //! What every page keeps to, in every state and language.
 
 use super::super::feeds::tests::{every_case, rich};
+use super::super::listed::Told;
 use super::super::tests::{date, view};
 use super::super::{Catalogue, Listed, Rendered, View, words};
 use super::device_data::{CHECK_IN, FIELDS};
 use super::*;
+use crate::config::Span;
+use crate::config::fleet::{Keep, Page};
 use perennial_schemas::limits::{COHORTS, NOTICES, PROMISES};
 use perennial_schemas::report::{FailureCode, Outcome, Report};
 use perennial_schemas::support::Support;
@@ -238,9 +241,40 @@ fn what_a_check_in_holds_is_told_whole() {
     told.sort_unstable();
     assert_eq!(told, fields);
     let page = read(&text(&get(&Catalogue::default(), "/support/device-data", &view("2027-06-15"))));
-    for part in ["Consent can be withdrawn", "have it erased", "no product counts twice", "Nothing is handed"]
-    {
+    for part in [
+        "perennial-device consent withdraw",
+        "have it erased",
+        "after 365 days",
+        "for 1095 days",
+        "its certificates",
+        "the groups",
+        "no product counts twice",
+        "Nothing is handed",
+    ] {
         assert!(page.contains(part), "{part}: {page}");
+    }
+}
+
+#[test]
+fn the_page_on_what_devices_tell_says_what_the_maker_does_with_it() {
+    let days = |days: u64| Span::seconds(days * 86_400);
+    let told = Told {
+        keep: Keep { reports: days(30), devices: days(90) },
+        page: Page {
+            third_parties: vec!["Glow Analytics Ltd, to count <faults>".into(), "Hosts Ltd".into()],
+            withdraw: "Settings, then Privacy.".into(),
+        },
+    };
+    for language in ["en", "de", "fr", "es", "ar"] {
+        let view = View { told: &told, ..view("2027-06-15") };
+        let path = format!("/support/device-data?lang={language}");
+        let page = read(&text(&get(&Catalogue::default(), &path, &view)));
+        for part in
+            ["Glow Analytics Ltd, to count <faults>", "Hosts Ltd", "Settings, then Privacy.", "30", "90"]
+        {
+            assert!(page.contains(part), "{language}: {part}: {page}");
+        }
+        assert!(!page.contains("Nothing is handed") && !page.contains("consent withdraw"), "{page}");
     }
 }
 
