@@ -6,7 +6,7 @@ use perennial_schemas::fleet::*;
 use perennial_schemas::index::Index;
 use perennial_schemas::key_file::KeyFile;
 use perennial_schemas::release::{Release, SecretsLetThrough};
-use perennial_schemas::report::Report;
+use perennial_schemas::report::{FailureCode, Report};
 use perennial_schemas::rollout::{RolloutStatus, bucket, catch_up_part};
 use perennial_schemas::signed::to_text;
 use perennial_schemas::support::{OnDevice, Summary, Support};
@@ -174,6 +174,28 @@ fn the_index_and_the_bundle_are_read_and_written_as_ever() {
     let (header, contents) = bundle[PREFIX_LENGTH..].split_at(length);
     let header = BundleHeader::parse(header).unwrap();
     assert_eq!(header.files[0].sha256, Ring.sha256(contents));
+}
+
+/// A number that a device once sent means the same for ever.
+#[test]
+fn failure_codes_are_only_ever_added_to() {
+    let listed = std::fs::read_to_string(here("vectors/failure-codes.txt")).unwrap();
+    let listed: Vec<&str> = listed.lines().filter(|line| !line.starts_with('#')).collect();
+    let known: Vec<String> =
+        FailureCode::ALL.iter().map(|code| format!("{} {code:?}", code.number())).collect();
+    for line in &listed {
+        assert!(
+            known.iter().any(|code| code == line),
+            "{line:?} was released: put it back into src/report.rs as it was, and give the new meaning a number that was never used"
+        );
+    }
+    for code in &known {
+        assert!(
+            listed.contains(&code.as_str()),
+            "{code:?} is new: add the line to vectors/failure-codes.txt"
+        );
+    }
+    assert_eq!(listed.len(), known.len(), "each line stands once");
 }
 
 /// Every `bad-*` and `rule-*` vector of every format is refused, and with the reason that its first line of
