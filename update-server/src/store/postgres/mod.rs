@@ -6,6 +6,8 @@
 
 mod fault;
 mod sql;
+#[cfg(test)]
+pub(super) mod tests;
 mod tls;
 
 use self::fault::Fault;
