@@ -1,10 +1,12 @@
 //! The fleet plane over its sockets: devices with real certificates, against the whole server.
 
+mod full;
 mod gateway;
 mod input;
 mod kill;
 mod kit;
 mod limits;
+mod moved;
 mod others;
 mod proxy;
 mod restored;
