@@ -344,6 +344,7 @@ fn postgres_conforms() {
         }
     });
     assert_eq!(stores[1].get(Space::Meta, b"n").unwrap(), Some(vec![100]));
+    super::postgres::tests::answers_a_thread_with_a_runtime(&stores[0]);
     super::postgres::tests::migrates_forward_only(&database());
     // What was copied half is cleared away, and nothing is left of it.
     crate::records::copy::clear(&stores[0]).unwrap();

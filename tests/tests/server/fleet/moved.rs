@@ -1,7 +1,7 @@
 //! Records that move from the embedded store to PostgreSQL and back, with devices that report in between.
 
 use super::kit::queue;
-use crate::server::kit::{Kit, Wire};
+use crate::server::kit::{Kit, Wire, eventually};
 use perennial_server::server::Running;
 use perennial_tests::simulator::day;
 use serde_json::Value;
@@ -44,16 +44,16 @@ fn records_move_to_a_database_and_back() {
         let server = serve(&kit);
         json(&kit, &["ingest", bundle.to_str().unwrap()]);
         assert_eq!(report(&server, round)["acknowledged"], round);
+        // The threads that look into the store by themselves do so in every engine.
+        eventually("the devices are counted", || json(&kit, &["status"])["fleet"]["devices"]["lab"] == 1);
         server.stop();
         let status = json(&kit, &["status"]);
         assert_eq!(status["generation"], round);
     }
     let device = json(&kit, &["device", "show", "d-1"]);
     assert_eq!(device["reports"], 3, "{device}");
-    let actions = json(&kit, &["audit", "list"])["entries"]
-        .as_array()
-        .map_or(0, |entries| entries.iter().filter(|entry| entry["action"] == "store.migrated").count());
-    assert_eq!(actions, 2);
+    let audit = json(&kit, &["audit", "list"]).to_string();
+    assert_eq!(audit.matches("store.migrated").count(), 2, "{audit}");
     let (what, _) =
         kit.command(["store", "migrate", "--to", "postgres", "--config", config.to_str().unwrap()]).refused();
     assert!(what.contains("there are records in postgres already"), "{what}");

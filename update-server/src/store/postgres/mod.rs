@@ -9,9 +9,11 @@ mod sql;
 #[cfg(test)]
 pub(super) mod tests;
 mod tls;
+mod wait;
 
 use self::fault::Fault;
 use self::tls::Rustls;
+use self::wait::wait;
 use super::{
     Batch, Pair, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, changed, fits, is_empty,
 };
@@ -159,7 +161,7 @@ impl PostgresStore {
         operation: &'static str,
         mut work: impl AsyncFnMut(Object) -> Result<T, Fault>,
     ) -> Result<T, StoreError> {
-        self.handle.block_on(async {
+        wait(&self.handle, async {
             let (began, mut pause) = (Instant::now(), Duration::from_millis(1));
             loop {
                 let result = match self.pool.get().await {
@@ -280,7 +282,7 @@ impl Store for PostgresStore {
             Fault::Gone(reason) | Fault::Conflict(reason) => StoreError::Unavailable(reason),
             Fault::Done => StoreError::Corrupt("a commit in a walk".into()),
         };
-        self.handle.block_on(async {
+        wait(&self.handle, async {
             // Not tried again: what was shown can't be taken back.
             let of = |error: tokio_postgres::Error| failed(Fault::of("read", &error));
             let mut client = self.pool.get().await.map_err(|error| failed(Fault::of_pool("read", error)))?;

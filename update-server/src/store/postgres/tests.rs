@@ -15,6 +15,26 @@ impl PostgresStore {
     }
 }
 
+/// A thread that drives a runtime may ask as any other, as often as it likes: more often than a task's budget is long.
+pub(crate) fn answers_a_thread_with_a_runtime(store: &dyn Store) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        for number in 0..200_u8 {
+            store.commit(Batch::new().put(Space::Meta, *b"within", [number])).unwrap();
+            assert_eq!(store.get(Space::Meta, b"within").unwrap(), Some(vec![number]));
+        }
+        let mut walked = 0;
+        store
+            .walk(&mut |_, _, _| {
+                walked += 1;
+                true
+            })
+            .unwrap();
+        assert!(walked > 0);
+        store.commit(Batch::new().remove(Space::Meta, *b"within")).unwrap();
+    });
+}
+
 /// A database of a later version is refused, and one of an earlier version brought forward; nothing goes back.
 pub(crate) fn migrates_forward_only(settings: &Settings) {
     let open = || PostgresStore::open(settings);
