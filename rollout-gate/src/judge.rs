@@ -6,7 +6,8 @@ use std::fmt;
 use perennial_schemas::rollout::{Gate, WHOLE};
 use perennial_schemas::{HardwareName, Timestamp};
 
-use crate::evidence::{against, in_favour, least_more};
+use crate::evidence::{self, in_favour, least_more};
+use crate::recent::{Part, Young};
 
 /// How the devices fared that the plan had admitted: one vote each, the worst outcome wins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Counts {
     pub pending: u64,
     /// Nobody has looked which of those that began are missing: they are all among `pending`.
     pub unheard: bool,
+    /// Those that began last.
+    pub young: Young,
 }
 
 /// Devices of the same fleet that were not offered the release, and were heard of after it began: how many of them fell silent
@@ -65,7 +68,7 @@ pub enum Verdict {
         /// The one revision that fails, or all.
         hardware: Option<HardwareName>,
         /// Its counts.
-        counts: Counts,
+        counts: Box<Counts>,
     },
     /// The next phase may be opened.
     GoOn,
@@ -145,6 +148,22 @@ impl Counts {
         self.told() + self.open()
     }
 
+    /// How much they speak for a rate above `ceiling`: the most of what those say that began up to some time.
+    fn against(&self, ceiling: f64) -> f64 {
+        let said = |young: Part| {
+            let bad = self.bad().saturating_sub(young.bad);
+            evidence::against(ceiling, bad, self.tried().saturating_sub(young.tried))
+        };
+        let (mut last, mut most) = (Part::default(), said(Part::default()));
+        for young in self.young.parts() {
+            // Nobody more is left out.
+            if young != last {
+                (last, most) = (young, most.max(said(young)));
+            }
+        }
+        most
+    }
+
     /// What is left without a part of them.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
@@ -158,6 +177,7 @@ impl Counts {
             ripe: self.ripe.saturating_sub(part.ripe),
             pending: self.pending.saturating_sub(part.pending),
             unheard: self.unheard,
+            young: self.young.without(&part.young),
         }
     }
 
@@ -174,6 +194,7 @@ impl Counts {
             ripe: self.ripe + others.ripe,
             pending: self.pending + others.pending,
             unheard: self.unheard || others.unheard,
+            young: self.young.and(&others.young),
         }
     }
 }
@@ -203,7 +224,7 @@ pub fn bounds(gate: &Gate, evidence: &Evidence) -> Bounds {
     let (ceiling, alpha) = (share(gate.ceiling_ppm), share(gate.alpha_ppm));
     let strata = evidence.strata.len();
     let shared = if strata > 1 { alpha / 2.0 } else { alpha };
-    let speaks = |counts: &Counts| against(ceiling, counts.bad(), counts.tried());
+    let speaks = |counts: &Counts| counts.against(ceiling);
     Bounds {
         against: speaks(&evidence.all),
         halts_at: 1.0 / shared,
@@ -227,14 +248,13 @@ pub fn judge(gate: &Gate, evidence: &Evidence, now: Timestamp) -> Verdict {
     let alone = if evidence.strata.len() > 1 { evidence.strata.iter().find_map(bad) } else { None };
     if let Some((hardware, counts)) = alone {
         let (ceiling, others) = (share(gate.ceiling_ppm), evidence.all.without(&counts));
-        let (bad, told) = (others.bad(), others.told());
-        let are_better = in_favour(ceiling, bad, told) > against(ceiling, bad, others.tried());
+        let are_better = in_favour(ceiling, others.bad(), others.told()) > others.against(ceiling);
         if are_better || bounds.against < bounds.halts_at {
-            return Verdict::Halt { hardware: Some(hardware), counts };
+            return Verdict::Halt { hardware: Some(hardware), counts: Box::new(counts) };
         }
     }
     if bounds.against >= bounds.halts_at {
-        return Verdict::Halt { hardware: None, counts: evidence.all };
+        return Verdict::Halt { hardware: None, counts: Box::new(evidence.all) };
     }
     let waits = waits(gate, evidence, &bounds, now);
     if waits.is_empty() { Verdict::GoOn } else { Verdict::Wait(waits) }
@@ -271,7 +291,7 @@ fn waits(gate: &Gate, evidence: &Evidence, bounds: &Bounds, now: Timestamp) -> V
     // Of a rare revision nothing can be proved, and in the fleet's counts it may be lost whole.
     for (hardware, counts) in evidence.strata.iter().filter(|_| evidence.strata.len() > 1) {
         let lost = Lost::of(gate, counts, evidence.others);
-        if lost.bad > 0 && against(ceiling, lost.with(counts), lost.of) >= bounds.stratum_halts_at {
+        if lost.bad > 0 && evidence::against(ceiling, lost.with(counts), lost.of) >= bounds.stratum_halts_at {
             waits.push(lost.wait(Some(hardware.clone()), counts));
         }
     }

@@ -7,6 +7,8 @@
 
 pub mod evidence;
 mod judge;
+mod recent;
 pub mod simulate;
 
 pub use judge::{Bounds, Counts, Evidence, Strata, Verdict, WaitFor, Watched, bounds, judge};
+pub use recent::{Part, Recent, Young};

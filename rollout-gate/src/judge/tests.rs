@@ -1,4 +1,5 @@
 use super::*;
+use crate::recent::Recent;
 
 const GATE: Gate = Gate {
     ceiling_ppm: 20_000,
@@ -82,6 +83,61 @@ fn the_first_failures_of_many_that_are_under_way_halt_nothing() {
     assert!(matches!(judge(&GATE, &evidence(alone), at(60)), Verdict::Halt { .. }));
     let bad = Counts { rolled_back: 70, ..early };
     assert!(matches!(judge(&GATE, &evidence(bad), at(60)), Verdict::Halt { .. }));
+}
+
+/// Sixty began two hours ago, and twelve of them went back. A thousand begin each hour: among all, twelve are few.
+#[test]
+fn those_that_have_just_begun_hide_no_failures_of_the_others() {
+    let mut recent = Recent::default();
+    (0..60).for_each(|device| recent.change(0, device < 12, true));
+    (0..2000).for_each(|device| recent.change(3600 + device * 3, false, true));
+    let counts = Counts { rolled_back: 12, confirmed: 40, pending: 2008, ..Counts::default() };
+    assert!(
+        matches!(judge(&GATE, &evidence(counts), at(60)), Verdict::Wait(_)),
+        "nobody knows when they began"
+    );
+    let young = recent.young(recent.newest().unwrap());
+    let verdict = judge(&GATE, &evidence(Counts { young, ..counts }), at(60));
+    assert!(matches!(verdict, Verdict::Halt { .. }), "{verdict}");
+    // The same failures among those that have just begun: the others would have told by now.
+    let mut recent = Recent::default();
+    (0..60).for_each(|_| recent.change(0, false, true));
+    (0..2000).for_each(|device| recent.change(3600 + device * 3, device >= 1988, true));
+    let young = recent.young(recent.newest().unwrap());
+    let verdict = judge(&GATE, &evidence(Counts { young, ..counts }), at(60));
+    assert!(matches!(verdict, Verdict::Wait(_)), "{verdict}");
+}
+
+/// Failures are told after a minute, successes after an hour, and one looks at each failure: a release that fails as often as its
+/// ceiling allows is still halted by chance no more often than alpha allows.
+#[test]
+fn a_release_at_its_ceiling_is_halted_no_more_often_than_alpha() {
+    const RUNS: u32 = 400;
+    let mut random = fastrand::Rng::with_seed(344);
+    let mut halted = 0;
+    for _ in 0..RUNS {
+        let (mut recent, mut counts) = (Recent::default(), Counts::default());
+        // Ten begin each minute; of those of an hour ago all have told.
+        let mut begun = Vec::new();
+        halted += u32::from((0..240_usize).any(|minute| {
+            let failing = (0..10).filter(|_| random.f64() < 0.02).count() as u64;
+            begun.push(failing);
+            (0..10).for_each(|_| recent.change(minute as i64 * 60, false, true));
+            counts.pending += 10;
+            let told = minute.checked_sub(1).map_or(0, |minute| begun[minute]);
+            for _ in 0..told {
+                recent.change((minute as i64 - 1) * 60, false, false);
+                recent.change((minute as i64 - 1) * 60, true, true);
+            }
+            let confirmed = minute.checked_sub(60).map_or(0, |minute| 10 - begun[minute]);
+            counts.rolled_back += told;
+            counts.confirmed += confirmed;
+            counts.pending -= told + confirmed;
+            counts.young = recent.young(minute as i64);
+            matches!(judge(&GATE, &evidence(counts), at(60)), Verdict::Halt { .. })
+        }));
+    }
+    assert!(halted <= RUNS / 20, "{halted} of {RUNS}");
 }
 
 /// A town without power is no fault of a release: who fell silent was tried too.

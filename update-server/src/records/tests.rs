@@ -158,8 +158,13 @@ fn rollouts_and_votes_move_with_the_records_and_damaged_ones_are_told() {
     let (_kept, from) = store(Engine::Fjall);
     let mut record = Record::new(&offer(1), now());
     record.set_aside.insert("revC".parse().unwrap(), votes(3, 2, 1));
-    let mark =
-        Mark { vote: Vote::RolledBack, hardware: "revC".parse().unwrap(), received: now(), code: None };
+    let mark = Mark {
+        vote: Vote::RolledBack,
+        hardware: "revC".parse().unwrap(),
+        received: now(),
+        began: now(),
+        code: None,
+    };
     let batch = (0..200_u8).fold(Batch::new(), |batch, number| {
         batch.put(Space::Marks, [record.manifest.0.as_slice(), &[number; 16]].concat(), mark.encode())
     });

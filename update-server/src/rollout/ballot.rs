@@ -85,7 +85,13 @@ impl BallotBox<'_> {
             let mark = self.ballot.key.mark(&event.manifest, &queue.device);
             let code = event.failure.filter(|_| vote.is_bad());
             let fresh = || Cast {
-                mark: Mark { vote, hardware: row.hardware.clone(), received: self.now, code },
+                mark: Mark {
+                    vote,
+                    hardware: row.hardware.clone(),
+                    received: self.now,
+                    began: self.now,
+                    code,
+                },
                 held: turn == Turn::Held,
             };
             let worst = &mut self.cast.entry(mark).or_insert_with(fresh).mark;
@@ -111,7 +117,8 @@ impl BallotBox<'_> {
                 None
             });
             let known = before.as_ref().map(|before| before.vote);
-            let after = Mark { vote: mark.vote.beside(known, held), ..mark };
+            let began = before.as_ref().map_or(mark.began, |before| before.began.min(mark.received));
+            let after = Mark { vote: mark.vote.beside(known, held), began, ..mark };
             if known != Some(after.vote) {
                 changes.push(Changed { key, before, after });
             }

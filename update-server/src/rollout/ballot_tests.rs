@@ -1,6 +1,7 @@
 use super::drive::Member;
 use super::machine::Wish;
 use super::sweep::{KEPT_DAYS, sweep};
+use super::tallies::Tallies;
 use super::testkit::{Bench, day, hardware, offer, offers, votes};
 use super::votes::Votes;
 use crate::fleet::desk;
@@ -77,6 +78,60 @@ fn only_devices_that_the_plan_had_admitted_vote() {
     assert_eq!(bench.votes()[&hardware("revD")], votes(1, 1, 0), "it is quarantined");
     assert!(!bench.votes().contains_key(&hardware("revX")));
     assert_eq!(bench.recounted(), bench.votes());
+}
+
+/// Of sixty that began two hours ago twelve went back; a thousand that began since hide that no more.
+#[test]
+fn failures_of_those_that_began_long_ago_count_whoever_has_just_begun() {
+    let mut bench = Bench::new();
+    bench.offer.plan.early[0].not_before = day(-2);
+    bench.start(day(-1));
+    let mut canary = bench.members(1060, "revC");
+    canary.iter_mut().for_each(|member| member.labels = ["ring=canary".parse().unwrap()].into());
+    bench.drive().enrol(&canary).unwrap();
+    bench.tick(day(-1));
+    let (old, young) = canary.split_at(60);
+    bench.report(old, "started");
+    bench.drive().set(day(-1).plus_seconds(7200));
+    bench.report(young, "started");
+    bench.drive().set(day(-1).plus_seconds(7260));
+    bench.report(&old[12..52], "confirmed");
+    bench.report(&old[..5], "rolled-back");
+    bench.drive().set(day(-1).plus_seconds(7320));
+    bench.report(&young[..7], "failed");
+    assert_eq!(bench.tick(day(-1).plus_seconds(7320)), [""; 0], "seven that have just begun say nothing yet");
+    let young_of = |tallies: &Tallies| tallies.young(&bench.offer.manifest);
+    let counted = young_of(&bench.drive().engine.ballot().tallies);
+    let fresh = Tallies::default();
+    fresh.recount(bench.store(), &bench.offer.manifest, &|| {}).unwrap();
+    assert_eq!(young_of(&fresh), counted, "as the marks have it");
+    bench.report(&old[5..12], "rolled-back");
+    let changes = bench.tick(day(-1).plus_seconds(7320));
+    assert_eq!(changes, ["rollout.halted"]);
+}
+
+/// Else a hundred that are well, told late and were set aside, would be taken from those that are left.
+#[test]
+fn evidence_that_was_set_aside_is_in_no_part_of_what_counts() {
+    let mut bench = Bench::new();
+    bench.offer.plan.early[0].not_before = day(-2);
+    bench.start(day(-1));
+    let mut canary = bench.members(220, "revC");
+    canary.iter_mut().for_each(|member| member.labels = ["ring=canary".parse().unwrap()].into());
+    bench.drive().enrol(&canary).unwrap();
+    bench.tick(day(-1));
+    let (under_way, well) = canary.split_at(120);
+    bench.report(under_way, "started");
+    let later = day(-1).plus_seconds(4 * 3600);
+    bench.drive().set(later);
+    bench.report(well, "confirmed");
+    let (name, by) = (("thermostat", bench.offer.version.as_str()), ("command", "a test"));
+    for wish in [Wish::Pause, Wish::Resume { hardware: None, set_aside: true }] {
+        super::desk::change(&bench.drive().engine, name, &wish, by, later).unwrap();
+    }
+    bench.drive().set(later.plus_seconds(60));
+    bench.report(&under_way[..5], "rolled-back");
+    assert_eq!(bench.tick(later.plus_seconds(60)), [""; 0], "5 of 120");
 }
 
 /// The plan has come to the second phase, and the gate hasn't: devices of an early group go by their own time all the same.

@@ -350,8 +350,8 @@ impl Engine {
             }
         };
         let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
-        let codes = tallies.codes(&offer.manifest);
-        Ok(Counted { codes, ..Counted::new(votes, silent.get(&offer.manifest)) })
+        let (codes, young) = (tallies.codes(&offer.manifest), tallies.young(&offer.manifest));
+        Ok(Counted { codes, young, ..Counted::new(votes, silent.get(&offer.manifest)) })
     }
 
     /// What was counted of a release that is offered no more, for as long as its votes are kept. It isn't kept in memory.

@@ -273,6 +273,7 @@ fn many_votes_are_counted_bit_by_bit_and_nothing_is_decided_before() {
     bench.tick(day(0));
     let status = bench.status();
     let mark = super::votes::Mark {
+        began: day(0),
         vote: super::votes::Vote::Failed,
         hardware: hardware("revC"),
         received: day(0),

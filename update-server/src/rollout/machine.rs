@@ -21,7 +21,7 @@ use super::tallies::Codes;
 use super::told::{By, change, common, judged, passed_over, with_counts};
 use super::votes::Votes;
 use super::watched::{set_back, watched_from};
-use perennial_gate::{Counts, Evidence, Verdict, Watched, bounds, judge};
+use perennial_gate::{Counts, Evidence, Verdict, Watched, Young, bounds, judge};
 use perennial_schemas::{HardwareName, Timestamp};
 use std::collections::BTreeMap;
 
@@ -45,6 +45,8 @@ pub struct Counted {
     pub codes: Codes,
     /// Devices that fell silent, those that were heard of last first; a few of each hardware revision.
     pub lost: Newest<HardwareName>,
+    /// Those that began last.
+    pub young: BTreeMap<HardwareName, Young>,
 }
 
 impl Counted {
@@ -192,6 +194,12 @@ pub fn evidence(record: &Record, offer: &Offer, counted: &Counted) -> Evidence {
     for hardware in &offer.hardware {
         let votes = counted.votes.get(hardware).unwrap_or(&none);
         let mut counts = counted.counts(votes, record.set_aside.get(hardware).unwrap_or(&none));
+        counts.young = counted.young.get(hardware).copied().unwrap_or_default();
+        if !record.set_aside.is_empty() {
+            // A record of a version that didn't say when is judged by all that began.
+            counts.young =
+                record.set_aside_at.map_or_else(Young::default, |at| counts.young.since(at.unix()));
+        }
         if record.stopped.contains_key(hardware) {
             counts = Counts::default();
         }
@@ -366,6 +374,7 @@ fn resume(
         after.resumed.insert(revision.clone(), Resumed { held_since, at: now });
         if let Some(votes) = facts.counted.votes.get(revision).filter(|_| set_aside) {
             after.set_aside.insert(revision.clone(), *votes);
+            after.set_aside_at = Some(now);
         }
     }
     let evidence = evidence(&after, offer, facts.counted);

@@ -114,6 +114,9 @@ pub struct Record {
     /// What was counted when a person set the evidence aside: it counts no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub set_aside: BTreeMap<HardwareName, Votes>,
+    /// When that was last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set_aside_at: Option<Timestamp>,
     /// What halted all of it by evidence: that stands against the release until a person sets it aside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halted_by: Option<String>,
@@ -175,6 +178,7 @@ impl Record {
             stopped: BTreeMap::new(),
             others: None,
             set_aside: BTreeMap::new(),
+            set_aside_at: None,
             halted_by: None,
             resumed: BTreeMap::new(),
             signed_before: None,

@@ -1,8 +1,9 @@
 //! The counts of votes, in memory: kept up with each commit of the fleet's writer, and counted anew from the marks at the start
 //! and from time to time, which is also how several front ends agree.
 
-use super::votes::{Mark, Votes};
+use super::votes::{Mark, Vote, Votes};
 use crate::store::{Batch, Space, Store, StoreError};
+use perennial_gate::{Recent, Young};
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::{HardwareName, Sha256Digest};
 use std::collections::{BTreeMap, HashMap};
@@ -39,6 +40,7 @@ struct Recount {
 struct Tally {
     strata: Strata,
     codes: Codes,
+    recent: BTreeMap<HardwareName, Recent>,
 }
 
 /// A vote that changes.
@@ -61,6 +63,11 @@ impl Tallies {
     /// What failed on how many devices; none until it was counted.
     pub fn codes(&self, manifest: &Sha256Digest) -> Codes {
         self.lock().counted.get(manifest).map_or_else(Codes::new, |tally| tally.codes.clone())
+    }
+
+    /// Who began last, by hardware revision; nobody until it was counted.
+    pub fn young(&self, manifest: &Sha256Digest) -> BTreeMap<HardwareName, Young> {
+        self.lock().counted.get(manifest).map_or_else(BTreeMap::new, Tally::young)
     }
 
     /// Commits a batch that holds these changes, and counts them where that succeeds.
@@ -179,9 +186,17 @@ impl Inner {
 }
 
 impl Tally {
+    fn young(&self) -> BTreeMap<HardwareName, Young> {
+        let newest = self.recent.values().filter_map(Recent::newest).max().unwrap_or(0);
+        self.recent.iter().map(|(hardware, recent)| (hardware.clone(), recent.young(newest))).collect()
+    }
+
     /// Adds a vote, or takes one away.
-    fn change(&mut self, Mark { vote, hardware, code, .. }: Mark, added: bool) {
+    fn change(&mut self, Mark { vote, hardware, began, code, .. }: Mark, added: bool) {
         self.strata.entry(hardware.clone()).or_default().change(vote, added);
+        if vote != Vote::Held {
+            self.recent.entry(hardware.clone()).or_default().change(began.unix(), vote.is_bad(), added);
+        }
         if !vote.is_bad() {
             return;
         }

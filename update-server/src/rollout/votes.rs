@@ -5,7 +5,7 @@ use crate::disk::{self, DiskError};
 use crate::fleet::Unreadable;
 use crate::fleet::bytes::{Decoder, Encoder};
 use crate::keys::KeyError;
-use perennial_gate::Counts;
+use perennial_gate::{Counts, Young};
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::{FailureCode, Outcome};
 use perennial_schemas::{HardwareName, Sha256Digest, Timestamp};
@@ -14,7 +14,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 use utoipa::ToSchema;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// Written before it was kept when a device began.
+const WITHOUT_BEGAN: u8 = 2;
 /// Written before the code was kept.
 const WITHOUT_CODE: u8 = 1;
 /// Bytes of a mark's key: the manifest, and half of a hash. 2^64 devices could share a release before two marks met.
@@ -44,6 +46,8 @@ pub struct Mark {
     pub hardware: HardwareName,
     /// When that outcome was told, by the server's clock in whole seconds.
     pub received: Timestamp,
+    /// When the device was first heard of with this release: it began then. Never after `received`.
+    pub began: Timestamp,
     /// What failed, where something did and the device said it.
     pub code: Option<FailureCode>,
 }
@@ -125,7 +129,9 @@ impl Mark {
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Encoder::with_version(VERSION);
         out.byte(self.vote.number()).signed(self.received.unix()).text(self.hardware.as_str());
-        out.number(self.code.map_or(0, |code| code.number().into())).finish()
+        out.number(self.code.map_or(0, |code| code.number().into()));
+        let before = self.received.unix().saturating_sub(self.began.unix());
+        out.number(before.clamp(0, u32::MAX.into()) as u64).finish()
     }
 
     /// Reads a record.
@@ -134,17 +140,21 @@ impl Mark {
     /// [`Unreadable`], which names the part.
     pub fn decode(record: &[u8]) -> Result<Self, Unreadable> {
         const VOTES: [Vote; 5] = [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack];
-        let has_code = record.first() != Some(&WITHOUT_CODE);
-        let mut from = Decoder::of(record, if has_code { VERSION } else { WITHOUT_CODE })?;
+        let version =
+            record.first().copied().filter(|version| [WITHOUT_CODE, WITHOUT_BEGAN].contains(version));
+        let version = version.unwrap_or(VERSION);
+        let mut from = Decoder::of(record, version)?;
         let number = from.byte("outcome")?;
         let vote = VOTES.into_iter().find(|vote| vote.number() == number).ok_or(Unreadable("outcome"))?;
         let received = Timestamp::from_unix(from.signed("time")?);
         let hardware = from.name("hardware")?;
-        let code = match if has_code { from.small("failure")? } else { 0 } {
+        let code = match if version == WITHOUT_CODE { 0 } else { from.small("failure")? } {
             0 => None,
             number => Some(u16::try_from(number).map_err(|_| Unreadable("failure"))?.into()),
         };
-        let mark = Self { vote, received, hardware, code };
+        let before = if version == VERSION { from.small("beginning")? } else { 0 };
+        let began = received.plus_seconds(-i64::from(before));
+        let mark = Self { vote, received, began, hardware, code };
         from.end()?;
         Ok(mark)
     }
@@ -186,6 +196,7 @@ impl Votes {
             // Also those that had begun by then: what they tell from now on counts.
             pending: self.started.saturating_sub(self.missing),
             unheard: false,
+            young: Young::default(),
         }
     }
 
@@ -277,13 +288,16 @@ mod tests {
         for vote in [Vote::Held, Vote::Started, Vote::Confirmed, Vote::Failed, Vote::RolledBack] {
             let code = vote.is_bad().then_some(FailureCode::Unhealthy);
             let received = Timestamp::from_unix(1_800_000_000);
-            let mark = Mark { vote, hardware: hardware.clone(), received, code };
+            let began = received.plus_seconds(-100);
+            let mark = Mark { vote, hardware: hardware.clone(), received, began, code };
             let mut record = mark.encode();
             assert_eq!(Mark::decode(&record), Ok(mark.clone()));
             (0..record.len()).for_each(|length| assert!(Mark::decode(&record[..length]).is_err()));
-            // As it was written before there were codes.
+            // As it was written before it was kept when they began, and before there were codes.
+            (record[0], _) = (2, record.truncate(record.len() - 1));
+            assert_eq!(Mark::decode(&record), Ok(Mark { began: received, ..mark.clone() }));
             (record[0], _) = (1, record.truncate(record.len() - if code.is_some() { 2 } else { 1 }));
-            assert_eq!(Mark::decode(&record), Ok(Mark { code: None, ..mark }));
+            assert_eq!(Mark::decode(&record), Ok(Mark { began: received, code: None, ..mark }));
         }
         assert!(
             Vote::RolledBack > Vote::Failed
