@@ -1,4 +1,4 @@
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -66,6 +66,11 @@ fn status(state: RolloutState, open: u32, since: i64) -> RolloutStatus {
     }
 }
 
+fn hardware(name: &str) -> HardwareName {
+    name.parse().unwrap()
+}
+
+#[derive(Debug, Clone)]
 struct Device {
     bucket: u32,
     catch_up_part: u32,
@@ -83,8 +88,19 @@ impl Device {
         }
     }
 
+    /// The same device, had it never been held.
+    fn fresh(&self) -> Self {
+        Self { memory: Memory::default(), ..self.clone() }
+    }
+
+    /// When the plan opens for it.
+    fn planned(&self, plan: &Plan) -> Timestamp {
+        let by_bucket = plan.opens_for(self.bucket);
+        plan.early_from(&self.labels).map_or(by_bucket, |early| early.min(by_bucket))
+    }
+
     fn asks(&mut self, plan: &Plan, status: Option<&RolloutStatus>, signed: i64, now: i64) -> Admission {
-        let hardware: HardwareName = "revC".parse().unwrap();
+        let hardware = hardware("revC");
         let place = Place {
             bucket: self.bucket,
             catch_up_part: self.catch_up_part,
@@ -249,12 +265,28 @@ fn every_reason_is_a_sentence() {
     );
 }
 
+/// None, one or both of two hardware revisions, the devices' own among them; often none.
+fn revisions(number: usize) -> Vec<HardwareName> {
+    let both = [hardware("revC"), hardware("revD")];
+    match number {
+        0 | 1 => vec![both[number].clone()],
+        2 => both.to_vec(),
+        _ => vec![],
+    }
+}
+
+fn times() -> impl Strategy<Value = Option<Timestamp>> {
+    prop::option::of((-DAY..300 * DAY).prop_map(at))
+}
+
 prop_compose! {
     fn plans()(
         steps in prop::collection::vec((1..400_000_u32, 1..20 * DAY, any::<bool>()), 1..12),
         hold in 3600..60 * DAY,
         catch_up in 0..20 * DAY,
         silence in any::<bool>(),
+        early in prop::option::of(-10 * DAY..20 * DAY),
+        only in 0..8_usize,
     ) -> Plan {
         let (mut share, mut time, mut phases) = (0_u32, 0, Vec::new());
         for (more, wait, linear) in steps {
@@ -263,15 +295,35 @@ prop_compose! {
             time += wait;
         }
         phases.push(phase(WHOLE, time, Spread::AtOnce));
+        let beta = |seconds: i64| EarlyGroup { labels: vec!["beta".parse().unwrap()], not_before: at(seconds.min(time)) };
+        let early = early.map(beta).into_iter().collect();
+        let hardware = Some(revisions(only)).filter(|only| !only.is_empty());
         let on_deadline = if silence { OnDeadline::Silence } else { OnDeadline::Consent };
-        Plan { phases, early: vec![], max_hold_seconds: hold as u64, catch_up_seconds: catch_up as u64, on_deadline, ..plan() }
+        Plan { phases, early, hardware, max_hold_seconds: hold as u64, catch_up_seconds: catch_up as u64, on_deadline, ..plan() }
     }
 }
 
 prop_compose! {
-    fn statuses()(known in any::<bool>(), state in 0..4_usize, open in 0..=WHOLE, since in 0..300 * DAY) -> Option<RolloutStatus> {
+    fn spoken()(state in 0..6_usize, open in 0..=WHOLE, since in 0..300 * DAY, stopped in 0..8_usize) -> RolloutStatus {
         use RolloutState::*;
-        known.then(|| status([Running, Running, Paused, Halted][state], open, since))
+        let state = [Running, Running, Running, Paused, Halted, Unknown][state];
+        RolloutStatus { stopped: revisions(stopped), ..status(state, open, since) }
+    }
+}
+
+fn statuses() -> impl Strategy<Value = Option<RolloutStatus>> {
+    prop::option::of(spoken())
+}
+
+prop_compose! {
+    /// A device in the middle of a rollout: anywhere in the order, of an early group or not, whatever it remembers.
+    fn devices()(
+        bucket in 0..WHOLE, catch_up_part in 0..WHOLE, beta in any::<bool>(),
+        held in times(), opened in times(), told in times(),
+    ) -> Device {
+        let labels = beta.then(|| "beta".parse().unwrap()).into_iter().collect();
+        let memory = Memory { held, opened: opened.filter(|_| held.is_some()), told };
+        Device { bucket, catch_up_part, labels, memory }
     }
 }
 
@@ -288,20 +340,80 @@ proptest! {
         prop_assert!(plan.share_at(at(seconds)) <= plan.share_at(at(seconds + 1)));
     }
 
-    /// Whatever statuses arrive: nobody before the plan, nobody kept for ever from what its signers stand by, and no status
-    /// admits whom silence or another status would not have let in by the plan.
+    /// Whatever statuses arrive, and whatever a device remembers: nobody comes before the plan, and once it was held for as long
+    /// as it may be, a device comes within `catch_up` where the signers stand by the release.
     #[test]
     fn no_status_widens_the_plan_or_starves_it(
-        plan in plans(), bucket in 0..WHOLE, status in statuses(), signed in -DAY..300 * DAY, now in -DAY..300 * DAY,
+        plan in plans(), device in devices(), status in statuses(), signed in -DAY..300 * DAY, now in -DAY..300 * DAY,
     ) {
-        let admission = Device::new(bucket).asks(&plan, status.as_ref(), signed, now);
+        let admission = device.clone().asks(&plan, status.as_ref(), signed, now);
+        let (planned, takes) = (device.planned(&plan), plan.takes(&hardware("revC")));
         if admission == Admission::Now {
-            prop_assert!(plan.share_at(at(now)) > bucket);
+            prop_assert!(at(now) >= planned && takes);
         }
-        let deadline = plan.opens_for(bucket).plus_seconds(plan.max_hold_seconds as i64);
-        if at(now) >= deadline && at(signed) > deadline {
-            prop_assert_eq!(admission, Admission::Now);
+        let deadline = planned.plus_seconds(plan.max_hold_seconds as i64);
+        if at(now) >= deadline && at(signed) > deadline && takes {
+            let last = at(now).plus_seconds(plan.catch_up_seconds as i64);
+            let comes = match admission {
+                Admission::Now => true,
+                Admission::NotBefore { at, wait: Wait::CatchUp } => at <= last && device.memory.held.is_some(),
+                _ => false,
+            };
+            prop_assert!(comes, "{}", admission);
         }
+    }
+
+    /// Of two statuses of one moment, the one that opens for fewer, stops more hardware, or is in another state than running lets
+    /// nobody in whom the other does not; nor does silence after it was heard. The widest status lets in, of those who
+    /// were never held, just those whom the plan does, and no other ever lets in more.
+    #[test]
+    fn a_status_only_lowers(
+        plan in plans(), device in devices(), higher in spoken(), open in 0..=WHOLE, stops in 0..8_usize, state in 0..6_usize,
+        signed in -DAY..300 * DAY, now in -DAY..300 * DAY,
+    ) {
+        use RolloutState::*;
+        let admits = |mut device: Device, status: Option<&RolloutStatus>| {
+            device.asks(&plan, status, signed, now) == Admission::Now
+        };
+        let stopped: BTreeSet<HardwareName> = higher.stopped.iter().cloned().chain(revisions(stops)).collect();
+        let lower = RolloutStatus {
+            open: open.min(higher.open),
+            stopped: stopped.into_iter().collect(),
+            state: [Paused, Halted, Unknown].get(state).copied().unwrap_or(higher.state),
+            ..higher.clone()
+        };
+        let by_higher = admits(device.clone(), Some(&higher));
+        prop_assert!(by_higher || !admits(device.clone(), Some(&lower)));
+        let mut heard = device.clone();
+        heard.memory.told = Some(higher.since);
+        prop_assert!(by_higher || !admits(heard, None));
+        let widest = RolloutStatus { open: WHOLE, stopped: vec![], state: Running, ..higher };
+        let by_plan = plan.takes(&hardware("revC")) && at(now) >= device.planned(&plan);
+        prop_assert_eq!(admits(device.fresh(), Some(&widest)), by_plan);
+        prop_assert!(by_plan || !by_higher);
+    }
+
+    /// Where a plan asks for consent, nobody whom the status of a running rollout doesn't let in comes, however late it is,
+    /// before the signers have signed after the stop that they were told, or after the planned time where none was.
+    #[test]
+    fn without_consent_nobody_comes_but_by_a_running_status(
+        plan in plans(), device in devices(), status in statuses(), before in prop::option::of(0..400 * DAY), now in -DAY..4000 * DAY,
+    ) {
+        let plan = Plan { on_deadline: OnDeadline::Consent, ..plan };
+        let planned = device.planned(&plan);
+        let deadline = planned.plus_seconds(plan.max_hold_seconds as i64);
+        let told = status.as_ref().map(|status| status.since).or(device.memory.told);
+        let stopped = told.map_or(planned, |told| told.min(deadline)).max(planned);
+        let hardware = hardware("revC");
+        let place = Place { bucket: device.bucket, catch_up_part: device.catch_up_part, hardware: &hardware, labels: &device.labels };
+        let standing = Standing { signed_at: before.map(|before| stopped.plus_seconds(-before)) };
+        let admission = admit(&plan, status.as_ref(), &place, &device.memory, standing, at(now));
+        let is_early = plan.early_from(&device.labels).is_some_and(|early| early <= at(now));
+        let is_let_in = status.as_ref().is_some_and(|status| {
+            let open = device.bucket < status.open || is_early;
+            status.state == RolloutState::Running && !status.stopped.contains(&hardware) && open
+        });
+        prop_assert!(is_let_in || admission != Admission::Now, "{}", admission);
     }
 
     /// A clock that is wrong by up to ten years, until it is set: its device is let in no sooner than the clock is ahead, so
@@ -311,6 +423,7 @@ proptest! {
     fn a_wrong_clock_moves_its_own_device_and_only_until_it_is_set(
         plan in plans(), bucket in 0..WHOLE, wrong in -3650 * DAY..3650 * DAY, said in prop::collection::vec(statuses(), 1..40),
     ) {
+        prop_assume!(plan.takes(&hardware("revC")));
         let mut device = Device::new(bucket);
         for (tick, status) in said.iter().enumerate() {
             let clock = tick as i64 * DAY + wrong;
@@ -326,27 +439,42 @@ proptest! {
         prop_assert_eq!(device.asks(&plan, Some(&running), later, later), Admission::Now);
     }
 
-    /// The share that is admitted rises by no more than the plan's own step and the part of those held that may come back.
+    /// Whoever was never held comes in the step in which the plan opens for them: no more than its share rises, and an early group
+    /// at once. Of those who see a hold end at one moment, no more come in a span than its part of `catch_up`.
+    ///
+    /// Exact but for one device at each end of the span: buckets and turns lie evenly, as hashes do on average only.
     #[test]
     fn no_step_is_larger_than_the_plan_declares(plan in plans(), said in prop::collection::vec(statuses(), 20..60)) {
         const FLEET: u32 = 500;
         const TICK: i64 = DAY / 2;
-        let mut fleet: Vec<Device> = (0..FLEET).map(|i| Device::new(i * (WHOLE / FLEET))).collect();
-        let mut installed = vec![false; FLEET as usize];
+        let mut waiting: Vec<Device> = (0..FLEET).map(|i| Device::new(i * (WHOLE / FLEET))).collect();
+        // One in ten has the label, everywhere in the order.
+        for device in waiting.iter_mut().step_by(10) {
+            device.labels.insert("beta".parse().unwrap());
+        }
         for (tick, status) in said.iter().enumerate() {
             let now = tick as i64 * TICK;
-            let step = plan.share_at(at(now)) - plan.share_at(at(now - TICK));
-            let mut came = 0;
-            for (device, installed) in fleet.iter_mut().zip(&mut installed) {
-                if !*installed && device.asks(&plan, status.as_ref(), now, now) == Admission::Now {
-                    *installed = true;
-                    came += 1;
+            let (mut by_plan, mut early, mut back) = (0, 0, BTreeMap::new());
+            waiting.retain_mut(|device| {
+                let opened = device.memory.held.map(|_| device.memory.opened.unwrap_or(at(now)));
+                let is_early = plan.early_from(&device.labels).is_some_and(|begins| begins <= at(now));
+                let comes = device.asks(&plan, status.as_ref(), now, now) == Admission::Now;
+                match opened {
+                    _ if !comes => {}
+                    Some(opened) => *back.entry(opened).or_insert(0) += 1,
+                    None if is_early => early += 1,
+                    None => by_plan += 1,
                 }
-            }
-            let by_plan = u64::from(step) * u64::from(FLEET) / u64::from(WHOLE) + 1;
-            let catch_up = plan.catch_up_seconds.max(1);
-            let back = (u64::from(FLEET) * TICK as u64).div_ceil(catch_up).min(u64::from(FLEET)) + FLEET as u64 / 10;
-            prop_assert!(came <= by_plan + back, "{came} came, {by_plan} by the plan, {back} from a hold");
+                !comes
+            });
+            let step = plan.share_at(at(now)) - plan.share_at(at(now - TICK));
+            let risen = u64::from(step) * u64::from(FLEET) / u64::from(WHOLE) + 1;
+            prop_assert!(by_plan <= risen, "{by_plan} came, and the plan opened for {risen}");
+            let begins = plan.early.first().map(|group| group.not_before);
+            let begins = begins.is_some_and(|begins| begins <= at(now) && (tick == 0 || begins > at(now - TICK)));
+            prop_assert!(early <= if begins { u64::from(FLEET) / 10 } else { 0 }, "{early} came of the early group");
+            let part = u64::from(FLEET) * TICK as u64 / plan.catch_up_seconds.max(1) + 1;
+            prop_assert!(back.values().all(|came| *came <= part), "{back:?} came back, {part} at a time may");
         }
     }
 }
