@@ -477,10 +477,13 @@ fn an_owner_takes_it_now_whatever_the_rollout_says() {
     rollout.serve();
     assert_eq!(at_once(&mut rollout, now), "1.0.0");
     assert_eq!(rollout.unit.journal().at_once, None, "nothing is left of it");
-    // Nor what lies behind a barrier, is for other hardware, or failed here.
+    // Nor what lies behind a barrier or below the counter, is for other hardware, or failed here.
     let spoilt = |change: fn(&mut Release)| {
         let mut rollout = Rollout::new();
+        rollout.unit.counter.value = 5;
+        rollout.unit.knows(&image(3, 8), "3.0.0", Conduct::Healthy);
         rollout.product.offer("3.0.0", &image(3, 8), |release| {
+            release.security_version = 5;
             staged(release);
             change(release);
         });
@@ -489,6 +492,8 @@ fn an_owner_takes_it_now_whatever_the_rollout_says() {
         rollout.serve();
         at_once(&mut rollout, now)
     };
+    assert_eq!(spoilt(|_| ()), "3.0.0", "nothing is wrong with the rest of it");
+    assert_eq!(spoilt(|release| release.security_version = 4), "1.0.0");
     assert_eq!(spoilt(|release| release.minimum_version = Some("2.0.0".parse().unwrap())), "1.0.0");
     assert_eq!(spoilt(|release| release.images[0].hardware = vec!["revD".parse().unwrap()]), "1.0.0");
     assert_eq!(
