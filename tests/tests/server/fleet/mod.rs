@@ -1,5 +1,6 @@
 //! The fleet plane over its sockets: devices with real certificates, against the whole server.
 
+mod figures;
 mod full;
 mod gateway;
 mod input;

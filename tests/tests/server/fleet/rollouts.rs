@@ -15,6 +15,7 @@ use perennial_server::store::{Batch, Space, Store as _};
 use perennial_tests::simulator::day;
 use serde_json::{Value, json};
 
+use super::figures::figures_are_named_as_they_are;
 use super::kit::{Fleet, Unit};
 use crate::server::kit::{Kit, Wire, ask_admin, eventually, get};
 use crate::server::product::{add_staged, channel, support};
@@ -350,62 +351,6 @@ fn a_device_that_runs_what_its_maker_withdrew_is_said_to_and_until_when() {
     let said = explain(&fleet);
     let words = "it runs 1.0.0, which its maker withdrew (it overheats); it goes on with that until it has a newer release: its channel stable offers none yet, its signers must publish one";
     assert!(said.contains(words), "{said}");
-}
-
-/// What alarm rules, the dashboard and the book name, the server shows, while a rollout is under way.
-fn figures_are_named_as_they_are(server: &Running) {
-    let told = ask_admin(server, "GET", "/metrics", None).text().to_owned();
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for document in
-        ["docs/rollouts.md", "examples/prometheus/rollout-alerts.yml", "examples/grafana/rollouts.json"]
-    {
-        let text = std::fs::read_to_string(root.join(document)).unwrap();
-        let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let named: Vec<&str> = words.filter(|word| word.starts_with("perennial_")).collect();
-        assert!(named.len() > 3, "{document} names few figures");
-        for word in named {
-            assert!(told.contains(&format!("# TYPE {word} ")), "{document} names {word}, which isn't shown");
-        }
-    }
-    for rules in ["rollout-alerts.yml", "perennial-server.rules.yml"] {
-        let text = std::fs::read_to_string(root.join("examples/prometheus").join(rules)).unwrap();
-        let rules = text.lines().filter_map(|line| line.trim().strip_prefix("expr: "));
-        let rules = rules.map(|rule| rule.replace(" unless ", " and "));
-        rules.filter(|rule| rule.contains(" and ")).for_each(|rule| joins(&rule, &told));
-    }
-    let dashboard = std::fs::read_to_string(root.join("examples/grafana/rollouts.json")).unwrap();
-    let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
-    assert!(dashboard["panels"].as_array().unwrap().len() >= 6);
-}
-
-/// Prometheus joins two sides whose labels are the same; any other join is empty for ever, unless it says `on`.
-fn joins(rule: &str, told: &str) {
-    let labels = |side: &str| -> std::collections::BTreeSet<String> {
-        if let Some(by) = side.strip_prefix("sum by (") {
-            let (by, _) = by.split_once(')').unwrap();
-            return by.split(", ").map(str::to_owned).collect();
-        }
-        let name = side.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let name = name.into_iter().find(|word| word.starts_with("perennial_")).unwrap();
-        let line = told
-            .lines()
-            .find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        let line = line.unwrap_or_else(|| panic!("{name} is shown with no value"));
-        let labels = line.split_once('{').map_or("", |(_, labels)| labels.split_once('}').unwrap().0);
-        let each = labels.split("\",").filter(|label| !label.is_empty());
-        each.map(|label| label.split_once('=').unwrap().0.to_owned()).collect()
-    };
-    let mut sides = rule.split(" and ");
-    let first = labels(sides.next().unwrap());
-    for side in sides {
-        match side.strip_prefix("on (").and_then(|side| side.split_once(") ")) {
-            Some((on, side)) => {
-                let other = labels(side);
-                assert!(on.split(", ").all(|it| first.contains(it) && other.contains(it)), "{rule}");
-            }
-            None => assert_eq!(first, labels(side), "{rule}"),
-        }
-    }
 }
 
 #[test]
