@@ -29,7 +29,7 @@ pub struct Fleet {
 }
 
 /// How one simulated rollout ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ending {
     /// Evidence halted it, for all or for one hardware revision.
     pub halted: bool,
@@ -39,10 +39,13 @@ pub struct Ending {
     pub at: Timestamp,
     /// The counts then.
     pub counts: Counts,
+    /// Seconds for which the gate kept each phase shut past its time, from the second phase on, as far as the rollout came:
+    /// until it opened, or evidence halted it. `None` for one that never opened.
+    pub waits: Vec<Option<i64>>,
 }
 
 /// The odds over many simulated rollouts.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Odds {
     /// The share that was halted, from 0 to 1.
     pub halted: f64,
@@ -53,6 +56,17 @@ pub struct Odds {
     /// The share that came to its end, from 0 to 1; the others waited in a phase for proof that never came.
     pub finished: f64,
     /// Days to the end: the median of those.
+    pub days: Option<f64>,
+    /// Where the gate made rollouts wait: a place for each phase, from the second on.
+    pub waits: Vec<Wait>,
+}
+
+/// How a gate keeps a phase shut past its time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wait {
+    /// The share of all rollouts that waited for it, from 0 to 1: an hour or longer.
+    pub share: f64,
+    /// For how many days: the median of those. `None` where none waited, or the median never opened.
     pub days: Option<f64>,
 }
 
@@ -72,16 +86,18 @@ pub fn traced(
     let last = plan.phases.last().map_or(first, |phase| phase.not_before);
     let end = last.plus_seconds(plan.max_hold_seconds as i64).plus_days(PATIENCE);
     let (counts, strata) = (Counts::default(), vec![Counts::default(); fleet.hardware.len()]);
-    let mut state = Running { phase: 0, opened: first, counts, strata, waiting: 0, admitted: 0 };
+    let waits = Vec::new();
+    let mut state = Running { phase: 0, opened: first, counts, strata, waiting: 0, admitted: 0, waits };
     let mut now = first;
     loop {
         hour(now, state.share(plan, now));
-        if state.step(plan, fleet, now, random) {
-            return Ending { halted: true, finished: false, at: now, counts: state.counts };
-        }
-        let finished = state.counts.told() >= fleet.devices;
-        if finished || now >= end {
-            return Ending { halted: false, finished, at: now, counts: state.counts };
+        let halted = state.step(plan, fleet, now, random);
+        let finished = !halted && state.counts.told() >= fleet.devices;
+        if halted || finished || now >= end {
+            let Running { counts, mut waits, .. } = state;
+            let shut = plan.phases.get(state.phase + 1).filter(|next| now >= next.not_before);
+            waits.extend(shut.map(|next| (halted || finished).then(|| now.unix() - next.not_before.unix())));
+            return Ending { halted, finished, at: now, counts, waits };
         }
         now = now.plus_seconds(STEP);
     }
@@ -103,6 +119,18 @@ pub fn odds(plan: &Plan, fleet: &Fleet, runs: u32, seed: u64) -> Odds {
         told: percentile(&told, 50).zip(percentile(&told, 95)),
         failed: percentile(&failed, 50).unwrap_or(0),
         days: percentile(&seconds, 50).map(|seconds| seconds as f64 / 86_400.0),
+        waits: (1..plan.phases.len()).map(|phase| wait(&endings, phase)).collect(),
+    }
+}
+
+fn wait(endings: &[Ending], phase: usize) -> Wait {
+    // What never opened has waited longest.
+    let seconds = endings.iter().filter_map(|ending| ending.waits.get(phase - 1));
+    let waits = sorted(seconds.map(|wait| wait.unwrap_or(i64::MAX)).filter(|wait| *wait >= STEP));
+    let days = percentile(&waits, 50).filter(|median| *median < i64::MAX);
+    Wait {
+        share: waits.len() as f64 / endings.len() as f64,
+        days: days.map(|seconds| seconds as f64 / 86_400.0),
     }
 }
 
@@ -116,6 +144,8 @@ struct Running {
     /// Admitted, and not heard of yet.
     waiting: u64,
     admitted: u64,
+    /// As in [`Ending`].
+    waits: Vec<Option<i64>>,
 }
 
 impl Running {
@@ -142,8 +172,9 @@ impl Running {
                 }
             }
         }
-        let next = plan.phases.get(self.phase + 1);
-        if next.is_some_and(|next| now >= next.not_before) && self.verdict(plan, now) == Some(true) {
+        let next = plan.phases.get(self.phase + 1).filter(|next| now >= next.not_before);
+        if let Some(next) = next.filter(|_| self.verdict(plan, now) == Some(true)) {
+            self.waits.push(Some(now.unix() - next.not_before.unix()));
             self.phase += 1;
             self.opened = now;
         }
@@ -254,7 +285,8 @@ mod tests {
         let fleet = Fleet { devices: 4000, hardware: vec![3000, 0, 1000], failing: 0.0, hourly: 0.16 };
         let (counts, strata) = (Counts::default(), vec![Counts::default(); 3]);
         let opened = Timestamp::EPOCH;
-        let mut running = Running { phase: 0, opened, counts, strata, waiting: 0, admitted: 0 };
+        let waits = vec![];
+        let mut running = Running { phase: 0, opened, counts, strata, waiting: 0, admitted: 0, waits };
         let mut random = fastrand::Rng::with_seed(344);
         running.share_out(1000, &fleet, &mut random, |counts| &mut counts.confirmed);
         for _ in 0..1000 {
@@ -277,6 +309,30 @@ mod tests {
             "{bad:?}"
         );
         assert!(worse.halted == 1.0 && worse.told.is_some_and(|(_, most)| most <= 45), "{worse:?}");
+    }
+
+    /// Where the first phase is too small for the proof, rollouts wait behind it and nowhere else, for ever; where its devices are
+    /// slow to tell, until enough have.
+    #[test]
+    fn a_phase_that_waits_is_named() {
+        let with = |share: u32, failing: f64, hourly: f64| {
+            let mut plan = plan();
+            plan.phases[0].share = share;
+            odds(&plan, &Fleet { devices: 20_000, hardware: vec![], failing, hourly }, 200, 344)
+        };
+        let small = with(1000, 0.0, 0.16);
+        assert_eq!((small.finished, small.halted), (0.0, 0.0));
+        assert_eq!(small.waits[0], Wait { share: 1.0, days: None });
+        assert!(small.waits[1..].iter().all(|wait| wait.share == 0.0), "{small:?}");
+        let large = with(50_000, 0.0, 0.16);
+        assert!(large.waits.iter().all(|wait| wait.share == 0.0 && wait.days.is_none()), "{large:?}");
+        // About 184 of 300 are needed: at 1.5 % an hour they have told after 63 hours, and the phase's time came after 48.
+        let slow = with(15_000, 0.0, 0.015);
+        assert_eq!((slow.waits[0].share, slow.waits[1].share), (1.0, 0.0), "{slow:?}");
+        assert!(slow.waits[0].days.is_some_and(|days| (0.5..0.8).contains(&days)), "{slow:?}");
+        // What is halted before a phase's time has waited for none.
+        let halted = with(1000, 0.9, 0.16);
+        assert!(halted.halted == 1.0 && halted.waits.iter().all(|wait| wait.share == 0.0), "{halted:?}");
     }
 
     /// Ceiling 2 %, alpha 5 %, arrival spread evenly: a healthy build is not halted, one that fails on every fifth device after

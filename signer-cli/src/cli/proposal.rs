@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use perennial_schemas::limits::ROLLOUT_STATUS_LENGTH;
+use perennial_schemas::{ProductName, ReleaseVersion};
 use serde::Serialize;
 
 use super::common::{Output, PassphraseOptions, invocation, open_repository};
 use super::progress::Progress;
+use super::rollout::{counted, question};
 use super::{CliError, Io};
 use crate::check::{self, CheckError, Checked, Extent, Preview};
 use crate::files;
 use crate::keys::{Labels, SecretKey};
 use crate::proposal::{self, Proposal, PublishedFiles, Review, Signed, Standing, Status};
 use crate::repository::{Repository, bins};
+use crate::rollout::forecast::Forecast;
 
 #[derive(Debug, Args)]
 pub(super) struct ReviewArgs {
@@ -24,6 +27,12 @@ pub(super) struct ReviewArgs {
     /// The status of a release's rollout, as its server serves it (rollouts/PRODUCT/VERSION.json): shown once it is verified.
     #[arg(long, value_name = "FILE")]
     status: Option<PathBuf>,
+    /// Also show what a rollout plan that comes with it would do to so many devices, as rollout simulate does.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    devices: Option<u64>,
+    /// The same for so many devices of a hardware revision, as revC=12000; may be given for each.
+    #[arg(long, value_name = "NAME=N", value_parser = counted, conflicts_with = "devices")]
+    hardware: Vec<(String, u64)>,
     #[command(flatten)]
     output: Output,
 }
@@ -99,7 +108,27 @@ pub(super) fn review(args: &ReviewArgs, repo: &Path, io: &mut Io<'_>) -> Result<
         }
         None => review,
     };
-    io.report(args.output.json, &review)
+    let forecasts = foreseen(args, &Standing::new(&proposal, &repository))?;
+    io.report(args.output.json, &ReviewReport { review, forecasts })
+}
+
+/// What the plans of a proposal would do to the fleet that was named, if one was.
+fn foreseen(args: &ReviewArgs, standing: &Standing<'_>) -> Result<Vec<Foreseen>, CliError> {
+    if args.devices.is_none() && args.hardware.is_empty() {
+        return Ok(Vec::new());
+    }
+    let drafts = proposal::drafts(standing)?;
+    if drafts.is_empty() {
+        return Err(CliError::new(
+            "the proposal brings no release with a rollout plan",
+            "leave --devices and --hardware out",
+        ));
+    }
+    let foreseen = drafts.into_iter().map(|(release, plan)| {
+        let forecast = Forecast::new(&plan, &question(&plan, args.devices, &args.hardware)?);
+        Ok(Foreseen { product: release.product, version: release.version, forecast })
+    });
+    foreseen.collect()
 }
 
 pub(super) fn sign(args: &SignArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
@@ -206,6 +235,32 @@ fn confirm(yes: bool, io: &mut Io<'_>) -> Result<(), CliError> {
             "nothing was signed, as you wished",
             "find out what you doubt; the proposal stays as it is",
         ))
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ReviewReport {
+    #[serde(flatten)]
+    review: Review,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    forecasts: Vec<Foreseen>,
+}
+
+/// What a rollout would come to.
+#[derive(Debug, Serialize)]
+struct Foreseen {
+    product: ProductName,
+    version: ReleaseVersion,
+    #[serde(flatten)]
+    forecast: Forecast,
+}
+
+impl fmt::Display for ReviewReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.review)?;
+        self.forecasts.iter().try_for_each(|Foreseen { product, version, forecast }| {
+            write!(f, "\nThe rollout of {product} {version}, tried by simulation. {forecast}")
+        })
     }
 }
 

@@ -77,16 +77,16 @@ pub(super) struct SimulateArgs {
     #[arg(long, value_name = "LABEL=N", value_parser = counted)]
     label: Vec<(String, u64)>,
     /// The share of devices that a good release fails on.
-    #[arg(long, value_name = "SHARE", default_value = "0.5 %")]
+    #[arg(long, value_name = "SHARE", default_value_t = Question::HEALTHY)]
     healthy: Share,
     /// Hours after which half of the admitted devices have told how it went.
-    #[arg(long, value_name = "HOURS", default_value_t = 4.0)]
+    #[arg(long, value_name = "HOURS", default_value_t = Question::HALF_TOLD_HOURS)]
     half_told: f64,
     /// Simulated rollouts for each rate of failures, 1 to 10,000.
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, value_name = "N", default_value_t = Question::RUNS, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     runs: u32,
     /// Seed of the draws: the same question has the same answer.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = Question::SEED)]
     seed: u64,
     /// Also write a picture.
     #[arg(long, value_name = "FILE")]
@@ -159,32 +159,38 @@ fn simulate(args: SimulateArgs, io: &mut Io<'_>) -> Result<(), CliError> {
             "four hours is usual for devices that are always on",
         ));
     }
-    // Revisions that the plan leaves out are no part of its fleet.
-    let takes =
-        |name: &str| plan.hardware.as_ref().is_none_or(|list| list.iter().any(|one| one.as_str() == name));
-    let hardware: BTreeMap<String, u64> = args.hardware.into_iter().filter(|(name, _)| takes(name)).collect();
-    let devices = args.devices.unwrap_or_else(|| hardware.values().sum());
-    if devices == 0 {
-        return Err(CliError::new(
-            "the plan leaves all of these hardware revisions out",
-            "name those that it lists under hardware, or count devices with --devices",
-        ));
-    }
     let question = Question {
-        devices,
-        hardware,
         labels: args.label.into_iter().collect(),
         healthy: args.healthy,
         half_told_hours: args.half_told,
         runs: args.runs,
         seed: args.seed,
+        ..question(&plan, args.devices, &args.hardware)?
     };
     let forecast = Forecast::new(&plan, &question);
     if let Some(path) = &args.svg {
         files::write(path, plot::svg(&plan, &question).as_bytes())?;
     }
-    let remarks = remarks(&plan, Some(devices), io.now());
+    let remarks = remarks(&plan, Some(question.devices), io.now());
     io.report(args.output.json, &SimulateReport { forecast, remarks, picture: args.svg })
+}
+
+/// A plan's fleet: so many devices, or so many of each hardware revision; those that the plan leaves out are no part of it.
+pub(super) fn question(
+    plan: &Plan,
+    devices: Option<u64>,
+    hardware: &[(String, u64)],
+) -> Result<Question, CliError> {
+    let takes =
+        |name: &str| plan.hardware.as_ref().is_none_or(|list| list.iter().any(|one| one.as_str() == name));
+    let hardware: BTreeMap<String, u64> = hardware.iter().filter(|(name, _)| takes(name)).cloned().collect();
+    match devices.unwrap_or_else(|| hardware.values().sum()) {
+        0 => Err(CliError::new(
+            "the plan leaves all of these hardware revisions out",
+            "name those that it lists under hardware, or count devices with --devices",
+        )),
+        devices => Ok(Question::new(devices, hardware)),
+    }
 }
 
 /// The salt is made with the release; no odds depend on it.
@@ -207,7 +213,7 @@ fn beside(key: &Path, plan: &Path) -> Result<String, CliError> {
     })
 }
 
-fn counted(text: &str) -> Result<(String, u64), String> {
+pub(super) fn counted(text: &str) -> Result<(String, u64), String> {
     let (name, count) = text.split_once('=').ok_or("write NAME=N, as revC=12000")?;
     let count = count.parse().map_err(|_| format!("{count:?} is no number of devices"))?;
     if name.is_empty() || count > 1_000_000_000 {

@@ -36,7 +36,7 @@ pub use open::{Found, Proposal, find, open_proposals};
 pub use publish::{PublishedFiles, Sealed, publish, seal as seal_proposal};
 pub use rebase::rebase;
 pub use review::Review;
-pub(crate) use review::check_stages;
+pub(crate) use review::{check_stages, drafts};
 pub use rules::{check as check_rules, check_files, published_releases, published_support};
 pub use sign::{Signed, sign};
 pub use standing::{Need, Standing};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use perennial_schemas::limits::TARGETS_IN_A_ROLE;
 use perennial_schemas::tuf::{Common, Role as _, TopRole};
-use perennial_schemas::{Date, RoleName, Timestamp};
+use perennial_schemas::{Date, ProductName, ReleaseVersion, RoleName, Timestamp};
 use serde::Serialize;
 
 use super::standing::top_names;
@@ -12,6 +12,7 @@ use super::{Found, Need, Proposal, ProposalError, Standing, published_support};
 use crate::cli::CliError;
 use crate::keys::Labels;
 use crate::repository::{Published, Repository, authority_of, bins, top};
+use crate::rollout::tell;
 use crate::terminal::quoted;
 
 /// How a repository stands.
@@ -67,8 +68,24 @@ pub struct ProposalStatus {
     pub ready: bool,
     /// Whose signatures it has and needs.
     pub needs: Vec<NeedStatus>,
+    /// Rollouts that it would begin: drafts, until it is published.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rollouts: Vec<DraftRollout>,
     /// What comes next, in words.
     pub next: String,
+}
+
+/// A rollout that no server knows of yet.
+#[derive(Debug, Serialize)]
+pub struct DraftRollout {
+    /// Of which product.
+    pub product: ProductName,
+    /// Of which release.
+    pub version: ReleaseVersion,
+    /// "draft".
+    pub state: &'static str,
+    /// When its plan opens for the first devices.
+    pub begins: Option<Timestamp>,
 }
 
 /// What one body needs.
@@ -230,6 +247,13 @@ impl ProposalStatus {
         let stopped = stopped.and_then(|()| super::rules::check(proposal, repository, None));
         let needs = standing.needs()?;
         let ready = stopped.is_ok() && standing.is_ready()?;
+        let rollouts = super::drafts(&standing)?.into_iter().map(|(release, plan)| DraftRollout {
+            product: release.product,
+            version: release.version,
+            state: "draft",
+            begins: tell::begins(&plan),
+        });
+        let rollouts = rollouts.collect();
         let next = match &stopped {
             Err(e) => CliError::of(e).naming(invocation).hint().into(),
             Ok(()) if ready => format!("{invocation} publish {}", proposal.id),
@@ -241,6 +265,7 @@ impl ProposalStatus {
             stopped: stopped.err().map(|e| CliError::of(&e).what().to_owned()),
             ready,
             needs: Need::together(&needs).map(|(name, need)| NeedStatus::new(name, need, labels)).collect(),
+            rollouts,
             next,
         })
     }
@@ -333,6 +358,10 @@ impl fmt::Display for ProposalStatus {
                 0 => writeln!(f, "  ✓")?,
                 _ => writeln!(f, "; {missing} more of {}", need.open.join(", "))?,
             }
+        }
+        for DraftRollout { product, version, state, begins } in &self.rollouts {
+            let begins = begins.map_or_else(String::new, |begins| format!(", to begin at {begins}"));
+            writeln!(f, "  Rollout of {product} {version}: {state}{begins}")?;
         }
         if let Some(stopped) = &self.stopped {
             writeln!(f, "  ! {stopped}")?;

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use perennial_gate::simulate::{self, Fleet, Odds};
+use perennial_gate::simulate::{self, Fleet, Odds, Wait};
 use perennial_schemas::Timestamp;
-use perennial_schemas::rollout::{Plan, Spread, WHOLE};
+use perennial_schemas::rollout::{OnDeadline, Phase, Plan, Spread, WHOLE};
 use serde::Serialize;
 
-use super::file::Share;
+use super::file::{Share, Span};
 use crate::plain::grouped;
 
 /// What a simulation asks.
@@ -45,6 +45,10 @@ pub struct Forecast {
     pub odds: Vec<Chance>,
     /// Simulated rollouts behind each of them.
     pub runs: u32,
+    /// How long past its planned time a device waits at most where its phase never opens, in seconds.
+    pub max_hold_seconds: u64,
+    /// What lets it go then.
+    pub on_deadline: OnDeadline,
 }
 
 /// A step of the plan.
@@ -98,6 +102,21 @@ pub struct Chance {
     pub finished: f64,
     /// Days to that end: the median.
     pub days_median: Option<f64>,
+    /// Where the gate makes rollouts wait: each phase after the first that opens for more devices than the one before.
+    pub waits: Vec<PhaseWait>,
+}
+
+/// How the gate keeps a phase shut past its time.
+#[derive(Debug, Serialize)]
+pub struct PhaseWait {
+    /// Its number, from 1.
+    pub phase: usize,
+    /// What it opens.
+    pub what: String,
+    /// The share of rollouts that waited for it an hour or longer, from 0 to 1.
+    pub share: f64,
+    /// For how many days: the median of those; `None` where none waited, or where the median of them never opened.
+    pub days_median: Option<f64>,
 }
 
 impl Forecast {
@@ -108,7 +127,7 @@ impl Forecast {
         rates.dedup();
         let chance = |failing_ppm: u32| {
             let fleet = question.fleet(failing_ppm);
-            let Odds { halted, told, failed, finished, days } =
+            let Odds { halted, told, failed, finished, days, waits } =
                 simulate::odds(plan, &fleet, question.runs, question.seed);
             let (told_median, told_95) = (told.map(|told| told.0), told.map(|told| told.1));
             Chance {
@@ -119,14 +138,44 @@ impl Forecast {
                 failed_median: failed,
                 finished,
                 days_median: days,
+                waits: phase_waits(plan, &waits),
             }
         };
         let odds = rates.into_iter().map(chance).collect();
-        Self { devices: question.devices, steps: steps(plan, question), odds, runs: question.runs }
+        Self {
+            devices: question.devices,
+            steps: steps(plan, question),
+            odds,
+            runs: question.runs,
+            max_hold_seconds: plan.max_hold_seconds,
+            on_deadline: plan.on_deadline,
+        }
     }
 }
 
 impl Question {
+    /// The share of devices that a good release fails on, unless it is said.
+    pub const HEALTHY: Share = Share(5_000);
+    /// Hours after which half of the devices have told, unless it is said.
+    pub const HALF_TOLD_HOURS: f64 = 4.0;
+    /// Simulated rollouts, unless it is said.
+    pub const RUNS: u32 = 400;
+    /// The seed, unless it is said.
+    pub const SEED: u64 = 1;
+
+    /// Of so many devices, and all else as usual.
+    pub fn new(devices: u64, hardware: BTreeMap<String, u64>) -> Self {
+        Self {
+            devices,
+            hardware,
+            labels: BTreeMap::new(),
+            healthy: Self::HEALTHY,
+            half_told_hours: Self::HALF_TOLD_HOURS,
+            runs: Self::RUNS,
+            seed: Self::SEED,
+        }
+    }
+
     /// The fleet of a simulation.
     pub fn fleet(&self, failing_ppm: u32) -> Fleet {
         // After `half_told_hours` hours of this rate, half are left.
@@ -143,18 +192,40 @@ pub fn openings(plan: &Plan) -> Vec<Opening<'_>> {
         let what = format!("early group {}", labels.join(", "));
         Opening { at: group.not_before, what, whom: Whom::Labels(labels) }
     });
-    let phases = plan.phases.iter().enumerate().map(|(i, phase)| {
-        let before = if i == 0 { 0 } else { plan.phases[i - 1].share };
-        let what = match (phase.spread, phase.share == before) {
-            (_, true) => format!("{} are open", Share(phase.share)),
-            (Spread::AtOnce, _) => format!("to {} at once", Share(phase.share)),
-            (Spread::Linear, _) => format!("evenly to {}", Share(phase.share)),
-        };
-        Opening { at: phase.not_before, what, whom: Whom::Share(phase.share) }
+    let phases = plan.phases.iter().enumerate().map(|(i, phase)| Opening {
+        at: phase.not_before,
+        what: what_opens(plan, i),
+        whom: Whom::Share(phase.share),
     });
     let mut openings: Vec<Opening<'_>> = early.chain(phases).collect();
     openings.sort_by_key(|opening| opening.at);
     openings
+}
+
+fn what_opens(plan: &Plan, phase: usize) -> String {
+    let Phase { share, spread, .. } = plan.phases[phase];
+    match spread {
+        _ if !opens_for_more(plan, phase) => format!("{} are open", Share(share)),
+        Spread::AtOnce => format!("to {} at once", Share(share)),
+        Spread::Linear => format!("evenly to {}", Share(share)),
+    }
+}
+
+fn opens_for_more(plan: &Plan, phase: usize) -> bool {
+    let before = phase.checked_sub(1).map_or(0, |before| plan.phases[before].share);
+    plan.phases[phase].share > before
+}
+
+/// The last phase of a linear plan opens for nobody new: who waits for it waits for nothing.
+fn phase_waits(plan: &Plan, waits: &[Wait]) -> Vec<PhaseWait> {
+    let phases = (1..).zip(waits).filter(|(phase, _)| opens_for_more(plan, *phase));
+    let told = phases.map(|(phase, wait)| PhaseWait {
+        phase: phase + 1,
+        what: what_opens(plan, phase),
+        share: wait.share,
+        days_median: wait.days,
+    });
+    told.collect()
 }
 
 fn steps(plan: &Plan, question: &Question) -> Vec<Step> {
@@ -203,6 +274,54 @@ impl fmt::Display for Forecast {
             let (failed, finished) = (grouped(chance.failed_median), percent(chance.finished));
             writeln!(f, "  {failing:>8}  {halted:>8}  {told:>14}  {failed:>15}  {finished:>8}  {days:>10}")?;
         }
-        Ok(())
+        self.tell_waits(f)
+    }
+}
+
+impl fmt::Display for PhaseWait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.share == 0.0 {
+            return write!(f, "-");
+        }
+        write!(f, "{:.1} % ", self.share * 100.0)?;
+        match self.days_median {
+            None => write!(f, "for good"),
+            Some(days) if days < 1.0 => write!(f, "{:.0} h", days * 24.0),
+            Some(days) => write!(f, "{days:.1} d"),
+        }
+    }
+}
+
+impl Forecast {
+    /// Where gates would wait: a line for each phase, a column for each release.
+    fn tell_waits(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phases = self.odds.first().map_or(&[][..], |chance| &chance.waits);
+        if phases.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nWhere the gate keeps a phase shut past its time: in how many of them, for how long (median):"
+        )?;
+        write!(f, "  {:<24}", "fails on")?;
+        self.odds
+            .iter()
+            .try_for_each(|chance| write!(f, "  {:>15}", Share(chance.failing_ppm).to_string()))?;
+        for (place, PhaseWait { phase, what, .. }) in phases.iter().enumerate() {
+            write!(f, "\n  {:<24}", format!("{phase}: {what}"))?;
+            for wait in self.odds.iter().filter_map(|chance| chance.waits.get(place)) {
+                write!(f, "  {:>15}", wait.to_string())?;
+            }
+        }
+        let then = match self.on_deadline {
+            OnDeadline::Consent => "it takes its signers: release affirm, or withdraw",
+            OnDeadline::Silence => "time alone lets them have it",
+        };
+        writeln!(
+            f,
+            "\nWhat neither halts nor finishes stays at such a phase: who was let in has it, the others wait until {} after\n\
+             their time; from then on {then}.",
+            Span(self.max_hold_seconds)
+        )
     }
 }

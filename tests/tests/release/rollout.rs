@@ -58,6 +58,31 @@ fn a_plan_lies_before_everybody_who_signs_it() {
     golden("release-rollout.txt", &with_id(&text, "release-thermostat-1.0.0-"));
 }
 
+/// `review` puts what `rollout simulate` would say beside the plan, by the same figures; `status` calls it a draft until it is
+/// published.
+#[test]
+fn a_draft_is_tried_on_the_fleet_by_whoever_reviews_it() {
+    let desk = with_plan();
+    let refused = |desk: &Desk| desk.refused("review --devices 500");
+    desk.ok(&propose(&desk, "0.9.0", "v1.bin", ""));
+    assert!(refused(&desk).contains("brings no release with a rollout plan"), "{}", refused(&desk));
+    assert!(!desk.ok("status").contains("Rollout of"));
+    publish(&desk, &TEAM);
+    desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout plan.toml"));
+    let said = desk.ok("review --hardware revC=160000 --hardware revD=40000");
+    let alone = desk.ok("rollout simulate plan.toml --hardware revC=160000 --hardware revD=40000");
+    let forecast = format!("The rollout of thermostat 1.0.0, tried by simulation. {alone}");
+    assert!(said.ends_with(&forecast), "{said}");
+    assert!(
+        said.contains("2026-12-01T06:00:00Z  to 1 % at once                  2,000  (revC 1,600, revD 400)"),
+        "{said}"
+    );
+    let draft = "Rollout of thermostat 1.0.0: draft, to begin at 2026-12-01T06:00:00Z\n";
+    assert!(desk.ok("status").contains(draft), "{}", desk.ok("status"));
+    publish(&desk, &TEAM);
+    assert!(!desk.ok("status").contains("Rollout of"));
+}
+
 #[test]
 fn each_release_draws_its_own_order_of_devices() {
     let desk = with_plan();

@@ -53,6 +53,17 @@ fn a_simulation_says_who_comes_when_and_stops_what_is_bad() {
     assert!(chance(5_000)["halted"].as_f64().unwrap() <= 0.05);
     assert_eq!(chance(200_000)["halted"], 1.0);
     assert!(chance(200_000)["told_95"].as_u64().unwrap() <= 45);
+    // Where it waits, if it does: one at half the ceiling, for the proof that 1 % of the devices can't give.
+    let waits = &chance(10_000)["waits"];
+    let phases: Vec<&serde_json::Value> =
+        waits.as_array().unwrap().iter().map(|wait| &wait["what"]).collect();
+    assert_eq!(phases, ["evenly to 5 %", "evenly to 25 %", "evenly to 100 %"]);
+    assert_eq!((&waits[0]["phase"], &waits[0]["days_median"]), (&2.into(), &serde_json::Value::Null));
+    let [waited, finished] =
+        [&waits[0]["share"], &chance(10_000)["finished"]].map(|share| share.as_f64().unwrap());
+    assert!((0.2..0.8).contains(&waited) && waited + finished >= 0.95, "{waited} {finished}");
+    assert_eq!(chance(200_000)["waits"][0]["share"], 0.0);
+    assert_eq!((&said["max_hold_seconds"], &said["on_deadline"]), (&1_209_600.into(), &"consent".into()));
     assert_eq!(desk.ok(ask), desk.ok(ask), "the same question has the same answer");
     let picture = desk.path("plan.svg");
     desk.ok(&format!("rollout simulate plan.toml --devices 5000 --runs 10 --svg {}", picture.display()));

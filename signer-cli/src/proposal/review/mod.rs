@@ -13,7 +13,7 @@ use perennial_schemas::{ProductName, RoleName, Signed, Timestamp};
 use serde::Serialize;
 
 pub use item::{Item, TargetState};
-pub(crate) use rollouts::check_stages;
+pub(crate) use rollouts::{check_stages, drafts};
 
 use super::rules::Family;
 use super::{Kind, ProposalError, Standing};

@@ -80,6 +80,20 @@ pub(super) fn at_once(
 /// # Errors
 /// [`ProposalError::Refused`]
 pub(crate) fn check_stages(standing: &Standing<'_>, now: Timestamp) -> Result<(), ProposalError> {
+    for (release, plan) in drafts(standing)? {
+        if let Some(remark) = overtaken(&plan, release.created, now) {
+            return Err(ProposalError::refused(
+                format!("the stages of {} went by while it was signed: {}", release.version, remark.what),
+                "propose it again with a plan that starts later; is it really to go to everybody at once, publish it with --everybody-at-once",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The rollouts that a proposal would begin: releases that it brings, each with its plan.
+pub(crate) fn drafts(standing: &Standing<'_>) -> Result<Vec<(Release, Plan)>, ProposalError> {
+    let mut drafts = Vec::new();
     for family in Family::all(standing) {
         let is_new = |path: &str| family.before.as_ref().is_none_or(|before| !before.contains_key(path));
         for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(".release.json")) {
@@ -87,19 +101,10 @@ pub(crate) fn check_stages(standing: &Standing<'_>, now: Timestamp) -> Result<()
                 true => read(Some(standing.proposal), standing.repository, path, target)?,
                 false => None,
             };
-            let Some((release, plan)) = release.as_ref().and_then(|it| Some((it, it.rollout.as_ref()?)))
-            else {
-                continue;
-            };
-            if let Some(remark) = overtaken(plan, release.created, now) {
-                return Err(ProposalError::refused(
-                    format!("the stages of {} went by while it was signed: {}", release.version, remark.what),
-                    "propose it again with a plan that starts later; is it really to go to everybody at once, publish it with --everybody-at-once",
-                ));
-            }
+            drafts.extend(release.and_then(|mut release| Some((release.rollout.take()?, release))));
         }
     }
-    Ok(())
+    Ok(drafts.into_iter().map(|(plan, release)| (release, plan)).collect())
 }
 
 /// What a status file says of the rollout of a release that is published, or that the proposal brings; verified by the key that
