@@ -112,3 +112,23 @@ impl Sweep {
         self.now.plus_seconds(-(span.as_secs() as i64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{FjallStore, Settings};
+
+    #[test]
+    fn a_sweep_is_due_once_a_day_whoever_asks() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = FjallStore::open(folder.path(), Settings::default()).unwrap();
+        let now = Timestamp::from_unix(1_800_000_000);
+        let due = |after| is_due(&store, now.plus_seconds(after)).unwrap();
+        assert!(due(0));
+        note(&store, now).unwrap();
+        assert!(!due(0) && !due(EVERY - 1));
+        assert!(due(EVERY));
+        // A clock that went back.
+        assert!(due(-1));
+    }
+}

@@ -267,11 +267,17 @@ fn the_page_on_what_devices_tell_says_what_the_maker_does_with_it() {
     };
     for language in ["en", "de", "fr", "es", "ar"] {
         let view = View { told: &told, ..view("2027-06-15") };
+        let speech = Speech::new(words::chosen(Some(language), None));
+        let [month, quarter] = [30, 90].map(|days| speech.count("day", days));
         let path = format!("/support/device-data?lang={language}");
         let page = read(&text(&get(&Catalogue::default(), &path, &view)));
-        for part in
-            ["Glow Analytics Ltd, to count <faults>", "Hosts Ltd", "Settings, then Privacy.", "30", "90"]
-        {
+        for part in [
+            "Glow Analytics Ltd, to count <faults>",
+            "Hosts Ltd",
+            "Settings, then Privacy.",
+            &month,
+            &quarter,
+        ] {
             assert!(page.contains(part), "{language}: {part}: {page}");
         }
         assert!(!page.contains("Nothing is handed") && !page.contains("consent withdraw"), "{page}");
