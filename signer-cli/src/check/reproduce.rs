@@ -76,7 +76,7 @@ fn reproduce(
         (Encoding::Delta, Some((mut old, source))) => {
             let from = reproduce::identity(source.length, &source.sha256);
             let new = reproduce::identity(image.length, &image.sha256);
-            reproduce::delta(chunks, (&mut old, from), new, &mut made)
+            reproduce::delta(chunks, (&mut old, from), new, None, &mut made)
         }
         // A device of today ignores it; whoever made it has the program that proves it.
         (Encoding::Delta, None) | (Encoding::Unknown(_), _) => return Ok(()),

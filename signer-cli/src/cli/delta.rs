@@ -20,7 +20,7 @@ use super::progress::Progress;
 use super::{Advise, CliError, Io};
 use crate::delta::apply::{self, ApplyError};
 use crate::delta::inspect::picture::percent;
-use crate::delta::make::{self, MakeError, Stage};
+use crate::delta::make::{self, MadeDelta, MakeError, Stage};
 use crate::delta::source::Source;
 use crate::files::{self, FileError, FileSource};
 use crate::plain::grouped;
@@ -119,16 +119,15 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force)?;
     let settings = args.options.settings();
     let (old, new) = (source(&args.old)?, source(&args.new)?);
-    let delta = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
+    let made = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
     // Nothing is written that the device's own code has not made the new file of.
-    let header =
-        apply::apply_from(&old, &delta, u64::MAX, &mut io::sink()).map_err(|e| about(&args.out, e))?;
+    let header = apply::prove(&old, &new, &made).map_err(|e| about(&args.out, e))?;
     let mut scratch = scratch_for(&args.out)?;
-    write(&mut scratch, &args.out, &delta)?;
+    write(&mut scratch, &args.out, &made.bytes)?;
     scratch.keep_as(&args.out)?;
     let report = MakeReport {
         file: args.out,
-        length: delta.len() as u64,
+        length: made.bytes.len() as u64,
         old_length: header.old.length,
         new_length: header.new.length,
         memory: match header.in_place {
@@ -145,7 +144,7 @@ fn made(
     new: &dyn Source,
     settings: &make::Settings,
     io: &Io<'_>,
-) -> Result<Vec<u8>, MakeError> {
+) -> Result<MadeDelta, MakeError> {
     let mut bar: Option<(bool, Progress)> = None;
     // Ctrl-C ends the process: there is nothing to be cleaned up.
     let never = AtomicBool::new(false);
@@ -244,7 +243,7 @@ impl Advise for ApplyError {
             Self::Length { got, expected } if got < expected => "it is cut short: fetch it again".into(),
             Self::Length { .. } => "it was damaged or edited: take another copy".into(),
             Self::Delta(error) => advice(error),
-            Self::Read(_) => "check that the old file is there, and its permissions".into(),
+            Self::Read(_) => "check that both files are there, and their permissions".into(),
             Self::Write(_) => "check the permissions and the free space of the folder".into(),
         }
     }

@@ -9,6 +9,7 @@ use perennial_schemas::delta::Header;
 use perennial_schemas::report::FailureCode;
 
 use super::flash;
+use super::make::MadeDelta;
 use super::source::{Old, Source, identity};
 use crate::crypto::Ring;
 
@@ -32,8 +33,8 @@ pub enum ApplyError {
     /// The delta is none, or malformed.
     #[error(transparent)]
     Delta(#[from] DeltaError),
-    /// The old image could not be read.
-    #[error("reading the old image: {0}")]
+    /// An image could not be read.
+    #[error("reading an image: {0}")]
     Read(#[source] io::Error),
     /// The result could not be written.
     #[error("writing the new image: {0}")]
@@ -91,6 +92,20 @@ pub fn apply_from(
     Ok(header)
 }
 
+/// Proves that `made` makes `new` of `old`, by applying it, with the parts of `new` that were packed already as they are there.
+///
+/// # Errors
+/// [`ApplyError`].
+pub fn prove(old: &dyn Source, new: &dyn Source, made: &MadeDelta) -> Result<Header, ApplyError> {
+    let header = header(&made.bytes)?;
+    if header.in_place.is_some() {
+        return apply_from(old, &made.bytes, u64::MAX, &mut io::sink());
+    }
+    let mut decoder = Delta::new(header, u64::MAX)?;
+    decoder.recall(made.packed.read(new).map_err(ApplyError::Read)?);
+    decoded(decoder, old, &made.bytes, &mut io::sink())
+}
+
 /// From an old image that stays where it is.
 fn straight(
     header: Header,
@@ -99,10 +114,18 @@ fn straight(
     memory: u64,
     out: &mut dyn Write,
 ) -> Result<Header, ApplyError> {
-    if identity(old).map_err(ApplyError::Read)? != header.old {
+    decoded(Delta::new(header, memory)?, old, delta, out)
+}
+
+fn decoded(
+    mut decoder: Delta,
+    old: &dyn Source,
+    delta: &[u8],
+    out: &mut dyn Write,
+) -> Result<Header, ApplyError> {
+    if identity(old).map_err(ApplyError::Read)? != decoder.header().old {
         return Err(ApplyError::OtherOld);
     }
-    let mut decoder = Delta::new(header, memory)?;
     let mut running = Ring.start();
     let mut trouble = None;
     let mut source = Old(old);

@@ -20,7 +20,7 @@ use super::encode::{Cut, Frames, encode};
 use super::in_place::Room;
 use super::known;
 use super::matching::{self, Images as Searched, Masked, MatchError, Piece, Watch};
-use super::packing::{self, Layers, Made};
+use super::packing::{self, Layers, Made, Places};
 use super::partial::{self, Blocks, Images, Partial, Read};
 use super::plan;
 use super::source::{self, Source};
@@ -111,6 +111,15 @@ impl From<io::Error> for MakeError {
     }
 }
 
+/// A delta.
+#[derive(Debug)]
+pub struct MadeDelta {
+    /// The container.
+    pub bytes: Vec<u8>,
+    /// Parts of the new image that were packed to make it: its proof needn't do that again.
+    pub packed: Places,
+}
+
 /// Told how far it is; says whether to go on.
 pub type Progress<'p> = &'p mut dyn FnMut(Stage) -> bool;
 
@@ -134,7 +143,8 @@ pub fn make(
     stop: &AtomicBool,
     progress: Progress<'_>,
 ) -> Result<Vec<u8>, MakeError> {
-    of_images(Images::whole(old, new), (identity(old), identity(new)), &old, settings, stop, progress)
+    let ids = (identity(old), identity(new));
+    of_images(Images::whole(old, new), ids, &old, settings, stop, progress).map(|made| made.bytes)
 }
 
 /// As [`make`], of images that are read as far as they have to be: two large ones that have much in common take less memory
@@ -148,12 +158,12 @@ pub fn make_from(
     settings: &Settings,
     stop: &AtomicBool,
     progress: Progress<'_>,
-) -> Result<Vec<u8>, MakeError> {
+) -> Result<MadeDelta, MakeError> {
     let length = old.length() + new.length();
     let limit = settings.matching.memory_limit;
     let ids = (source::identity(old)?, source::identity(new)?);
     if ids.0 == ids.1 && ids.0.length > 0 && settings.in_place.is_none() {
-        return Ok(Header::of_same(settings.profile(), ids.0).encode());
+        return Ok(same(settings.profile(), ids.0));
     }
     let images = if length <= limit / WHOLE || settings.in_place.is_some() {
         let nothing = &Blocks::default();
@@ -180,14 +190,14 @@ fn of_images(
     settings: &Settings,
     stop: &AtomicBool,
     progress: Progress<'_>,
-) -> Result<Vec<u8>, MakeError> {
+) -> Result<MadeDelta, MakeError> {
     if new.length == 0 {
         return Err(MakeError::Empty);
     }
     if let Some(place) = settings.in_place {
         check(place, old.length, new.length)?;
     } else if old == new {
-        return Ok(Header::of_same(settings.profile(), old).encode());
+        return Ok(same(settings.profile(), old));
     }
     let takes_apart = settings.packing && settings.profile() == Profile::Linux;
     let jobs = settings.matching.jobs;
@@ -212,14 +222,20 @@ fn of_images(
         }
     }
     let (sizes, frames) = best.ok_or(MakeError::Empty)?;
-    let packed = frames.frames.first().is_some_and(|frame| frame.kind == FrameKind::Parts);
-    let layers = layers.iter().filter(|_| packed).flat_map(|layers| &layers.0);
-    let layers = layers.map(|made| made.parts).collect();
+    let takes_apart = frames.frames.first().is_some_and(|frame| frame.kind == FrameKind::Parts);
+    let layers = layers.filter(|_| takes_apart).unwrap_or_default();
+    let packed = layers.packed_before();
+    let layers = layers.0.iter().map(|made| made.parts).collect();
     let (profile, in_place) = (settings.profile(), settings.in_place);
     let header = Header { profile, sizes, in_place, old, new, layers, frames: frames.frames };
     let mut bytes = header.encode();
     bytes.extend(frames.bytes);
-    Ok(bytes)
+    Ok(MadeDelta { bytes, packed })
+}
+
+/// The delta of an image that didn't change.
+fn same(profile: Profile, image: ImageId) -> MadeDelta {
+    MadeDelta { bytes: Header::of_same(profile, image).encode(), packed: Places::default() }
 }
 
 fn check(place: InPlace, old: u64, new: u64) -> Result<(), MakeError> {
@@ -259,7 +275,7 @@ fn made(
             let mut told = told_of_matching(progress);
             let mut watch = Watch::new(&mut told, stop);
             let of = (&described, &turned, *way);
-            match images.known.is_empty() {
+            match has_room_for_masks(&images, *way, settings.matching.memory_limit) {
                 true => pieces_of_whole(&images, of, &settings.matching, &mut watch)?,
                 false => pieces_of_partial(&mut images, of, &settings.matching, &mut watch)?,
             }
@@ -290,6 +306,13 @@ fn made(
 /// Descriptions of both images, and what they are matched by.
 type Way<'w> = (&'w Described, &'w Described, Option<Marks>);
 
+/// Whether nothing is missing of the images, and they may be in memory twice, once of these masked: what parts hold may be much
+/// more than images that are read whole.
+fn has_room_for_masks(images: &Images<'_>, way: Option<Marks>, limit: u64) -> bool {
+    let held = || partial::held(images.old.bytes()) + partial::held(images.new.bytes());
+    images.known.is_empty() && (way.is_none() || held() <= limit / WHOLE)
+}
+
 /// The pieces of images that are there as a whole: as they are, and once more where they are masked.
 fn pieces_of_whole(
     images: &Images<'_>,
@@ -305,7 +328,7 @@ fn pieces_of_whole(
     Ok(matching::pieces(Searched { old, new, masked, exact: None }, &options, watch)?)
 }
 
-/// The pieces of images of which some is missing: these are large, and masked in their place.
+/// The pieces of images of which some is missing, or that are large: masked in their place.
 fn pieces_of_partial(
     images: &mut Images<'_>,
     (described, turned, way): Way<'_>,
@@ -484,3 +507,6 @@ pub(super) fn sizes(profile: Profile, units: &[Unit]) -> Sizes {
         Profile::Mcu => Sizes { block_bits: 6, context_bits: 8, learned_bits: 6, history_bits: 0, ..rest },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
+use perennial_device_core::delta::packing::codec::PackedBefore;
 use perennial_schemas::document::Document;
 use perennial_schemas::index::Index;
 use perennial_schemas::limits::{IMAGE_LENGTH, RELEASE_LENGTH};
@@ -173,15 +174,18 @@ impl<'l> Library<'l> {
         let label = format!("delta from {from}");
         let source = old.0.try_clone().and_then(FileSource::new).map_err(|e| fail(e.to_string()))?;
         let told = &mut |done| telling(&label, new.length(), done);
-        let bytes = make(&source, new, &wanted.settings, told).map_err(fail)?;
+        let delta = make(&source, new, &wanted.settings, told).map_err(fail)?;
         let full = prepared.payload.length;
-        if let Err(why) = worth(bytes.len() as u64, full, wanted.least_saved) {
+        if let Err(why) = worth(delta.bytes.len() as u64, full, wanted.least_saved) {
             return Ok(Err(why));
         }
         let mut indexer = Indexer::new(&Ring, CHUNK_BITS);
-        indexer.update(&bytes);
+        indexer.update(&delta.bytes);
         let measured = indexer.finish("delta").map_err(|e| fail(e.to_string()))?;
-        prove(&bytes, &measured, &mut old, image, prepared, &mut |done| telling(&label, new.length(), done))
+        let before = delta.packed.read(new).map_err(|e| fail(e.to_string()))?;
+        let bytes = delta.bytes;
+        let told = &mut |done| telling(&label, new.length(), done);
+        prove(&bytes, &measured, (&mut old, image), prepared, before, told)
             .map_err(|why| fail(format!("a delta was made, and does not hold: {why}")))?;
         let product = &self.standing.product;
         let name = format!("{version}.{hardware}.from-{from}.delta");
@@ -261,7 +265,7 @@ fn make(
     new: &dyn Source,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
-) -> Result<Vec<u8>, String> {
+) -> Result<make::MadeDelta, String> {
     let (half, mut coded, mut told) = (new.length() / 2, 0, 0);
     let stop = AtomicBool::new(false);
     let made = make::make_from(old, new, settings, &stop, &mut |stage| {
@@ -293,13 +297,13 @@ fn worth(length: u64, full: u64, least_saved: u8) -> Result<(), String> {
     ))
 }
 
-/// Applies it as a device does.
+/// Applies it as a device does, but for packing once more what was packed `before` to make it.
 fn prove(
     bytes: &[u8],
     measured: &Measured,
-    old: &mut OldFile,
-    from: &Image,
+    (old, from): (&mut OldFile, &Image),
     new: &Prepared,
+    before: Box<dyn PackedBefore>,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), String> {
     let index = |measured: &Measured| {
@@ -311,7 +315,7 @@ fn prove(
     let chunks = Chunks::new(bytes, &delta_index, progress);
     let from = reproduce::identity(from.length, &from.sha256);
     let to = reproduce::identity(new.image.length, &new.image.sha256);
-    reproduce::delta(chunks, (old, from), to, &mut made).map_err(|e| e.to_string())?;
+    reproduce::delta(chunks, (old, from), to, Some(before), &mut made).map_err(|e| e.to_string())?;
     let got = made.finish().map_err(|e| e.to_string())?;
     if got == (new.image.length, new.image.sha256) { Ok(()) } else { Err("it makes another image".into()) }
 }

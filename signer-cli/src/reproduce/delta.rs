@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
+use perennial_device_core::delta::packing::codec::PackedBefore;
 use perennial_device_core::delta::{Delta, DeltaError, OldImage};
 use perennial_device_core::port::PortError;
 use perennial_schemas::delta::{HEADER_LENGTH, Header, ImageId};
@@ -25,6 +26,7 @@ impl OldImage for OldFile {
 }
 
 /// Makes the image `new` of `old`, whose identities the delta must name, whatever memory it asks for: a header bounds that.
+/// Parts that were packed `before` are taken as they are.
 ///
 /// # Errors
 /// [`io::Error`] in words; what was made by then is of no use.
@@ -32,6 +34,7 @@ pub fn delta(
     mut chunks: Chunks<'_, '_>,
     (old, from): (&mut dyn OldImage, ImageId),
     new: ImageId,
+    before: Option<Box<dyn PackedBefore>>,
     made: &mut Made<'_, '_>,
 ) -> io::Result<()> {
     let header = read_header(&mut chunks)?;
@@ -42,6 +45,9 @@ pub fn delta(
         return Err(io::Error::other("it is a delta to another image"));
     }
     let mut delta = Delta::new(header, u64::MAX).map_err(io::Error::other)?;
+    if let Some(before) = before {
+        delta.recall(before);
+    }
     let mut frame = Vec::new();
     for number in 0..delta.header().frames.len() {
         let length = delta.header().frames.get(number).map_or(0, |frame| frame.length);

@@ -32,6 +32,7 @@ mod targets;
 pub mod unit;
 pub mod walk;
 
+use alloc::boxed::Box;
 use core::cell::RefCell;
 use core::ops::Range;
 
@@ -39,6 +40,7 @@ use perennial_schemas::delta::{ContainerError, FrameKind, Header};
 
 use coder::{Decoder, Input};
 use packing::Packing;
+use packing::codec::PackedBefore;
 use unit::Unit;
 use walk::{Output, Unknown, Walker};
 
@@ -169,6 +171,11 @@ impl Delta {
         let (walker, unit) = (Walker::new(&header.sizes), Unit::with_room(&header.sizes));
         let packing = Packing::new(&header)?;
         Ok(Self { header, frames_from, walker, unit, packing, loaded: None })
+    }
+
+    /// Takes parts of the new image as they were packed before, where they were: for proving what was just made.
+    pub fn recall(&mut self, before: Box<dyn PackedBefore>) {
+        self.packing.recall(before);
     }
 
     /// The header.

@@ -5,6 +5,7 @@
 //! | `find` | where something packed stands |
 //! | `cut`, `erofs` | the same of files in two pieces, and in which order a device writes these |
 //! | `prove` | how a part of the new image is packed, by packing it again with the device's code |
+//! | `before` | nothing: what was packed to find that out, for the proof |
 //! | `noted` | which notes a frame holds, and how far they reach |
 //! | `tell` | the same of zstd frames, and what is noted of those that another version made |
 //! | `unpacked` | nothing: an image becomes one in which parts are unpacked |
@@ -14,6 +15,7 @@
 //! byte for byte is left alone. Files in a file system whose blocks are packed may be packed themselves, so that what came
 //! out is searched once more.
 
+mod before;
 mod cut;
 mod erofs;
 mod find;
@@ -35,6 +37,7 @@ use perennial_schemas::delta::{LAYERS, NOTES_LENGTH, PARTS, Parts};
 use super::matching::Match;
 use super::partial::{Images, Partial};
 
+pub use before::Places;
 use cut::Stretch;
 use find::Found;
 pub use noted::Place;
@@ -64,6 +67,8 @@ pub struct Made {
     pub old_length: u64,
     /// Where the new image's parts stand, packed.
     packed: Vec<Range<u64>>,
+    /// By what those are found that were packed as they stand there.
+    keys: Vec<Option<before::Key>>,
     /// Where parts in two pieces are held, in the unpacked image.
     held: Vec<Range<u64>>,
     /// What is noted of each of them, as a frame of notes has it; nothing where the method says all.
@@ -235,6 +240,8 @@ struct Proved {
     method: Method,
     /// What the method doesn't say.
     note: Vec<u8>,
+    /// By what it is found once it is to be packed again.
+    key: Option<before::Key>,
 }
 
 impl Proved {
@@ -274,7 +281,7 @@ fn plan(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Opt
         return None;
     }
     let same: Vec<u32> = proved.iter().map(|proved| twin(proved).unwrap_or_default()).collect();
-    let mut packed = Vec::with_capacity(proved.len());
+    let (mut packed, mut keys) = (Vec::with_capacity(proved.len()), Vec::with_capacity(proved.len()));
     let (mut notes, mut noted) = (Vec::with_capacity(proved.len()), Vec::with_capacity(proved.len()));
     let mut all_notes = 0;
     let mut new = Change::default();
@@ -283,8 +290,9 @@ fn plan(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Opt
     let any_cut = layer.old.iter().any(|part| part.rest.1 > 0);
     parts.held = held.max(any_cut.into());
     for Stretch { range, part, piece } in places {
-        let (Proved { part, method, note }, old) = (&proved[part], same[part]);
+        let (Proved { part, method, note, key }, old) = (&proved[part], same[part]);
         packed.push(range.start as u64..range.end as u64);
+        keys.push(key.filter(|_| piece == Piece::Whole));
         if let Piece::Rest(_) = piece {
             let content = new.add(range, None);
             layer.new.push(NewPart { content, piece, ..NewPart::default() });
@@ -318,7 +326,7 @@ fn plan(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Opt
     (parts.old_parts, parts.new_parts) = (layer.old.len() as u32, layer.new.len() as u32);
     (parts.old, parts.new) = (old.place(old_bytes.len() as u64), new.place(new_bytes.len() as u64));
     let held = cut::spans(layer.new.iter().map(|part| (part.content, part.piece)));
-    let made = Made { layer, parts, held, old_length: old_bytes.len() as u64, packed, notes, noted };
+    let made = Made { layer, parts, held, old_length: old_bytes.len() as u64, packed, keys, notes, noted };
     Some(Planned { made, old, new })
 }
 
@@ -397,6 +405,13 @@ impl Layers {
                 part.end() + (at - part.content_end())
             })
         })
+    }
+
+    /// The new image's own parts that were packed to see how they are packed.
+    pub fn packed_before(&self) -> Places {
+        let outermost = self.0.iter().take(1);
+        let parts = outermost.flat_map(|made| made.keys.iter().zip(&made.packed));
+        Places(parts.filter_map(|(key, range)| Some(((*key)?, range.clone()))).collect())
     }
 
     /// The last place at or before `at` of the unpacked new image where no part is under way.

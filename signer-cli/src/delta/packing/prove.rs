@@ -12,6 +12,7 @@ use perennial_device_core::delta::packing::method::{Method, Wrapping};
 use perennial_schemas::delta::Parts;
 
 use super::Proved;
+use super::before::key;
 use super::find::{Found, Kind, Opener};
 use super::tell::Teller;
 
@@ -48,9 +49,9 @@ impl Prover {
     fn prove(&mut self, image: &[u8], part: &Found, is_outermost: bool) -> Option<Proved> {
         let bytes = part.bytes(image);
         let packed = &*bytes;
-        let proved = |method, note| Some(Proved { part: part.clone(), method, note });
+        let proved = |method, note, key| Some(Proved { part: part.clone(), method, note, key });
         if is_outermost && !part.changed && part.rest.is_empty() {
-            return proved(Method::Same, Vec::new());
+            return proved(Method::Same, Vec::new(), None);
         }
         let content = self.opener.content(part.kind, packed, part.length)?;
         if part.kind == Kind::Zstd {
@@ -59,7 +60,8 @@ impl Prover {
             if method.has_notes() && !part.changed {
                 return None;
             }
-            return proved(method, note);
+            let key = if is_outermost { key(&method, content, &note) } else { None };
+            return proved(method, note, key);
         }
         let kind = usize::from(matches!(part.kind, Kind::Zlib { .. }));
         let all = methods(part.kind);
@@ -75,7 +77,7 @@ impl Prover {
         self.wrong[kind] = 0;
         self.right.retain(|known| *known != method);
         self.right.insert(0, method);
-        proved(method, Vec::new())
+        proved(method, Vec::new(), None)
     }
 }
 

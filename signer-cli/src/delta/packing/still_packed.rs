@@ -85,7 +85,7 @@ mod tests {
             changed: true,
         };
         let new = [&[7; 100], &old[1_200..2_000], &[7; 50], &old[5_000..6_000]].concat();
-        let proved = Proved { part: part(950), method: Kind::Zstd.any(), note: Vec::new() };
+        let proved = Proved { part: part(950), method: Kind::Zstd.any(), note: Vec::new(), key: None };
         let starts = |proved: &[Proved]| -> Vec<usize> {
             without(&old, &new, vec![part(1_000), part(3_000), part(5_000)], proved)
                 .iter()

@@ -33,7 +33,7 @@ pub(super) fn text(number: u32, length: usize) -> Vec<u8> {
     text
 }
 
-fn packed(method: Method, content: &[u8]) -> Vec<u8> {
+pub(super) fn packed(method: Method, content: &[u8]) -> Vec<u8> {
     let parts = Parts { new_most: content.len() as u32, deflate: true, zstd_level: 22, ..Parts::default() };
     let mut packer = Packer::new(&parts);
     let mut packed = Vec::new();
@@ -63,7 +63,7 @@ fn image(changed: bool, block: Method) -> Vec<u8> {
     image_of(changed, &|content| packed(block, content))
 }
 
-fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(super) fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let mut image = b"something of no format at all, which is long enough to be told from others".to_vec();
     for number in 0..6 {
         let mut content = text(number, 3_000);
@@ -329,7 +329,7 @@ fn neighbours_of_a_changed_part_are_unpacked_with_it() {
 }
 
 /// A frame as a packer with another search makes it: without some matches, with others cut short, and in two blocks.
-fn otherwise(content: &[u8]) -> Vec<u8> {
+pub(super) fn otherwise(content: &[u8]) -> Vec<u8> {
     let length = content.len() as u32;
     let mut parse = Parse::with_room(content.len());
     parse.read(&packed(Method::Zstd(19), content), length).unwrap();
@@ -485,7 +485,8 @@ fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
     }
     let end = 50 + 12 * length;
     let parts = Parts { new: end, notes: NOTES_LENGTH, new_parts: 12, ..Parts::default() };
-    let made = Made { layer, parts, old_length: 0, packed: places, held: Vec::new(), notes, noted };
+    let (keys, held) = (vec![None; places.len()], Vec::new());
+    let made = Made { layer, parts, old_length: 0, packed: places, keys, held, notes, noted };
     let layers = Layers(vec![made]);
     assert!(layers.notes_are_held());
     let start = Place::default();

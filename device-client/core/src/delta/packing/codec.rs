@@ -117,9 +117,17 @@ impl Unpacker {
     }
 }
 
+/// Parts that a [`Packer`] has packed before, for whoever proves the delta that he has just made: each would be packed once more,
+/// to the same bytes. A device has none.
+pub trait PackedBefore: core::fmt::Debug + Send {
+    /// What packing this content gave, by this method and note; nothing where it wasn't packed before.
+    fn packed(&mut self, method: &Method, content: &[u8], note: &[u8]) -> Option<&[u8]>;
+}
+
 /// Packs one part after another.
 #[derive(Debug)]
 pub struct Packer {
+    before: Option<Box<dyn PackedBefore>>,
     deflater: Option<Box<Deflater>>,
     crc: Crc32,
     adler: Adler32,
@@ -132,6 +140,7 @@ impl Packer {
     /// For all that `parts` declares.
     pub fn new(parts: &Parts) -> Self {
         Self {
+            before: None,
             deflater: parts.deflate.then(|| Box::new(Deflater::default())),
             crc: Crc32::default(),
             adler: Adler32::default(),
@@ -139,6 +148,11 @@ impl Packer {
             zstd: (parts.zstd_level > 0).then(|| zstd::Packer::new(parts.new_most as usize, parts.notes > 0)),
             content: Vec::with_capacity(parts.new_most as usize),
         }
+    }
+
+    /// Parts that are gathered whole are asked for there before they are packed.
+    pub(super) fn recall(&mut self, before: Box<dyn PackedBefore>) {
+        self.before = Some(before);
     }
 
     /// Bytes that it takes at most.
@@ -191,6 +205,10 @@ impl Packer {
     /// # Errors
     /// What `out` says.
     pub fn finish(&mut self, method: &Method, note: &[u8], out: Output<'_>) -> Result<(), DeltaError> {
+        let before = self.before.as_mut().filter(|_| method.is_whole());
+        if let Some(packed) = before.and_then(|before| before.packed(method, &self.content, note)) {
+            return out(packed);
+        }
         match method {
             Method::Deflate(wrapping, _) => {
                 self.deflater.as_mut().ok_or(DeltaError::Parts)?.finish(out)?;

@@ -26,11 +26,13 @@ pub mod packed;
 pub mod parse;
 pub mod unpacked;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use perennial_schemas::delta::{Frame, FrameKind, Header, LAYERS};
 
+use self::codec::PackedBefore;
 use self::layer::{Layer, numbers};
 use self::packed::Packed;
 use self::unpacked::Unpacked;
@@ -80,6 +82,13 @@ impl Packing {
         let each = |parts| Layer::memory(parts) + Unpacked::memory(parts) + Packed::memory(parts);
         let numbers = if header.layers.is_empty() { 0 } else { layer::memory_of_numbers() };
         numbers + parts.map(each).sum::<u64>()
+    }
+
+    /// What was packed before of the new image's own parts.
+    pub(super) fn recall(&mut self, before: Box<dyn PackedBefore>) {
+        if let Some(outermost) = self.new.first_mut() {
+            outermost.recall(before);
+        }
     }
 
     /// Decodes the frame of the layer with this number.

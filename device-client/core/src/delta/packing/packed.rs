@@ -2,10 +2,12 @@
 //!
 //! Decides nothing. Takes its memory once; deflate streams through, zstd's parts are gathered whole.
 
+use alloc::boxed::Box;
+
 use perennial_schemas::delta::Parts;
 
 use super::Image;
-use super::codec::Packer;
+use super::codec::{PackedBefore, Packer};
 use super::held::Held;
 use super::layer::{Layer, OldPart, Piece};
 use super::method::Method;
@@ -30,6 +32,10 @@ pub struct Packed {
 impl Packed {
     pub(super) fn new(parts: &Parts) -> Self {
         Self { packer: Packer::new(parts), notes: Notes::new(parts), held: Held::new(parts), at: 0, part: 0 }
+    }
+
+    pub(super) fn recall(&mut self, before: Box<dyn PackedBefore>) {
+        self.packer.recall(before);
     }
 
     pub(super) fn memory(parts: &Parts) -> u64 {

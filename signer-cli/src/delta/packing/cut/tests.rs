@@ -109,7 +109,7 @@ fn it_goes_on_where_nothing_is_held() {
 fn proved(start: usize, packed: usize, rest: Range<usize>) -> Proved {
     let kind = Kind::Gzip { hint: 0 };
     let part = Found { start, packed, rest, length: 2 * packed, kind, digest: 0, changed: true };
-    Proved { part, method: kind.any(), note: Vec::new() }
+    Proved { part, method: kind.any(), note: Vec::new(), key: None }
 }
 
 #[test]
