@@ -150,16 +150,17 @@ impl Counts {
 
     /// How much they speak for a rate above `ceiling`: the most of what those say that began up to some time.
     fn against(&self, ceiling: f64) -> f64 {
-        let said = |young: Part| {
-            let bad = self.bad().saturating_sub(young.bad);
-            evidence::against(ceiling, bad, self.tried().saturating_sub(young.tried))
-        };
-        let (mut last, mut most) = (Part::default(), said(Part::default()));
+        let left =
+            |young: Part| (self.bad().saturating_sub(young.bad), self.tried().saturating_sub(young.tried));
+        let said = |(bad, tried)| evidence::against(ceiling, bad, tried);
+        let (mut last, mut most) = (Part::default(), said(left(Part::default())));
         for young in self.young.parts() {
-            // Nobody more is left out.
-            if young != last {
-                (last, most) = (young, most.max(said(young)));
+            let (bad, tried) = left(young);
+            // Where nobody more is left out, or failures are rarer than the ceiling, that is nothing new.
+            if young != last && bad as f64 > ceiling * tried as f64 {
+                most = most.max(said((bad, tried)));
             }
+            last = young;
         }
         most
     }

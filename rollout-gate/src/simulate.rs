@@ -1,15 +1,23 @@
 //! A plan's odds: rollouts of a made-up fleet, judged as the server judges.
 //!
-//! Devices ask evenly over time, and tell how it went soon after. Seeded: the same question has the same answer.
+//! Devices ask evenly over time. They tell how it went at once, or a quarter of an hour to an hour after they began; failures no
+//! sooner than successes. Seeded: the same question has the same answer.
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::rollout::{Plan, WHOLE};
 
-use crate::judge::{Counts, Evidence, Verdict, judge};
+use std::collections::VecDeque;
 
-/// Steps of simulated time in a day.
-const STEPS: i64 = 24;
-const STEP: i64 = 86_400 / STEPS;
+use crate::judge::{Counts, Evidence, Strata, Verdict, judge};
+use crate::recent::{Part, Recent};
+
+/// Steps of simulated time in an hour.
+const STEPS: i64 = 12;
+const HOUR: i64 = 3600;
+const STEP: i64 = HOUR / STEPS;
+/// Devices that take their time tell after a quarter of an hour to an hour.
+const SOONEST: usize = 3;
+const SLOWEST: usize = 12;
 /// Days past the plan's last phase and its longest hold after which a simulation ends.
 const PATIENCE: i64 = 30;
 
@@ -26,6 +34,9 @@ pub struct Fleet {
     /// The share of admitted devices that ask, install and tell within one hour, from 0 (excluded) to 1: half of them after
     /// four hours is 0.16.
     pub hourly: f64,
+    /// Whether they tell at once, as on paper. Where they take their time, those that are under way hide failures for a while, and
+    /// tell after the halt: the more, the more devices begin within an hour.
+    pub at_once: bool,
 }
 
 /// How one simulated rollout ended.
@@ -85,16 +96,17 @@ pub fn traced(
     let first = plan.phases.first().map_or(Timestamp::EPOCH, |phase| phase.not_before);
     let last = plan.phases.last().map_or(first, |phase| phase.not_before);
     let end = last.plus_seconds(plan.max_hold_seconds as i64).plus_days(PATIENCE);
-    let (counts, strata) = (Counts::default(), vec![Counts::default(); fleet.hardware.len()]);
-    let waits = Vec::new();
-    let mut state = Running { phase: 0, opened: first, counts, strata, waiting: 0, admitted: 0, waits };
+    let mut state = Running::new(fleet, first);
     let mut now = first;
     loop {
-        hour(now, state.share(plan, now));
+        if (now.unix() - first.unix()) % HOUR == 0 {
+            hour(now, state.share(plan, now));
+        }
         let halted = state.step(plan, fleet, now, random);
-        let finished = !halted && state.counts.told() >= fleet.devices;
+        let finished = !halted && state.told() >= fleet.devices;
         if halted || finished || now >= end {
-            let Running { counts, mut waits, .. } = state;
+            let counts = state.counts();
+            let mut waits = state.waits;
             let shut = plan.phases.get(state.phase + 1).filter(|next| now >= next.not_before);
             waits.extend(shut.map(|next| (halted || finished).then(|| now.unix() - next.not_before.unix())));
             return Ending { halted, finished, at: now, counts, waits };
@@ -126,7 +138,7 @@ pub fn odds(plan: &Plan, fleet: &Fleet, runs: u32, seed: u64) -> Odds {
 fn wait(endings: &[Ending], phase: usize) -> Wait {
     // What never opened has waited longest.
     let seconds = endings.iter().filter_map(|ending| ending.waits.get(phase - 1));
-    let waits = sorted(seconds.map(|wait| wait.unwrap_or(i64::MAX)).filter(|wait| *wait >= STEP));
+    let waits = sorted(seconds.map(|wait| wait.unwrap_or(i64::MAX)).filter(|wait| *wait >= HOUR));
     let days = percentile(&waits, 50).filter(|median| *median < i64::MAX);
     Wait {
         share: waits.len() as f64 / endings.len() as f64,
@@ -138,9 +150,10 @@ struct Running {
     /// The phase that is open.
     phase: usize,
     opened: Timestamp,
-    counts: Counts,
-    /// By hardware revision.
-    strata: Vec<Counts>,
+    /// By hardware revision; one where there is one.
+    strata: Vec<Stratum>,
+    /// Who tells in the next step, in the one after it, and so on.
+    telling: VecDeque<Vec<Telling>>,
     /// Admitted, and not heard of yet.
     waiting: u64,
     admitted: u64,
@@ -148,31 +161,58 @@ struct Running {
     waits: Vec<Option<i64>>,
 }
 
+#[derive(Clone, Default)]
+struct Stratum {
+    counts: Counts,
+    recent: Recent,
+}
+
+/// Devices of one revision that began together, and tell together.
+struct Telling {
+    stratum: usize,
+    began: i64,
+    well: u64,
+    bad: u64,
+}
+
 impl Running {
-    /// One hour; true where it was halted in it.
+    fn new(fleet: &Fleet, opened: Timestamp) -> Self {
+        Self {
+            phase: 0,
+            opened,
+            strata: vec![Stratum::default(); fleet.hardware.len().max(1)],
+            telling: (0..SLOWEST).map(|_| Vec::new()).collect(),
+            waiting: 0,
+            admitted: 0,
+            waits: Vec::new(),
+        }
+    }
+
+    /// Five minutes; true where it was halted in it.
     fn step(&mut self, plan: &Plan, fleet: &Fleet, now: Timestamp, random: &mut fastrand::Rng) -> bool {
         let open = self.share(plan, now);
         let open = (u128::from(fleet.devices) * u128::from(open) / u128::from(WHOLE)) as u64;
         self.waiting += open.saturating_sub(self.admitted);
         self.admitted = self.admitted.max(open);
-        let mut coming = (self.waiting as f64 * fleet.hourly + random.f64()) as u64;
+        let within = 1.0 - (1.0 - fleet.hourly).powf(1.0 / STEPS as f64);
+        let coming = ((self.waiting as f64 * within + random.f64()) as u64).min(self.waiting);
         self.waiting -= coming;
-        // Only a failure can bring a halt, so the devices between two of them are counted at once.
-        while coming > 0 {
-            let well = well_before_a_failure(fleet.failing, random).min(coming);
-            self.counts.confirmed += well;
-            self.share_out(well, fleet, random, |counts| &mut counts.confirmed);
-            coming -= well;
-            if coming > 0 {
-                self.counts.rolled_back += 1;
-                self.share_out(1, fleet, random, |counts| &mut counts.rolled_back);
-                coming -= 1;
-                if self.verdict(plan, now) == Some(false) {
-                    return true;
-                }
+        let telling = self.telling.pop_front().unwrap_or_default();
+        self.telling.push_back(Vec::new());
+        if fleet.at_once && self.at_once(coming, plan, fleet, now, random) {
+            return true;
+        }
+        if !fleet.at_once && coming > 0 {
+            for (stratum, devices) in shared_out(coming, fleet, random).into_iter().enumerate() {
+                self.begin(stratum, devices, fleet.failing, now, random);
             }
         }
-        let next = plan.phases.get(self.phase + 1).filter(|next| now >= next.not_before);
+        if telling.into_iter().any(|telling| self.tell(plan, &telling, now)) {
+            return true;
+        }
+        // Once an hour is often enough: phases take days.
+        let next = plan.phases.get(self.phase + 1);
+        let next = next.filter(|next| now >= next.not_before && now.unix() % HOUR < STEP);
         if let Some(next) = next.filter(|_| self.verdict(plan, now) == Some(true)) {
             self.waits.push(Some(now.unix() - next.not_before.unix()));
             self.phase += 1;
@@ -181,22 +221,101 @@ impl Running {
         false
     }
 
-    /// Devices of any revision, as often as there are of it: the whole part evenly, and where the rest falls, chance says.
-    fn share_out(
+    /// So many devices begin, one after another, and tell; true where that halts it.
+    fn at_once(
         &mut self,
-        devices: u64,
+        mut coming: u64,
+        plan: &Plan,
         fleet: &Fleet,
+        now: Timestamp,
         random: &mut fastrand::Rng,
-        which: fn(&mut Counts) -> &mut u64,
-    ) {
-        let all = fleet.hardware.iter().sum::<u64>().max(1) as f64;
-        let (from, mut edge, mut given) = (random.f64(), 0.0, 0);
-        for (counts, part) in self.strata.iter_mut().zip(&fleet.hardware) {
-            edge += *part as f64 / all * devices as f64;
-            let until = ((edge + from) as u64).min(devices).max(given);
-            *which(counts) += until - given;
-            given = until;
+    ) -> bool {
+        while coming > 0 {
+            let well = well_before_a_failure(fleet.failing, random).min(coming);
+            let all = shared_out(well, fleet, random);
+            self.strata.iter_mut().zip(all).for_each(|(stratum, well)| stratum.counts.confirmed += well);
+            coming -= well;
+            if coming > 0 {
+                let one = shared_out(1, fleet, random);
+                self.strata.iter_mut().zip(one).for_each(|(stratum, bad)| stratum.counts.rolled_back += bad);
+                coming -= 1;
+                if self.verdict(plan, now) == Some(false) {
+                    return true;
+                }
+            }
         }
+        false
+    }
+
+    /// So many devices begin, and tell later.
+    fn begin(
+        &mut self,
+        stratum: usize,
+        devices: u64,
+        failing: f64,
+        now: Timestamp,
+        random: &mut fastrand::Rng,
+    ) {
+        let (began, of) = (now.unix(), &mut self.strata[stratum]);
+        of.counts.pending += devices;
+        of.recent.add(began, Part { tried: devices, bad: 0 });
+        let mut bad = [0; SLOWEST];
+        let mut left = devices;
+        loop {
+            left = left.saturating_sub(well_before_a_failure(failing, random));
+            if left == 0 {
+                break;
+            }
+            left -= 1;
+            bad[random.usize(SOONEST - 1..SLOWEST)] += 1;
+        }
+        // The rest goes to whom chance says.
+        let slots = SLOWEST + 1 - SOONEST;
+        let (mut well, mut slot) = (devices - bad.iter().sum::<u64>(), random.usize(..slots));
+        let each = well / slots as u64;
+        let mut wells = [0; SLOWEST];
+        wells[SOONEST - 1..].fill(each);
+        well -= each * slots as u64;
+        while well > 0 {
+            wells[SOONEST - 1 + slot % slots] += 1;
+            (well, slot) = (well - 1, slot + 1);
+        }
+        for ((later, bad), well) in self.telling.iter_mut().zip(bad).zip(wells) {
+            if well + bad > 0 {
+                later.push(Telling { stratum, began, well, bad });
+            }
+        }
+    }
+
+    /// Some tell how it went, failures and successes in turn; true where that halts it.
+    fn tell(&mut self, plan: &Plan, telling: &Telling, now: Timestamp) -> bool {
+        let Telling { stratum, began, well, bad } = *telling;
+        let mut left = well;
+        for failure in 0..bad {
+            let confirmed = left / (bad - failure);
+            left -= confirmed;
+            let Stratum { counts, recent } = &mut self.strata[stratum];
+            counts.confirmed += confirmed;
+            counts.rolled_back += 1;
+            counts.pending -= confirmed + 1;
+            recent.add(began, Part { tried: 0, bad: 1 });
+            // Only a failure can bring a halt.
+            if self.verdict(plan, now) == Some(false) {
+                return true;
+            }
+        }
+        let counts = &mut self.strata[stratum].counts;
+        counts.confirmed += left;
+        counts.pending -= left;
+        false
+    }
+
+    fn told(&self) -> u64 {
+        self.strata.iter().map(|stratum| stratum.counts.told()).sum()
+    }
+
+    fn counts(&self) -> Counts {
+        self.strata.iter().fold(Counts::default(), |all, stratum| all.and(&stratum.counts))
     }
 
     /// The open share: the plan's, but not past the phase that evidence has let it into.
@@ -207,16 +326,37 @@ impl Running {
     /// Go on, halt, or neither.
     fn verdict(&self, plan: &Plan, now: Timestamp) -> Option<bool> {
         let name = |index: usize| format!("rev{index}").parse().ok();
-        let strata =
-            self.strata.iter().enumerate().filter_map(|(index, counts)| Some((name(index)?, *counts)));
-        let (all, phase_since) = (self.counts, Some(self.opened));
-        let evidence = Evidence { all, strata: strata.collect(), phase_since, ..Evidence::default() };
+        let newest = now.unix().div_euclid(60);
+        let counts = |stratum: &Stratum| Counts { young: stratum.recent.young(newest), ..stratum.counts };
+        let strata: Strata = self
+            .strata
+            .iter()
+            .enumerate()
+            .filter_map(|(index, stratum)| Some((name(index)?, counts(stratum))))
+            .collect();
+        let all = strata.values().fold(Counts::default(), |all, counts| all.and(counts));
+        let evidence = Evidence { all, strata, phase_since: Some(self.opened), ..Evidence::default() };
         match judge(&plan.gate, &evidence, now) {
             Verdict::Halt { .. } => Some(false),
             Verdict::GoOn => Some(true),
             Verdict::Wait(_) => None,
         }
     }
+}
+
+/// Devices by revision, as often as there are of it: the whole part evenly, and where the rest falls, chance says.
+fn shared_out(devices: u64, fleet: &Fleet, random: &mut fastrand::Rng) -> Vec<u64> {
+    if fleet.hardware.is_empty() {
+        return vec![devices];
+    }
+    let all = fleet.hardware.iter().sum::<u64>().max(1) as f64;
+    let (from, mut edge, mut given) = (random.f64(), 0.0, 0);
+    let share = |part: &u64| {
+        edge += *part as f64 / all * devices as f64;
+        let until = ((edge + from) as u64).min(devices).max(given);
+        until - std::mem::replace(&mut given, until)
+    };
+    fleet.hardware.iter().map(share).collect()
 }
 
 /// How many devices are well before one fails.
@@ -242,115 +382,4 @@ fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use perennial_schemas::rollout::{Gate, OnDeadline, Phase, Salt, Spread};
-    use perennial_schemas::tuf::Key;
-
-    fn plan() -> Plan {
-        let start = Timestamp::from_unix(1_800_000_000);
-        let phase = |share, day, spread| Phase { share, not_before: start.plus_days(day), spread };
-        Plan {
-            salt: Salt::new(vec![1; 16]).unwrap(),
-            key: Key::ed25519(&[1; 32]),
-            phases: vec![
-                phase(50_000, 0, Spread::AtOnce),
-                phase(200_000, 2, Spread::Linear),
-                phase(WHOLE, 4, Spread::Linear),
-                phase(WHOLE, 8, Spread::AtOnce),
-            ],
-            early: vec![],
-            hardware: None,
-            gate: Gate {
-                ceiling_ppm: 20_000,
-                alpha_ppm: 50_000,
-                beta_ppm: 50_000,
-                least_sample: 50,
-                least_soak_seconds: 86_400,
-            },
-            max_hold_seconds: 14 * 86_400,
-            on_deadline: OnDeadline::Consent,
-            catch_up_seconds: 86_400,
-            status_max_age_seconds: 86_400,
-        }
-    }
-
-    fn of(failing: f64, hardware: &[u64]) -> Odds {
-        let fleet = Fleet { devices: 20_000, hardware: hardware.to_vec(), failing, hourly: 0.16 };
-        odds(&plan(), &fleet, 1000, 344)
-    }
-
-    #[test]
-    fn devices_are_of_revisions_as_often_as_there_are_of_them() {
-        let fleet = Fleet { devices: 4000, hardware: vec![3000, 0, 1000], failing: 0.0, hourly: 0.16 };
-        let (counts, strata) = (Counts::default(), vec![Counts::default(); 3]);
-        let opened = Timestamp::EPOCH;
-        let waits = vec![];
-        let mut running = Running { phase: 0, opened, counts, strata, waiting: 0, admitted: 0, waits };
-        let mut random = fastrand::Rng::with_seed(344);
-        running.share_out(1000, &fleet, &mut random, |counts| &mut counts.confirmed);
-        for _ in 0..1000 {
-            running.share_out(1, &fleet, &mut random, |counts| &mut counts.rolled_back);
-        }
-        let [often, never, seldom] = running.strata[..] else { panic!() };
-        assert_eq!([often.confirmed, never.confirmed, seldom.confirmed], [750, 0, 250]);
-        assert_eq!(never.rolled_back, 0);
-        assert_eq!(often.rolled_back + seldom.rolled_back, 1000);
-        assert!((700..800).contains(&often.rolled_back), "{often:?}");
-    }
-
-    /// With two revisions, half of alpha is for the fleet: a build that fails on every twentieth device takes some more.
-    #[test]
-    fn of_two_hardware_revisions_it_takes_more_to_halt() {
-        let [healthy, bad, worse] = [0.005, 0.05, 0.2].map(|failing| of(failing, &[15_000, 5_000]));
-        assert!(healthy.halted <= 0.05 && healthy.finished > 0.9, "{healthy:?}");
-        assert!(
-            bad.halted > 0.95 && bad.told.is_some_and(|(median, most)| median > 210 && most <= 800),
-            "{bad:?}"
-        );
-        assert!(worse.halted == 1.0 && worse.told.is_some_and(|(_, most)| most <= 45), "{worse:?}");
-    }
-
-    /// Where the first phase is too small for the proof, rollouts wait behind it and nowhere else, for ever; where its devices are
-    /// slow to tell, until enough have.
-    #[test]
-    fn a_phase_that_waits_is_named() {
-        let with = |share: u32, failing: f64, hourly: f64| {
-            let mut plan = plan();
-            plan.phases[0].share = share;
-            odds(&plan, &Fleet { devices: 20_000, hardware: vec![], failing, hourly }, 200, 344)
-        };
-        let small = with(1000, 0.0, 0.16);
-        assert_eq!((small.finished, small.halted), (0.0, 0.0));
-        assert_eq!(small.waits[0], Wait { share: 1.0, days: None });
-        assert!(small.waits[1..].iter().all(|wait| wait.share == 0.0), "{small:?}");
-        let large = with(50_000, 0.0, 0.16);
-        assert!(large.waits.iter().all(|wait| wait.share == 0.0 && wait.days.is_none()), "{large:?}");
-        // About 184 of 300 are needed: at 1.5 % an hour they have told after 63 hours, and the phase's time came after 48.
-        let slow = with(15_000, 0.0, 0.015);
-        assert_eq!((slow.waits[0].share, slow.waits[1].share), (1.0, 0.0), "{slow:?}");
-        assert!(slow.waits[0].days.is_some_and(|days| (0.5..0.8).contains(&days)), "{slow:?}");
-        // What is halted before a phase's time has waited for none.
-        let halted = with(1000, 0.9, 0.16);
-        assert!(halted.halted == 1.0 && halted.waits.iter().all(|wait| wait.share == 0.0), "{halted:?}");
-    }
-
-    /// Ceiling 2 %, alpha 5 %, arrival spread evenly: a healthy build is not halted, one that fails on every fifth device after
-    /// at most 45 reports, one that fails on every twentieth after at most 700.
-    #[test]
-    fn a_healthy_build_passes_and_bad_ones_are_caught_early() {
-        let of = |failing| of(failing, &[]);
-        let healthy = of(0.005);
-        assert!(healthy.halted <= 0.05 && healthy.finished > 0.9, "{healthy:?}");
-        assert!(healthy.days.is_some_and(|days| (8.0..12.0).contains(&days)), "{healthy:?}");
-        let (bad, worse) = (of(0.05), of(0.2));
-        assert!(
-            bad.halted > 0.95 && bad.told.is_some_and(|(median, most)| median <= 260 && most <= 700),
-            "{bad:?}"
-        );
-        assert!(
-            worse.halted == 1.0 && worse.told.is_some_and(|(median, most)| median <= 16 && most <= 45),
-            "{worse:?}"
-        );
-    }
-}
+mod tests;
