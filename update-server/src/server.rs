@@ -22,6 +22,7 @@ use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -119,6 +120,8 @@ pub struct Running {
     ready: Arc<Readiness>,
     metrics: Arc<Metrics>,
     certificates: Option<Arc<Certificates>>,
+    /// Has the device CA's files looked at.
+    reload: Option<Arc<AtomicBool>>,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     socket: PathBuf,
@@ -198,6 +201,8 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
         None => None,
     };
     threads.extend(rollout::run::start(&engine, &now, &stopped).map_err(setup)?);
+    // The plane itself would keep its writer from ending.
+    let reload = fleet.as_ref().map(|plane| plane.reload());
     let ready = Arc::clone(&keeper.ready);
     let control = Control {
         desk: Desk {
@@ -230,6 +235,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
         ready,
         metrics,
         certificates,
+        reload,
         stop,
         threads,
         socket: state.socket(),
@@ -250,11 +256,13 @@ impl Running {
         self.ready.check()
     }
 
-    /// Looks for a renewed certificate now; true when there is one.
+    /// Looks for a renewed certificate now; true when there is one. The device CA's files and the enrolment certificate are read
+    /// again within a second, and the log says how that went.
     ///
     /// # Errors
     /// When the new files can't be used; the old certificate stays in use.
     pub fn reload(&self) -> Result<bool, TlsError> {
+        self.reload.iter().for_each(|reload| reload.store(true, Ordering::Relaxed));
         self.certificates.as_ref().map_or(Ok(false), |certificates| certificates.reload(true))
     }
 

@@ -105,7 +105,7 @@ pub struct Ingesting {
 /// Something that somebody must look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
-    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `revocations`, `rollout_halted`,
+    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `device_ca`, `revocations`, `rollout_halted`,
     /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`.
     pub code: String,
     /// What is the matter.
@@ -232,6 +232,10 @@ fn fleet_alarms(fleet: &Summary, now: Timestamp, alarms: &mut Vec<Alarm>) {
             fleet.releases_unreadable
         );
         alarms.push(Alarm::new("damaged", what, "`store check` says which; ingest their bundle again"));
+    }
+    if let Some(trouble) = &fleet.device_ca_trouble {
+        let hint = "put the newest revocation list (fleet.revocations) and the device CA's certificate in place; perennial-signer device-ca revoke writes a new list";
+        alarms.push(Alarm::new("device_ca", trouble, hint));
     }
     if let Some(until) = fleet.revocations_until.filter(|until| *until < now) {
         let what = format!("the device CA's revocation list should have been renewed at {until}");

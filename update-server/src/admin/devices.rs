@@ -4,6 +4,7 @@
 use super::Desk;
 use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
 use crate::fleet::desk::{self, Filter, Held, Listed, Page};
+use crate::fleet::lists::ByMaker;
 use crate::fleet::quarantine::Quarantine;
 use crate::fleet::releases::Releases;
 use crate::fleet::row::{Row, Standing};
@@ -122,7 +123,11 @@ pub(crate) struct Lifted {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revocation {
     /// In words, 1 to 256 characters, in one line.
-    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub(crate) why: String,
     /// Also one that this server doesn't know, as after older records were restored: it can't enrol then.
     #[serde(default)]
@@ -134,7 +139,11 @@ pub(crate) struct Revocation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
     /// In words, 1 to 256 characters, in one line.
-    #[schema(min_length = 1, max_length = 256, pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]+$")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+    )]
     pub(crate) why: String,
 }
 
@@ -159,11 +168,12 @@ pub(crate) enum DeviceError {
 pub(crate) fn explained(
     store: &dyn Store,
     place: &Place,
+    by_maker: &ByMaker,
     device: DeviceId,
     now: Timestamp,
 ) -> Result<Explained, DeviceError> {
-    let held =
-        desk::show(store, &device, None, NEWEST)?.ok_or_else(|| DeviceError::Unknown(device.clone()))?;
+    let held = desk::show(store, &device, None, NEWEST)?;
+    let held = held.ok_or_else(|| DeviceError::Unknown(device.clone()))?.with(by_maker);
     let releases = Releases::read(store, &place.blobs(), &Releases::default())?;
     let offers = match generation::served(store)? {
         Some(served) => Offers::read(&served.generation, &Offers::default(), &place.blobs()),
@@ -231,7 +241,7 @@ pub(crate) fn lifted(
 }
 
 fn reason(why: &str) -> Result<(), DeviceError> {
-    let good = (1..=WHY).contains(&why.chars().count()) && !why.chars().any(char::is_control);
+    let good = !why.trim().is_empty() && why.chars().count() <= WHY && !why.chars().any(char::is_control);
     if good { Ok(()) } else { Err(DeviceError::Why) }
 }
 
@@ -268,7 +278,8 @@ async fn list(
     let Query(asked) = asked.map_err(|error| bad(&error.body_text()))?;
     let standing =
         asked.standing.as_deref().map(|word| standing(word).ok_or_else(|| bad("no such standing")));
-    let filter = Filter { product: asked.product, standing: standing.transpose()?, flagged: asked.flagged };
+    let Asked { product, flagged, .. } = asked;
+    let filter = Filter { product, standing: standing.transpose()?, flagged, by_maker: desk.by_maker() };
     let after = asked.after.map(|text| id(&text)).transpose()?;
     let limit = within("limit", asked.limit, 1..=DEVICES, hint)?;
     let page = blocking(move || desk::list(desk.keeper.store(), &filter, after.as_ref(), limit)).await?;
@@ -307,9 +318,9 @@ async fn show(
     let Query(shown) = shown.map_err(|error| bad(&error.body_text()))?;
     let before = shown.before.as_deref().map(str::parse).transpose().map_err(bad)?;
     let (device, limit) = (id(&device)?, within("reports", shown.reports, 0..=REPORTS, hint)?);
-    let asked = device.clone();
+    let (asked, by_maker) = (device.clone(), desk.by_maker());
     let held = blocking(move || desk::show(desk.keeper.store(), &asked, before, limit)).await?;
-    held.map(|held| fresh(Shown::from(held))).ok_or_else(|| refused(&DeviceError::Unknown(device)))
+    held.map(|held| fresh(Shown::from(held.with(&by_maker)))).ok_or_else(|| refused(&DeviceError::Unknown(device)))
 }
 
 /// Why a device isn't updating, as far as the server knows.
@@ -324,8 +335,9 @@ async fn explain(
     allow(&desk, &headers, Right::Viewer)?;
     let device = id(&device)?;
     let now = (desk.now)();
-    let explained =
-        super::routes::work(move || explained(desk.keeper.store(), desk.keeper.place(), device, now)).await?;
+    let explain =
+        move || explained(desk.keeper.store(), desk.keeper.place(), &desk.by_maker(), device, now);
+    let explained = super::routes::work(explain).await?;
     explained.map(fresh).map_err(|error| refused(&error))
 }
 
@@ -405,6 +417,21 @@ impl DeviceError {
                 "`perennial-server device list` shows those that are; --unknown (`unknown` over HTTP) revokes it all the same, as after older records were restored"
             }
             Self::Why => "say in a few words why; the audit keeps them",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_says_something_in_one_line() {
+        for good in ["stolen", " a board was swapped ", &"x".repeat(WHY)] {
+            assert!(reason(good).is_ok(), "{good}");
+        }
+        for bad in ["", "   ", "\u{a0}\u{2003}", "one\ntwo", &"x".repeat(WHY + 1)] {
+            assert!(reason(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use routes::Whole;
 
 use crate::config::Limits;
 use crate::fleet::Plane;
+use crate::fleet::lists::ByMaker;
 use crate::fleet::status::Summary;
 use crate::io::Now;
 use crate::keeper::Keeper;
@@ -69,6 +70,11 @@ impl Desk {
     /// When the certificate in use expires.
     fn fleet(&self) -> Option<Summary> {
         self.fleet.as_ref().map(|plane| plane.summary())
+    }
+
+    /// Whom the maker's lists revoke.
+    fn by_maker(&self) -> ByMaker {
+        self.fleet.as_ref().map(|plane| plane.by_maker()).unwrap_or_default()
     }
 
     fn certificate(&self) -> Option<Timestamp> {

@@ -2,7 +2,7 @@
 //! running server's socket, or over the store that it left.
 
 use super::lift::{self, Lift};
-use super::{Place, parse, report};
+use super::{Place, config_of, parse, report};
 use crate::admin::client::{NOTHING, Server, call, get};
 use crate::admin::devices::{
     DEVICES, DeviceError, Devices, REPORTS, Revocation, Shown, explained, revoked, standing,
@@ -10,14 +10,18 @@ use crate::admin::devices::{
 use crate::cli::Where;
 use crate::failure::Failure;
 use crate::fleet::desk::{self, Cursor, Filter};
+use crate::fleet::lists::ByMaker;
 use crate::fleet::row::Standing;
+use crate::fleet::trust::{Files, Trust};
 use crate::io::Io;
+use crate::server::StartError;
 use clap::Subcommand;
 use hyper::Method;
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::FailureCode;
 use serde_json::Value;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -119,7 +123,9 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     let standing = &arguments.standing.or(arguments.quarantined.then_some(Standing::Quarantined));
     let page = match Place::of(&arguments.place)? {
         Place::Here(held) => {
-            let filter = Filter { product: product.clone(), standing: *standing, flagged: *flagged };
+            let by_maker = by_maker(&arguments.place)?;
+            let filter =
+                Filter { product: product.clone(), standing: *standing, flagged: *flagged, by_maker };
             let page = desk::list(&held.store, &filter, after.as_ref(), usize::from(*limit));
             json(&Devices::from(page.map_err(|error| failure(&error.into()))?))?
         }
@@ -151,6 +157,18 @@ fn list(arguments: &List, io: &mut Io<'_>) -> Result<(), Failure> {
     report(io, arguments.json, &page, &text)
 }
 
+/// Whom the maker's lists revoke, where no server runs that has read them.
+fn by_maker(place: &Where) -> Result<ByMaker, Failure> {
+    let fleet = config_of(place)?.fleet;
+    let Some(ca) = fleet.ca else { return Ok(ByMaker::default()) };
+    let files = Files { ca, revocations: fleet.revocations };
+    let trust = Trust::load(files).map_err(|error| {
+        let error = StartError::from(error);
+        Failure::of(&error, error.hint())
+    })?;
+    Ok(ByMaker(Some(Arc::new(trust))))
+}
+
 fn line(device: &Value) -> String {
     let flags = words(&device["flags"]);
     let flags = if flags.is_empty() { String::new() } else { format!("  [{flags}]") };
@@ -172,7 +190,8 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
         Place::Here(held) => {
             let shown =
                 desk::show(&held.store, device, *before, REPORTS).map_err(|error| failure(&error.into()))?;
-            json(&shown.map(Shown::from).ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?)?
+            let shown = shown.ok_or_else(|| failure(&DeviceError::Unknown(device.clone())))?;
+            json(&Shown::from(shown.with(&by_maker(&arguments.place)?)))?
         }
         Place::Running(server) => {
             let before = before.map_or(String::new(), |before| format!("&before={before}"));
@@ -194,6 +213,9 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(revoked) = held["revoked"].as_object() {
         let (at, by, why) = (text(&revoked["at"]), text(&revoked["by"]), text(&revoked["why"]));
         let _ = writeln!(out, "revoked at {at} by {by}: {why}");
+    }
+    if held["revoked_by_maker"] == true {
+        let _ = writeln!(out, "revoked by the maker's list, which names its factory certificate");
     }
     if let Some(last) = held["check_in"].as_object() {
         let _ = writeln!(out, "runs {} of channel {}", text(&last["version"]), text(&last["channel"]));
@@ -246,10 +268,11 @@ fn ways(ways: &Value, out: &mut String) {
 fn explain(arguments: &One, io: &mut Io<'_>) -> Result<(), Failure> {
     let device = &arguments.device;
     let why = match Place::of(&arguments.place)? {
-        Place::Here(held) => json(
-            &explained(&held.store, &held.state, device.clone(), (io.now)())
-                .map_err(|error| failure(&error))?,
-        )?,
+        Place::Here(held) => {
+            let by_maker = by_maker(&arguments.place)?;
+            let why = explained(&held.store, &held.state, &by_maker, device.clone(), (io.now)());
+            json(&why.map_err(|error| failure(&error))?)?
+        }
         Place::Running(server) => parse(&get(&server, &format!("/api/v1/devices/{device}/explain"))?)?,
     };
     let reasons = why["reasons"].as_array().cloned().unwrap_or_default();

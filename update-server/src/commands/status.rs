@@ -105,7 +105,7 @@ fn words(status: &Status) -> String {
         traffic(running, &mut out);
     }
     if let Some(summary) = &status.fleet {
-        fleet(summary, status.running.is_some(), &mut out);
+        fleet(summary, status.running.is_some(), status.now, &mut out);
     }
     for rollout in &status.rollouts {
         let _ = writeln!(out, "Rollout: {}.", rollout.line());
@@ -169,7 +169,7 @@ fn traffic(running: &Running, out: &mut String) {
     }
 }
 
-fn fleet(fleet: &Summary, running: bool, out: &mut String) {
+fn fleet(fleet: &Summary, running: bool, now: Timestamp, out: &mut String) {
     let count = |standing| fleet.count(standing);
     let _ = writeln!(
         out,
@@ -186,6 +186,11 @@ fn fleet(fleet: &Summary, running: bool, out: &mut String) {
             "Since its start: {} reports and {} check-ins are durable, {} certificates given; {} reports wait to be written.",
             fleet.reports, fleet.check_ins, fleet.enrolments, fleet.waiting
         );
+        let until = fleet.revocations_until.map_or(String::new(), |until| format!(", in lists until {until}"));
+        let _ = writeln!(out, "Certificates that the maker has revoked: {}{until}.", fleet.revocations);
+        if let Some(expires) = fleet.enrolment_expires {
+            let _ = writeln!(out, "The enrolment certificate lasts until {expires} ({}).", left(now, expires));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! How many devices there are, by what they count as: some rows at a time, so that nobody waits for the whole.
 
+use super::lists::ByMaker;
 use super::row::{Row, Standing};
 use crate::store::{Space, Store, StoreError};
 use std::collections::BTreeMap;
@@ -20,10 +21,15 @@ pub struct Counted {
 #[derive(Debug, Default)]
 pub(super) struct Count {
     after: Option<Vec<u8>>,
+    by_maker: ByMaker,
     pub(super) counted: Counted,
 }
 
 impl Count {
+    pub(super) fn new(by_maker: ByMaker) -> Self {
+        Self { by_maker, ..Self::default() }
+    }
+
     /// Counts some more; true at the end.
     ///
     /// # Errors
@@ -32,7 +38,7 @@ impl Count {
         let page = store.scan(Space::Devices, self.after.as_deref(), ROWS)?;
         for (_, value) in &page {
             match Row::decode(value) {
-                Ok(row) => *self.counted.by.entry(row.standing()).or_default() += 1,
+                Ok(row) => *self.counted.by.entry(self.by_maker.standing(&row)).or_default() += 1,
                 Err(_) => self.counted.damaged += 1,
             }
         }
@@ -46,7 +52,7 @@ impl Count {
     }
 }
 
-/// Counts all of them at once.
+/// Counts all of them at once, without what the maker's lists say.
 ///
 /// # Errors
 /// [`StoreError`].

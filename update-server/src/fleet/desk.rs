@@ -4,6 +4,7 @@
 pub use super::count::{Counted, count};
 pub use super::erase::erase;
 use super::event::Event;
+use super::lists::ByMaker;
 use super::quarantine::Quarantine;
 use super::releases::{Possible, Releases};
 use super::row::{Revoked, Row, Standing};
@@ -51,6 +52,8 @@ pub struct Filter {
     pub standing: Option<Standing>,
     /// Only those with something odd.
     pub flagged: bool,
+    /// Whom the maker's lists revoke.
+    pub by_maker: ByMaker,
 }
 
 /// A page of a list.
@@ -87,8 +90,9 @@ pub fn list(
             }
             match (id(&key), Row::decode(&value)) {
                 (Some(device), Ok(row)) => {
-                    if filter.takes(&row) {
-                        found.devices.push(listed(device.clone(), &row));
+                    let standing = filter.by_maker.standing(&row);
+                    if filter.takes(&row, standing) {
+                        found.devices.push(listed(device.clone(), &row, standing));
                     }
                     known = Some(device);
                 }
@@ -115,6 +119,9 @@ pub struct Held {
     pub device: DeviceId,
     /// What it counts as.
     pub standing: Standing,
+    /// Its maker's list revokes it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub revoked_by_maker: bool,
     /// Its row.
     #[serde(flatten)]
     pub row: Row,
@@ -154,6 +161,16 @@ impl FromStr for Cursor {
             return Err(wrong);
         }
         Ok(Self { epoch: epoch.parse().map_err(|_| wrong)?, sequence: sequence.parse().map_err(|_| wrong)? })
+    }
+}
+
+impl Held {
+    /// The same, with what the maker's lists say.
+    #[must_use]
+    pub fn with(mut self, by_maker: &ByMaker) -> Self {
+        self.revoked_by_maker = by_maker.revokes(&self.row);
+        self.standing = by_maker.standing(&self.row);
+        self
     }
 }
 
@@ -201,6 +218,7 @@ pub fn show(
     Ok(Some(Held {
         device: device.clone(),
         standing: row.standing(),
+        revoked_by_maker: false,
         row,
         damaged: (pairs.len() - events.len()) as u64,
         next: last.filter(|_| more).map(|(epoch, sequence)| Cursor { epoch, sequence }),
@@ -241,6 +259,9 @@ pub fn explain(held: &Held, releases: &Releases, now: Timestamp) -> Vec<String> 
     let mut why = Vec::new();
     if let Some(revoked) = &row.revoked {
         why.push(format!("it was revoked at {} by {}: {}", revoked.at, revoked.by, revoked.why));
+    }
+    if held.revoked_by_maker {
+        why.push("it is revoked by the maker's list, which names its factory certificate: nothing of the fleet plane opens for it".into());
     }
     if let Some(quarantine) = Quarantine::of(&held.device, row) {
         why.push(format!("quarantined, which stops no update: {}", quarantine.means));
@@ -363,17 +384,17 @@ pub fn lift(
 }
 
 impl Filter {
-    fn takes(&self, row: &Row) -> bool {
+    fn takes(&self, row: &Row, of: Standing) -> bool {
         self.product.as_deref().is_none_or(|product| product == row.product.as_str())
-            && self.standing.is_none_or(|standing| standing == row.standing())
+            && self.standing.is_none_or(|standing| standing == of)
             && (!self.flagged || !row.flags.is_empty())
     }
 }
 
-fn listed(device: DeviceId, row: &Row) -> Listed {
+fn listed(device: DeviceId, row: &Row, standing: Standing) -> Listed {
     Listed {
         device,
-        standing: row.standing(),
+        standing,
         product: row.product.to_string(),
         hardware: row.hardware.to_string(),
         labels: row.labels.iter().map(ToString::to_string).collect(),

@@ -16,6 +16,7 @@ pub mod figures;
 pub(crate) mod fold;
 mod handshake;
 pub mod identity;
+pub mod lists;
 mod listen;
 pub mod quarantine;
 mod rate;

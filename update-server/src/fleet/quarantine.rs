@@ -42,7 +42,7 @@ impl Quarantine {
                     "there is one device, and a reason (a restored disk image, a swapped board): perennial-server device lift {device} --reason WORDS"
                 ),
                 format!(
-                    "its key may have been copied: perennial-server device revoke {device} --reason WORDS; with a new key and a new factory certificate it is another device"
+                    "its key may have been copied: perennial-server device revoke {device} --reason WORDS; with a new key (there: move STATE/identity away, then perennial-device identity new) and a new factory certificate it is another device"
                 ),
                 format!(
                     "begin anew: perennial-server device erase {device} --yes; it enrols again by itself, and a copy that does so too shows again"

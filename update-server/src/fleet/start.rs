@@ -4,6 +4,7 @@ use super::answer::{Bodies, Fleet, Pace};
 use super::authority::{Authority, AuthorityError};
 use super::count::Counted;
 use super::handshake::Verifier;
+use super::lists::ByMaker;
 use super::rate::Rates;
 use super::releases::Shelf;
 use super::row::Standing;
@@ -29,6 +30,7 @@ use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
@@ -60,6 +62,7 @@ pub(crate) struct Doors {
 pub(crate) struct Plane {
     pub(super) fleet: Arc<Fleet>,
     counted: Mutex<Option<(Timestamp, Counted)>>,
+    reload: Arc<AtomicBool>,
 }
 
 impl Doors {
@@ -125,6 +128,13 @@ pub(crate) fn start(
         },
         _ => None,
     };
+    if let Some(trust) = &doors.trust {
+        parts.metrics.fleet.revocations.set(trust.revocations().0 as i64);
+        tender::remember(trust, &parts.store);
+        if let Some(trouble) = trust.trouble() {
+            tracing::error!(trouble, "put the newest revocation list in place");
+        }
+    }
     if config.lab {
         tracing::warn!(
             "lab mode is on: whoever reaches fleet.without_tls reports as any device without an identity"
@@ -174,7 +184,7 @@ pub(crate) fn start(
     let mut threads = vec![thread];
     let limits = &parts.config.limits;
     threads.extend(listen::start(&fleet, limits, parts.metrics, doors.cores, stop).map_err(setup)?);
-    let plane = Arc::new(Plane { fleet, counted: Mutex::default() });
+    let plane = Arc::new(Plane { fleet, counted: Mutex::default(), reload: Arc::default() });
     let duties = Duties {
         plane: Arc::clone(&plane),
         enrolment,
@@ -213,6 +223,21 @@ impl Plane {
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some(((self.fleet.now)(), counted));
     }
 
+    /// Set, it has the device CA's files looked at now, and not only when their time comes.
+    pub(crate) fn reload(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.reload)
+    }
+
+    /// Whether somebody wants that, once.
+    pub(super) fn is_to_reload(&self) -> bool {
+        self.reload.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whom the maker's lists revoke.
+    pub(crate) fn by_maker(&self) -> ByMaker {
+        ByMaker(self.fleet.trust.clone())
+    }
+
     /// How it is.
     pub(crate) fn summary(&self) -> Summary {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -232,6 +257,7 @@ impl Plane {
             enrolment_expires: self.fleet.authority.load().as_ref().as_ref().map(Authority::expires),
             revocations: revocations.map_or(0, |(count, _)| count as u64),
             revocations_until: revocations.and_then(|(_, until)| until),
+            device_ca_trouble: self.fleet.trust.as_ref().and_then(|trust| trust.trouble()),
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct Summary {
     /// When the first of these lists should have been renewed.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revocations_until: Option<Timestamp>,
+    /// Why what is on the disk in place of the device CA's files isn't what counts, or should not: in words.
+    #[serde(default)]
+    pub device_ca_trouble: Option<String>,
 }
 
 impl Summary {
@@ -65,6 +68,7 @@ impl Summary {
             enrolment_expires: None,
             revocations: 0,
             revocations_until: None,
+            device_ca_trouble: None,
         }))
     }
 

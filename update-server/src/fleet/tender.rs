@@ -4,8 +4,10 @@
 use super::Plane;
 use super::authority::{Authority, AuthorityError};
 use super::count::Count;
+use super::lists;
 use super::releases::Shelf;
 use super::sweep::{self, Sweep};
+use super::trust::Trust;
 use crate::config::fleet::Keep;
 use crate::store::{Store, StoreError};
 use std::path::PathBuf;
@@ -49,12 +51,12 @@ pub(super) fn run(duties: &Duties, mut stop: watch::Receiver<bool>) {
         let mut chores = Chores::default();
         loop {
             let now = Instant::now();
-            if now >= reload {
+            if now >= reload || duties.plane.is_to_reload() {
                 duties.reload();
                 reload = now + duties.reload;
             }
             if now >= count && chores.counting.is_none() {
-                chores.counting = Some((Count::default(), Duration::ZERO));
+                chores.counting = Some((Count::new(duties.plane.by_maker()), Duration::ZERO));
             }
             if now >= sweep {
                 chores.begin_sweep(duties);
@@ -140,7 +142,10 @@ impl Duties {
         fleet.figures.releases_unreadable.set(self.releases.current().unreadable() as i64);
         let Some(trust) = &fleet.trust else { return };
         match trust.reload(false) {
-            Ok(true) => tracing::info!("the device CA's files were read again"),
+            Ok(true) => {
+                tracing::info!("the device CA's files were read again");
+                remember(trust, self.store());
+            }
             Ok(false) => {}
             Err(error) => {
                 fleet.figures.reloads_failed.inc();
@@ -164,5 +169,14 @@ impl Duties {
 
     fn store(&self) -> &dyn Store {
         self.plane.fleet.store.as_ref()
+    }
+}
+
+/// Notes which revocation lists are in use, and which were before.
+pub(super) fn remember(trust: &Trust, store: &dyn Store) {
+    let known = lists::keep(store, &trust.numbers()).and_then(|()| lists::kept(store));
+    match known {
+        Ok(kept) => trust.remembers(kept),
+        Err(error) => tracing::warn!(%error, "which revocation lists were in use isn't known"),
     }
 }

@@ -126,6 +126,11 @@ impl Maker {
 
     /// Writes a revocation list with these serial numbers, by the CA or by a stranger.
     pub(crate) fn revoke(&self, serials: &[u8], by: &Issuer<'static, KeyPair>) -> PathBuf {
+        self.revoke_in(1, serials, by)
+    }
+
+    /// The same as the list of that number.
+    pub(crate) fn revoke_in(&self, number: u64, serials: &[u8], by: &Issuer<'static, KeyPair>) -> PathBuf {
         let revoked = |serial: &u8| RevokedCertParams {
             serial_number: SerialNumber::from_slice(&[*serial; 16]),
             revocation_time: date(now()),
@@ -135,7 +140,7 @@ impl Maker {
         let list = CertificateRevocationListParams {
             this_update: date(now()),
             next_update: date(now().plus_days(30)),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: serials.iter().map(revoked).collect(),
             key_identifier_method: KeyIdMethod::Sha256,

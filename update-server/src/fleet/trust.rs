@@ -2,18 +2,19 @@
 //! revocation list of it names. An expired leaf is told apart and passed on, as its device may still renew it. Which files
 //! that is read from, and when they are read again, is decided here too.
 
-use super::identity::{Identity, IdentityError, without_zeros};
+use super::identity::{Identity, IdentityError, digest_of, without_zeros};
+use super::lists::{self, Numbers};
 use crate::disk::{self, DiskError};
 use arc_swap::ArcSwap;
-use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::Kind;
+use perennial_schemas::{Sha256Digest, Timestamp};
 use perennial_schemas::limits::{CERTIFICATE_LENGTH, CHAIN_CERTIFICATES};
 use ring::digest::{Context, SHA256};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{
     CertificateDer, CertificateRevocationListDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -67,6 +68,10 @@ pub struct Trust {
     files: Files,
     seen: Mutex<Vec<[i64; 5]>>,
     current: ArcSwap<Roots>,
+    /// The numbers of the newest lists that were ever in use here, as the store has them.
+    kept: Mutex<Numbers>,
+    /// Why the files couldn't be read again, until they can.
+    failed: Mutex<Option<String>>,
 }
 
 /// What was read from the files.
@@ -75,6 +80,8 @@ struct Roots {
     anchors: Vec<TrustAnchor<'static>>,
     certificates: Vec<CertificateDer<'static>>,
     revoked: HashSet<Vec<u8>>,
+    /// The numbers of the newest lists.
+    numbers: Numbers,
     /// The first end of a revocation list.
     next_update: Option<Timestamp>,
     /// Chains that were verified, by their digest.
@@ -89,20 +96,33 @@ impl Trust {
     pub fn load(files: Files) -> Result<Self, TrustError> {
         let seen = Mutex::new(fingerprints(&files)?);
         let current = ArcSwap::from_pointee(Roots::read(&files)?);
-        Ok(Self { files, seen, current })
+        Ok(Self { files, seen, current, kept: Mutex::default(), failed: Mutex::default() })
     }
 
     /// Reads the files again if they have changed (or `anyway`); true when they had.
     ///
     /// # Errors
-    /// When the new files can't be used; what was read before then stays in use, and the next call tries again.
+    /// When the new files can't be used, or hold an older revocation list than is in use; what was read before then stays in
+    /// use, and the next call tries again.
     pub fn reload(&self, anyway: bool) -> Result<bool, TrustError> {
+        let read = self.read_again(anyway);
+        let failed = read.as_ref().err().map(ToString::to_string);
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+        read
+    }
+
+    fn read_again(&self, anyway: bool) -> Result<bool, TrustError> {
         let found = fingerprints(&self.files)?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if *seen == found && !anyway {
             return Ok(false);
         }
-        self.current.store(Arc::new(Roots::read(&self.files)?));
+        let roots = Roots::read(&self.files)?;
+        if let Some(path) = &self.files.revocations {
+            let older = roots.older_than(&self.current.load().numbers);
+            older.map_or(Ok(()), |reason| Err(TrustError::File { path: path.into(), reason }))?;
+        }
+        self.current.store(Arc::new(roots));
         let changed = *seen != found;
         *seen = found;
         Ok(changed)
@@ -152,6 +172,28 @@ impl Trust {
         self.current.load().revoked.contains(serial)
     }
 
+    /// What is the matter with the files, in words: they couldn't be read again, or hold an older revocation list than was in
+    /// use before the start.
+    pub fn trouble(&self) -> Option<String> {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failed.or_else(|| {
+            let path = self.files.revocations.as_ref()?;
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let older = self.current.load().older_than(&kept)?;
+            Some(format!("{}: {older}", path.display()))
+        })
+    }
+
+    /// The numbers of the lists that are in use.
+    pub(super) fn numbers(&self) -> Numbers {
+        self.current.load().numbers.clone()
+    }
+
+    /// Takes in which lists were in use before.
+    pub(super) fn remembers(&self, kept: Numbers) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
+    }
+
     /// How many serial numbers are revoked, and when the first list ends.
     pub fn revocations(&self) -> (usize, Option<Timestamp>) {
         let roots = self.current.load();
@@ -189,6 +231,7 @@ impl Roots {
             anchors,
             certificates,
             revoked: HashSet::new(),
+            numbers: BTreeMap::new(),
             next_update: None,
             remembered: Mutex::default(),
         };
@@ -198,20 +241,39 @@ impl Roots {
                 let list = list.map_err(|error| wrong(path, format!("holds no revocation list: {error}")))?;
                 roots.take_list(&list).map_err(|reason| wrong(path, reason))?;
             }
+            // Also one that revokes nobody has a number; no list at all is another file, or an empty one.
+            if roots.numbers.is_empty() {
+                return Err(wrong(path, "holds no revocation list in PEM form".into()));
+            }
         }
         Ok(roots)
+    }
+
+    /// Where the lists are older than these, or one is missing, of the CAs that are here: that in words.
+    fn older_than(&self, newer: &Numbers) -> Option<String> {
+        let here = |ca: &Sha256Digest| self.certificates.iter().any(|one| key_of(one) == Some(*ca));
+        newer.iter().filter(|(ca, _)| here(ca)).find_map(|(ca, newer)| match self.numbers.get(ca) {
+            Some(number) if number >= newer => None,
+            Some(number) => Some(format!(
+                "holds an older revocation list than was in use (number {number}, after {newer})"
+            )),
+            None => Some(format!("holds no revocation list of a device CA that had one (number {newer})")),
+        })
     }
 
     /// Takes a revocation list in, if one of the device CAs signed it.
     fn take_list(&mut self, list: &[u8]) -> Result<(), String> {
         let (_, list) = CertificateRevocationList::from_der(list)
             .map_err(|_| "holds a revocation list that can't be read".to_owned())?;
-        let signed = self.certificates.iter().any(|ca| {
+        let by = self.certificates.iter().find(|ca| {
             X509Certificate::from_der(ca).is_ok_and(|(_, ca)| list.verify_signature(ca.public_key()).is_ok())
         });
-        if !signed {
+        let Some(by) = by.and_then(key_of) else {
             return Err("holds a revocation list that the device CA didn't sign".into());
-        }
+        };
+        let number = list.crl_number().map(|number| number.to_bytes_be()).unwrap_or_default();
+        let known = self.numbers.entry(by).or_default();
+        *known = (*known).max(lists::number(&number));
         let serials = list.iter_revoked_certificates().map(|one| without_zeros(one.raw_serial()).to_vec());
         self.revoked.extend(serials);
         let end = list.next_update().map(|end| Timestamp::from_unix(end.timestamp()));
@@ -294,6 +356,11 @@ fn validity(certificate: &CertificateDer<'_>) -> Option<(i64, i64)> {
     let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
     let validity = certificate.validity();
     Some((validity.not_before.timestamp(), validity.not_after.timestamp()))
+}
+
+/// By which a device CA is known: SHA-256 of its SubjectPublicKeyInfo.
+fn key_of(ca: &CertificateDer<'_>) -> Option<Sha256Digest> {
+    X509Certificate::from_der(ca).ok().map(|(_, ca)| digest_of(ca.public_key().raw))
 }
 
 fn begun(identity: &Identity, now: Timestamp) -> Result<(), IdentityError> {

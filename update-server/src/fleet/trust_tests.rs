@@ -1,8 +1,16 @@
+use super::count::Count;
+use super::desk::{self, Filter};
 use super::identity::IdentityError;
+use super::lists::{self, ByMaker};
+use super::releases::Releases;
+use super::row::{Row, Standing};
 use super::testkit::{Device, Maker, ca_params, date, leaf_params, name_of, now};
 use super::trust::{Files, Trust};
-use perennial_schemas::fleet::Kind;
+use crate::disk;
+use crate::store::{Batch, Space, Store};
+use perennial_schemas::fleet::{DeviceId, Kind};
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
+use std::sync::Arc;
 
 fn refused(maker: &Maker, device: &Device) -> String {
     maker.trust.identify(&device.chain, now()).unwrap_err().to_string()
@@ -155,4 +163,93 @@ fn revoked_factory_certificates_and_enrolment_cas_are_refused_when_the_list_is_r
     maker.revoke(&[1], &Maker::new().issuer);
     assert!(trust.reload(false).unwrap_err().to_string().contains("the device CA didn't sign"));
     assert!(trust.is_revoked(&[200; 16]));
+}
+
+/// What a copy that went wrong leaves in place of the list revokes nobody, and must not be taken for a list that does so.
+#[test]
+fn a_file_without_a_revocation_list_is_refused_and_the_one_before_stays() {
+    let maker = Maker::new();
+    let list = maker.revoke(&[1], &maker.issuer);
+    let ca = maker.folder.path().join("ca.pem");
+    let files = Files { ca: ca.clone(), revocations: Some(list.clone()) };
+    let trust = Trust::load(files.clone()).unwrap();
+    let certificate = disk::read(&ca, 1 << 16).unwrap();
+    for odd in [&b""[..], b"\n", &certificate, b"-----BEGIN X509 CRL-----\nMIIB"] {
+        disk::replace(&list, odd, 0o644).unwrap();
+        for anyway in [false, true] {
+            let error = trust.reload(anyway).unwrap_err().to_string();
+            assert!(error.contains("crl.pem: holds no revocation list"), "{error}");
+        }
+        assert!(trust.is_revoked(&[1; 16]) && trust.trouble().unwrap().contains("holds no revocation list"));
+        assert!(Trust::load(files.clone()).is_err(), "nor does a server start with it");
+    }
+    // A list that names nobody is one.
+    maker.revoke(&[], &maker.issuer);
+    assert!(trust.reload(false).unwrap());
+    assert_eq!((trust.revocations().0, trust.trouble()), (0, None));
+}
+
+#[test]
+fn an_older_revocation_list_is_refused_while_a_server_runs_and_told_after_a_restart() {
+    let maker = Maker::new();
+    let store = crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
+    let list = maker.revoke_in(300, &[1], &maker.issuer);
+    let files = Files { ca: maker.folder.path().join("ca.pem"), revocations: Some(list) };
+    let trust = Trust::load(files.clone()).unwrap();
+    lists::keep(&store, &trust.numbers()).unwrap();
+    maker.revoke_in(299, &[], &maker.issuer);
+    let error = trust.reload(false).unwrap_err().to_string();
+    assert!(error.ends_with("holds an older revocation list than was in use (number 299, after 300)"), "{error}");
+    assert!(trust.is_revoked(&[1; 16]));
+    let begin = || {
+        let trust = Trust::load(files.clone()).unwrap();
+        lists::keep(&store, &trust.numbers()).unwrap();
+        trust.remembers(lists::kept(&store).unwrap());
+        trust
+    };
+    let later = begin();
+    assert!(later.trouble().unwrap().ends_with("(number 299, after 300)"), "updates go on, with an alarm");
+    // The same once more, or a newer one, is in order.
+    for number in [300, 301] {
+        maker.revoke_in(number, &[1, 2], &maker.issuer);
+        assert!(later.reload(false).unwrap());
+        assert_eq!((later.revocations().0, later.trouble()), (2, None));
+    }
+    assert_eq!(begin().trouble(), None);
+    assert_eq!(lists::kept(&store).unwrap().into_values().collect::<Vec<_>>(), [301]);
+    assert_eq!((lists::number(&[1, 0]), lists::number(&[1; 17])), (256, u128::MAX));
+}
+
+#[test]
+fn whom_the_makers_list_revokes_is_shown_listed_and_counted_as_revoked() {
+    let maker = Maker::new();
+    let store = crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
+    let name = |number: u8| -> DeviceId { format!("d-{number}").parse().unwrap() };
+    for number in [1, 2] {
+        let mut row = Row::new("thermostat".parse().unwrap(), "revC".parse().unwrap(), false, now());
+        row.epoch = 1;
+        row.factory = Some(maker.fleet(&maker.identify(&maker.factory(number, |_| {})), now()).1);
+        row.factory.as_mut().unwrap().serial = vec![number; 16];
+        let device = name(number);
+        store.commit(Batch::new().put(Space::Devices, device.as_str(), row.encode())).unwrap();
+    }
+    let list = maker.revoke(&[1], &maker.issuer);
+    let files = Files { ca: maker.folder.path().join("ca.pem"), revocations: Some(list) };
+    let by_maker = ByMaker(Some(Arc::new(Trust::load(files).unwrap())));
+    let of = |standing| {
+        let filter = Filter { standing: Some(standing), by_maker: by_maker.clone(), ..Filter::default() };
+        let page = desk::list(&store, &filter, None, 10).unwrap();
+        page.devices.into_iter().map(|it| it.device).collect::<Vec<_>>()
+    };
+    assert_eq!((of(Standing::Revoked), of(Standing::Enrolled)), (vec![name(1)], vec![name(2)]));
+    let held = |number| desk::show(&store, &name(number), None, 1).unwrap().unwrap().with(&by_maker);
+    assert_eq!((held(1).standing, held(2).standing), (Standing::Revoked, Standing::Enrolled));
+    let explained = |number| desk::explain(&held(number), &Releases::default(), now());
+    assert!(explained(1)[0].starts_with("it is revoked by the maker's list"), "{:?}", explained(1));
+    assert!(!explained(2).iter().any(|why| why.contains("revoked")));
+    assert_eq!(serde_json::to_value(held(1)).unwrap()["revoked_by_maker"], true);
+    assert!(serde_json::to_value(held(2)).unwrap().get("revoked_by_maker").is_none());
+    let mut count = Count::new(by_maker);
+    while !count.step(&store).unwrap() {}
+    assert_eq!(count.counted.by, [(Standing::Enrolled, 1), (Standing::Revoked, 1)].into());
 }

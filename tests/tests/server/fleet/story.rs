@@ -144,7 +144,11 @@ fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
         std::fs::write(fleet.kit.path("crl.pem"), list.signed_by(&fleet.ca).unwrap().pem().unwrap()).unwrap();
     };
     list(&[]);
-    let server = fleet.serve(&format!("revocations = {:?}", fleet.kit.path("crl.pem").to_str().unwrap()), "");
+    let with = format!("revocations = {:?}", fleet.kit.path("crl.pem").to_str().unwrap());
+    let server = fleet.serve(&with, "");
+    let state = fleet.kit.state();
+    let state = state.to_str().unwrap();
+    let status = ["status", "--state", state];
     let factory = fleet.made(|params| params.serial_number = Some(SerialNumber::from_slice(&[7; 16])));
     let (unit, other) = (fleet.enrol(&server, &factory).unwrap(), fleet.enrolled(&server));
     assert_eq!(fleet.report(&server, &unit, &[1]).status, 200);
@@ -157,6 +161,24 @@ fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
     assert_eq!(fleet.report(&server, &unit, &[99]).code(), (403, "revoked".into()));
     assert_eq!(fleet.enrol(&server, &factory).err().unwrap()["code"], "revoked");
     assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
+    // An empty file, as a full disk or a copy that broke off leaves it, lets nobody in again.
+    std::fs::write(fleet.kit.path("crl.pem"), "").unwrap();
+    server.reload().unwrap();
+    eventually("the empty file is told", || fleet.kit.command(status).ok().contains("ALARM"));
+    let said = fleet.kit.command(status).ok();
+    assert!(said.contains("crl.pem: holds no revocation list in PEM form"), "{said}");
+    assert!(said.contains("Certificates that the maker has revoked: 1, in lists until 2060-01-01"), "{said}");
+    assert!(said.contains("The enrolment certificate lasts until "), "{said}");
+    assert_eq!(fleet.report(&server, &unit, &[100]).code(), (403, "revoked".into()));
+    let shown = fleet.kit.command(["device", "show", unit.device.as_str(), "--state", state]).ok();
+    assert!(shown.contains(" is revoked: thermostat revC") && shown.contains("revoked by the maker's list"), "{shown}");
+    list(&[[7; 16]]);
+    server.reload().unwrap();
+    eventually("it is mended", || !fleet.kit.command(status).ok().contains("holds no revocation list"));
+    server.stop();
+    // What is revoked is told from the first moment on.
+    let server = fleet.serve(&with, "");
+    assert_eq!(server.metrics().fleet.revocations.get(), 1);
 }
 
 /// A request for a certificate of `key`.
