@@ -281,6 +281,11 @@ pub fn places(
         if !concerns {
             continue;
         }
+        // That the plan leaves it out, `admit` says.
+        if offer.plan.takes(&row.hardware) && !offer.hardware.contains(&row.hardware) {
+            said.push(format!("{}: it has no image for hardware {}", offer.version, row.hardware));
+            continue;
+        }
         let last = records.get(&offer.manifest).and_then(|(record, _)| status::last(record));
         let last = last.filter(|last| last.check_current(&offer.plan, 0, now).is_ok());
         let place = Place {

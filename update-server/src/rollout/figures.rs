@@ -6,7 +6,7 @@ use super::offers::Offers;
 use super::record::{Record, State};
 use super::status;
 use super::superseded;
-use super::view::holds;
+use super::view::{holds, reached};
 use perennial_gate::bounds;
 use perennial_schemas::rollout::WHOLE;
 use perennial_schemas::{KeyId, Sha256Digest, Timestamp};
@@ -106,7 +106,7 @@ impl Figures {
             states: whole("perennial_rollout_state", "1 for the state that a rollout is in", &["state"])?,
             open: parts(
                 "perennial_rollout_open_ratio",
-                "The share of the fleet that plan and gate have opened it for; nobody is let in while it is halted or paused",
+                "The share of the fleet that plan and gate have opened it for, until it was stopped where it is; nobody is let in while it is halted or paused",
                 &[],
             )?,
             planned: parts(
@@ -211,9 +211,8 @@ impl Figures {
             self.states.with_label_values(&[product, version, word]).set((state == record.state).into());
         }
         let share = |ppm: u32| f64::from(ppm) / f64::from(WHOLE);
-        let phase = offer.plan.phases.get(record.phase).map_or(0, |phase| phase.share);
         let planned = offer.plan.share_at(now);
-        self.open.with_label_values(&name).set(share(planned.min(phase)));
+        self.open.with_label_values(&name).set(share(reached(record, offer, now)));
         self.planned.with_label_values(&name).set(share(planned));
         let next = offer.beyond(record.phase).unwrap_or(now);
         self.waiting.with_label_values(&name).set((now.unix() - next.unix()).max(0) as f64);

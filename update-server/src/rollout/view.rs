@@ -315,12 +315,11 @@ impl Rollout {
     }
 
     fn add_plan(&mut self, record: &Record, offer: &Offer, counted: &Counted, now: Timestamp) {
-        let phase = offer.plan.phases.get(record.phase).map_or(0, |phase| phase.share);
         let planned = offer.plan.share_at(now);
+        let reached = reached(record, offer, now);
         self.phases = offer.plan.phases.len();
         self.channels = offer.channels.iter().map(ToString::to_string).collect();
-        (self.planned_ppm, self.open_ppm, self.reached_ppm) =
-            (planned, planned.min(phase), planned.min(phase));
+        (self.planned_ppm, self.open_ppm, self.reached_ppm) = (planned, reached, reached);
         self.next_phase = offer.beyond(record.phase);
         if matches!(record.state, State::Paused | State::Halted | State::Withdrawn) {
             self.open_ppm = 0;
@@ -357,6 +356,14 @@ impl Rollout {
         };
         self.takes_words |= matches!(verdict, Verdict::Halt { .. });
     }
+}
+
+/// The share that plan and gate have opened it for; of one that is stopped, until it was.
+pub(super) fn reached(record: &Record, offer: &Offer, now: Timestamp) -> u32 {
+    let phase = offer.plan.phases.get(record.phase).map_or(0, |phase| phase.share);
+    let is_stopped = matches!(record.state, State::Paused | State::Halted | State::Withdrawn);
+    let until = if is_stopped { record.since.min(now) } else { now };
+    offer.plan.share_at(until).min(phase)
 }
 
 /// Until when devices come back that had been held, where they still do.

@@ -5,6 +5,7 @@ use super::failing::{Failures, Lost};
 use super::record::State;
 use super::view::{Consent, Holds, Rollout, StoppedFor, UNREADABLE};
 use super::votes::Votes;
+use perennial_gate::Verdict;
 use perennial_schemas::rollout::WHOLE;
 
 impl Rollout {
@@ -81,10 +82,10 @@ impl Rollout {
         }
         let by = if self.by == "server" { String::new() } else { format!(" by {}", self.by) };
         let since = self.since.map_or(String::new(), |since| format!(" since {since}{by}"));
-        let mut out = vec![format!("{product} {version} is {state}{since}: {reason}.")];
+        let mut out = vec![format!("{product} {version} is {state}{since}: {}", ended(reason))];
         for stopped in &self.stopped {
             let StoppedFor { hardware, since, reason, .. } = stopped;
-            out.push(format!("It is halted for {hardware} since {since}: {reason}."));
+            out.push(format!("It is halted for {hardware} since {since}: {}", ended(reason)));
         }
         if self.state != State::Withdrawn.as_str() {
             out.push(self.how_far());
@@ -94,9 +95,9 @@ impl Rollout {
         }
         match (self.state.as_str(), self.next_phase) {
             ("running", Some(next)) => {
-                out.push(format!("Phase {} may begin from {next} on: {}.", self.phase + 1, self.verdict));
+                out.push(format!("Phase {} may begin from {next} on: {}.", self.phase + 1, self.waits()));
             }
-            ("running", None) => out.push(format!("To the end: {}.", self.verdict)),
+            ("running", None) => out.push(format!("To the end: {}.", self.waits())),
             ("paused" | "halted", _) if self.verdict.starts_with("halt") => {
                 out.push(format!("The evidence says: {}.", self.verdict));
             }
@@ -115,6 +116,11 @@ impl Rollout {
         }));
         out.extend(self.what_may_be_done());
         out
+    }
+
+    /// What a running rollout waits for.
+    fn waits(&self) -> &str {
+        if self.verdict == Verdict::GoOn.to_string() { "the evidence lets it" } else { &self.verdict }
     }
 
     fn how_far(&self) -> String {
@@ -260,14 +266,20 @@ impl Rollout {
         if let Some(newer) = &self.superseded_by {
             stopped += &format!("  [superseded by {newer}: nothing to be done]");
         }
-        let open = match self.state.as_str() {
-            "paused" | "halted" => format!("stopped at {}", percent(self.reached_ppm)),
-            _ => format!("open {}", percent(self.open_ppm)),
-        };
         let missing = self.missing_in(&all);
         let votes = match self.uncounted {
             Some(_) => "votes can't be counted".into(),
             None => format!("{} good, {} bad, {missing}", all.confirmed, all.failed + all.rolled_back),
+        };
+        if self.state == State::Withdrawn.as_str() {
+            let since = self.since.map_or(String::new(), |since| format!(" since {since}"));
+            // A list counts no votes of what is over; where one is shown they are counted.
+            let votes = if self.votes.is_empty() { String::new() } else { format!("  {votes}") };
+            return format!("{} {}  withdrawn{since}{votes}", self.product, self.version);
+        }
+        let open = match self.state.as_str() {
+            "paused" | "halted" => format!("stopped at {}", percent(self.reached_ppm)),
+            _ => format!("open {}", percent(self.open_ppm)),
         };
         format!(
             "{} {}  {}  {open} (plan {}), phase {} of {}  {votes}{stopped}",
@@ -307,6 +319,12 @@ impl Consent {
             self.until.map_or(String::new(), |until| format!(", for devices whose time came before {until}"));
         format!("its signers signed again at {}{whom}", self.signed)
     }
+}
+
+/// A sentence's end: with one full stop, also where people wrote theirs.
+fn ended(words: &str) -> String {
+    let end = if words.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{words}{end}")
 }
 
 fn capital(words: &str) -> String {
