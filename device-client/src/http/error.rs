@@ -46,7 +46,7 @@ pub enum HttpError {
         source: io::Error,
     },
     /// Somebody answers there, and not in TLS.
-    #[error("no TLS is spoken at {server}: http:// instead?")]
+    #[error("no TLS is spoken at {server}: is that the right port?")]
     NotTls {
         /// Host and port.
         server: String,

@@ -132,7 +132,7 @@ fn https_where_no_tls_is_spoken_is_told() {
     });
     let (what, _) = device.run(&["check"]).refused(1);
     plain.join().unwrap();
-    assert!(what.contains(&format!("no TLS is spoken at {address}: http:// instead?")), "{what}");
+    assert!(what.contains(&format!("no TLS is spoken at {address}: is that the right port?")), "{what}");
 }
 
 #[test]

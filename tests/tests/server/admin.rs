@@ -143,3 +143,20 @@ fn a_body_is_waited_for_only_after_the_token() {
         assert_eq!(wire.read(false).status, 401, "{path}");
     }
 }
+
+#[test]
+fn another_method_than_a_route_has_is_told_in_two_lines_as_everything_else() {
+    let kit = Kit::new();
+    let server = kit.serve("");
+    let device = "ab".repeat(16);
+    for (method, path, allow) in [
+        ("GET", format!("/api/v1/devices/{device}/revoke"), "POST"),
+        ("PUT", "/api/v1/status".into(), "GET,HEAD"),
+    ] {
+        let answer = super::kit::Wire::to(server.admin.unwrap()).ask(method, &path, &[]);
+        assert_eq!((answer.status, answer.header("allow")), (405, allow), "{path}");
+        let said: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+        assert_eq!(said["error"], "that is asked for with another method");
+        assert!(said["hint"].as_str().unwrap().contains("Allow"));
+    }
+}

@@ -126,7 +126,7 @@ async fn ask<R: Read + Send + Unpin + 'static>(
                 let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
                 if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = inner
                 {
-                    let what = format!("no TLS is spoken at {url}: http:// instead?");
+                    let what = format!("no TLS is spoken at {url}: is that the right port?");
                     return Failure::new(
                         what,
                         "http:// is for this machine alone; elsewhere set admin.tls = true on the server",

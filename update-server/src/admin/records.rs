@@ -132,7 +132,9 @@ async fn verify(
     }
     let verified = super::routes::work(move || audit::verify_against(desk.keeper.store(), &heads)).await?;
     verified.map(fresh).map_err(|error| match error {
-        StoreError::Corrupt(_) => problem(StatusCode::CONFLICT, &error.to_string(), audit::BROKEN),
+        StoreError::Corrupt(_) | StoreError::OtherPast(_) => {
+            problem(StatusCode::CONFLICT, &error.to_string(), audit::BROKEN)
+        }
         other => problem(StatusCode::INTERNAL_SERVER_ERROR, &other.to_string(), "look at the server's log"),
     })
 }

@@ -161,6 +161,13 @@ pub(crate) fn router(desk: Desk) -> Router {
         .fallback(async || {
             problem(StatusCode::NOT_FOUND, "there is nothing here", "the admin plane answers under /api/v1/")
         })
+        .method_not_allowed_fallback(async || {
+            problem(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "that is asked for with another method",
+                "the field Allow says with which; GET /api/v1/openapi.json describes each",
+            )
+        })
         .with_state(desk)
 }
 

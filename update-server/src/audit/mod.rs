@@ -165,21 +165,21 @@ pub fn verify(store: &dyn Store) -> Result<Head, StoreError> {
 /// Walks the whole chain, and compares it with heads that somebody has seen before, such as signers at a review.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] naming the break, or the first head that the chain doesn't lead through.
+/// [`StoreError::Corrupt`] naming the break, [`StoreError::OtherPast`] the first head that the chain doesn't lead through.
 pub fn verify_against(store: &dyn Store, seen: &[Head]) -> Result<Head, StoreError> {
     let head = verify(store)?;
     for seen in seen {
         if seen.sequence > head.sequence {
             let (sequence, last) = (seen.sequence, head.sequence);
-            return Err(StoreError::Corrupt(format!(
-                "audit/{sequence}: that entry was seen, and the chain ends at {last}: entries were cut off"
+            return Err(StoreError::OtherPast(format!(
+                "entry {sequence} of the audit was seen, and the chain ends at {last}: entries were cut off"
             )));
         }
         let there = if seen.sequence == 0 { Chain::default().head() } else { at(store, seen.sequence)? };
         if there != *seen {
             let sequence = seen.sequence;
-            return Err(StoreError::Corrupt(format!(
-                "audit/{sequence}: it was seen with the digest {}, and has {}: the past was rewritten",
+            return Err(StoreError::OtherPast(format!(
+                "entry {sequence} of the audit was seen with the digest {}, and has {}: the past was rewritten",
                 seen.digest, there.digest
             )));
         }

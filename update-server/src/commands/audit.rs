@@ -176,7 +176,7 @@ fn verify(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     let head: Head = match Place::of(&arguments.place)? {
         Place::Here(held) => {
             audit::verify_against(&held.store, &arguments.heads).map_err(|error| match error {
-                StoreError::Corrupt(_) => Failure::of(&error, BROKEN),
+                StoreError::Corrupt(_) | StoreError::OtherPast(_) => Failure::of(&error, BROKEN),
                 other => state_failure(&other.into()),
             })?
         }

@@ -199,6 +199,9 @@ pub enum StoreError {
         /// The limit in bytes; keys have at least one.
         limit: usize,
     },
+    /// The audit isn't the one that somebody has seen.
+    #[error("{0}")]
+    OtherPast(String),
     /// A record that can't be read: a fault of the disk, or a file of a later version.
     #[error("the store's record {0} can't be read")]
     Corrupt(String),
