@@ -3,7 +3,7 @@
 use std::fmt;
 
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::decide::{Decision, Reason};
+use perennial_device_core::decide::{self, Decision, Reason};
 use perennial_device_core::run::Runner;
 use perennial_device_core::session::Checked;
 use perennial_schemas::release::{Class, FixedVulnerability, Notes};
@@ -106,7 +106,7 @@ pub(super) fn check(
     let booted = config.booted().slot().map_err(|error| common::port(&error))?;
     report.running = journal.content(booted).map(|content| content.version.clone());
     let status = match checked.decision {
-        Decision::UpToDate => 0,
+        Decision::UpToDate { .. } => 0,
         Decision::Update { .. } => AVAILABLE,
         Decision::Held { .. } => HELD,
         Decision::Refused(_) => REFUSED,
@@ -136,17 +136,11 @@ impl CheckReport {
             support: None,
         };
         match &checked.decision {
-            Decision::UpToDate => {}
+            Decision::UpToDate { passed_over } => report.passed_over = skipped(passed_over),
             Decision::Update { version, passed_over, .. } => {
                 report.decision = "update";
                 report.version = Some(version.clone());
-                report.passed_over = passed_over
-                    .iter()
-                    .map(|passed| PassedOver {
-                        version: passed.version.clone(),
-                        reason: passed.reason.to_string(),
-                    })
-                    .collect();
+                report.passed_over = skipped(passed_over);
             }
             Decision::Held { told: passed, .. } | Decision::Refused(passed) => {
                 report.version = passed.version.clone();
@@ -170,6 +164,14 @@ impl CheckReport {
         }
         report
     }
+}
+
+fn skipped(passed_over: &[decide::PassedOver]) -> Vec<PassedOver> {
+    let of = |passed: &decide::PassedOver| PassedOver {
+        version: passed.version.clone(),
+        reason: passed.reason.to_string(),
+    };
+    passed_over.iter().map(of).collect()
 }
 
 impl fmt::Display for CheckReport {

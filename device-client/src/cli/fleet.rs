@@ -265,7 +265,7 @@ fn failed(error: &FleetError) -> CliError {
 
 impl fmt::Display for Enrolled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Enrolled as {} (for the {}. time).", self.device, self.epoch)?;
+        writeln!(f, "Enrolled as {} (enrolment {}).", self.device, self.epoch)?;
         writeln!(f, "The certificate is renewed by itself, from {} on.", self.renew_after.date().in_words())
     }
 }
@@ -273,7 +273,7 @@ impl fmt::Display for Enrolled {
 impl fmt::Display for Reported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(epoch) = self.enrolled {
-            writeln!(f, "Enrolled:     for the {epoch}. time")?;
+            writeln!(f, "Enrolled:     anew (enrolment {epoch})")?;
         }
         writeln!(f, "Checked in:   {}", if self.checked_in { "yes" } else { "no" })?;
         writeln!(f, "Reports:      {} sent, acknowledged up to {}", self.sent, self.acknowledged)?;
@@ -294,6 +294,11 @@ impl fmt::Display for Consented {
     }
 }
 
+/// `1 report`, `2 reports`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 impl fmt::Display for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Now(Erasure { device, at, erased, kept, audit, .. }) = self else {
@@ -309,8 +314,11 @@ impl fmt::Display for Receipt {
         writeln!(f, "Erased at {at}: everything on {device}")?;
         writeln!(
             f,
-            "  {} reports, {} check-ins, {} attributes, {} keys",
-            erased.reports, erased.check_ins, erased.attributes, erased.keys
+            "  {}, {}, {}, {}",
+            counted(erased.reports, "report"),
+            counted(erased.check_ins, "check-in"),
+            counted(erased.attributes, "attribute"),
+            counted(erased.keys, "key")
         )?;
         for line in kept {
             writeln!(f, "  kept: {}", line.chars().filter(|c| !c.is_control()).collect::<String>())?;

@@ -100,7 +100,13 @@ pub(super) fn run(command: Command, config: &Config, io: &mut Io<'_>) -> Result<
 fn new(vault: &FileVault, algorithm: Algorithm) -> Result<(), CliError> {
     let path = vault.factory_key();
     if crate::files::exists(&path) {
-        let hint = "a device has one factory key for life; identity request prints the request for it";
+        let (factory, own) = (path.parent().unwrap_or(&path), vault.folder());
+        let both = format!("{} and {}", factory.display(), own.display());
+        let folder = if factory == own { own.display().to_string() } else { both };
+        let hint = format!(
+            "a device has one factory key for life; identity request prints the request for it. With a new key it is another \
+             device: stop the agent, and move {folder} away first"
+        );
         return Err(CliError::new(format!("{} is there already", path.display()), hint));
     }
     let key = DeviceKey::generate(algorithm).map_err(|error| key_failed(&error))?;

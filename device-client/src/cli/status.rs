@@ -41,6 +41,9 @@ struct Status {
     update: Option<Update>,
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<Release>,
+    /// What is running can't be said: the journal is lost, or can't be read.
+    #[serde(skip)]
+    unknown: bool,
     /// That what runs was withdrawn.
     #[serde(skip_serializing_if = "Option::is_none")]
     withdrawn: Option<Withdrawn>,
@@ -129,6 +132,7 @@ fn look(config: &Config, now: Timestamp) -> Status {
     let mut problems = Vec::new();
     let mut store = FileStore::read_only(&config.state, &config.marker);
     let journal = journal(&mut store, &mut problems);
+    let unknown = !problems.is_empty();
     let floors = floors(&mut store, &mut problems);
     let trust = trust(&mut store, &mut problems);
     let booted = note(config.booted().slot(), &mut problems);
@@ -160,8 +164,9 @@ fn look(config: &Config, now: Timestamp) -> Status {
         running: booted.and_then(release),
         withdrawn: Withdrawn::look(config),
         other: booted.and_then(|slot| release(slot.other())),
+        unknown,
         factory_fallback: booted.map(Slot::other).filter(|other| {
-            release(*other).is_none() && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
+            !unknown && release(*other).is_none() && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
         }),
         booted,
         next_boot: boot.map(|boot| boot.next),
@@ -226,6 +231,9 @@ impl fmt::Display for Status {
         writeln!(f, "Device:    {device}, a {product} {hardware}, channel {channel}")?;
         match (&self.running, self.booted) {
             (Some(running), _) => writeln!(f, "Running:   {running}")?,
+            (None, Some(slot)) if self.unknown => {
+                writeln!(f, "Running:   unknown, in slot {slot}; perennial-device recover begins again")?
+            }
             (None, Some(slot)) => writeln!(f, "Running:   an image from the factory, in slot {slot}")?,
             (None, None) => writeln!(f, "Running:   unknown")?,
         }
@@ -235,6 +243,7 @@ impl fmt::Display for Status {
         match (&self.other, self.factory_fallback) {
             (Some(other), _) => writeln!(f, "Fallback:  {other}")?,
             (None, Some(slot)) => writeln!(f, "Fallback:  an image from the factory, in slot {slot}")?,
+            (None, None) if self.unknown => writeln!(f, "Fallback:  unknown")?,
             (None, None) => writeln!(f, "Fallback:  none yet")?,
         }
         match (&self.support, self.security_updates_until) {

@@ -273,7 +273,7 @@ fn of_decision(decision: Option<&Decision>, failure: Option<String>) -> (&'stati
     match decision {
         Some(Decision::Held { told: passed, .. }) => ("held", Some(passed.to_string()), HELD),
         Some(Decision::Refused(passed)) => ("refused", Some(passed.to_string()), REFUSED),
-        Some(Decision::UpToDate) => ("current", None, 0),
+        Some(Decision::UpToDate { .. }) => ("current", None, 0),
         _ => match failure {
             Some(failure) => ("failed", Some(failure), FAILED),
             None => ("working", None, 0),

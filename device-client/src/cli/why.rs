@@ -148,7 +148,7 @@ impl Why {
         let Some(said) = &journal.said else { return Self::nothing_yet() };
         let (waits_for, version, until) = (said.waits, said.version.clone(), said.until);
         let sentence = match waits_for {
-            Waits::Nothing if version.is_none() => "Nothing waits: this device is up to date.".into(),
+            Waits::Nothing if version.is_none() => format!("Nothing waits: this device is {}.", said.text),
             _ => format!("{}.", said.text),
         };
         Self::new(waits_for, version, until, sentence)

@@ -160,7 +160,18 @@ fn a_payload_of_another_image_is_refused_before_a_byte_of_it_is_written() {
 fn releases_for_others_are_refused() {
     let mut scene = Scene::new();
     scene.offer(None, |release| release.images[0].hardware = vec!["revA".parse().unwrap()]);
-    scene.refused(20, "it has no image for hardware revC");
+    // What runs is the newest that is for it.
+    let said = scene.device.run(&["check"]).ok();
+    assert!(said.contains("Update:   none; this device is up to date\n"), "{said}");
+    assert!(said.contains("Skipped:  2.0.0 is refused: it has no image for hardware revC\n"), "{said}");
+    assert!(scene.device.run(&["update"]).ok().starts_with("Up to date: 1.0.0 is running."));
+    let why = "Nothing waits: this device is up to date; 2.0.0 is passed over: it has no image for hardware revC.\n";
+    assert_eq!(scene.device.run(&["why"]).ok(), why);
+    // A name that no release has is a slip.
+    scene.device.configure(|text| text.replace("hardware = \"revC\"", "hardware = \"revX\""));
+    let (what, hint) = scene.device.run(&["update"]).refused(20);
+    assert!(what.contains("2.0.0 is refused: it has no image for hardware revX"), "{what}");
+    assert!(hint.contains("compare `hardware` in the configuration"), "{hint}");
 
     let mut scene = Scene::new();
     scene.offer(None, |release| release.product = "kettle".parse().unwrap());

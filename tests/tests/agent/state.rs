@@ -70,6 +70,18 @@ fn a_journal_that_is_lost_installs_nothing_until_it_is_recovered() {
         tear(&device, name);
     }
     let before = device.durable();
+    // Torn or gone, nobody may take what runs for the factory's.
+    let files = ["journal.1", "journal.2"].map(|name| device.path("state").join(name));
+    let torn = files.clone().map(|file| std::fs::read(file).unwrap());
+    for gone in [false, true] {
+        if gone {
+            files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        }
+        let said = device.run(&["status"]).ok();
+        assert!(said.contains("\nRunning:   unknown, in slot B; perennial-device recover begins again\n"), "{said}");
+        assert!(said.contains("\nFallback:  unknown\n") && !said.contains("factory"), "{said}");
+    }
+    files.iter().zip(torn).for_each(|(file, torn)| std::fs::write(file, torn).unwrap());
     let (what, _) = device.run(&["update"]).refused(1);
     assert!(what.starts_with("the journal is lost"), "{what}");
     assert_eq!(device.durable(), before);

@@ -8,7 +8,8 @@
 //! time has come.
 //!
 //! The newest release that may be installed is taken. A release that may not be (a barrier in front of it, another
-//! hardware) is passed over with its reason, so that a barrier leads through the release before it.
+//! hardware) is passed over with its reason, so that a barrier leads through the release before it. Where all that is newer is
+//! for other hardware, the device is up to date: its hardware is no error as long as any release of the channel is for it.
 
 mod reason;
 mod rollout;
@@ -155,7 +156,8 @@ pub fn decide<'c>(
     }
     let mut passed_over = Vec::new();
     let mut seen = 0;
-    for offered in candidates(facts, channel) {
+    let (newer, rest) = candidates(facts, channel);
+    for offered in newer {
         let manifest = documents.manifests.get(&offered.manifest);
         let verdict = match (before_manifest(facts, offered, now), manifest) {
             (Some(reason), _) => Err(reason),
@@ -189,7 +191,47 @@ pub fn decide<'c>(
             }
         }
     }
-    Step::Made(none_left(passed_over))
+    if passed_over.is_empty() || !passed_over.iter().all(PassedOver::is_for_others) {
+        return Step::Made(none_left(passed_over));
+    }
+    match is_served(facts, &passed_over, &rest, documents, MANIFESTS - seen) {
+        Served::Unknown(offered) => Step::Need(offered),
+        Served::Yes => Step::Made(Decision::UpToDate { passed_over }),
+        Served::No => Step::Made(none_left(passed_over)),
+    }
+}
+
+/// Whether the channel has anything for this hardware.
+enum Served<'c> {
+    /// This manifest would tell.
+    Unknown(&'c Offered),
+    Yes,
+    No,
+}
+
+/// Looks for a release that is for this hardware, where nothing newer is: among those that a rollout leaves it out of, then
+/// among the others, from the newest on.
+fn is_served<'c>(
+    facts: &Facts<'_>,
+    passed_over: &[PassedOver],
+    rest: &[&'c Offered],
+    documents: &Documents,
+    most: usize,
+) -> Served<'c> {
+    let left_out = |it: &PassedOver| matches!(it.reason, Reason::Refused(Refusal::NotRolledOut { .. }));
+    if passed_over.iter().any(left_out) {
+        return Served::Yes;
+    }
+    for offered in rest.iter().filter(|it| !facts.withdrawn.contains(&it.manifest)).take(most) {
+        match documents.manifests.get(&offered.manifest) {
+            None => return Served::Unknown(offered),
+            Some(Manifest::Read(release)) if release.image_for(facts.hardware).is_some() => {
+                return Served::Yes;
+            }
+            Some(_) => {}
+        }
+    }
+    Served::No
 }
 
 /// The full payload to take of an image: the shorter one that this version knows. Reading a manifest refuses an image
@@ -219,8 +261,8 @@ pub fn choose_delta<'i>(
     usable.min_by_key(|(payload, _)| payload.length)
 }
 
-/// What is newer than what runs, newest first. A device never goes to a lower version by itself.
-fn candidates<'c>(facts: &Facts<'_>, channel: &'c Channel) -> Vec<&'c Offered> {
+/// What is newer than what runs, and the rest, each newest first. A device never goes to a lower version by itself.
+fn candidates<'c>(facts: &Facts<'_>, channel: &'c Channel) -> (Vec<&'c Offered>, Vec<&'c Offered>) {
     let is_newer = |offered: &&Offered| match facts.running {
         Some(running) => {
             running.manifest != Some(offered.manifest)
@@ -228,9 +270,9 @@ fn candidates<'c>(facts: &Facts<'_>, channel: &'c Channel) -> Vec<&'c Offered> {
         }
         None => true,
     };
-    let mut candidates: Vec<&Offered> = channel.releases.iter().filter(is_newer).collect();
-    candidates.sort_by(|a, b| b.version.cmp(&a.version));
-    candidates
+    let mut all: Vec<&Offered> = channel.releases.iter().collect();
+    all.sort_by(|a, b| b.version.cmp(&a.version));
+    all.into_iter().partition(is_newer)
 }
 
 /// What rules a release out without looking at its manifest.
@@ -313,16 +355,18 @@ fn put_off_until(facts: &Facts<'_>, release: &Release, now: Timestamp) -> Option
     Some(last.map_or(until, |last| until.min(last))).filter(|until| *until > now)
 }
 
-/// The reason of the newest release counts: a hold passes, a refusal stays. What the owner put off could be had now.
+/// The reason of the newest release counts, of those that are for this hardware if there are any: a hold passes, a refusal
+/// stays. What the owner put off could be had now.
 fn none_left(passed_over: Vec<PassedOver>) -> Decision {
     let postponed =
         |passed: &&PassedOver| matches!(passed.reason, Reason::Held { why: HoldReason::Postponed, .. });
     let held = |passed: &&PassedOver| matches!(passed.reason, Reason::Held { .. });
     let told = passed_over.iter().find(postponed).or_else(|| passed_over.iter().find(held)).cloned();
-    match (told, passed_over.first()) {
+    let own = || passed_over.iter().find(|passed| !passed.is_for_others());
+    match (told, own().or(passed_over.first())) {
         (Some(told), _) => Decision::Held { told, passed_over },
         (None, Some(refused)) => Decision::Refused(refused.clone()),
-        (None, None) => Decision::UpToDate,
+        (None, None) => Decision::UpToDate { passed_over },
     }
 }
 

@@ -14,8 +14,11 @@ use crate::rollout::Admitted;
 /// What is done about updates now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing newer is offered.
-    UpToDate,
+    /// Nothing newer is offered to this hardware.
+    UpToDate {
+        /// Newer ones, which are for other hardware.
+        passed_over: Vec<PassedOver>,
+    },
     /// This release is installed.
     Update {
         /// The release.
@@ -148,8 +151,9 @@ impl Decision {
     /// Why this release is passed over, where it is.
     pub fn reason_for(&self, manifest: &Sha256Digest) -> Option<&Reason> {
         let passed_over = match self {
-            Self::UpToDate => &[],
-            Self::Update { passed_over, .. } | Self::Held { passed_over, .. } => passed_over.as_slice(),
+            Self::UpToDate { passed_over }
+            | Self::Update { passed_over, .. }
+            | Self::Held { passed_over, .. } => passed_over.as_slice(),
             Self::Refused(refused) => core::slice::from_ref(refused),
         };
         passed_over
@@ -163,7 +167,7 @@ impl Decision {
     /// The release that it is about, what the device waits for, and until when at most where that is known.
     pub fn waits(&self) -> (Option<ReleaseVersion>, Waits, Option<Timestamp>) {
         match self {
-            Self::UpToDate => (None, Waits::Nothing, None),
+            Self::UpToDate { .. } => (None, Waits::Nothing, None),
             Self::Update { version, .. } => (Some(version.clone()), Waits::Nothing, None),
             Self::Held { told: passed, .. } | Self::Refused(passed) => {
                 let (waits, until) = passed.reason.waits();
@@ -195,6 +199,13 @@ impl Reason {
     }
 }
 
+impl PassedOver {
+    /// It is for other hardware than this device's, which is no fault.
+    pub(super) fn is_for_others(&self) -> bool {
+        matches!(self.reason, Reason::Refused(Refusal::NoImage { .. } | Refusal::NotRolledOut { .. }))
+    }
+}
+
 impl Refusal {
     /// Its number in reports.
     pub fn code(&self) -> FailureCode {
@@ -214,7 +225,15 @@ impl Refusal {
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UpToDate => f.write_str("up to date"),
+            Self::UpToDate { passed_over } => {
+                f.write_str("up to date")?;
+                match passed_over.first() {
+                    Some(PassedOver { version: Some(version), reason: Reason::Refused(refusal), .. }) => {
+                        write!(f, "; {version} is passed over: {refusal}")
+                    }
+                    _ => Ok(()),
+                }
+            }
             Self::Update { version, .. } => write!(f, "{version} is to be installed"),
             Self::Held { told, .. } => write!(f, "{told}"),
             Self::Refused(refused) => write!(f, "{refused}"),

@@ -269,6 +269,42 @@ fn manifests_are_asked_for_from_the_newest_on_and_withdrawn_ones_never() {
     assert_eq!(world.says(), "needs 2.0.0");
 }
 
+/// A maker ends a revision with the release before: what runs is the newest that is for it.
+#[test]
+fn what_is_for_other_hardware_leaves_a_device_up_to_date_and_hardware_that_nothing_is_for_is_refused() {
+    let for_others = |release: &mut Release| release.images[0].hardware = vec!["revD".parse().unwrap()];
+    let left_out = |release: &mut Release| {
+        let hardware = Some(["revD".parse().unwrap()].into());
+        release.rollout = Some(Plan { hardware, ..rollout(0, OnDeadline::Consent) });
+    };
+    let w = || World::new().change("2.0.0", for_others).change("3.0.0", for_others);
+    let current = "up to date; 3.0.0 is passed over: it has no image for hardware revC";
+    assert_eq!(w().says(), current);
+    let Step::Made(decision) = w().step() else { panic!("it asks") };
+    assert_eq!(decision.waits(), (None, crate::journal::Waits::Nothing, None));
+    let refusal = Refusal::NoImage { hardware: "revC".parse().unwrap() };
+    assert_eq!(decision.reason_for(&digest("2.0.0")), Some(&Reason::Refused(refusal)), "each is told");
+    // What the device runs is looked at, too, and nothing that was withdrawn.
+    let mut unread = w();
+    unread.documents.manifests.remove(&digest("1.0.0"));
+    assert_eq!(unread.says(), "needs 1.0.0");
+    unread.withdrawn.insert(digest("1.0.0"));
+    assert_eq!(unread.says(), "3.0.0 is refused: it has no image for hardware revC");
+    // A name that no release of the channel has is a slip in the configuration.
+    let nowhere = w().change("1.0.0", for_others);
+    assert_eq!(nowhere.says(), "3.0.0 is refused: it has no image for hardware revC");
+    let unknown = World { running: None, ..w().change("1.0.0", for_others) };
+    assert_eq!(unknown.says(), "3.0.0 is refused: it has no image for hardware revC");
+    // The plan alone leaves it out: there is an image, so its name is right.
+    let planned = World::new().change("2.0.0", for_others).change("3.0.0", left_out);
+    let said = "up to date; 3.0.0 is passed over: its rollout leaves hardware revC out";
+    assert_eq!(planned.change("1.0.0", for_others).says(), said);
+    // What is for it and may not be installed is told before what isn't.
+    let behind = World::new().change("3.0.0", for_others);
+    let behind = behind.change("2.0.0", |release| release.minimum_version = Some(version("1.5")));
+    assert_eq!(behind.says(), "2.0.0 is refused: 1.5 or a later release has to be installed first");
+}
+
 #[test]
 fn another_products_channel_is_refused() {
     let mut world = World::new();

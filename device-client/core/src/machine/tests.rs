@@ -485,7 +485,7 @@ fn a_clock_that_is_put_back_stops_nothing() {
         .unwrap();
     assert_eq!(client.state(), State::Idle);
     assert_eq!(effect(&mut client, ahead), Some(Effect::Check));
-    client.handle(Input::Checked(Decision::UpToDate, None), ahead).unwrap();
+    client.handle(Input::Checked(Decision::UpToDate { passed_over: vec![] }, None), ahead).unwrap();
     assert_eq!(effect(&mut client, ahead), None);
     assert_eq!(effect(&mut client, NOW), Some(Effect::Check), "the next check lies too far ahead");
 }
@@ -512,7 +512,7 @@ fn any_input() -> impl Strategy<Value = fn() -> Input> {
         || started(Slot::B, BootFlag::Good),
         || Input::Checked(update(&plan(1)), Some(Box::new(plan(1)))),
         || Input::Checked(update(&plan(2)), Some(Box::new(plan(2)))),
-        || Input::Checked(Decision::UpToDate, None),
+        || Input::Checked(Decision::UpToDate { passed_over: vec![] }, None),
         || Input::Said(Verdict::Healthy),
         || Input::Said(Verdict::NotYet),
         || Input::Said(Verdict::Unhealthy("no".into())),
@@ -634,6 +634,6 @@ fn a_wish_for_a_release_at_once_ends_with_it_or_with_nothing_to_take() {
     assert_eq!((client.state(), client.journal().at_once), (State::Idle, None));
     client.handle(Input::Owner(Wish::AtOnce), NOW).unwrap();
     assert_eq!(effect(&mut client, NOW), Some(Effect::Check));
-    client.handle(Input::Checked(Decision::UpToDate, None), NOW).unwrap();
+    client.handle(Input::Checked(Decision::UpToDate { passed_over: vec![] }, None), NOW).unwrap();
     assert_eq!(client.journal().at_once, None);
 }
