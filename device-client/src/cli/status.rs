@@ -166,7 +166,9 @@ fn look(config: &Config, now: Timestamp) -> Status {
         other: booted.and_then(|slot| release(slot.other())),
         unknown,
         factory_fallback: booted.map(Slot::other).filter(|other| {
-            !unknown && release(*other).is_none() && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
+            !unknown
+                && release(*other).is_none()
+                && boot.is_some_and(|boot| boot.of(*other) == BootFlag::Good)
         }),
         booted,
         next_boot: boot.map(|boot| boot.next),

@@ -94,6 +94,10 @@ pub(super) fn run(command: ChannelCommand, repo: &Path, io: &mut Io<'_>) -> Resu
 /// # Errors
 /// [`CliError`]
 pub(super) fn withdraw(args: &WithdrawArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    if args.reason.trim().is_empty() {
+        let hint = "say in a few words what is wrong with the release: devices and their owners are told";
+        return Err(CliError::new("a withdrawal has a reason, and this one is empty", hint));
+    }
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
     let proposal = offer::withdraw(&repository, &standing, &args.version, &args.reason, io.now())?;

@@ -134,7 +134,7 @@ fn dispatch(cli: Cli, io: &mut Io<'_>) -> Result<(), CliError> {
         Command::Snapshot(args) => renew::snapshot(&args, &cli.repo, io),
         Command::Archive(args) => renew::archive(&args, &cli.repo, io),
         Command::Bundle(args) => bundle::run(args, &cli.repo, io),
-        Command::Rollout(command) => rollout::run(command, io),
+        Command::Rollout(command) => rollout::run(command, &cli.repo, io),
         Command::Delta(command) => delta::run(command, io),
         Command::DeviceCa(command) => device_ca::run(command, io),
         Command::Inspect(args) => inspect::run(&args, &cli.repo, io),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use perennial_schemas::ident::{ChannelName, HardwareName, ProductName};
 use perennial_schemas::release::{Class, FixedVulnerability, Notes, Release, Severity};
 use perennial_schemas::rollout::Plan;
-use perennial_schemas::{Date, ReleaseVersion, Sha256Digest, Timestamp};
+use perennial_schemas::{Date, ReleaseVersion, RoleName, Sha256Digest, Timestamp};
 use serde::Serialize;
 
 use super::common::{Output, invocation};
@@ -16,8 +16,9 @@ use super::progress::{Progress, size};
 use super::proposal::Made;
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
+use crate::proposal::published_releases;
 use crate::release::deltas::{Dropped, Wanted};
-use crate::release::{Draft, ImageFile, Proposed, Standing, propose, renew};
+use crate::release::{Draft, ImageFile, Proposed, Standing, propose, renew, slips};
 use crate::repository::Repository;
 use crate::rollout::lint::{Remark, remarks};
 use crate::rollout::{file, tell};
@@ -147,6 +148,9 @@ struct ProposeReport {
     /// What is unwise about the rollout plan.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     rollout_remarks: Vec<Remark>,
+    /// What is likely a slip.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<String>,
     #[serde(skip)]
     invocation: String,
     /// Users whose passwords the images bring along.
@@ -210,6 +214,7 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
     );
     drop(bar);
     let Proposed { proposal, release, manifest, passwords, dropped } = proposed?;
+    let remarks = slips(&release, &published_releases(&repository, &RoleName::from(&args.product))?);
     let mut users: Vec<String> = passwords.into_iter().map(|hash| hash.user).collect();
     users.sort();
     users.dedup();
@@ -222,6 +227,7 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         users,
         dropped_deltas: dropped,
         rollout_remarks,
+        remarks,
         invocation: invocation(repo),
     };
     io.report(args.json, &report)
@@ -325,6 +331,9 @@ impl fmt::Display for ProposeReport {
         }
         for remark in &self.rollout_remarks {
             writeln!(f, "  warning      {}: {}", remark.rule, remark.what)?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "  warning      {remark}")?;
         }
         if !self.users.is_empty() {
             let users = quoted(&self.users.join(", "));

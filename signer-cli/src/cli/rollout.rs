@@ -7,16 +7,19 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use perennial_schemas::Timestamp;
 use perennial_schemas::rollout::{Plan, Salt};
+use perennial_schemas::tuf::Key;
 use serde::Serialize;
 
 use super::common::Output;
 use super::{CliError, Io};
 use crate::files::{self, FileError};
 use crate::keys::read_public;
+use crate::repository::Repository;
 use crate::rollout::file::{self, Share};
 use crate::rollout::forecast::{Forecast, Question};
 use crate::rollout::lint::{Remark, Severity, remarks};
 use crate::rollout::{plot, presets::Preset};
+use crate::terminal::quoted;
 
 /// Plans by which a release is rolled out in stages.
 #[derive(Debug, Subcommand)]
@@ -117,15 +120,27 @@ struct SimulateReport {
 ///
 /// # Errors
 /// [`CliError`]
-pub(super) fn run(command: RolloutCommand, io: &mut Io<'_>) -> Result<(), CliError> {
+pub(super) fn run(command: RolloutCommand, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     match command {
-        RolloutCommand::New(args) => new(args, io),
-        RolloutCommand::Lint(args) => lint(&args, io),
+        RolloutCommand::New(args) => new(args, repo, io),
+        RolloutCommand::Lint(args) => lint(&args, repo, io),
         RolloutCommand::Simulate(args) => simulate(args, io),
     }
 }
 
-fn new(args: NewArgs, io: &mut Io<'_>) -> Result<(), CliError> {
+/// Refuses a key that signs a role of the repository, where the command is run beside one: it is no server's rollout key.
+fn is_a_servers(key: &Key, repo: &Path) -> Result<(), CliError> {
+    let published = Repository::open(repo).ok().and_then(|repository| repository.published);
+    match published.and_then(|published| published.signs_as(key)) {
+        None => Ok(()),
+        Some(role) => {
+            let what = format!("the key of the plan signs {role} here: it is no server's rollout key");
+            Err(CliError::new(what, file::OTHER_KEY))
+        }
+    }
+}
+
+fn new(args: NewArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     if args.preset == Preset::AllAtOnce && !args.everybody_at_once {
         return Err(CliError::new(
             "all-at-once gives a release to every device before anything is learnt of it",
@@ -136,15 +151,17 @@ fn new(args: NewArgs, io: &mut Io<'_>) -> Result<(), CliError> {
         let what = FileError::Exists { path: args.out }.to_string();
         return Err(CliError::new(what, "choose another name; a plan is never replaced"));
     }
-    read_public(&args.key)?;
+    let key = read_public(&args.key)?;
+    is_a_servers(&key.key, repo)?;
     let key = beside(&args.key, &args.out)?;
     let start = args.start.unwrap_or_else(|| io.now().plus_days(1));
     files::write(&args.out, args.preset.text(start, &key).as_bytes())?;
     io.report(args.output.json, &NewReport { file: args.out })
 }
 
-fn lint(args: &LintArgs, io: &mut Io<'_>) -> Result<(), CliError> {
+fn lint(args: &LintArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let plan = read(&args.plan)?;
+    is_a_servers(&plan.key, repo)?;
     let report = LintReport { remarks: remarks(&plan, args.devices, io.now()) };
     io.report(args.output.json, &report)?;
     let refused = report.remarks.iter().find(|remark| remark.severity == Severity::Error);
@@ -157,6 +174,14 @@ fn simulate(args: SimulateArgs, io: &mut Io<'_>) -> Result<(), CliError> {
         return Err(CliError::new(
             "--half-told lies between 0.1 and 10000 hours",
             "four hours is usual for devices that are always on",
+        ));
+    }
+    let grouped =
+        |label: &str| plan.early.iter().flat_map(|group| &group.labels).any(|one| one.as_str() == label);
+    if let Some((stranger, _)) = args.label.iter().find(|(label, _)| !grouped(label)) {
+        return Err(CliError::new(
+            format!("no early group of the plan has the label {}", quoted(stranger)),
+            "name a label as the plan's [[early]] has it, as ring=canary=200",
         ));
     }
     let question = Question {

@@ -164,11 +164,13 @@ impl Advise for DeviceCaError {
                 "nothing was issued: take that request out, or make it anew on the device".into()
             }
             Self::Twice { .. } => {
-                "nothing was issued: two devices with one key are one device; make a key on each".into()
+                "nothing was issued: two devices with one key are one device; make a key on each (where it was copied: move \
+                 its STATE/identity away, then perennial-device identity new)"
+                    .into()
             }
             Self::Issued { .. } => {
-                "nothing was issued: find that certificate, or make a new key on the device; if its file was never \
-                 finished, look for it with .part at its end"
+                "nothing was issued: find that certificate, or make a new key on the device (move its STATE/identity away, \
+                 then perennial-device identity new); if its file was never finished, look for it with .part at its end"
                     .into()
             }
             Self::Guessable { .. } => {

@@ -1,6 +1,6 @@
 //! TUF metadata in plain words.
 
-use perennial_schemas::rollout::RolloutStatus;
+use perennial_schemas::rollout::{RolloutState, RolloutStatus};
 use perennial_schemas::tuf::{
     Delegations, MetaFile, Role, Root, Snapshot, TargetFile, Targets, TimestampRole, TopRole,
 };
@@ -41,7 +41,9 @@ fn rollout_status(file: &Signed<RolloutStatus>) -> (String, Vec<String>) {
     let mut lines = common(file);
     lines.push(format!("The rollout of a release of {}, manifest {}.", status.product, status.manifest));
     let (state, since, open) = (status.state, status.since, Share(status.open));
-    lines.push(format!("{state:?} since {since}, open for {open}."));
+    // How far inside of what the gate has let in, the plan says, which isn't in this file.
+    let open = if state == RolloutState::Running { format!("open for {open}") } else { format!("at {open}") };
+    lines.push(format!("{state:?} since {since}, {open} at most."));
     lines.extend(status.stopped.iter().map(|hardware| format!("Halted for hardware {hardware}.")));
     for (what, text) in [("Reason", &status.reason), ("Audit", &status.audit)] {
         lines.extend((!text.is_empty()).then(|| format!("{what}: {}", quoted(text))));

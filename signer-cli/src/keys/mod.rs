@@ -37,6 +37,9 @@ pub enum KeyError {
     /// The public half, where a private key is needed.
     #[error("{} is the public half of a key, and can't sign", .0.display())]
     PublicHalf(PathBuf),
+    /// A private key, where the public half is needed.
+    #[error("{} is a private key, where its public half is needed", .0.display())]
+    PrivateHalf(PathBuf),
     /// The passphrase does not open the file.
     #[error("the passphrase does not open {}", .0.display())]
     WrongPassphrase(PathBuf),
@@ -94,6 +97,9 @@ impl Advise for KeyError {
                 "name a PKCS#8 file (PEM or DER); key new makes one, key import takes one in".into()
             }
             Self::PublicHalf(_) => "name the private key: the file that key new made beside it".into(),
+            Self::PrivateHalf(_) => {
+                "name the public half: the file that ends in .pub.json beside it; a private key stays where it was made".into()
+            }
             Self::WrongPassphrase(_) => "try again, or take the backup of the key".into(),
             Self::NoTerminal { .. } => "give --passphrase-file FILE or --passphrase-fd N".into(),
             Self::TypedDifferently => "type it again: the same command asks once more".into(),

@@ -26,6 +26,10 @@ pub fn public_path(secret: &Path) -> PathBuf {
 /// [`KeyError`]
 pub fn read_public(path: &Path) -> Result<KeyFile, KeyError> {
     let bytes = files::read(path, KEY_FILE_LENGTH)?;
+    // PKCS#8, as PEM or DER.
+    if bytes.starts_with(b"-----BEGIN") || bytes.starts_with(&[0x30]) {
+        return Err(KeyError::PrivateHalf(path.into()));
+    }
     let public = |source| KeyError::Public { path: path.into(), source };
     let file = KeyFile::parse(&bytes).map_err(public)?;
     if file.id_fits(&Ring) { Ok(file) } else { Err(KeyError::WrongId(path.into())) }

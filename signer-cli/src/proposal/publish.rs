@@ -184,13 +184,10 @@ fn missing(standing: &Standing<'_>) -> Result<String, ProposalError> {
     let needs = standing.needs()?;
     let one = |(name, need): (String, &super::Need)| {
         let by = need.by.map(|by| format!(" by {by}")).unwrap_or_default();
-        format!("{name}{by} needs {} more", need.missing())
+        let signatures = if need.missing() == 1 { "signature" } else { "signatures" };
+        format!("{name}{by} needs {} more {signatures}", need.missing())
     };
     let missing = super::Need::together(&needs).filter(|(_, need)| !need.is_met()).map(one);
     let missing: Vec<String> = missing.collect();
-    Ok(if missing.is_empty() {
-        "the snapshot has to be signed anew".into()
-    } else {
-        format!("{} signature(s)", missing.join(", "))
-    })
+    Ok(if missing.is_empty() { "the snapshot has to be signed anew".into() } else { missing.join(", ") })
 }

@@ -10,6 +10,7 @@
 //! | [`mod@propose`] | images measured and compressed, and the whole proposal |
 //! | [`deltas`] | deltas from earlier releases: made, weighed, proved |
 //! | [`renew`] | the same content signed anew: snapshots, archives |
+//! | `slips` | what is likely a slip, beside what was published before |
 //! | [`offer`] | channels made, releases offered and withdrawn |
 
 pub mod deltas;
@@ -18,6 +19,7 @@ mod error;
 pub mod offer;
 pub mod propose;
 pub mod renew;
+mod slips;
 pub mod standing;
 #[cfg(test)]
 mod tests;
@@ -25,4 +27,5 @@ mod tests;
 pub use draft::Draft;
 pub use error::ReleaseError;
 pub use propose::{ImageFile, Proposed, propose};
+pub use slips::{slips, without_stages};
 pub use standing::Standing;

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use perennial_schemas::limits::ROOT_LENGTH;
 use perennial_schemas::tuf::{
-    Authority, Delegations, MetaFile, Role, Root, Snapshot, TargetFile, Targets, TimestampRole, TopRole,
+    Authority, Delegations, Key, MetaFile, Role, Root, Snapshot, TargetFile, Targets, TimestampRole, TopRole,
 };
 use perennial_schemas::{Digest, RoleName, Sha256Digest, Signed};
 
@@ -93,6 +93,17 @@ impl Published {
     /// A role's file.
     pub fn role(&self, name: &RoleName) -> Option<&RoleFile<Targets>> {
         self.roles.get(name)
+    }
+
+    /// A role that a key signs, where there is one.
+    pub fn signs_as(&self, key: &Key) -> Option<RoleName> {
+        let top = TopRole::ALL.into_iter().map(top);
+        let mut names = top.chain(self.roles.keys().filter(|name| bins::owner(name).is_none()).cloned());
+        names.find(|name| {
+            let role = |name: &RoleName| self.role(name).map(RoleFile::value);
+            let authority = authority_of(name, self.root.value(), role);
+            authority.is_some_and(|authority| authority.keys().any(|(_, one)| one.public() == key.public()))
+        })
     }
 
     /// The targets of a product as devices find them: those of its role and of its bins.

@@ -13,6 +13,9 @@ use crate::cli::Advise;
 use crate::keys::{self, KeyError, read_public};
 use crate::support::input::{self, InputError};
 
+/// What to do about a plan with another key than a server's rollout key.
+pub const OTHER_KEY: &str = "name the public half of the server's rollout key, STATE/keys/rollout.pub.json; timestamp.pub.json beside it is another key";
+
 /// A plan file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,6 +100,7 @@ impl Advise for PlanError {
     fn advice(&self) -> String {
         match self {
             Self::Input(error) => error.advice(),
+            Self::Key(error @ KeyError::PrivateHalf(_)) => error.advice(),
             Self::Key(_) => {
                 "name the public half of the server's rollout key: STATE/keys/rollout.pub.json, as perennial-server init made it".into()
             }

@@ -99,8 +99,9 @@ pub fn remarks(plan: &Plan, devices: Option<u64>, now: Timestamp) -> Vec<Remark>
         say(
             "proof",
             format!(
-                "{has} devices are open in the phase that begins at {}, and even without any failure it takes {needs} to show that \
+                "{has} {} open in the phase that begins at {}, and even without any failure it takes {needs} to show that \
                  failures are rarer than the ceiling: from there on nobody comes but by consent, after hold.longest",
+                if has == 1 { "device is" } else { "devices are" },
                 plan.phases[phase].not_before
             ),
             "give that phase a larger share, or raise gate.ceiling or gate.beta",

@@ -78,7 +78,10 @@ fn a_journal_that_is_lost_installs_nothing_until_it_is_recovered() {
             files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
         }
         let said = device.run(&["status"]).ok();
-        assert!(said.contains("\nRunning:   unknown, in slot B; perennial-device recover begins again\n"), "{said}");
+        assert!(
+            said.contains("\nRunning:   unknown, in slot B; perennial-device recover begins again\n"),
+            "{said}"
+        );
         assert!(said.contains("\nFallback:  unknown\n") && !said.contains("factory"), "{said}");
     }
     files.iter().zip(torn).for_each(|(file, torn)| std::fs::write(file, torn).unwrap());

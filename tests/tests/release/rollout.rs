@@ -320,3 +320,50 @@ fn what_never_had_stages_is_published_without_more_words() {
     desk.wait_days(20);
     publish(&desk, &TEAM);
 }
+
+/// The file beside the right one, in a hurry: no server would open that rollout, and nobody would know before.
+#[test]
+fn a_plan_with_a_key_that_signs_something_else_is_refused_before_any_server_meets_it() {
+    let desk = with_plan();
+    let odd = desk.path("odd.toml");
+    let new = |key: &str| format!("rollout new {} --preset canary-week --key {key}", odd.display());
+    for (key, role) in [("tess.pub.json", "timestamp"), ("erin.pub.json", "thermostat")] {
+        let refused = desk.refused(&new(key));
+        assert!(refused.contains(&format!("the key of the plan signs {role} here")), "{refused}");
+        assert!(refused.contains("STATE/keys/rollout.pub.json"), "{refused}");
+        let plan = std::fs::read_to_string(desk.path("plan.toml")).unwrap();
+        desk.write("odd.toml", &plan.replace("rollout.pub.json", key));
+        assert!(desk.refused("rollout lint odd.toml").contains("it is no server's rollout key"));
+        let refused = desk.refused(&propose(&desk, "1.0.0", "v1.bin", "--rollout odd.toml"));
+        let what = format!("the plan of 1.0.0 names a key as its server's rollout key that signs {role}");
+        assert!(refused.contains(&what), "{refused}");
+        std::fs::remove_file(&odd).unwrap();
+    }
+    let refused = desk.refused(&new("erin.key"));
+    assert!(refused.contains("erin.key is a private key, where its public half is needed"), "{refused}");
+    let refused = desk.refused("rollout simulate plan.toml --devices 100 --label beta=3");
+    assert!(refused.contains("no early group of the plan has the label beta"), "{refused}");
+}
+
+#[test]
+fn what_is_likely_a_slip_about_a_release_is_told_when_it_is_proposed() {
+    let desk = with_plan();
+    let said = desk.ok(&propose(&desk, "1.0.0", "v1.bin", "--rollout plan.toml"));
+    assert!(!said.contains("warning"), "a first release has none before it: {said}");
+    publish(&desk, &TEAM);
+    let said = desk.ok(&propose(&desk, "1.1.0", "v2.bin", ""));
+    let what = "it has no rollout plan, as 1.0.0 had one: everybody gets it at once";
+    assert!(said.contains(&format!("  warning      {what}\n")), "{said}");
+    let review = desk.ok("review 1.1.0");
+    assert!(review.contains(&format!("! WARNING: 1.1.0: {what}")), "{review}");
+    let other = propose(&desk, "0.9.0", "v2.bin", "--rollout plan.toml").replace("revC=", "revX=");
+    let said = desk.ok(&other);
+    for what in [
+        "1.0.0 is published already: a device that has it doesn't go back to 0.9.0",
+        "no release before it has hardware revX",
+        "hardware revC, for which 1.0.0 is, gets nothing from it",
+    ] {
+        assert!(said.contains(&format!("  warning      {what}\n")), "{what}: {said}");
+    }
+    assert!(!said.contains("rollout plan"), "{said}");
+}

@@ -171,3 +171,29 @@ fn two_releases_at_once_meet_in_the_channel() {
     assert_eq!(shown.matches("on stable").count(), 3, "{shown}");
     desk.ok("check --all");
 }
+
+/// Two withdrawals in the making at the same time: the second is told that it was overtaken, and rebased holds beside the first.
+#[test]
+fn two_withdrawals_at_once_meet_in_the_channel() {
+    let desk = with_images();
+    release(&desk, "1.0.0", "v1.bin");
+    release(&desk, "1.1.0", "v2.bin");
+    for version in ["1.0.0", "1.1.0"] {
+        desk.ok(&format!("withdraw thermostat {version} --reason \"It overheats.\""));
+    }
+    for person in TEAM {
+        desk.ok(&format!("sign 1.0.0 --key {person}.key"));
+    }
+    desk.ok("publish 1.0.0");
+    for command in ["sign 1.1.0 --key erin.key", "review 1.1.0", "publish 1.1.0"] {
+        let refused = desk.refused(command);
+        assert!(refused.contains("somebody else has published thermostat"), "{refused}");
+        assert!(refused.contains("perennial-signer --repo DESK/repo rebase"), "{refused}");
+    }
+    desk.ok("rebase 1.1.0");
+    publish(&desk, &TEAM);
+    let shown = desk.ok("channel show thermostat");
+    assert_eq!(shown.matches("withdrawn: It overheats.").count(), 2, "{shown}");
+    let refused = desk.refused("withdraw thermostat 1.1.0 --reason \" \"");
+    assert!(refused.contains("a withdrawal has a reason, and this one is empty"), "{refused}");
+}

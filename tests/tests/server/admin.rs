@@ -155,7 +155,7 @@ fn another_method_than_a_route_has_is_told_in_two_lines_as_everything_else() {
     ] {
         let answer = super::kit::Wire::to(server.admin.unwrap()).ask(method, &path, &[]);
         assert_eq!((answer.status, answer.header("allow")), (405, allow), "{path}");
-        let said: serde_json::Value = serde_json::from_str(&answer.text()).unwrap();
+        let said: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
         assert_eq!(said["error"], "that is asked for with another method");
         assert!(said["hint"].as_str().unwrap().contains("Allow"));
     }

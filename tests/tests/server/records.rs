@@ -220,7 +220,10 @@ fn the_audit_is_verified_against_heads_that_were_seen() {
         let state = kit.state();
         let (what, hint) =
             kit.command(["audit", "verify", "--head", &forged, "--state", state.to_str().unwrap()]).refused();
-        assert!(what.ends_with("the past was rewritten") && hint.contains("keep this state folder"), "{what}");
+        assert!(
+            what.ends_with("the past was rewritten") && hint.contains("keep this state folder"),
+            "{what}"
+        );
     }
     server.stop();
 }

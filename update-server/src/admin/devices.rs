@@ -320,7 +320,8 @@ async fn show(
     let (device, limit) = (id(&device)?, within("reports", shown.reports, 0..=REPORTS, hint)?);
     let (asked, by_maker) = (device.clone(), desk.by_maker());
     let held = blocking(move || desk::show(desk.keeper.store(), &asked, before, limit)).await?;
-    held.map(|held| fresh(Shown::from(held.with(&by_maker)))).ok_or_else(|| refused(&DeviceError::Unknown(device)))
+    held.map(|held| fresh(Shown::from(held.with(&by_maker))))
+        .ok_or_else(|| refused(&DeviceError::Unknown(device)))
 }
 
 /// Why a device isn't updating, as far as the server knows.
@@ -335,8 +336,7 @@ async fn explain(
     allow(&desk, &headers, Right::Viewer)?;
     let device = id(&device)?;
     let now = (desk.now)();
-    let explain =
-        move || explained(desk.keeper.store(), desk.keeper.place(), &desk.by_maker(), device, now);
+    let explain = move || explained(desk.keeper.store(), desk.keeper.place(), &desk.by_maker(), device, now);
     let explained = super::routes::work(explain).await?;
     explained.map(fresh).map_err(|error| refused(&error))
 }

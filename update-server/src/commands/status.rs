@@ -186,10 +186,12 @@ fn fleet(fleet: &Summary, running: bool, now: Timestamp, out: &mut String) {
             "Since its start: {} reports and {} check-ins are durable, {} certificates given; {} reports wait to be written.",
             fleet.reports, fleet.check_ins, fleet.enrolments, fleet.waiting
         );
-        let until = fleet.revocations_until.map_or(String::new(), |until| format!(", in lists until {until}"));
+        let until =
+            fleet.revocations_until.map_or(String::new(), |until| format!(", in lists until {until}"));
         let _ = writeln!(out, "Certificates that the maker has revoked: {}{until}.", fleet.revocations);
         if let Some(expires) = fleet.enrolment_expires {
-            let _ = writeln!(out, "The enrolment certificate lasts until {expires} ({}).", left(now, expires));
+            let _ =
+                writeln!(out, "The enrolment certificate lasts until {expires} ({}).", left(now, expires));
         }
     }
 }

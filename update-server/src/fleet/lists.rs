@@ -16,7 +16,10 @@ pub(super) type Numbers = BTreeMap<Sha256Digest, u128>;
 
 /// A list's number. RFC 5280 (5.2.3) lets it have 20 bytes; ours have 5, and what has more than 16 counts as the highest.
 pub(super) fn number(bytes: &[u8]) -> u128 {
-    bytes.iter().try_fold(0_u128, |all, byte| Some(all.checked_mul(256)? + u128::from(*byte))).unwrap_or(u128::MAX)
+    bytes
+        .iter()
+        .try_fold(0_u128, |all, byte| Some(all.checked_mul(256)? + u128::from(*byte)))
+        .unwrap_or(u128::MAX)
 }
 
 /// The numbers that were in use here before.

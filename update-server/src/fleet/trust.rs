@@ -7,8 +7,8 @@ use super::lists::{self, Numbers};
 use crate::disk::{self, DiskError};
 use arc_swap::ArcSwap;
 use perennial_schemas::fleet::Kind;
-use perennial_schemas::{Sha256Digest, Timestamp};
 use perennial_schemas::limits::{CERTIFICATE_LENGTH, CHAIN_CERTIFICATES};
+use perennial_schemas::{Sha256Digest, Timestamp};
 use ring::digest::{Context, SHA256};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{

@@ -192,14 +192,18 @@ fn a_file_without_a_revocation_list_is_refused_and_the_one_before_stays() {
 #[test]
 fn an_older_revocation_list_is_refused_while_a_server_runs_and_told_after_a_restart() {
     let maker = Maker::new();
-    let store = crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
+    let store =
+        crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
     let list = maker.revoke_in(300, &[1], &maker.issuer);
     let files = Files { ca: maker.folder.path().join("ca.pem"), revocations: Some(list) };
     let trust = Trust::load(files.clone()).unwrap();
     lists::keep(&store, &trust.numbers()).unwrap();
     maker.revoke_in(299, &[], &maker.issuer);
     let error = trust.reload(false).unwrap_err().to_string();
-    assert!(error.ends_with("holds an older revocation list than was in use (number 299, after 300)"), "{error}");
+    assert!(
+        error.ends_with("holds an older revocation list than was in use (number 299, after 300)"),
+        "{error}"
+    );
     assert!(trust.is_revoked(&[1; 16]));
     let begin = || {
         let trust = Trust::load(files.clone()).unwrap();
@@ -223,7 +227,8 @@ fn an_older_revocation_list_is_refused_while_a_server_runs_and_told_after_a_rest
 #[test]
 fn whom_the_makers_list_revokes_is_shown_listed_and_counted_as_revoked() {
     let maker = Maker::new();
-    let store = crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
+    let store =
+        crate::store::FjallStore::open(&maker.folder.path().join("store"), Default::default()).unwrap();
     let name = |number: u8| -> DeviceId { format!("d-{number}").parse().unwrap() };
     for number in [1, 2] {
         let mut row = Row::new("thermostat".parse().unwrap(), "revC".parse().unwrap(), false, now());

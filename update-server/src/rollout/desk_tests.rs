@@ -1,8 +1,8 @@
 use super::desk::{self, DeskError};
 use super::engine_tests::half_open;
 use super::machine::Wish;
-use super::record::State;
 use super::offers::Offers;
+use super::record::State;
 use super::testkit::{Bench, Odd, day, hardware, offers};
 use crate::audit;
 use crate::store::{Space, StoreError};
@@ -64,8 +64,7 @@ fn a_device_is_told_that_a_release_has_no_image_for_it() {
     bench.tick(day(0));
     let member = bench.members(1, "revE").remove(0);
     let row = crate::fleet::desk::row(bench.store(), &member.device).unwrap().unwrap();
-    let places =
-        |offers: &Offers| desk::places(bench.store(), offers, &member.device, &row, day(9)).unwrap();
+    let places = |offers: &Offers| desk::places(bench.store(), offers, &member.device, &row, day(9)).unwrap();
     assert_eq!(places(&offers([bench.offer.clone()])), ["2.1.0: it has no image for hardware revE"]);
     let mut left_out = bench.offer.clone();
     left_out.plan.hardware = Some([hardware("revC")].into());
@@ -80,7 +79,8 @@ fn what_is_stopped_stays_at_the_share_that_it_had_come_to() {
     bench.start(day(0));
     bench.tick(day(2));
     let name = (NAME.0, NAME.1);
-    let halt = |wish| desk::change(&bench.drive().engine, name, &wish, ("command", "a drill."), day(3)).unwrap();
+    let halt =
+        |wish| desk::change(&bench.drive().engine, name, &wish, ("command", "a drill."), day(3)).unwrap();
     let halted = halt(Wish::Halt(None));
     assert_eq!(halted.reached_ppm, 100_000);
     let later = desk::show(&bench.drive().engine, name.0, name.1, day(20)).unwrap();
@@ -98,7 +98,10 @@ fn the_line_of_a_withdrawn_rollout_invents_no_phases_and_no_votes() {
     bench.drive().offer(Offers { generation: Some(2), withdrawn, ..Offers::default() });
     bench.tick(day(1));
     let listed = desk::list(&bench.drive().engine, day(1)).unwrap().remove(0).line();
-    assert!(listed.starts_with("thermostat 2.1.0  withdrawn since ") && !listed.contains("phase"), "{listed}");
+    assert!(
+        listed.starts_with("thermostat 2.1.0  withdrawn since ") && !listed.contains("phase"),
+        "{listed}"
+    );
     assert!(!listed.contains("good"), "nobody counted: {listed}");
     let shown = desk::show(&bench.drive().engine, NAME.0, NAME.1, day(1)).unwrap();
     assert!(shown.line().contains(" good, 0 bad, "), "{}", shown.line());

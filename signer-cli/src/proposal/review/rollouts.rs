@@ -11,8 +11,9 @@ use perennial_schemas::{Sha256Digest, Timestamp};
 
 use super::Item;
 use crate::crypto::Ring;
-use crate::proposal::rules::{Family, read};
+use crate::proposal::rules::{Family, published_releases, read};
 use crate::proposal::{ProposalError, Standing};
+use crate::release::without_stages;
 use crate::rollout::file::{Share, Span};
 use crate::rollout::lint::{over, overtaken};
 use crate::rollout::tell;
@@ -63,8 +64,15 @@ pub(super) fn at_once(
             {
                 continue;
             }
-            let plan = release(standing, family, &offered.manifest)?.and_then(|release| release.rollout);
-            if let Some(remark) = plan.and_then(|plan| over(&plan, now)) {
+            let Some(release) = release(standing, family, &offered.manifest)? else { continue };
+            let earlier = match release.rollout {
+                Some(_) => Vec::new(),
+                None => published_releases(standing.repository, &family.role)?,
+            };
+            if let Some(said) = without_stages(&release, &earlier) {
+                items.push(Item::Warning { text: format!("{}: {said}", offered.version) });
+            }
+            if let Some(remark) = release.rollout.and_then(|plan| over(&plan, now)) {
                 let text =
                     format!("the rollout of {} is over before it begins: {}", offered.version, remark.what);
                 items.push(Item::Warning { text });
@@ -135,12 +143,14 @@ pub(super) fn status(
         RolloutState::Unknown => "in a state that this program doesn't know",
     };
     let (version, number) = (&release.version, status.version());
+    // The status says how far the gate lets it; how far inside of that, the plan says, until it was stopped.
+    let share = |at| Share(status.open.min(plan.share_at(at)));
+    let far = match status.state {
+        RolloutState::Running => format!("open for {}", share(now)),
+        _ => format!("when it had come to {}", share(status.since)),
+    };
     let mut lines = vec![
-        format!(
-            "The rollout of {version} is {state} since {}, open for {}.",
-            status.since,
-            Share(status.open)
-        ),
+        format!("The rollout of {version} is {state} since {}, {far}.", status.since),
         format!("So says its server's status {number} of {}.", status.issued),
     ];
     if !status.is_current(now) {

@@ -22,7 +22,9 @@ pub(super) fn check(standing: &Standing<'_>, family: &Family<'_>) -> Result<(), 
     promised(family)?;
     for (path, target) in family.after.iter().filter(|(path, _)| path.ends_with(MANIFEST)) {
         if before.is_none_or(|before| before.get(path) != Some(target)) {
-            security_version(standing, path, target)?;
+            let release = manifest(standing, path, target)?;
+            security_version(standing, path, &release)?;
+            rollout_key(standing, &release)?;
         }
     }
     before.map_or(Ok(()), |before| availability(standing, family, before))
@@ -44,8 +46,7 @@ fn promised(family: &Family<'_>) -> Result<(), ProposalError> {
 }
 
 /// A device refuses a lower number than it has confirmed, and a number that leaps would use up what later releases need.
-fn security_version(standing: &Standing<'_>, path: &str, target: &TargetFile) -> Result<(), ProposalError> {
-    let release = manifest(standing, path, target)?;
+fn security_version(standing: &Standing<'_>, path: &str, release: &Release) -> Result<(), ProposalError> {
     let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
     let published = standing.published().into_iter().flat_map(|published| published.roles.values());
     let published = published.flat_map(|file| &file.value().targets);
@@ -65,6 +66,21 @@ fn security_version(standing: &Standing<'_>, path: &str, target: &TargetFile) ->
         format!("{path} has security version {asked}, where {} to {most} may follow", highest.max(1)),
         "propose the release again, upon what is published now",
     ))
+}
+
+/// A key that signs a role here is no server's rollout key: with the file beside it in a plan, no server could open the rollout.
+fn rollout_key(standing: &Standing<'_>, release: &Release) -> Result<(), ProposalError> {
+    let Some(plan) = &release.rollout else { return Ok(()) };
+    match standing.published().and_then(|published| published.signs_as(&plan.key)) {
+        None => Ok(()),
+        Some(role) => Err(ProposalError::refused(
+            format!(
+                "the plan of {} names a key as its server's rollout key that signs {role}",
+                release.version
+            ),
+            crate::rollout::file::OTHER_KEY,
+        )),
+    }
 }
 
 /// A release's files are served until the day that it names, so they stay listed until then. The day is compared with

@@ -171,7 +171,10 @@ fn what_the_maker_revokes_is_refused_as_soon_as_the_list_is_there() {
     assert!(said.contains("The enrolment certificate lasts until "), "{said}");
     assert_eq!(fleet.report(&server, &unit, &[100]).code(), (403, "revoked".into()));
     let shown = fleet.kit.command(["device", "show", unit.device.as_str(), "--state", state]).ok();
-    assert!(shown.contains(" is revoked: thermostat revC") && shown.contains("revoked by the maker's list"), "{shown}");
+    assert!(
+        shown.contains(" is revoked: thermostat revC") && shown.contains("revoked by the maker's list"),
+        "{shown}"
+    );
     list(&[[7; 16]]);
     server.reload().unwrap();
     eventually("it is mended", || !fleet.kit.command(status).ok().contains("holds no revocation list"));
