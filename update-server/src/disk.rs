@@ -95,6 +95,19 @@ pub fn open_lock(path: &Path) -> Result<File> {
     )
 }
 
+/// Makes a file that takes so much room, readable by its owner only; it isn't there where that can't be had.
+///
+/// # Errors
+/// When it can't be made.
+pub fn create_filled(path: &Path, bytes: u64) -> Result<()> {
+    let file = create_private(path)?;
+    let filled = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes);
+    if filled.is_err() {
+        remove(path)?;
+    }
+    at("fill", path, filled.map_err(io::Error::from))
+}
+
 /// Writes a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
 ///
 /// # Errors

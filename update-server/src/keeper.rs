@@ -18,7 +18,7 @@ use crate::rollout::view::Rollout;
 use crate::site::{Caching, Site, build};
 use crate::state::{Held, State};
 use crate::status::{Facts, Ingesting, Running, Status};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, make_spare};
 use crate::support::Face;
 use crate::support::feeds::contacts;
 use crate::sweep::{Swept, sweep};
@@ -325,6 +325,9 @@ impl Keeper {
         if let Some(room) = self.held.store.room() {
             self.metrics.store_free.set(room.free.min(i64::MAX as u64) as i64);
             self.metrics.store_reserve.set(room.reserve.min(i64::MAX as u64) as i64);
+            if let Err(error) = make_spare(&self.held.state.spare(), room) {
+                tracing::debug!(%error, "there is no spare file");
+            }
         }
     }
 

@@ -37,6 +37,7 @@ pub mod server;
 pub mod site;
 pub mod state;
 pub mod status;
+mod steady;
 pub mod store;
 pub mod support;
 pub mod sweep;

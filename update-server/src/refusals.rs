@@ -6,6 +6,7 @@ use crate::audit::{self, Event};
 use crate::ingest::{IngestError, Reason};
 use crate::metrics::Metrics;
 use crate::store::{Batch, Space, Store, StoreError};
+use perennial_device_core::report::plain;
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -110,7 +111,8 @@ impl Refusals {
         (tally.count, tally.at) = (tally.count + 1, now);
         let budget = budgets.entry(reason).or_insert(Budget { left: BURST, since: now, passed_over: 0 });
         let Some(passed_over) = budget.spend(now) else { return Ok(()) };
-        let words = fit(&error.to_string());
+        // Whatever the sender wrote into it, a terminal can show it.
+        let words = plain(&error.to_string(), WORDS);
         let last = Last { at: now, actor: actor.into(), reason: reason.word().into(), error: words };
         let mut detail = vec![("reason", last.reason.clone()), ("error", last.error.clone())];
         if passed_over > 0 {
@@ -147,21 +149,6 @@ impl Budget {
         self.left -= 1;
         Some(std::mem::take(&mut self.passed_over))
     }
-}
-
-/// A sentence that a terminal can show whatever the sender wrote into it: without control characters and those that
-/// turn the direction of writing, and not too long.
-fn fit(text: &str) -> String {
-    let shown = |char: char| {
-        let acts = char.is_control()
-            || matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-        if acts { '\u{fffd}' } else { char }
-    };
-    let mut fitted: String = text.chars().take(WORDS).map(shown).collect();
-    if text.chars().nth(WORDS).is_some() {
-        fitted.push('…');
-    }
-    fitted
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A running server: the state held, the static plane answering, the admin plane open, the timestamp looked after. It
 //! starts whole or not at all, and stops when told.
 
-use crate::admin::{self, Access, Desk, Doors, Rates, Upload, bind_socket};
+use crate::admin::{self, Access, Desk, Doors, Rates, Upload, Visit, bind_socket};
 use crate::config::Config;
 use crate::disk::DiskError;
 use crate::fleet;
@@ -209,6 +209,7 @@ pub fn start(config: &Config, now: Now) -> Result<Running, StartError> {
             ready: Arc::clone(&ready),
             keeper,
             access: Access::Owner,
+            visit: Visit::default(),
             book,
             rates: Arc::new(Rates::new(config.admin.rate)),
             now: now.clone(),

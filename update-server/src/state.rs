@@ -10,6 +10,7 @@
 //! STATE/admin.sock           for commands, while the server runs (0600)
 //! STATE/store.json           which engine holds the records; fjall where it isn't there
 //! STATE/store/               generations, devices, rollouts, audit chain (fjall; store.sled/ for sled)
+//! STATE/spare                4 MiB that are given up for what stops something, where others have filled the disk
 //! STATE/blobs/               content by SHA-256
 //! STATE/incoming/            content that is being received
 //! ```
@@ -241,6 +242,11 @@ impl State {
         self.root.join("admin.sock")
     }
 
+    /// What is given up where others have filled the disk.
+    pub(crate) fn spare(&self) -> PathBuf {
+        self.root.join("spare")
+    }
+
     /// The blobs.
     pub fn blobs(&self) -> Blobs {
         Blobs::at(self.root.join("blobs"))
@@ -270,13 +276,17 @@ impl State {
     /// Takes the lock and opens the store.
     ///
     /// # Errors
-    /// [`StateError::NotThere`] before `init`, [`StateError::Held`] while another process has it.
+    /// [`StateError::NotThere`] before `init`, [`StateError::Held`] while another process has it: at once where that answers at
+    /// its socket.
     pub fn hold(&self) -> Result<Held, StateError> {
         // A program that this process starts shares its open files until it runs: a lock that was just given up may
         // seem held for a moment.
         for _ in 0..20 {
             match self.try_hold() {
-                Err(StateError::Held(_)) => std::thread::sleep(Duration::from_millis(50)),
+                // Not where a server runs: whoever stops something goes on to it at once.
+                Err(StateError::Held(_)) if !is_answered(&self.socket()) => {
+                    std::thread::sleep(Duration::from_millis(50))
+                }
                 result => return result,
             }
         }
@@ -315,7 +325,7 @@ impl State {
 
     /// Opens the store of an engine, which may hold the records or not.
     pub(crate) fn open(&self, engine: Engine) -> Result<Arc<dyn Store>, StateError> {
-        let mut settings = self.settings.clone();
+        let mut settings = Settings { spare: Some(self.spare()), ..self.settings.clone() };
         if engine == Engine::Postgres
             && settings.url_file.is_none()
             && let Some(record) = self.record()?
@@ -327,5 +337,29 @@ impl State {
             StoreError::Held => StateError::Held(self.root.clone()),
             other => StateError::Store(other),
         })
+    }
+}
+
+/// Whether somebody answers at a socket; one that a killed server left isn't answered.
+fn is_answered(socket: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(socket).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_only_where_no_server_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::at(folder.path());
+        state.create().unwrap();
+        std::fs::write(state.tokens_file(), b"[]").unwrap();
+        let _lock = state.try_lock().unwrap();
+        let door = std::os::unix::net::UnixListener::bind(state.socket()).unwrap();
+        door.set_nonblocking(true).unwrap();
+        assert!(matches!(state.hold(), Err(StateError::Held(_))));
+        assert!(door.accept().is_ok());
+        assert!(door.accept().is_err(), "it asked once, and didn't try the lock again");
     }
 }

@@ -8,7 +8,8 @@ use crate::generation::Served;
 use crate::ingest::Reason;
 use crate::refusals::{Last, Refused, Tally};
 use crate::rollout::view::Rollout;
-use crate::store::{Room, Store, StoreError};
+use crate::steady;
+use crate::store::{LEAST, Room, Store, StoreError};
 use crate::support::feeds::contacts::{NOTICE_DAYS, SECURITY_TXT, ends};
 use perennial_schemas::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -106,7 +107,7 @@ pub struct Ingesting {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
     /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `device_ca`, `revocations`, `rollout_halted`,
-    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`.
+    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`, `clock`.
     pub code: String,
     /// What is the matter.
     pub what: String,
@@ -167,6 +168,9 @@ impl Facts<'_> {
             rollouts: self.rollouts.into_iter().filter(|rollout| rollout.state != "withdrawn").collect(),
         };
         status.alarms = alarms(&status, &self.refused.lasts, self.audit, self.store.room().and_then(full));
+        if status.running.is_some() {
+            status.alarms.extend(steady::doubt(self.store, self.now)?.map(|held| leapt(self.now, held)));
+        }
         Ok(status)
     }
 }
@@ -204,10 +208,25 @@ fn alarms(
     alarms
 }
 
-/// The store takes only what stops something.
-fn full(Room { free, reserve }: Room) -> Option<Alarm> {
+/// The clock says another time than the one that held last, and nothing is removed by it yet.
+fn leapt(now: Timestamp, held: Timestamp) -> Alarm {
     let what = format!(
-        "the store's disk is full: {} MB are free, and {} MB are kept (store.reserve). Reports, bundles and whatever else is recorded are refused; rollout pause, rollout halt, device revoke and halts by evidence still work",
+        "the clock says {now}, and the last time that held was {held}: reports, devices and votes that are past their time by the new one stay until it has held for a day"
+    );
+    let hint = "where the clock is wrong, set it right; where this server was off for so long, all is well";
+    Alarm::new("clock", what, hint)
+}
+
+/// The store takes only what stops something.
+fn full(Room { free, reserve, spare }: Room) -> Option<Alarm> {
+    let brake = "rollout pause, rollout halt, device revoke and halts by evidence";
+    let brake = if free.saturating_add(spare) >= LEAST {
+        format!("Reports, bundles and whatever else is recorded are refused; {brake} still work")
+    } else {
+        format!("Nothing is recorded any more, and {brake} don't work either")
+    };
+    let what = format!(
+        "the store's disk is full: {} MB are free, and {} MB are kept (store.reserve). {brake}",
         free / 1_000_000,
         reserve.div_ceil(1_000_000)
     );
@@ -387,5 +406,15 @@ mod tests {
         assert!(refused("support_shorter", 29)[0].starts_with("refused: a bundle was refused at"));
         assert!(refused("support_shorter", 31).is_empty());
         assert!(refused("damaged", 0).is_empty());
+    }
+
+    #[test]
+    fn what_a_full_disk_still_takes_is_told_truly() {
+        let told = |free, spare| full(Room { free, reserve: 64 << 20, spare }).map(|alarm| alarm.what);
+        assert_eq!(told(64 << 20, 0), None);
+        for (free, spare) in [(5 << 20, 0), (0, 4 << 20)] {
+            assert!(told(free, spare).unwrap().contains("halts by evidence still work"));
+        }
+        assert!(told(LEAST - 1, 0).unwrap().contains("don't work either"));
     }
 }

@@ -13,6 +13,7 @@ use crate::disk::{self, DiskError};
 use crate::generation::{self, Generation};
 use crate::ingest::lost;
 use crate::state::Held;
+use crate::steady;
 use crate::store::{Batch, Space, Store, StoreError};
 use perennial_schemas::{ProductName, Timestamp};
 use std::collections::BTreeSet;
@@ -47,13 +48,15 @@ pub struct Swept {
 /// A [`SweepError`]. What is served is whole whatever happens.
 pub fn sweep(held: &Held, keep: u64, now: Timestamp) -> Result<Swept, SweepError> {
     let Some(served) = generation::served(&held.store)? else { return Ok(Swept::default()) };
+    // What a release promised until then, a clock that leaps doesn't end.
+    let by = steady::doubt(&held.store, now)?.unwrap_or(now);
     let (mut swept, mut wanted) = (Swept::default(), BTreeSet::new());
     let mut after = None;
     while let Some(past) = generation::next(&held.store, after)? {
         after = Some(past.number);
         if keep > 0
             && past.number.saturating_add(keep) <= served.generation.number
-            && !promised(held, &past, &served.generation, now)
+            && !promised(held, &past, &served.generation, by)
         {
             swept.generations.push(past.number);
         } else {

@@ -117,12 +117,18 @@ pub(crate) fn cut(detail: &str) -> &str {
     &detail[..detail.floor_char_boundary(DETAIL_LENGTH)]
 }
 
+/// Whether a terminal would obey, or hide, none of somebody's words.
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(hidden)
+}
+
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
 /// Somebody's words as they are shown on a terminal: up to `most` characters, none of which it would obey, or hide.
 pub fn plain(text: &str, most: usize) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     let mut plain: String = text.chars().map(|c| if hidden(c) { '\u{fffd}' } else { c }).take(most).collect();
     if text.chars().nth(most).is_some() {
         plain.push('…');

@@ -160,3 +160,49 @@ fn another_method_than_a_route_has_is_told_in_two_lines_as_everything_else() {
         assert!(said["hint"].as_str().unwrap().contains("Allow"));
     }
 }
+
+#[test]
+fn connections_without_a_token_that_never_read_keep_no_operator_out() {
+    let kit = Kit::new();
+    let server = kit.serve("");
+    let (address, token) = (server.admin.unwrap(), kit.token());
+    // Whoever isn't let in is let go.
+    let mut refused = Wire::to(address);
+    refused.send("GET /api/v1/status HTTP/1.1\r\nHost: t\r\n\r\n");
+    let answer = refused.read(false);
+    assert_eq!((answer.status, answer.header("connection")), (401, "close"));
+    // More is asked than the sockets take answers to.
+    let asked = "GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n".repeat(500);
+    let deaf: Vec<std::net::TcpStream> = (0..64)
+        .map(|_| {
+            let mut deaf = std::net::TcpStream::connect(address).unwrap();
+            deaf.set_nonblocking(true).unwrap();
+            (0..200).for_each(|_| drop(std::io::Write::write(&mut deaf, asked.as_bytes())));
+            deaf
+        })
+        .collect();
+    for _ in 0..3 {
+        assert_eq!(ask(&server, "GET", "/api/v1/status", Some(&token)).status, 200);
+        assert_eq!(ask(&server, "GET", "/healthz", None).status, 200);
+    }
+    drop(deaf);
+}
+
+#[test]
+fn what_is_asked_and_not_known_is_refused_in_words() {
+    let kit = Kit::new();
+    let server = kit.serve("");
+    let token = kit.token();
+    for path in [
+        "/api/v1/devices?standng=revoked",
+        "/api/v1/devices/d-1?report=1",
+        "/api/v1/audit?befor=7",
+        "/api/v1/audit/verify?head=1:00",
+        "/api/v1/devices/%ff",
+        "/api/v1/rollouts/%ff/1.0.0",
+    ] {
+        let answer = ask(&server, "GET", path, Some(&token));
+        let problem: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert!(answer.status == 400 && problem["hint"].is_string(), "{path}: {}", answer.text());
+    }
+}

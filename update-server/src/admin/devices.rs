@@ -2,7 +2,7 @@
 //! lift its quarantine, or erase it.
 
 use super::Desk;
-use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
+use super::routes::{Part, Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
 use crate::fleet::desk::{self, Filter, Held, Listed, Page};
 use crate::fleet::lists::ByMaker;
 use crate::fleet::quarantine::Quarantine;
@@ -16,9 +16,10 @@ use crate::store::{Store, StoreError};
 use crate::tokens::Right;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
+use perennial_device_core::report::is_plain;
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::DeviceId;
 use serde::{Deserialize, Serialize};
@@ -126,7 +127,7 @@ pub(crate) struct Revocation {
     #[schema(
         min_length = 1,
         max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
     )]
     pub(crate) why: String,
     /// Also one that this server doesn't know, as after older records were restored: it can't enrol then.
@@ -142,7 +143,7 @@ pub(crate) struct Reason {
     #[schema(
         min_length = 1,
         max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
     )]
     pub(crate) why: String,
 }
@@ -241,11 +242,12 @@ pub(crate) fn lifted(
 }
 
 fn reason(why: &str) -> Result<(), DeviceError> {
-    let good = !why.trim().is_empty() && why.chars().count() <= WHY && !why.chars().any(char::is_control);
+    let good = !why.trim().is_empty() && why.chars().count() <= WHY && is_plain(why);
     if good { Ok(()) } else { Err(DeviceError::Why) }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Asked {
     /// Devices after this id.
@@ -292,6 +294,7 @@ pub(crate) fn standing(word: &str) -> Option<Standing> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct ShownAsked {
     /// At most so many of its reports, the newest first, 100 unless given.
@@ -308,7 +311,7 @@ struct ShownAsked {
     responses((status = 200, body = Object), Refused))]
 async fn show(
     State(desk): State<Desk>,
-    Path(device): Path<String>,
+    Part(device): Part<String>,
     shown: Result<Query<ShownAsked>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -330,7 +333,7 @@ async fn show(
     responses((status = 200, body = Explained), Refused))]
 async fn explain(
     State(desk): State<Desk>,
-    Path(device): Path<String>,
+    Part(device): Part<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
@@ -347,7 +350,7 @@ async fn explain(
     responses((status = 200, body = Revoked), Refused))]
 async fn revoke(
     State(desk): State<Desk>,
-    Path(device): Path<String>,
+    Part(device): Part<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -365,7 +368,7 @@ async fn revoke(
     responses((status = 200, body = Lifted), Refused))]
 async fn lift(
     State(desk): State<Desk>,
-    Path(device): Path<String>,
+    Part(device): Part<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -383,7 +386,7 @@ async fn lift(
     responses((status = 200, body = Object), Refused))]
 async fn erase(
     State(desk): State<Desk>,
-    Path(device): Path<String>,
+    Part(device): Part<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Operator)?;
@@ -426,11 +429,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_says_something_in_one_line() {
-        for good in ["stolen", " a board was swapped ", &"x".repeat(WHY)] {
+    fn a_reason_says_something_in_one_line_that_hides_nothing() {
+        for good in ["verloren – gestohlen?", " a board was swapped ", &"x".repeat(WHY)] {
             assert!(reason(good).is_ok(), "{good}");
         }
-        for bad in ["", "   ", "\u{a0}\u{2003}", "one\ntwo", &"x".repeat(WHY + 1)] {
+        for bad in ["", "   ", "\u{a0}\u{2003}", "\u{202e}", "a\u{2028}b", "one\ntwo", &"x".repeat(WHY + 1)] {
             assert!(reason(bad).is_err(), "{bad:?}");
         }
     }

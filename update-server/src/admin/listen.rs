@@ -1,8 +1,10 @@
 //! The admin plane's doors: an address (plain on loopback, else TLS) and the socket in the state folder.
 
 use super::routes::router;
+use super::visit::{Patient, Visits};
 use super::{Access, Desk};
 use crate::disk::{self, DiskError};
+use crate::plane::Count;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -19,8 +21,14 @@ use tokio_rustls::TlsAcceptor;
 
 /// Connections at once on each door: people and scripts, never devices.
 const CONNECTIONS: usize = 64;
+/// Connections of one address that isn't this machine's own: there, everybody has the same.
+const CONNECTIONS_PER_ADDRESS: usize = 32;
+/// Between two that give way, so that whoever comes has the time to show a token before their own turn.
+const BREATH: Duration = Duration::from_millis(10);
 /// Time for a handshake, and for the head of a request.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// An answer of which nothing is taken for so long is given up.
+const STALL: Duration = Duration::from_secs(30);
 /// Size of a request's head.
 const HEAD_BYTES: usize = 16 << 10;
 /// Commands that may wait at the socket to be let in.
@@ -101,24 +109,36 @@ pub(crate) async fn run(desk: Desk, doors: Doors, mut stop: watch::Receiver<bool
 }
 
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, desk: Desk) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    let (count, visits) = (Arc::new(Count::default()), Arc::new(Visits::default()));
     loop {
-        let Ok(permit) = Arc::clone(&free).acquire_owned().await else { return };
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
-        let (tls, desk) = (tls.clone(), desk.clone());
-        tokio::spawn(async move {
+        while count.total() >= CONNECTIONS {
+            visits.make_room();
+            tokio::time::sleep(BREATH).await;
+        }
+        let limit = if peer.ip().is_loopback() { 0 } else { CONNECTIONS_PER_ADDRESS };
+        let Some(counted) = count.enter(peer.ip(), limit) else { continue };
+        let (visit, entered) = visits.enter();
+        let (tls, desk) = (tls.clone(), Desk { visit: visit.clone(), ..desk.clone() });
+        let answered = async move {
             match tls {
-                None => answer(stream, desk).await,
+                None => answer(Patient::new(stream, STALL), desk).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = timeout(PATIENCE, tls.accept(stream)).await {
-                        answer(stream, desk).await;
+                        answer(Patient::new(stream, STALL), desk).await;
                     }
                 }
             }
-            drop(permit);
+        };
+        tokio::spawn(async move {
+            tokio::select! {
+                () = answered => {}
+                () = visit.gone() => {}
+            }
+            drop((entered, counted));
         });
     }
 }

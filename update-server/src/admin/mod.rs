@@ -11,11 +11,13 @@ pub(crate) mod rollouts;
 mod routes;
 mod tokens;
 mod upload;
+mod visit;
 
 pub(crate) use listen::{Doors, bind_socket, run, socket_fits};
 pub(crate) use rate::Rates;
 pub(crate) use records::ENTRIES;
 pub(crate) use routes::Whole;
+pub(crate) use visit::Visit;
 
 use crate::config::Limits;
 use crate::fleet::Plane;
@@ -53,6 +55,8 @@ pub(crate) struct Desk {
     pub(crate) keeper: Arc<Keeper>,
     pub(crate) ready: Arc<Readiness>,
     pub(crate) access: Access,
+    /// The connection that a request comes by.
+    pub(crate) visit: Visit,
     pub(crate) book: Arc<Book>,
     pub(crate) rates: Arc<Rates>,
     pub(crate) upload: Upload,

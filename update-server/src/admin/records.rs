@@ -42,6 +42,7 @@ pub(super) fn routes() -> OpenApiRouter<Desk> {
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Page {
     /// Entries after this number, the first of them.
@@ -104,6 +105,7 @@ async fn entries(
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Seen {
     /// Heads that somebody has seen, `SEQUENCE:DIGEST`, with commas between them.

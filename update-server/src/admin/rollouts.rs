@@ -2,14 +2,14 @@
 //! is in the status that devices see when the answer is given.
 
 use super::Desk;
-use super::routes::{Refusal, Refused, allow, blocking, body_of, fresh, problem};
+use super::routes::{Part, Refusal, Refused, allow, blocking, body_of, fresh, problem};
 use crate::rollout::desk::{self, DeskError};
 use crate::rollout::engine::Engine;
 use crate::rollout::machine::Wish;
 use crate::rollout::view::Rollout;
 use crate::tokens::Right;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use perennial_schemas::{HardwareName, Timestamp};
@@ -55,7 +55,7 @@ struct Pause {
     #[schema(
         min_length = 1,
         max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
     )]
     why: String,
 }
@@ -68,7 +68,7 @@ struct Halt {
     #[schema(
         min_length = 1,
         max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
     )]
     why: String,
     /// For one hardware revision only.
@@ -85,7 +85,7 @@ pub(crate) struct Ask {
     #[schema(
         min_length = 1,
         max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$"
+        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
     )]
     pub(crate) why: String,
     /// For one hardware revision only.
@@ -131,7 +131,7 @@ async fn list(State(desk): State<Desk>, headers: HeaderMap) -> Result<Response, 
     Ok(fresh(Rollouts { rollouts }))
 }
 
-type Named = Path<(String, String)>;
+type Named = Part<(String, String)>;
 
 async fn shown(desk: Desk, (product, version): (String, String)) -> Result<Rollout, Refusal> {
     let now = (desk.now)();
@@ -143,7 +143,7 @@ async fn shown(desk: Desk, (product, version): (String, String)) -> Result<Rollo
 #[utoipa::path(get, path = "/api/v1/rollouts/{product}/{version}", tag = "rollouts", security(("token" = ["viewer"])),
     params(("product" = String, Path, description = "The product"), ("version" = String, Path, description = "The release")),
     responses((status = 200, body = Rollout), Refused))]
-async fn show(State(desk): State<Desk>, Path(name): Named, headers: HeaderMap) -> Result<Response, Refusal> {
+async fn show(State(desk): State<Desk>, Part(name): Named, headers: HeaderMap) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
     shown(desk, name).await.map(fresh)
 }
@@ -154,7 +154,7 @@ async fn show(State(desk): State<Desk>, Path(name): Named, headers: HeaderMap) -
     responses((status = 200, body = Explained), Refused))]
 async fn explain(
     State(desk): State<Desk>,
-    Path(name): Named,
+    Part(name): Named,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     allow(&desk, &headers, Right::Viewer)?;
@@ -181,7 +181,7 @@ async fn change<A: serde::de::DeserializeOwned>(
     request_body = Pause, responses((status = 200, body = Rollout), Refused))]
 async fn pause(
     State(desk): State<Desk>,
-    Path(name): Named,
+    Part(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -194,7 +194,7 @@ async fn pause(
     request_body = Halt, responses((status = 200, body = Rollout), Refused))]
 async fn halt(
     State(desk): State<Desk>,
-    Path(name): Named,
+    Part(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {
@@ -207,7 +207,7 @@ async fn halt(
     request_body = Ask, responses((status = 200, body = Rollout), Refused))]
 async fn resume(
     State(desk): State<Desk>,
-    Path(name): Named,
+    Part(name): Named,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Refusal> {

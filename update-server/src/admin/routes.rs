@@ -9,8 +9,11 @@ use crate::status::Status;
 use crate::store::StoreError;
 use crate::tokens::{Over, Right};
 use axum::body::{Body, Bytes};
-use axum::extract::State;
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
@@ -50,6 +53,10 @@ pub(super) struct Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = (self.status, Json(self.problem)).into_response();
+        // Whoever isn't let in has no reason to stay.
+        if matches!(self.status.as_u16(), 401 | 403 | 429) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -276,21 +283,23 @@ pub(super) fn allow(desk: &Desk, headers: &HeaderMap, right: Right) -> Result<St
         refusal.retry_after = Some(seconds);
         refusal
     })?;
-    actor.map_err(|barred| {
-        let over = match barred {
-            Barred::Role => return role(),
-            Barred::Token(over) => over,
-        };
-        let another = "ask for another one: perennial-server token create, on the server's machine";
-        let (what, hint) = match over {
-            Over::Unknown => {
-                ("no known token was given".into(), "send the token from admin.token: push --token-file F")
-            }
-            Over::Revoked(at) => (format!("this token was revoked at {at}"), another),
-            Over::Expired(at) => (format!("this token expired at {at}"), another),
-        };
-        problem(StatusCode::UNAUTHORIZED, &what, hint)
-    })
+    let over = match actor {
+        Ok(actor) => {
+            desk.visit.is_known();
+            return Ok(actor);
+        }
+        Err(Barred::Role) => return Err(role()),
+        Err(Barred::Token(over)) => over,
+    };
+    let another = "ask for another one: perennial-server token create, on the server's machine";
+    let (what, hint) = match over {
+        Over::Unknown => {
+            ("no known token was given".into(), "send the token from admin.token: push --token-file F")
+        }
+        Over::Revoked(at) => (format!("this token was revoked at {at}"), another),
+        Over::Expired(at) => (format!("this token expired at {at}"), another),
+    };
+    Err(problem(StatusCode::UNAUTHORIZED, &what, hint))
 }
 
 fn role() -> Refusal {
@@ -300,6 +309,20 @@ fn role() -> Refusal {
 
 fn probe(desk: &Desk, headers: &HeaderMap) -> Result<(), Refusal> {
     if desk.access.probes_are_open() { Ok(()) } else { allow(desk, headers, Right::Viewer).map(drop) }
+}
+
+/// A part of the path. One that can't be read is refused as everything else is.
+pub(super) struct Part<T>(pub(super) T);
+
+impl<T: serde::de::DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Part<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let hint = "write the path as GET /api/v1/openapi.json describes it";
+        let part = Path::from_request_parts(parts, state).await;
+        part.map(|Path(part)| Self(part))
+            .map_err(|error| problem(StatusCode::BAD_REQUEST, &error.body_text(), hint))
+    }
 }
 
 /// Runs what blocks on a thread of its own.

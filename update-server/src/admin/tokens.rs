@@ -1,10 +1,10 @@
 //! The admin plane's answers about its own tokens.
 
 use super::Desk;
-use super::routes::{Refusal, Refused, allow, body_of, fresh, problem, work};
+use super::routes::{Part, Refusal, Refused, allow, body_of, fresh, problem, work};
 use crate::tokens::{Created, Listed, Request, Right, TokensError};
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use utoipa_axum::router::OpenApiRouter;
@@ -39,7 +39,7 @@ async fn create(State(desk): State<Desk>, headers: HeaderMap, body: Body) -> Res
     responses((status = 200, body = Listed), Refused))]
 async fn revoke(
     State(desk): State<Desk>,
-    Path(name): Path<String>,
+    Part(name): Part<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let actor = allow(&desk, &headers, Right::Publisher)?;

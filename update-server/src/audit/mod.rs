@@ -91,7 +91,10 @@ impl Event {
 pub fn record(store: &dyn Store, batch: Batch, event: Event) -> Result<Batch, StoreError> {
     let head = head(store)?;
     let entry = Entry {
-        sequence: head.sequence + 1,
+        sequence: head
+            .sequence
+            .checked_add(1)
+            .ok_or_else(|| StoreError::Corrupt(format!("audit/{}: no number follows", head.sequence)))?,
         at: event.at,
         actor: event.actor,
         action: event.action.into(),

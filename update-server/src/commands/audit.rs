@@ -11,6 +11,7 @@ use crate::io::Io;
 use crate::store::StoreError;
 use clap::Subcommand;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use perennial_device_core::report::plain;
 use perennial_schemas::Timestamp;
 use perennial_schemas::time::TimeError;
 use std::fmt::Write as _;
@@ -163,7 +164,7 @@ fn show(arguments: &Show, io: &mut Io<'_>) -> Result<(), Failure> {
 
 /// Without what would act upon a terminal: reasons are people's words, refusals may hold a stranger's.
 fn shown(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    plain(text, usize::MAX)
 }
 
 /// A time, or the beginning of a day.
@@ -192,4 +193,14 @@ fn verify(arguments: &Arguments, io: &mut Io<'_>) -> Result<(), Failure> {
     };
     let text = format!("The audit's chain holds: {} entries.{through}\nIts head: {head}", head.sequence);
     report(io, arguments.json, &head, &text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_wrote_turns_no_line_around() {
+        assert_eq!(shown("ok\u{202e}\u{2028}\u{7}"), "ok\u{fffd}\u{fffd}\u{fffd}");
+    }
 }

@@ -17,6 +17,7 @@ use crate::io::Io;
 use crate::server::StartError;
 use clap::Subcommand;
 use hyper::Method;
+use perennial_device_core::report::plain;
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::FailureCode;
 use serde_json::Value;
@@ -358,10 +359,9 @@ fn failed(event: &Value) -> String {
     code.into_iter().chain(detail).collect()
 }
 
-/// A text without what would act upon a terminal: devices wrote some of it.
+/// A text without what would act upon a terminal, or hide on it: devices wrote some of it.
 fn text(value: &Value) -> String {
-    let shown = value.as_str().unwrap_or("-").chars();
-    shown.map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
+    plain(value.as_str().unwrap_or("-"), usize::MAX)
 }
 
 fn words(list: &Value) -> String {
@@ -375,4 +375,15 @@ pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<Value, Failure> {
 
 pub(super) fn failure(error: &DeviceError) -> Failure {
     Failure::of(error, error.hint())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_wrote_turns_no_line_around() {
+        assert_eq!(text(&"ok\u{202e}\u{2028}\u{1b}[2J".into()), "ok\u{fffd}\u{fffd}\u{fffd}[2J");
+        assert_eq!(text(&Value::Null), "-");
+    }
 }

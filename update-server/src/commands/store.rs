@@ -14,6 +14,7 @@ use crate::records::{Summary, copy, restored};
 use crate::state::{State, StateError};
 use crate::store::{Engine, Store};
 use clap::Subcommand;
+use perennial_device_core::report::is_plain;
 use serde::Serialize;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -213,7 +214,7 @@ fn import(arguments: &Import, io: &mut Io<'_>) -> Result<(), Failure> {
 /// A database's own copy, or the state folder out of a backup.
 fn say_restored(arguments: &Restored, io: &mut Io<'_>) -> Result<(), Failure> {
     let state = State::of(&config_of(&arguments.place)?);
-    if arguments.why.trim().is_empty() || arguments.why.chars().any(char::is_control) {
+    if arguments.why.trim().is_empty() || !is_plain(&arguments.why) {
         return Err(Failure::new("no reason was given", "say in a few words where the records came from"));
     }
     let held = state.hold().map_err(|error| stop_first(&error))?;

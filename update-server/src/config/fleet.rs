@@ -1,7 +1,8 @@
 //! `[fleet]`: where devices with an identity are heard, whose certificates count, and how long what they tell is kept.
 
 use super::{Config, Size, Span, units::addresses};
-use perennial_schemas::limits::BATCH_LENGTH;
+use crate::fleet::Rates;
+use perennial_schemas::limits::{BATCH_LENGTH, QUEUE_LENGTH};
 use serde::{Deserialize, Deserializer};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -36,6 +37,8 @@ pub struct Fleet {
     pub rate: u32,
     /// Requests of one device at once.
     pub burst: u32,
+    /// Bytes of reports that one device may hand in within a day.
+    pub daily_reports: Size,
     /// Reports that may wait to be written.
     pub queue: usize,
     /// Bytes of large bodies that may be on their way at once.
@@ -87,6 +90,7 @@ impl Default for Fleet {
             check_in: Span::seconds(86_400),
             rate: 1,
             burst: 30,
+            daily_reports: Size(4 * QUEUE_LENGTH),
             queue: 20_000,
             large_bodies: Size(8 * BATCH_LENGTH),
             slow_after: Span::seconds(10),
@@ -106,6 +110,12 @@ impl Fleet {
     /// Whether the plane is served at all.
     pub fn is_served(&self) -> bool {
         !self.tls.is_empty() || !self.without_tls.is_empty()
+    }
+
+    /// What is counted of the bytes of reports, by device.
+    pub(crate) fn daily(&self) -> Rates {
+        let day = self.daily_reports.0 as u32;
+        Rates::new(day.div_ceil(86_400), day)
     }
 
     /// What no single value can tell.
@@ -139,6 +149,12 @@ impl Fleet {
         }
         if self.rate == 0 || self.burst == 0 || self.queue == 0 {
             return Err("fleet.rate, fleet.burst and fleet.queue are at least 1".into());
+        }
+        if !(QUEUE_LENGTH..=1 << 30).contains(&self.daily_reports.0) {
+            return Err(format!(
+                "fleet.daily_reports lies between {}KiB, the longest queue, and 1GiB",
+                QUEUE_LENGTH >> 10
+            ));
         }
         if self.large_bodies.0 < BATCH_LENGTH {
             return Err(format!(
@@ -289,6 +305,7 @@ mod tests {
                 refused(&format!("[fleet.page]\n{odd}")).contains("fleet.page.third_parties has up to 32")
             );
         }
+        assert!(refused("[fleet]\ndaily_reports = \"511KiB\"").contains("between 512KiB"));
         assert!(refused("[fleet.keep]\nreports = \"1h\"").contains("at least 1d"));
         assert!(refused("[fleet.keep]\nreport = \"1d\"").contains("unknown key `fleet.keep.report`"));
         assert!(refused("[fleet]\nproxies = [\"10.1.0.0/8\"]").contains("isn't a network"));

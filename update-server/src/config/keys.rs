@@ -192,6 +192,11 @@ pub const KEYS: &[Key] = &[
     key("fleet.rate", "1", "Requests of one device per second, on average; more are answered 429."),
     key("fleet.burst", "30", "Requests of one device at once, after a rest."),
     key(
+        "fleet.daily_reports",
+        "\"2MiB\"",
+        "Bytes of reports that one device may hand in within a day; more are answered 429, and it keeps them. The longest queue of reports has 512KiB.",
+    ),
+    key(
         "fleet.queue",
         "20000",
         "Reports that may wait to be written down, about a KiB each; past it the answer is 503 with Retry-After.",

@@ -23,7 +23,7 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Self {
-        let Settings { cache, reserve, url_file, ca } = Settings::default();
+        let Settings { cache, reserve, url_file, ca, .. } = Settings::default();
         Self { engine: None, cache: Size(cache), reserve: Size(reserve), url_file, ca }
     }
 }
@@ -32,7 +32,7 @@ impl Store {
     /// What the engine may use.
     pub fn settings(&self) -> Settings {
         let (url_file, ca) = (self.url_file.clone(), self.ca.clone());
-        Settings { cache: self.cache.0, reserve: self.reserve.0, url_file, ca }
+        Settings { cache: self.cache.0, reserve: self.reserve.0, url_file, ca, ..Settings::default() }
     }
 
     /// What no single value can tell.

@@ -39,5 +39,6 @@ mod writer_tests;
 pub use bytes::Unreadable;
 pub(crate) use fold::{Act, Operation, Verdict, Who};
 pub(crate) use identity::Identity;
+pub(crate) use rate::Rates;
 pub(crate) use start::{Doors, Parts, Plane, start};
 pub(crate) use writer::{Fault, Means as WriterMeans, Writer, start as start_writer};

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const VERSION: u8 = 3;
 /// From which on it has clues and the life of its tickets. The one after has the life of its certificates, too.
 const CLUES: u8 = 2;
+/// Seconds by which the clocks of two front ends may be apart.
+const APART: i64 = 60;
 /// Characters of a clue.
 const CLUE: usize = 240;
 
@@ -222,9 +224,14 @@ impl Row {
         self.reports > 0 && self.first_seen <= at
     }
 
-    /// Notes that it was heard of; never moves back.
+    /// Notes that it was heard of; never moves back, but from a time that is yet to come: a clock ran ahead then.
     pub(crate) fn seen(&mut self, now: Timestamp) {
-        self.last_seen = self.last_seen.max(now);
+        self.last_seen = self.heard_by(now).max(now);
+    }
+
+    /// When it was last heard of, as far as that can be true now. Clocks of several front ends are a little apart.
+    pub(crate) fn heard_by(&self, now: Timestamp) -> Timestamp {
+        if self.last_seen > now.plus_seconds(APART) { now } else { self.last_seen }
     }
 
     /// Whether a fleet certificate is the newest, or the one before while the newest was never used. Whoever connects with
@@ -467,7 +474,17 @@ mod tests {
         assert_eq!(row.standing(), Standing::Quarantined);
         row.revoked = Some(Revoked { at: now, by: String::new(), why: String::new() });
         assert_eq!(row.standing(), Standing::Revoked);
-        row.seen(now);
-        assert_eq!(row.last_seen, full().last_seen);
+    }
+
+    #[test]
+    fn what_a_clock_that_ran_ahead_noted_counts_as_now() {
+        let (mut row, now) = (full(), full().last_seen);
+        row.seen(now.plus_seconds(-APART));
+        assert_eq!(row.last_seen, now, "it never moves back");
+        row.seen(now.plus_days(200));
+        assert_eq!(row.last_seen, now.plus_days(200));
+        assert_eq!(row.heard_by(now), now);
+        row.seen(now.plus_seconds(5));
+        assert_eq!(row.last_seen, now.plus_seconds(5));
     }
 }

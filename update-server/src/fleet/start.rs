@@ -147,7 +147,8 @@ pub(crate) fn start(
     };
     let shelf = Arc::new(Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site));
     parts.metrics.fleet.releases_unreadable.set(shelf.current().unreadable() as i64);
-    let restored = restored::read(&parts.store).map_err(|error| StartError::State(error.into()))?;
+    let restored =
+        restored::read(&parts.store).map_err(|error| StartError::State(error.into()))?.by((parts.now)());
     let (writer, thread) = writer::start(Means {
         store: Arc::clone(&parts.store),
         releases: Arc::clone(&shelf),
@@ -167,6 +168,7 @@ pub(crate) fn start(
         authority: ArcSwap::from_pointee(authority),
         weak,
         rates: Rates::new(config.rate, config.burst),
+        daily: config.daily(),
         proxies: config.proxies.clone(),
         lab: config.lab,
         certificate_days: config.certificate_days,

@@ -49,23 +49,27 @@ pub(crate) struct Swept {
 #[derive(Debug)]
 pub(crate) struct Sweep {
     keep: Keep,
-    now: Timestamp,
     space: Space,
     after: Option<Vec<u8>>,
     pub(crate) swept: Swept,
 }
 
 impl Sweep {
-    /// Of what is past its time at `now`.
-    pub(crate) fn new(keep: &Keep, now: Timestamp) -> Self {
-        Self { keep: keep.clone(), now, space: Space::Reports, after: None, swept: Swept::default() }
+    /// One that has removed nothing yet.
+    pub(crate) fn new(keep: &Keep) -> Self {
+        Self { keep: keep.clone(), space: Space::Reports, after: None, swept: Swept::default() }
     }
 
-    /// Removes a little more; true at the end. Nothing more is begun once `stopped` holds.
+    /// Removes a little more of what is past its time at `now`; true at the end. Nothing more is begun once `stopped` holds.
     ///
     /// # Errors
     /// [`StoreError`]; what was removed until then is gone.
-    pub(crate) fn step(&mut self, store: &dyn Store, stopped: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+    pub(crate) fn step(
+        &mut self,
+        store: &dyn Store,
+        now: Timestamp,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
         let page = store.scan(self.space, self.after.as_deref(), PAGE)?;
         if page.is_empty() {
             let over = self.space == Space::Devices;
@@ -73,7 +77,7 @@ impl Sweep {
             return Ok(over);
         }
         if self.space == Space::Reports {
-            let oldest = self.before(self.keep.reports.0);
+            let oldest = before(now, self.keep.reports.0);
             // One that can't be read is left for whoever looks at the disk.
             let over = |value: &[u8]| Event::received(value).is_ok_and(|received| received < oldest);
             let mut batch = Batch::new();
@@ -87,8 +91,9 @@ impl Sweep {
             self.after = page.into_iter().next_back().map(|(key, _)| key);
             return Ok(false);
         }
-        let oldest = self.before(self.keep.devices.0);
-        let silent = |row: &Row| row.last_seen < oldest && row.revoked.is_none();
+        let oldest = before(now, self.keep.devices.0);
+        // One that was heard of before it was first heard of was heard of while the clock was wrong.
+        let silent = |row: &Row| row.last_seen.max(row.first_seen) < oldest && row.revoked.is_none();
         let mut erased = 0;
         for (key, value) in page {
             if stopped() || erased == ERASED {
@@ -98,7 +103,7 @@ impl Sweep {
             if let Some(device) = device {
                 // Looked at again: it may have been heard of since the page was read.
                 let still = |row: Option<&Row>| row.is_some_and(silent) && !stopped();
-                if erase_while(store, &device, "server", self.now, &still)?.is_some() {
+                if erase_while(store, &device, "server", now, &still)?.is_some() {
                     self.swept.devices += 1;
                 }
                 erased += 1;
@@ -107,10 +112,10 @@ impl Sweep {
         }
         Ok(false)
     }
+}
 
-    fn before(&self, span: Duration) -> Timestamp {
-        self.now.plus_seconds(-(span.as_secs() as i64))
-    }
+fn before(now: Timestamp, span: Duration) -> Timestamp {
+    now.plus_seconds(-(span.as_secs() as i64))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::releases::Shelf;
 use super::sweep::{self, Sweep};
 use super::trust::Trust;
 use crate::config::fleet::Keep;
+use crate::steady::Steady;
 use crate::store::{Store, StoreError};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ const COUNT_FACTOR: u32 = 100;
 /// Between two looks at whether a sweep is due; the first comes shortly after the start.
 const SWEEP: Duration = Duration::from_secs(600);
 const FIRST_SWEEP: Duration = Duration::from_secs(5);
+/// Between two looks at whether the clock holds.
+const LOOK: Duration = Duration::from_secs(60);
 /// Between two steps of a count or a sweep, so that devices don't wait for either.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -48,7 +51,7 @@ pub(super) fn run(duties: &Duties, mut stop: watch::Receiver<bool>) {
     runtime.block_on(async {
         let began = Instant::now();
         let (mut reload, mut count, mut sweep) = (began + duties.reload, began, began + FIRST_SWEEP);
-        let mut chores = Chores::default();
+        let mut chores = Chores::of(Steady::new(Arc::clone(&duties.plane.fleet.now)));
         loop {
             let now = Instant::now();
             if now >= reload || duties.plane.is_to_reload() {
@@ -76,14 +79,21 @@ pub(super) fn run(duties: &Duties, mut stop: watch::Receiver<bool>) {
 }
 
 /// What takes many steps, where it is under way.
-#[derive(Default)]
 struct Chores {
     /// With the time that its steps took.
     counting: Option<(Count, Duration)>,
     sweeping: Option<Sweep>,
+    /// The time by which it removes.
+    steady: Steady,
+    /// When that was last looked at.
+    looked: Option<Instant>,
 }
 
 impl Chores {
+    fn of(steady: Steady) -> Self {
+        Self { counting: None, sweeping: None, steady, looked: None }
+    }
+
     /// A step of the count; at its end, how long it took in all.
     fn count(&mut self, duties: &Duties) -> Option<Duration> {
         let (count, took) = self.counting.as_mut()?;
@@ -105,7 +115,7 @@ impl Chores {
     fn begin_sweep(&mut self, duties: &Duties) {
         let now = (duties.plane.fleet.now)();
         match sweep::is_due(duties.store(), now) {
-            Ok(true) if self.sweeping.is_none() => self.sweeping = Some(Sweep::new(&duties.keep, now)),
+            Ok(true) if self.sweeping.is_none() => self.sweeping = Some(Sweep::new(&duties.keep)),
             Ok(_) => {}
             Err(error) => tracing::error!(%error, "nobody knows whether old reports are to be removed"),
         }
@@ -113,8 +123,14 @@ impl Chores {
 
     /// A step of the sweep.
     fn sweep(&mut self, duties: &Duties, stopped: &dyn Fn() -> bool) {
+        // Also where nothing is swept: only a clock that is looked at is seen to hold.
+        if self.sweeping.is_none() && self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let now = self.steady.now(duties.store());
         let Some(sweep) = &mut self.sweeping else { return };
-        let step: Result<bool, StoreError> = sweep.step(duties.store(), stopped);
+        let step: Result<bool, StoreError> = now.and_then(|now| sweep.step(duties.store(), now, stopped));
         let step = step.and_then(|over| {
             let noted = if over { sweep::note(duties.store(), (duties.plane.fleet.now)()) } else { Ok(()) };
             noted.map(|()| over)

@@ -25,6 +25,7 @@ use crate::store::{Batch, Store, StoreError};
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::DeviceId;
 use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -200,7 +201,12 @@ impl Committer {
     fn run(self, ready: &Receiver<Flight>) {
         for Flight { group, folded, began } in ready {
             let mut landing = Landing { jobs: &self.jobs, as_folded: false };
-            let (result, as_folded) = group.write(&self.means, folded);
+            let written = catch_unwind(AssertUnwindSafe(|| group.write(&self.means, folded)));
+            let (result, as_folded) = written.unwrap_or_else(|_| {
+                // Nobody was told that it is there; whoever asks again finds out.
+                tracing::error!("reports can't be written down: that was a fault of this program");
+                (Err(Fault::Unavailable), false)
+            });
             landing.as_folded = as_folded;
             self.means.figures.commit_seconds.observe(began.elapsed().as_secs_f64());
             let waiting = self.waiting.fetch_sub(group.weight, Ordering::AcqRel) - group.weight;

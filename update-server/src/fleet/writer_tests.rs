@@ -8,7 +8,9 @@ use super::row::{Row, Standing};
 use super::sweep::Sweep;
 use super::testkit::{Maker, now};
 use super::writer::{Fault, Means, Writer, start};
+use crate::io::Hand;
 use crate::records::restored::Restored;
+use crate::steady::Steady;
 use crate::store::{Batch, FjallStore, Pair, Settings, Space, Store, StoreError, Visit};
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::{CheckIn, DeviceId, Flag, RefusalCode, ReportQueue, Ticket};
@@ -19,7 +21,7 @@ use std::time::Duration;
 /// A real store whose commits can be made to fail, as those of a database that is away for a minute.
 struct Weather {
     store: FjallStore,
-    /// 0 fair, 1 away, 2 full, 3 somebody else is faster once, 4 full once.
+    /// 0 fair, 1 away, 2 full, 3 somebody else is faster once, 4 full once, 5 panics once.
     now: AtomicU8,
     /// Records that were asked for.
     reads: AtomicUsize,
@@ -69,6 +71,9 @@ impl Store for Weather {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        if self.now.compare_exchange(5, 0, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+            panic!("of a test");
+        }
         let _gate = self.gate.lock().unwrap();
         match self.now.load(Ordering::SeqCst) {
             2 => return Err(StoreError::Full("of a test".into())),
@@ -396,11 +401,11 @@ fn a_sweep_removes_what_is_past_its_time_and_nothing_else() {
     let days = |days: u64| crate::config::Span::seconds(days * 86_400);
     let keep = crate::config::fleet::Keep { reports: days(30), devices: days(35) };
     let now = Timestamp::from_unix(bench.clock.load(Ordering::SeqCst));
-    let mut sweep = Sweep::new(&keep, now);
+    let mut sweep = Sweep::new(&keep);
     // Told to stop, it begins nothing more.
-    assert_eq!((0..10).filter(|_| sweep.step(store, &|| true).unwrap()).count(), 0);
+    assert_eq!((0..10).filter(|_| sweep.step(store, now, &|| true).unwrap()).count(), 0);
     assert!(bench.row("d-2").is_some());
-    assert!((0..10).any(|_| sweep.step(store, &|| false).unwrap()));
+    assert!((0..10).any(|_| sweep.step(store, now, &|| false).unwrap()));
     assert_eq!((sweep.swept.reports, sweep.swept.devices), (4, 1));
     assert_eq!((bench.events("d-1"), bench.row("d-1").is_some()), (1, true));
     assert!(bench.row("d-2").is_none() && bench.row("d-3").is_some() && bench.row("d-33").is_some());
@@ -433,13 +438,51 @@ fn a_sweep_erases_few_devices_in_one_step() {
     bench.write((1..=40).map(|number| reports(&format!("d-{number}"), 1..=1)).collect()).unwrap();
     let day = crate::config::Span::seconds(86_400);
     let keep = crate::config::fleet::Keep { reports: day, devices: day };
-    let mut sweep = Sweep::new(&keep, Timestamp::from_unix(1_800_000_000).plus_days(3));
+    let now = Timestamp::from_unix(1_800_000_000).plus_days(3);
+    let mut sweep = Sweep::new(&keep);
     let mut steps = vec![0];
-    while !sweep.step(&bench.store.store, &|| false).unwrap() {
+    while !sweep.step(&bench.store.store, now, &|| false).unwrap() {
         steps.push(sweep.swept.devices);
     }
     assert!(steps.windows(2).all(|pair| pair[1] - pair[0] <= 16), "{steps:?}");
     assert_eq!((sweep.swept.devices, sweep.swept.reports), (40, 40));
+}
+
+#[test]
+fn a_fault_while_a_batch_is_committed_refuses_that_batch_and_no_later_one() {
+    let mut bench = Bench::new(1000, 0);
+    bench.store.now.store(5, Ordering::SeqCst);
+    assert_eq!(bench.write(vec![reports("d-1", 1..=2)]), Err(Fault::Unavailable));
+    assert_eq!(bench.write(vec![reports("d-1", 1..=2)]).unwrap(), [acknowledged(2)]);
+    bench.end();
+}
+
+#[test]
+fn a_clock_that_is_wrong_for_a_moment_erases_no_device_and_no_report() {
+    let bench = Bench::new(1000, 0);
+    bench.write(vec![reports("d-1", 1..=2)]).unwrap();
+    let store = &bench.store.store;
+    let hand = Hand::at(Timestamp::from_unix(bench.clock.load(Ordering::SeqCst)));
+    let mut steady = Steady::new(hand.clock());
+    let keep = crate::config::fleet::Keep::default();
+    let mut swept = |store| {
+        let mut sweep = Sweep::new(&keep);
+        while !sweep.step(store, steady.now(store).unwrap(), &|| false).unwrap() {}
+        (sweep.swept.reports, sweep.swept.devices)
+    };
+    let right = hand.now();
+    assert_eq!(swept(store), (0, 0));
+    hand.set(right.plus_days(1200));
+    assert_eq!(swept(store), (0, 0));
+    hand.set(right);
+    assert_eq!(swept(store), (0, 0));
+    // The clock was wrong when the device was heard of last, and it is years behind.
+    let mut row = bench.row("d-1").unwrap();
+    row.last_seen = right.plus_days(-2000);
+    store.commit(Batch::new().put(Space::Devices, *b"d-1", row.encode())).unwrap();
+    let mut sweep = Sweep::new(&keep);
+    while !sweep.step(store, right, &|| false).unwrap() {}
+    assert!(bench.row("d-1").is_some() && bench.events("d-1") == 2);
 }
 
 #[test]

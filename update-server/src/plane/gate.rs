@@ -19,6 +19,9 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
 
+/// Connections that give way at once.
+const TOGETHER: usize = 64;
+
 /// See the module.
 pub(crate) struct Gate {
     limits: Limits,
@@ -137,11 +140,14 @@ impl Gate {
         self.tally.flush();
     }
 
-    /// Ends the connection of this core that has rested longest, so that idle ones can't keep others out.
+    /// Ends the connections of this core that have rested longest, so that idle ones can't keep others out: some at once, as many
+    /// may come at once.
     fn make_room(&self) {
         let watches = self.watches.borrow();
         let idle = watches.iter().filter(|(_, watch)| watch.is_idle());
-        if let Some((_, watch)) = idle.min_by_key(|(id, watch)| (watch.idle_since(), **id)) {
+        let mut idle: Vec<_> = idle.map(|(id, watch)| ((watch.idle_since(), *id), watch)).collect();
+        idle.sort_unstable_by_key(|(rested, _)| *rested);
+        for (_, watch) in idle.into_iter().take((self.limits.connections / 100).clamp(1, TOGETHER)) {
             self.metrics.closed(Closed::Evicted);
             watch.end(Ending::Now);
         }

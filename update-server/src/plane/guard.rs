@@ -94,12 +94,9 @@ impl Watch {
         self.tally.took(took);
     }
 
-    /// True when nothing is under way.
+    /// True when nothing is under way: also before the first byte of a handshake.
     pub(crate) fn is_idle(&self) -> bool {
-        !self.handshaking.get()
-            && self.in_flight.get() == 0
-            && !self.blocked.get()
-            && self.head_since.get().is_none()
+        self.in_flight.get() == 0 && !self.blocked.get() && self.head_since.get().is_none()
     }
 
     /// Since when it rests.

@@ -19,6 +19,14 @@ pub struct Restored {
     pub at: Option<Timestamp>,
 }
 
+impl Restored {
+    /// The same as far as it can be true now: where a clock ran ahead, what is given from now on isn't forgotten all the same.
+    #[must_use]
+    pub fn by(self, now: Timestamp) -> Self {
+        Self { at: self.at.map(|at| at.min(now)), ..self }
+    }
+}
+
 /// What the store says of it.
 ///
 /// # Errors

@@ -186,3 +186,24 @@ fn rollouts_and_votes_move_with_the_records_and_damaged_ones_are_told() {
     let checked = check::check(&from).unwrap();
     assert_eq!(checked.wrong, 2, "{:?}", checked.faults);
 }
+
+#[test]
+fn numbers_that_nobody_gave_out_are_told_and_stop_nothing_else() {
+    use crate::rollout::record::Record;
+    use crate::rollout::testkit::{offer, votes};
+    let (_kept, store) = store(Engine::Fjall);
+    let whole = Record::new(&offer(1), now());
+    let key = whole.manifest.0;
+    let (mut phase, mut aside) = (whole.clone(), whole);
+    phase.phase = usize::MAX;
+    aside.set_aside.insert("revC".parse().unwrap(), votes(u64::MAX, 0, 0));
+    for record in [phase, aside] {
+        store.commit(Batch::new().put(Space::Rollouts, key, record.encode().unwrap())).unwrap();
+        assert_eq!(check::check(&store).unwrap().wrong, 1);
+    }
+    store.commit(Batch::new().put(Space::Audit, [0xff; 8], *b"{}")).unwrap();
+    let file = exported(&store);
+    let (_kept, to) = self::store(Engine::Fjall);
+    let refused = copy::import(&mut file.as_slice(), &to, |_, _| event("imported")).unwrap_err();
+    assert!(refused.to_string().contains("no number follows"), "{refused}");
+}

@@ -14,6 +14,7 @@ use crate::fleet::row::Row;
 use crate::records::restored;
 use crate::store::{Store, StoreError};
 use perennial_device_core::crypto::Ring;
+use perennial_device_core::report::is_plain;
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::rollout::{Admission, Memory, Place, Standing, WHOLE, admit, bucket, catch_up_part};
@@ -194,7 +195,7 @@ pub fn change(
     now: Timestamp,
 ) -> Result<Rollout, DeskError> {
     let is_blank = why.trim().is_empty();
-    if is_blank || why.chars().count() > WHY || why.chars().any(char::is_control) {
+    if is_blank || why.chars().count() > WHY || !is_plain(why) {
         return Err(DeskError::Why);
     }
     let unknown = || DeskError::Unknown(product.into(), version.into());
@@ -238,6 +239,9 @@ pub fn change(
             change.record.life = restored::read(engine.store()).map_or(record.life, |it| it.times);
         }
         if save(engine.store(), &change, before, now)?.is_some() {
+            if change.stops() {
+                engine.note_stopped(&change.record);
+            }
             let Change { action, by, .. } = &change;
             tracing::info!(action, by, product, version, reason = change.reason(), "a rollout has changed");
             return Ok(one(engine, &offers, &change.record, now));

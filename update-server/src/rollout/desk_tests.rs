@@ -107,3 +107,12 @@ fn the_line_of_a_withdrawn_rollout_invents_no_phases_and_no_votes() {
     assert!(shown.line().contains(" good, 0 bad, "), "{}", shown.line());
     assert!(shown.sentences()[0].ends_with("It overheats."), "{:?}", shown.sentences()[0]);
 }
+
+#[test]
+fn a_reason_that_hides_or_turns_words_is_none() {
+    let bench = sick(Space::Devices);
+    for why in ["it \u{202e}smokes", "two\u{2028}lines", "hid\u{200b}den", "a\nb", " "] {
+        let refused = desk::change(&bench.drive().engine, NAME, &Wish::Pause, ("command", why), day(1));
+        assert!(matches!(refused, Err(DeskError::Why)), "{why:?}");
+    }
+}

@@ -25,7 +25,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use perennial_schemas::rollout::RolloutStatus;
 use perennial_schemas::{Sha256Digest, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ pub struct Engine {
     states: Mutex<BTreeMap<Sha256Digest, State>>,
     silent: Mutex<BTreeMap<Sha256Digest, Silence>>,
     failing: Mutex<BTreeMap<Sha256Digest, Found>>,
+    /// Statuses of rollouts that were stopped, by their path, until a turn has shown what is said of them now.
+    stopped: Mutex<BTreeSet<String>>,
     /// The records that couldn't be read at the last turn.
     damaged: Mutex<BTreeMap<Vec<u8>, String>>,
     /// One turn at a time.
@@ -82,7 +84,7 @@ impl Engine {
     pub fn new(means: Means) -> Self {
         let (shown, states, silent) = (Arc::default(), Mutex::default(), Mutex::default());
         let (failing, damaged, turn) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { means, shown, states, silent, failing, damaged, turn }
+        Self { means, shown, states, silent, failing, stopped: Mutex::default(), damaged, turn }
     }
 
     /// The statuses for the static plane.
@@ -128,24 +130,44 @@ impl Engine {
     /// the next turn, and one that fails doesn't hold the others up.
     ///
     /// # Errors
-    /// [`EngineError`]: the first; what was recorded until then stays, and statuses stay as they were.
+    /// [`EngineError`]: the first; what was recorded until then stays, and statuses stay as they were, but those of what was
+    /// stopped meanwhile: devices that see none wait.
     pub fn tick(&self, now: Timestamp) -> Result<Vec<Change>, EngineError> {
         let _one = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let done = self.turn(now);
         if done.is_err() {
             self.means.figures.failed.inc();
+            self.hide_stopped();
         }
         done
     }
 
+    /// Notes that a rollout was stopped, and is to be shown so at the next turn.
+    pub(super) fn note_stopped(&self, record: &Record) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        stopped.insert(path(record));
+    }
+
+    /// Shows no more what still says that it goes on.
+    fn hide_stopped(&self) {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self.shown.load();
+        if stopped.iter().any(|path| shown.contains_key(path.as_str())) {
+            let mut left = Entries::clone(&shown);
+            left.retain(|path, _| !stopped.contains(&**path));
+            self.shown.store(Arc::new(left));
+        }
+    }
+
     fn turn(&self, now: Timestamp) -> Result<Vec<Change>, EngineError> {
+        let before = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let offers = self.means.ballot.board.refresh()?;
         if offers.generation.is_none() {
             return Ok(Vec::new());
         }
         let own = &self.means.ballot.own;
         // Of what an older version noted, nobody knows when it was.
-        let Restored { times, at: restored_at } = restored::read(self.store())?;
+        let Restored { times, at: restored_at } = restored::read(self.store())?.by(now);
         let life = restored_at.map_or(0, |_| times);
         let records = record::all(self.means.store.as_ref())?;
         let damaged = self.told(&records, &offers);
@@ -192,6 +214,8 @@ impl Engine {
         // Before devices hear of it: their votes count from then on.
         self.note_reached(seen.iter().map(|(record, _)| record));
         self.show(&seen, &offers, now);
+        // Those that were stopped since, the next turn shows.
+        self.stopped.lock().unwrap_or_else(PoisonError::into_inner).retain(|path| !before.contains(path));
         self.means.figures.show(&seen, &offers, own, now);
         let states = seen.iter().map(|(record, _)| (record.manifest, record.state)).collect();
         *self.states.lock().unwrap_or_else(PoisonError::into_inner) = states;
@@ -505,7 +529,7 @@ impl Engine {
         let mut records: Vec<&Record> = seen.iter().map(|(record, _)| record).collect();
         records.sort_by_key(|record| offers.offered.contains_key(&record.manifest));
         for record in records.into_iter().filter(|record| is_shown(record, now)) {
-            let path = format!("/{}", RolloutStatus::path(&record.product, &record.version));
+            let path = path(record);
             let bytes = Bytes::from(record.status.clone());
             let (length, digest) = (bytes.len() as u64, digest_of(&bytes));
             let content = Content::Memory(bytes);
@@ -519,6 +543,11 @@ impl Engine {
             self.shown.store(Arc::new(entries));
         }
     }
+}
+
+/// Where a status is shown.
+fn path(record: &Record) -> String {
+    format!("/{}", RolloutStatus::path(&record.product, &record.version))
 }
 
 /// Says a change in the log.

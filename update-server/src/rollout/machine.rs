@@ -260,7 +260,9 @@ fn due(record: &Record, facts: &Facts<'_>, now: Timestamp) -> Option<Change> {
 pub(super) fn forgotten(record: &Record, facts: &Facts<'_>, life: u32, now: Timestamp) -> Option<Change> {
     let is_open = matches!(record.state, State::Scheduled | State::Running | State::Finished);
     let is_offered = facts.offer.is_some() && facts.withdrawn.is_none();
-    if !is_open || !is_offered || record.life >= life {
+    // A number that was never given out was written by hand, and knows nothing.
+    let known = if record.life > life { 0 } else { record.life };
+    if !is_open || !is_offered || known >= life {
         return None;
     }
     let mut after = to(record, State::Paused, Cause::Restored, SERVER, FORGOTTEN, now);

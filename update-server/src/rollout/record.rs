@@ -4,6 +4,7 @@
 use super::offers::Offer;
 use super::votes::Votes;
 use crate::store::{Space, Store, StoreError};
+use perennial_schemas::limits::ROLLOUT_PHASES;
 use perennial_schemas::{HardwareName, KeyId, ProductName, ReleaseVersion, Sha256Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -225,10 +226,16 @@ impl Record {
     pub fn decode(key: &[u8], value: &[u8]) -> Result<Self, StoreError> {
         let corrupt = |why: String| StoreError::Corrupt(format!("rollouts/{}: {why}", key.escape_ascii()));
         let record: Self = serde_json::from_slice(value).map_err(|error| corrupt(error.to_string()))?;
-        if record.format == FORMAT && record.manifest.as_bytes() == key {
-            return Ok(record);
+        if record.format != FORMAT || record.manifest.as_bytes() != key {
+            return Err(corrupt("it is another one's, or of a later version".into()));
         }
-        Err(corrupt("it is another one's, or of a later version".into()))
+        if record.phase >= ROLLOUT_PHASES {
+            return Err(corrupt(format!("no plan has so many phases as {}", record.phase)));
+        }
+        if !record.set_aside.values().all(Votes::is_possible) {
+            return Err(corrupt("more was set aside than there are devices".into()));
+        }
+        Ok(record)
     }
 }
 

@@ -6,7 +6,7 @@ use super::testkit::{Bench, day, offer, offers};
 use super::view::Rollout;
 use crate::audit::{self, Event};
 use crate::records::{archive, copy, restored};
-use crate::store::{FjallStore, Settings};
+use crate::store::{Batch, FjallStore, Settings, Space};
 use perennial_schemas::rollout::RolloutState;
 use perennial_schemas::tuf::Role;
 use std::sync::Arc;
@@ -121,4 +121,44 @@ fn a_release_that_restored_records_never_heard_of_is_paused_where_it_had_begun_b
     let records = record::all(bench.store()).unwrap().whole;
     assert_eq!(records[&later.manifest].0.state, State::Running);
     assert_eq!(bench.record().state, State::Paused);
+}
+
+#[test]
+fn a_record_of_more_restorations_than_there_were_is_paused_all_the_same() {
+    let (mut bench, _) = half_open(day(0));
+    restored::note(bench.store(), &Event::new(day(1), "command", "store.restored", &[])).unwrap();
+    let mut record = bench.record();
+    record.life = u32::MAX;
+    let batch = Batch::new().put(Space::Rollouts, record.manifest.0, record.encode().unwrap());
+    bench.store().commit(batch).unwrap();
+    restart(&mut bench);
+    assert_eq!(bench.tick(day(1)), ["rollout.paused"]);
+    assert_eq!(bench.record().life, 1);
+}
+
+#[test]
+fn a_restoration_dated_ahead_is_one_of_now() {
+    let (bench, _) = half_open(day(0));
+    restored::note(bench.store(), &Event::new(day(400), "command", "store.restored", &[])).unwrap();
+    let known = restored::read(bench.store()).unwrap();
+    assert_eq!((known.times, known.by(day(1)).at, known.by(day(500)).at), (1, Some(day(1)), Some(day(400))));
+}
+
+/// What is damaged holds up the turn, and not the halt.
+#[test]
+fn what_was_stopped_is_shown_to_nobody_where_no_turn_can_say_so() {
+    let (bench, _) = half_open(day(0));
+    let is_shown = || !bench.drive().engine.shown().load().is_empty();
+    assert!(is_shown());
+    let damaged = Batch::new().put(Space::Meta, *b"restored", *b"?");
+    bench.store().commit(damaged).unwrap();
+    bench.drive().set(day(1));
+    assert!(bench.drive().engine.tick(day(0)).is_err());
+    assert!(is_shown(), "what goes on, goes on");
+    change(&bench, Wish::Halt(None));
+    assert!(bench.drive().engine.tick(day(0)).is_err());
+    assert!(!is_shown(), "devices wait without");
+    bench.store().commit(Batch::new().remove(Space::Meta, *b"restored")).unwrap();
+    bench.tick(day(1));
+    assert_eq!(bench.status().state, RolloutState::Halted);
 }

@@ -3,6 +3,7 @@
 
 use super::engine::Engine;
 use crate::io::Now;
+use crate::steady::Steady;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -75,7 +76,7 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
     };
     let (rest, count_rest) = (after(REST, REST_FACTOR), after(least, factor));
     let (mut count, mut listen, mut rounds) = (Instant::now() + least, Instant::now(), 0_u32);
-    let mut find = Instant::now();
+    let (mut find, mut steady) = (Instant::now(), Steady::new(Arc::clone(now)));
     move || {
         if let Err(error) = engine.count_new(&pause) {
             tracing::warn!(%error, "votes can't be counted");
@@ -103,7 +104,7 @@ fn counts<'e>(engine: &'e Engine, now: &'e Now, stop: &'e watch::Receiver<bool>)
             if let Err(error) = engine.recount(rounds.is_multiple_of(FINISHED), &pause) {
                 tracing::warn!(%error, "votes can't be counted anew; the counts as they were kept up stay");
             }
-            match engine.sweep(now()) {
+            match steady.now(engine.store()).and_then(|now| engine.sweep(now)) {
                 Ok(true) => count = count_rest(began),
                 // There is more: the next page at the next look.
                 Ok(false) => {}

@@ -96,12 +96,13 @@ pub fn look(
             for live @ Live { offer, until, going } in offers {
                 let Some(planned) = planned(offer, device, row) else { continue };
                 let longest = longest(usual, offer);
-                let silent = row.last_seen.plus_seconds(longest) < now;
+                let heard = row.heard_by(now);
+                let silent = heard.plus_seconds(longest) < now;
                 let silence = found.entry(offer.manifest).or_default();
                 // Also those whom the plan has come to, and the gate has not.
                 if !is_let_in(offer, row, planned, *until, now) {
                     // Who had gone before it began, or lies in its box, could not be among those that took it.
-                    if row.last_seen >= offer.first() {
+                    if heard >= offer.first() {
                         silence.others.all += 1;
                         silence.others.silent += u64::from(silent);
                     }

@@ -74,6 +74,8 @@ pub struct Settings {
     pub cache: u64,
     /// Bytes of the disk that stay free: with fewer, nothing is put any more.
     pub reserve: u64,
+    /// A file that is given up for what stops something, where others have filled the disk.
+    pub spare: Option<PathBuf>,
     /// The file with a database's URL.
     pub url_file: Option<PathBuf>,
     /// PEM file with the certificates to trust at a database, in place of the system's.
@@ -84,6 +86,6 @@ impl Default for Settings {
     /// 32 MiB of cache, for a few hot records and the upper pages of a fleet's; 64 MiB of reserve, as much as a journal
     /// and one merge of it take.
     fn default() -> Self {
-        Self { cache: 32 << 20, reserve: 64 << 20, url_file: None, ca: None }
+        Self { cache: 32 << 20, reserve: 64 << 20, spare: None, url_file: None, ca: None }
     }
 }

@@ -2,10 +2,11 @@
 //! It never answers a commit before it is on the disk.
 
 use super::moments::Moments;
+use super::reserve::Reserve;
 use super::witness::Witness;
 use super::{
     Batch, Pair, Room, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits,
-    is_empty, room,
+    is_empty,
 };
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 use std::path::{Path, PathBuf};
@@ -30,7 +31,7 @@ pub struct FjallStore {
     /// Holds how many commits there were.
     count: Keyspace,
     folder: PathBuf,
-    reserve: u64,
+    reserve: Reserve,
 }
 
 impl std::fmt::Debug for FjallStore {
@@ -67,7 +68,7 @@ impl FjallStore {
             committing: Mutex::new((witness, Moments::new())),
             count,
             folder: folder.into(),
-            reserve: settings.reserve,
+            reserve: Reserve::of(&settings),
         })
     }
 
@@ -132,7 +133,7 @@ impl Store for FjallStore {
     }
 
     fn room(&self) -> Option<Room> {
-        crate::disk::free(&self.folder).ok().map(|free| Room { free, reserve: self.reserve })
+        self.reserve.room(&self.folder)
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -140,7 +141,7 @@ impl Store for FjallStore {
         let mut committing = self.committing.lock().unwrap_or_else(PoisonError::into_inner);
         let (witness, moments) = &mut *committing;
         conditions(self, &batch, moments)?;
-        room(&self.folder, &batch, self.reserve)?;
+        self.reserve.check(&self.folder, &batch)?;
         let number = witness.next();
         moments.note(&batch, number);
         let mut changes = self.database.batch().durability(Some(PersistMode::SyncData));

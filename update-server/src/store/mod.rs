@@ -7,6 +7,7 @@ mod fjall;
 mod moments;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod reserve;
 mod sled;
 #[cfg(test)]
 mod tests;
@@ -16,12 +17,12 @@ pub use self::engine::{Engine, Settings};
 pub use self::fjall::FjallStore;
 #[cfg(feature = "postgres")]
 pub use self::postgres::PostgresStore;
+pub use self::reserve::Room;
+pub(crate) use self::reserve::{LEAST, make_spare};
 pub use self::sled::SledStore;
 
 use self::moments::Moments;
-use crate::disk;
 use std::ops::Bound;
-use std::path::Path;
 use std::sync::Arc;
 
 /// Bytes of a key, of which it has at least one. PostgreSQL's index takes 2,700; ours are shorter than 100.
@@ -146,15 +147,6 @@ impl Batch {
         Arc::make_mut(&mut self.removes).push((space, key.into()));
         self
     }
-}
-
-/// The room on a store's disk, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Free.
-    pub free: u64,
-    /// So much is kept: with less, only what stops something is put.
-    pub reserve: u64,
 }
 
 /// A store's refusal or fault.
@@ -374,23 +366,6 @@ fn fits(batch: &Batch) -> Result<(), StoreError> {
         return Err(StoreError::TooLong { what: "value", limit: VALUE_LENGTH });
     }
     Ok(())
-}
-
-/// Room that stays free whatever happens: one batch of those that stop something takes a few kilobytes.
-const LAST: u64 = 4 << 20;
-
-/// Refuses a batch that puts something while less than `reserve` bytes are free, before an engine is torn in the middle of
-/// a write.
-fn room(folder: &Path, batch: &Batch, reserve: u64) -> Result<(), StoreError> {
-    if batch.puts.is_empty() {
-        return Ok(());
-    }
-    let free = disk::free(folder)
-        .map_err(|error| StoreError::Engine { operation: "commit", reason: error.to_string() })?;
-    if free >= if batch.urgent { reserve.min(LAST) } else { reserve } {
-        return Ok(());
-    }
-    Err(StoreError::Full(format!("{free} bytes are free, and {reserve} are kept (store.reserve)")))
 }
 
 /// The first condition of a batch that isn't met is an error. Called by one committer at a time, whose moments these are.

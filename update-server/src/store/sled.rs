@@ -11,10 +11,11 @@
 //! It never answers a commit before it is on the disk, and never again after a commit failed half-way.
 
 use super::moments::Moments;
+use super::reserve::Reserve;
 use super::witness::Witness;
 use super::{
     Batch, Pair, Room, Settings, Space, Store, StoreError, Visit, bounds, bounds_back, conditions, fits,
-    is_empty, room,
+    is_empty,
 };
 use crate::disk::{self, DiskError};
 use sled::{Db, IVec, Mode};
@@ -45,7 +46,7 @@ pub struct SledStore {
     /// The last commit that readers see.
     moment: AtomicU64,
     folder: PathBuf,
-    reserve: u64,
+    reserve: Reserve,
     _lock: Lock,
 }
 
@@ -110,7 +111,7 @@ impl SledStore {
         let moments = Moments::new();
         let committing =
             Mutex::new(Committing { log, blobs: BTreeSet::new(), failed: false, witness, moments });
-        let (folder, reserve) = (folder.into(), settings.reserve);
+        let (folder, reserve) = (folder.into(), Reserve::of(&settings));
         Ok(Self { database, committing, moment, folder, reserve, _lock: Lock(lock) })
     }
 
@@ -176,7 +177,7 @@ impl Store for SledStore {
     }
 
     fn room(&self) -> Option<Room> {
-        crate::disk::free(&self.folder).ok().map(|free| Room { free, reserve: self.reserve })
+        self.reserve.room(&self.folder)
     }
 
     fn commit(&self, batch: Batch) -> Result<(), StoreError> {
@@ -187,7 +188,7 @@ impl Store for SledStore {
             return Err(StoreError::Engine { operation: "commit", reason: reason.into() });
         }
         conditions(self, &batch, &committing.moments)?;
-        room(&self.folder, &batch, self.reserve)?;
+        self.reserve.check(&self.folder, &batch)?;
         let number = committing.witness.next();
         committing.moments.note(&batch, number);
         let mut changes = sled::Batch::default();

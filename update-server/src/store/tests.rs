@@ -1,6 +1,6 @@
 //! The conformance suite: what every back end must pass, and how the embedded ones fail.
 use super::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 type Opened = Result<Arc<dyn Store>, StoreError>;
 

@@ -27,7 +27,7 @@ fn a_disk_without_a_byte_left_loses_nothing_that_was_acknowledged() {
             let config = kit.path("server.toml");
             let text = format!(
                 "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
-                 [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\n\
+                 [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\ndaily_reports = \"1GiB\"\n\
                  [store]\nengine = {engine:?}\nreserve = {reserve:?}\n",
                 state.to_str().unwrap()
             );

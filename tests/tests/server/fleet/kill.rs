@@ -52,7 +52,7 @@ fn kill_while_devices_report(store: &str, database: Option<[&str; 2]>) {
     let config = kit.path("server.toml");
     let text = format!(
         "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
-         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\n[store]\n{store}\n",
+         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 100000\nburst = 100000\ndaily_reports = \"1GiB\"\n[store]\n{store}\n",
         kit.state().to_str().unwrap()
     );
     std::fs::write(&config, text).unwrap();
@@ -118,7 +118,7 @@ fn a_database_that_is_gone_is_told_to_devices_who_come_again() {
     let config = kit.path("server.toml");
     let text = format!(
         "state = {:?}\n[serve]\nplain = [\"127.0.0.1:0\"]\ncores = 1\n[admin]\nlisten = \"\"\n\
-         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 1000\nburst = 1000\n\
+         [fleet]\nlab = true\nwithout_tls = [\"127.0.0.1:0\"]\nrate = 1000\nburst = 1000\ndaily_reports = \"1GiB\"\n\
          [store]\nengine = \"postgres\"\nurl_file = {:?}\n",
         kit.state().to_str().unwrap(),
         named("PERENNIAL_POSTGRES_URL_FILE")

@@ -28,6 +28,35 @@ fn a_device_that_asks_too_often_is_told_when_to_ask_again_and_others_are_served(
     assert_eq!(fleet.report(&server, &other, &[1]).status, 200);
 }
 
+#[test]
+fn one_device_hands_in_no_more_than_its_days_worth_and_takes_nobody_elses_room() {
+    let fleet = Fleet::new();
+    let server = fleet.serve("daily_reports = \"512KiB\"", "");
+    let (unit, other) = (fleet.enrolled(&server), fleet.enrolled(&server));
+    let long = |unit: &Unit, first: u64| {
+        let mut queue = fleet.queue(&unit.device, &(first..first + 100).collect::<Vec<_>>());
+        for report in queue["reports"].as_array_mut().unwrap() {
+            report["detail"] = "x".repeat(3000).into();
+        }
+        queue.to_string().into_bytes()
+    };
+    let send =
+        |unit: &Unit, body: &[u8]| fleet.connect(&server, unit).ask_with("POST", "/v1/reports", &[], body);
+    assert_eq!(send(&unit, &long(&unit, 1)).status, 200);
+    let refused = send(&unit, &long(&unit, 101));
+    assert_eq!(refused.code(), (429, "rate".into()));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 3600);
+    // A short one has room still, and gateways and others have their own.
+    assert_eq!(fleet.report(&server, &unit, &[101]).status, 200);
+    let carried = batch(&[signed(&unit, &String::from_utf8(long(&unit, 102)).unwrap())]);
+    let by_gateway = fleet.connect(&server, &other).ask_with("POST", "/v1/reports/batch", &[], &carried);
+    assert_eq!(by_gateway.json()["answers"][0]["acknowledged"], 201);
+    let carried = batch(&[signed(&unit, &String::from_utf8(long(&unit, 202)).unwrap())]);
+    let by_gateway = fleet.connect(&server, &other).ask_with("POST", "/v1/reports/batch", &[], &carried);
+    assert_eq!(by_gateway.json()["answers"][0]["code"], "rate", "{}", by_gateway.json());
+    assert_eq!(send(&other, &long(&other, 1)).status, 200);
+}
+
 /// A batch that one device signed, padded with spaces to so many bytes.
 fn padded(fleet: &Fleet, unit: &Unit, sequence: u64, length: usize) -> Vec<u8> {
     let mut body = batch(&[signed(unit, &fleet.queue(&unit.device, &[sequence]).to_string())]);

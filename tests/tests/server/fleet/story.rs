@@ -1,7 +1,7 @@
 //! A device's life on the fleet plane: enrolment, check-in, reports, renewal, the right to see and to be forgotten.
 
 use super::kit::{Fleet, Unit, check_in};
-use crate::server::kit::eventually;
+use crate::server::kit::{ask_admin, eventually};
 use base64ct::{Base64, Encoding};
 use p256::elliptic_curve::PrimeField as _;
 use p256::elliptic_curve::point::AffineCoordinates as _;
@@ -75,10 +75,19 @@ fn what_is_past_its_time_goes_soon_after_a_start_and_once_a_day() {
         answer.json()["events"].as_array().map(Vec::len)
     };
     // A server that is stopped within the hour, again and again.
-    fleet.kit.clock.set(day(1).plus_days(31));
-    let server = fleet.serve("[fleet.keep]\nreports = \"30d\"", "");
+    fleet.kit.clock.set(day(1).plus_days(2));
+    let server = fleet.serve("[fleet.keep]\nreports = \"1d\"", "");
     eventually("the report is removed", || held(&server) == Some(0));
     assert_eq!(fleet.report(&server, &unit, &[2]).status, 200);
+    assert_eq!(held(&server), Some(1));
+    server.stop();
+    // It was off for long, or its clock is wrong: nothing is removed by it, and that is told.
+    fleet.kit.clock.set(day(1).plus_days(31));
+    let server = fleet.serve("[fleet.keep]\nreports = \"1d\"", "");
+    let token = fleet.kit.token();
+    let status = ask_admin(&server, "GET", "/api/v1/status", Some(&token)).json();
+    let alarms = status["alarms"].as_array().unwrap();
+    assert!(alarms.iter().any(|alarm| alarm["code"] == "clock"), "{alarms:?}");
     assert_eq!(held(&server), Some(1));
     server.stop();
 }

@@ -45,6 +45,8 @@ pub(crate) struct Fleet {
     pub(crate) authority: ArcSwap<Option<Authority>>,
     pub(crate) weak: Weak,
     pub(crate) rates: Rates,
+    /// Bytes of reports.
+    pub(crate) daily: Rates,
     pub(crate) proxies: Vec<Network>,
     pub(crate) lab: bool,
     pub(crate) certificate_days: u32,

@@ -32,6 +32,13 @@ impl Refused {
         Self { retry_after: Some(seconds), ..refused }
     }
 
+    /// A device that has handed in its day's worth.
+    pub(crate) fn daily(seconds: u64) -> Self {
+        let what =
+            "this device has handed in as many bytes of reports as it may within a day (fleet.daily_reports)";
+        Self { retry_after: Some(seconds), ..Self::new(RefusalCode::Rate, what) }
+    }
+
     pub(crate) fn code(&self) -> RefusalCode {
         self.refusal.code
     }

@@ -21,15 +21,20 @@ use std::sync::Arc;
 
 /// One device's queue.
 pub(super) async fn queue(fleet: &Arc<Fleet>, caller: Caller, body: Bytes) -> Result<Acknowledged, Refused> {
-    let queue = if body.len() as u64 <= SMALL {
+    let length = body.len() as u64;
+    let queue = if length <= SMALL {
         ReportQueue::parse(&body)?
     } else {
         super::blocking(move || ReportQueue::parse(&body)).await??
     };
     let who = caller.who(Some(&queue.device))?;
+    let device = queue.device.clone();
+    fleet.daily.holds(&device, Way::Itself, fleet.elapsed(), length).map_err(Refused::daily)?;
     let operation = Operation { who, act: Act::Reports(queue) };
     match fleet.writer.write(vec![operation]).await?.pop() {
         Some(Ok(Done::Acknowledged { acknowledged, flagged })) => {
+            // Only now: what the store refuses comes again.
+            fleet.daily.spend(&device, Way::Itself, fleet.elapsed(), length);
             Ok(Acknowledged::new(acknowledged, flagged))
         }
         Some(Err(code)) => Err(code.into()),
@@ -52,8 +57,10 @@ pub(super) async fn batch(
             let open = fleet.lab && matches!(caller, Caller::Lab(_));
             let mut heard = HashSet::new();
             let read = queues.into_iter().map(|queue| {
-                let operation = fleet.signed(queue?, open, now)?;
-                fleet.once(&operation, &mut heard).map(|()| operation)
+                let queue = queue?;
+                let length = queue.reports.len() as u64;
+                let operation = fleet.signed(queue, open, now)?;
+                fleet.once(&operation, length, &mut heard).map(|()| (operation, length))
             });
             Ok::<_, Refused>(read.collect::<Vec<_>>())
         })
@@ -63,8 +70,8 @@ pub(super) async fn batch(
     let mut places = Vec::with_capacity(read.len());
     for one in read {
         match one {
-            Ok(operation) => {
-                places.push(Ok(operation.who.device().clone()));
+            Ok((operation, length)) => {
+                places.push(Ok((operation.who.device().clone(), length)));
                 operations.push(operation);
             }
             Err(refused) => places.push(Err(refused)),
@@ -74,7 +81,13 @@ pub(super) async fn batch(
     let answers = places
         .into_iter()
         .map(|place| match place {
-            Ok(device) => answer(device, verdicts.next()),
+            Ok((device, length)) => {
+                let verdict = verdicts.next();
+                if matches!(verdict, Some(Ok(Ok(_)))) {
+                    fleet.daily.spend(&device, Way::Carried, fleet.elapsed(), length);
+                }
+                answer(device, verdict)
+            }
             Err(refused) => QueueAnswer::Refused { code: refused.code(), error: refused.refusal.error },
         })
         .inspect(|answer| {
@@ -154,13 +167,14 @@ impl Fleet {
         Ok(Operation { who: Who::Carried(identity), act: Act::Reports(said) })
     }
 
-    /// A device has one queue in a batch, and no more queues than its rate allows.
-    fn once(&self, operation: &Operation, heard: &mut HashSet<DeviceId>) -> Result<(), Refused> {
+    /// A device has one queue in a batch, and no more queues, nor bytes of them, than it may have.
+    fn once(&self, operation: &Operation, length: u64, heard: &mut HashSet<DeviceId>) -> Result<(), Refused> {
         let device = operation.who.device();
         if !heard.insert(device.clone()) {
             let what = "another queue of this device stands before it in this batch";
             return Err(Refused::new(RefusalCode::Unacceptable, what));
         }
-        self.rates.take(device, Way::Carried, self.elapsed()).map_err(Refused::rate)
+        self.rates.take(device, Way::Carried, self.elapsed()).map_err(Refused::rate)?;
+        self.daily.holds(device, Way::Carried, self.elapsed(), length).map_err(Refused::daily)
     }
 }
