@@ -132,7 +132,8 @@ fn a_status_is_served_signed_cached_and_exported() {
     // Its time comes: half of the status' life is over too.
     kit.clock.set(day(2));
     eventually("it runs", || json_of(&kit, &["rollout", "show", "cam", "1.0.0"])["state"] == "running");
-    eventually("a later status", || status(&server, &plan, &manifest(&kit), day(2)).issued == day(2));
+    eventually("a later status", || get(server.plain[0], PATH).body != answer.body);
+    assert_eq!(status(&server, &plan, &manifest(&kit), day(2)).issued, day(2));
     // What is exported is what is served, with a server and without.
     let served = get(server.plain[0], PATH).body;
     for (name, server) in [("one", Some(server)), ("two", None)] {
@@ -197,12 +198,15 @@ fn failing_devices_halt_a_release_and_people_see_why_and_what_to_do() {
     eventually("it is halted", || {
         status(&server, &plan, &manifest(kit), day(1)).state == RolloutState::Halted
     });
-    let said = run(kit, &["rollout", "explain", "cam", "1.0.0"]).ok();
+    let named = "On 3 devices of a it failed with 501 (it booted and was not healthy): ";
+    let explained = || run(kit, &["rollout", "explain", "cam", "1.0.0"]).ok();
+    eventually("they are named", || explained().contains(named));
+    let said = explained();
     for words in [
         "cam 1.0.0 is halted since 2026-11-02T00:00:00Z: it failed on 3 of 10 devices, more than the ceiling allows.",
         "Devices: 7 confirmed, 0 failed, 3 rolled back, 0 began and have not told more (0 of them missing).",
         "from 2026-11-16T00:00:00Z (the first) to 2026-11-16T01:00:00Z (the last, after catching up)",
-        "On 3 devices of a it failed with 501 (it booted and was not healthy): ",
+        named,
         "perennial-signer release affirm cam 1.0.0",
         "perennial-server rollout resume cam 1.0.0 --reason WORDS --set-aside-evidence.",
     ] {
