@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// Between two turns: a change is served within a second.
+/// Between two turns: a change takes one of them, so it is served within a second.
 const TURN: Duration = Duration::from_millis(500);
 /// Between two looks at what the slow thread has to do.
 const LOOK: Duration = Duration::from_secs(1);
@@ -132,4 +132,36 @@ fn every(span: Duration, mut stop: watch::Receiver<bool>, work: &mut dyn FnMut()
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::desk;
+    use super::super::engine_tests::half_open;
+    use super::super::machine::Wish;
+    use super::super::testkit::day;
+    use super::TURN;
+    use perennial_schemas::rollout::RolloutState;
+    use std::time::Duration;
+
+    /// What devices told and what a person said a moment ago are served after one turn, and two fit into a second.
+    #[test]
+    fn a_change_takes_one_turn_and_two_fit_into_a_second() {
+        let (mut bench, members) = half_open(day(0));
+        bench.report(&members[..20], "rolled-back");
+        assert_eq!(bench.status().state, RolloutState::Running);
+        assert_eq!(bench.tick(day(0).plus_seconds(1)), ["rollout.halted"]);
+        assert_eq!(bench.status().state, RolloutState::Halted);
+        let resume = Wish::Resume { hardware: None, set_aside: true };
+        for (second, wish, then) in
+            [(2, resume, RolloutState::Running), (3, Wish::Halt(None), RolloutState::Halted)]
+        {
+            let name = ("thermostat", bench.offer.version.as_str());
+            let now = day(0).plus_seconds(second);
+            desk::change(&bench.drive().engine, name, &wish, ("command", "worn cards"), now).unwrap();
+            bench.tick(now);
+            assert_eq!(bench.status().state, then);
+        }
+        assert!(2 * TURN <= Duration::from_secs(1));
+    }
 }
