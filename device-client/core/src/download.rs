@@ -40,6 +40,12 @@ pub struct Chunks<'i, C> {
     code: FailureCode,
 }
 
+/// The beginning of a chunk whose stream paused in it: 1 MiB at most.
+pub(crate) struct Remainder {
+    number: u64,
+    chunk: Vec<u8>,
+}
+
 impl<'i, C: Digest> Chunks<'i, C> {
     /// Of a stream that begins with chunk `number`.
     pub fn new(index: &'i Index, number: u64, crypto: &'i C, code: FailureCode) -> Self {
@@ -72,6 +78,17 @@ impl<'i, C: Digest> Chunks<'i, C> {
             }
         }
         Ok(())
+    }
+
+    /// Goes on with what [`Self::pause`] gave.
+    pub(crate) fn again(index: &'i Index, paused: Remainder, crypto: &'i C, code: FailureCode) -> Self {
+        let Remainder { number, chunk } = paused;
+        Self { index, crypto, number, chunk, code }
+    }
+
+    /// The stream goes on later.
+    pub(crate) fn pause(self) -> Remainder {
+        Remainder { number: self.number, chunk: self.chunk }
     }
 
     /// The stream has ended, as everything that the index describes does.

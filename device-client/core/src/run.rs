@@ -6,13 +6,14 @@
 mod install;
 
 use alloc::boxed::Box;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 
-use perennial_schemas::Timestamp;
 use perennial_schemas::crypto::Crypto;
 use perennial_schemas::report::FailureCode;
+use perennial_schemas::{Sha256Digest, Timestamp};
 
 use self::install::is_delta;
+use crate::apply::Paused;
 use crate::download::{Checkpoint, stage};
 use crate::journal::Journal;
 use crate::machine::{Client, Effect, Event, Illegal, Input, Settings, State, Why, Wish};
@@ -94,7 +95,7 @@ pub enum RunError {
     Journal(#[source] PortError),
     /// The journal was there once and can't be read. Fails closed, until it is begun again ([`crate::recover`]).
     #[error("the journal is lost: {0}")]
-    Lost(alloc::string::String),
+    Lost(String),
     /// A defect.
     #[error(transparent)]
     Illegal(#[from] Illegal),
@@ -118,6 +119,8 @@ pub struct Runner<'r, C> {
     ports: Ports<'r>,
     crypto: &'r C,
     written: Option<WrittenSlot>,
+    /// An installation that came in parts so far: of which release, from which payload.
+    paused: Option<(Sha256Digest, String, Paused)>,
 }
 
 impl<'r, C: Crypto> Runner<'r, C> {
@@ -144,7 +147,7 @@ impl<'r, C: Crypto> Runner<'r, C> {
             Err(error) => return Err(RunError::Session(error)),
         };
         let client = Client::new(journal, settings);
-        Ok(Self { client, session: None, identity, root, ports, crypto, written: None })
+        Ok(Self { client, session: None, identity, root, ports, crypto, written: None, paused: None })
     }
 
     /// The state machine.
@@ -349,7 +352,10 @@ impl<'r, C: Crypto> Runner<'r, C> {
                 self.ports.slots.begin(plan.slot, plan.length)?;
                 Event::Begun
             }
-            Effect::Install { from } => self.install(from, now)?,
+            Effect::Install { from } => match self.install(from, now)? {
+                Some(event) => event,
+                None => return Ok(Some(Input::Paused)),
+            },
             Effect::Activate { tries } => self.activate(tries)?,
             Effect::Settle => {
                 let (slot, security_version) = {

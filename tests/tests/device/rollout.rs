@@ -4,7 +4,7 @@ use perennial_device_core::crypto::Ring;
 use perennial_device_core::decide::{Decision, HoldReason, Reason};
 use perennial_device_core::machine::{State, Why, Wish};
 use perennial_device_core::port::Record;
-use perennial_device_core::port::memory::{Fault, MemoryStaging};
+use perennial_device_core::port::memory::{Fault, MemoryStaging, RunLength};
 use perennial_device_core::run::Step;
 use perennial_device_core::support::Floors;
 use perennial_schemas::release::{Encoding, Release};
@@ -35,14 +35,24 @@ impl Rollout {
 
     /// With a plan that a test changes.
     fn with(change: fn(&mut Plan)) -> Self {
-        let (mut product, mut unit) = fresh();
         let new = image(2, 8);
-        let manifest = product.offer_payload("2.0.0", &new, &new, Encoding::Plain, |release| {
+        Self::of(&new, &new, Encoding::Plain, change)
+    }
+
+    /// With a payload that can't be entered in its middle, and is twice as long as its image.
+    fn packed() -> Self {
+        let new: Vec<u8> = (0..30_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        Self::of(&new, &RunLength::encode(&new), Encoding::Zstd, |_| ())
+    }
+
+    fn of(new: &[u8], payload: &[u8], encoding: Encoding, change: fn(&mut Plan)) -> Self {
+        let (mut product, mut unit) = fresh();
+        let manifest = product.offer_payload("2.0.0", new, payload, encoding, |release| {
             staged(release);
             change(release.rollout.as_mut().unwrap());
         });
         product.publish();
-        unit.knows(&new, "2.0.0", Conduct::Healthy);
+        unit.knows(new, "2.0.0", Conduct::Healthy);
         let planned = plan_of(&product, "2.0.0").opens_for(bucket_of(&product, "2.0.0"));
         assert!(planned > day(2) && planned < day(12), "{planned}");
         let mut rollout = Self { product, unit, manifest, planned, statuses: vec![] };
@@ -562,6 +572,73 @@ fn a_halt_stops_a_download_which_goes_on_where_it_was() {
     rollout.unit.fetch.ranges.clear();
     assert_eq!(rollout.live_at(resumed), "2.0.0");
     assert_eq!(rollout.unit.fetch.ranges.first().map(String::as_str), Some("8192..16384"));
+}
+
+/// Without room to stage a payload it is streamed, in parts likewise.
+#[test]
+fn a_halt_stops_what_is_streamed_which_goes_on_where_it_was() {
+    for (mut rollout, again) in [(Rollout::new(), "8192..16384"), (Rollout::packed(), "0..8192")] {
+        rollout.say(rollout.status(rollout.planned));
+        let planned = rollout.planned;
+        let begun = rollout.unit.with_runner(|runner| {
+            for _ in 0..100 {
+                if matches!(runner.client().state(), State::Installing { offset: 8192.. }) {
+                    break;
+                }
+                runner.step(planned)?;
+            }
+            Ok(())
+        });
+        begun.unwrap();
+        let installing = rollout.unit.journal().state;
+        let halted = planned.plus_seconds(400);
+        rollout.say(rollout.halted(halted, halted));
+        rollout.unit.now = halted;
+        rollout.unit.fetch.ranges.clear();
+        assert!(matches!(rollout.unit.work().unwrap(), Step::Waiting(Some((_, Why::Rollout)))));
+        assert_eq!((rollout.unit.journal().state, rollout.unit.fetch.ranges.len()), (installing, 0));
+        assert!(rollout.said().contains("the rollout is halted"), "{}", rollout.said());
+        // By another run of the agent, which has no decompressor in the middle of anything.
+        let resumed = halted.plus_seconds(7200);
+        rollout.say(rollout.status(resumed));
+        assert_eq!(rollout.live_at(resumed), "2.0.0");
+        assert_eq!(rollout.unit.fetch.ranges.first().map(String::as_str), Some(again));
+    }
+}
+
+#[test]
+fn a_halt_is_heard_between_the_parts_of_what_is_streamed_and_nothing_is_fetched_twice() {
+    for mut rollout in [Rollout::new(), Rollout::packed()] {
+        rollout.say(rollout.status(rollout.planned));
+        let planned = rollout.planned;
+        let minutes = rollout.unit.with_runner(|runner| {
+            let mut minutes = 0;
+            for _ in 0..100 {
+                if runner.client().state() == State::Installed {
+                    break;
+                }
+                // A slow line: a minute for each step.
+                minutes += i64::from(matches!(runner.client().state(), State::Installing { .. }));
+                runner.step(planned.plus_seconds(60 * minutes))?;
+            }
+            Ok(minutes)
+        });
+        let (minutes, asked) = (minutes.unwrap(), rollout.asked() as i64);
+        assert!(
+            asked > 1 && asked >= minutes / 5 && asked <= 2 + minutes / 5,
+            "{asked} in {minutes} minutes"
+        );
+        let ranges: Vec<(u64, u64)> = rollout
+            .unit
+            .fetch
+            .ranges
+            .iter()
+            .map(|range| range.split_once("..").unwrap())
+            .map(|(from, to)| (from.parse().unwrap(), to.parse().unwrap()))
+            .collect();
+        assert!(ranges.len() > 3 && ranges[0].0 == 0, "{ranges:?}");
+        assert!(ranges.windows(2).all(|pair| pair[0].1 == pair[1].0), "{ranges:?}");
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@
 //! beginning and the image chunks that are in the slot already are not written again. From the staging area that costs
 //! only time; without one it also costs the download. A plain payload goes on where it stopped. Memory is the same in
 //! all cases: one chunk of each (1 MiB at most), the window, both indexes (129 KiB each for 4 GiB in chunks of 1 MiB).
+//!
+//! **In parts**, so that a halt is heard in between, the same program goes on with the same window, and reads nothing twice.
 
 mod base;
 mod delta;
@@ -42,6 +44,33 @@ pub struct Tools<'t> {
     pub delta_memory: u64,
 }
 
+/// Where an installation goes on, and how far.
+pub struct Part {
+    /// In the image: 0, or an offset that was journalled.
+    pub from: u64,
+    /// Bytes of the payload, at least; without it, to the end. Deltas come whole: a small part of what they make is fetched.
+    pub length: Option<u64>,
+    /// The part before, where the same program has done it and nothing else since.
+    pub before: Option<Paused>,
+}
+
+/// How far an installation has come.
+pub enum Installed {
+    /// The slot holds the whole image. Its index, for keeping.
+    Whole(Index),
+    /// A part of it.
+    Part(Paused),
+}
+
+/// What the next part goes on with, beside what the decompressor holds.
+pub struct Paused {
+    image: Index,
+    payload: Index,
+    /// In the payload.
+    next: u64,
+    writer: writer::Paused,
+}
+
 /// Decides whether the delta of `source` may be used, before anything of it is written or kept: what runs is compared with
 /// the index of the image that the delta starts from, and its header is read.
 ///
@@ -68,8 +97,7 @@ pub fn examine(
     Ok(index_of_base.encode(crypto).0)
 }
 
-/// Writes the image of `plan` into its slot, from offset `from` on: 0, or an offset that was journalled. Gives the image's
-/// index, for keeping.
+/// Writes a part of the image of `plan` into its slot, or the rest of it.
 ///
 /// # Errors
 /// [`PortError`]; what was written before it is journalled, and counts.
@@ -77,18 +105,25 @@ pub fn install(
     tools: Tools<'_>,
     plan: &Plan,
     source: &Source,
-    from: u64,
+    part: Part,
     crypto: &impl Digest,
     checkpoint: Checkpoint<'_>,
-) -> Result<Index, PortError> {
+) -> Result<Installed, PortError> {
     let Tools { fetch, staging, decompress, slots, running, delta_memory } = tools;
+    let Part { from, length, before } = part;
     let mut staging = staging.filter(|_| source.staged);
     let mut index_of = |of, file, length| {
         let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
         index(&mut *fetch, staging, of, file, length, crypto)
     };
-    let image = index_of(IndexOf::Image, &source.image_index, plan.length)?;
-    let payload_index = index_of(IndexOf::Payload, &source.payload_index, source.payload_length)?;
+    let (image, payload_index, before) = match before.filter(|before| before.writer.done == from) {
+        Some(Paused { image, payload, next, writer }) => (image, payload, Some((next, writer))),
+        None => {
+            let image = index_of(IndexOf::Image, &source.image_index, plan.length)?;
+            let payload = index_of(IndexOf::Payload, &source.payload_index, source.payload_length)?;
+            (image, payload, None)
+        }
+    };
     let base =
         source.delta().map(|(base, _)| base_index(fetch, running, base, crypto).map(|index| (base, index)));
     let base = base.transpose()?;
@@ -101,31 +136,49 @@ pub fn install(
     // Borrowed for as long as the writer lives, which is shorter.
     let Checkpoint { every, save } = checkpoint;
     let checkpoint = Checkpoint { every, save };
-    let new_writer = |start| Writer::new(&slots, plan.slot, &image, start, from, crypto, checkpoint);
-    let whole = source.payload_length;
+    let new_writer = |start, paused| match paused {
+        Some(paused) => Writer::again(&slots, plan.slot, &image, paused, crypto, checkpoint),
+        None => Writer::new(&slots, plan.slot, &image, start, from, crypto, checkpoint),
+    };
+    let (whole, chunk) = (source.payload_length, payload_index.shape().chunk_size());
+    let is_plain = source.coding == Coding::Plain;
     let written = match (source.coding, &base) {
-        (Coding::Plain, _) => {
-            let start = from / payload_index.shape().chunk_size() * payload_index.shape().chunk_size();
-            let mut writer = new_writer(start);
-            let fed = payload.chunks(start..whole, &mut |chunk| writer.push(chunk.bytes()));
-            writer.finish(fed)
-        }
-        (Coding::Zstd, _) => {
-            let mut writer = new_writer(0);
-            decompress.start().map_err(broken)?;
-            let fed = payload.chunks(0..whole, &mut |chunk| unpack(decompress, chunk, &mut writer));
-            writer.finish(fed.and_then(|()| decompress.finish().map_err(broken)))
+        (Coding::Plain | Coding::Zstd, _) => {
+            let (start, paused) = match before {
+                Some((next, paused)) => (next, Some(paused)),
+                None if is_plain => (from / chunk * chunk, None),
+                None => {
+                    decompress.start().map_err(broken)?;
+                    (0, None)
+                }
+            };
+            let mut writer = new_writer(start, paused);
+            let end = length.map_or(whole, |length| start.saturating_add(length.max(1)).min(whole));
+            let next = (end.div_ceil(chunk) * chunk).min(whole);
+            let fed = payload.chunks(start..next, &mut |chunk| match is_plain {
+                true => writer.push(chunk.bytes()),
+                false => unpack(decompress, chunk, &mut writer),
+            });
+            if next < whole {
+                let writer = writer.pause(fed)?;
+                return Ok(Installed::Part(Paused { image, payload: payload_index, next, writer }));
+            }
+            let ended = match fed {
+                Ok(()) if !is_plain => decompress.finish().map_err(broken),
+                fed => fed,
+            };
+            writer.finish(ended)
         }
         (Coding::Delta, Some((base, index))) => {
             let mut delta = delta::open(&mut payload, plan, base, delta_memory)?;
             let mut old = BaseImage::new(&slots, plan.slot.other(), index, crypto);
-            let mut writer = new_writer(delta.resume(from).output);
+            let mut writer = new_writer(delta.resume(from).output, None);
             let fed = delta::run(&mut delta, &mut payload, from, &mut old, &mut writer);
             writer.finish(fed)
         }
         (Coding::Delta, None) => Err(no_base()),
     };
-    written.map(|()| image)
+    written.map(|()| Installed::Whole(image))
 }
 
 /// The index of the image that a delta starts from: the one that was kept, where that is it, or fetched.

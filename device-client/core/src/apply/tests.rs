@@ -78,11 +78,65 @@ fn an_installation_goes_on_from_every_chunk_whatever_the_chunk_sizes() {
                 };
                 let source = plan.source.as_ref().unwrap();
                 let checkpoint = Checkpoint { every: 30_000, save: &mut save };
-                install(tools, &plan, source, from as u64, &Ring, checkpoint).unwrap();
+                install(tools, &plan, source, whole(from as u64), &Ring, checkpoint).unwrap();
                 assert_eq!(slots.disk[1], image, "{coding:?} {bits:?} from {from}");
                 let missing = (image.len() - from).div_ceil(1 << bits.0);
                 assert_eq!(slots.writes.len(), missing, "{coding:?} {bits:?} from {from}");
                 assert!(saved.is_sorted() && saved.last() == Some(&plan.length), "{saved:?}");
+            }
+        }
+    }
+}
+
+fn whole(from: u64) -> Part {
+    Part { from, length: None, before: None }
+}
+
+/// In parts of any size the same is written, once, and nothing is fetched twice.
+#[test]
+fn an_installation_in_parts_goes_on_where_it_paused() {
+    let power = Power::new();
+    let image = image();
+    for (coding, payload) in [(Coding::Plain, image.clone()), (Coding::Zstd, RunLength::encode(&image))] {
+        for bits in CHUNK_BITS.flat_map(|image| CHUNK_BITS.map(move |payload| (image, payload))) {
+            for length in [1, 10_000, 30_000, 1 << 20] {
+                let mut fetch = MemoryFetch { piece: 3001, ..MemoryFetch::default() };
+                let plan = plan(&mut fetch, &payload, coding, bits);
+                let source = plan.source.as_ref().unwrap();
+                let mut slots = MemorySlots::new(&power, 1 << 20);
+                let (mut decompress, mut from, mut before, mut parts) = (RunLength::default(), 0, None, 0);
+                loop {
+                    let start = from;
+                    let mut save = |offset| {
+                        from = offset;
+                        Ok(())
+                    };
+                    let checkpoint = Checkpoint { every: 30_000, save: &mut save };
+                    let tools = Tools {
+                        fetch: &mut fetch,
+                        staging: None,
+                        decompress: &mut decompress,
+                        slots: &mut slots,
+                        running: None,
+                        delta_memory: 0,
+                    };
+                    let part = Part { from: start, length: Some(length), before: before.take() };
+                    parts += 1;
+                    match install(tools, &plan, source, part, &Ring, checkpoint).unwrap() {
+                        Installed::Whole(_) => break,
+                        Installed::Part(paused) => before = Some(paused),
+                    }
+                }
+                assert_eq!(slots.disk[1], image, "{coding:?} {bits:?} {length}");
+                assert_eq!(
+                    slots.writes.len(),
+                    image.len().div_ceil(1 << bits.0),
+                    "{coding:?} {bits:?} {length}"
+                );
+                let chunks = payload.len().div_ceil(1 << bits.1);
+                let each = (length as usize).div_ceil(1 << bits.1).max(1);
+                assert_eq!(parts, chunks.div_ceil(each), "{coding:?} {bits:?} {length}");
+                assert_eq!(fetch.ranges.len(), parts, "{:?}", fetch.ranges);
             }
         }
     }
@@ -123,7 +177,7 @@ fn a_staged_payload_is_verified_again_before_it_is_unpacked() {
     };
     let mut save = |_| Ok(());
     let checkpoint = Checkpoint { every: 30_000, save: &mut save };
-    let error = install(tools, &plan, &source, 0, &Ring, checkpoint).unwrap_err();
+    let error = install(tools, &plan, &source, whole(0), &Ring, checkpoint).err().unwrap();
     assert_eq!(error.code, FailureCode::PayloadDigest);
     assert!(slots.writes.iter().all(|(_, offset)| *offset < 5000 / 5 * 7), "{:?}", slots.writes);
 }

@@ -8,7 +8,7 @@ use perennial_schemas::Digest;
 use perennial_schemas::index::Index;
 use perennial_schemas::report::FailureCode;
 
-use crate::download::{Checkpoint, Chunks};
+use crate::download::{Checkpoint, Chunks, Remainder};
 use crate::port::{PortError, Slot, Slots};
 
 /// Both slots: a delta reads one while the other is written.
@@ -41,6 +41,14 @@ pub(super) struct Writer<'w, 's, C> {
     progress: Progress<'w>,
 }
 
+/// What a writer that paused goes on with.
+pub(super) struct Paused {
+    /// Up to here the slot is right, and that is journalled.
+    pub(super) done: u64,
+    ahead: u64,
+    remainder: Remainder,
+}
+
 struct Progress<'w> {
     /// Up to here the slot is right already.
     done: u64,
@@ -68,6 +76,20 @@ impl<'w, 's, C: Digest> Writer<'w, 's, C> {
         Self { slots, slot, chunks, ahead, progress: Progress { done: from, synced: from, checkpoint } }
     }
 
+    /// Goes on where another one paused.
+    pub(super) fn again(
+        slots: &'w Shared<'s>,
+        slot: Slot,
+        index: &'w Index,
+        paused: Paused,
+        crypto: &'w C,
+        checkpoint: Checkpoint<'w>,
+    ) -> Self {
+        let Paused { done, ahead, remainder } = paused;
+        let chunks = Chunks::again(index, remainder, crypto, FailureCode::ImageDigest);
+        Self { slots, slot, chunks, ahead, progress: Progress { done, synced: done, checkpoint } }
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8]) -> Result<(), PortError> {
         let skipped = self.ahead.min(bytes.len() as u64);
         self.ahead -= skipped;
@@ -88,11 +110,21 @@ impl<'w, 's, C: Digest> Writer<'w, 's, C> {
 
     /// The stream has ended, well or badly: what was written is journalled either way.
     pub(super) fn finish(mut self, ended: Result<(), PortError>) -> Result<(), PortError> {
+        self.settle(ended)?;
+        self.chunks.finish()
+    }
+
+    /// The stream has ended badly, or goes on later.
+    pub(super) fn pause(mut self, ended: Result<(), PortError>) -> Result<Paused, PortError> {
+        self.settle(ended)?;
+        Ok(Paused { done: self.progress.done, ahead: self.ahead, remainder: self.chunks.pause() })
+    }
+
+    fn settle(&mut self, ended: Result<(), PortError>) -> Result<(), PortError> {
         if self.progress.done > self.progress.synced {
             self.progress.commit(self.slots, self.slot)?;
         }
-        ended?;
-        self.chunks.finish()
+        ended
     }
 }
 

@@ -6,7 +6,7 @@ use perennial_schemas::Timestamp;
 use perennial_schemas::crypto::Crypto;
 
 use super::{Ports, Runner, plan_and_source, saver};
-use crate::apply::{Tools, examine, install};
+use crate::apply::{self, Installed, Part, Tools, examine};
 use crate::download::{Checkpoint, index};
 use crate::machine::{Client, Event};
 use crate::plan::{Plan, Source};
@@ -20,10 +20,15 @@ pub(super) fn is_delta(client: &Client) -> bool {
 }
 
 impl<C: Crypto> Runner<'_, C> {
-    pub(super) fn install(&mut self, from: u64, now: Timestamp) -> Result<Event, PortError> {
+    /// Installs. What is streamed, and rolled out in stages, comes in parts, so that a halt is heard in between: `None` after each
+    /// but the last.
+    pub(super) fn install(&mut self, from: u64, now: Timestamp) -> Result<Option<Event>, PortError> {
         let (plan, source) = plan_and_source(&self.client)?;
         let (plan, source) = (plan.clone(), source.clone());
-        if from < plan.length {
+        let paused = self.paused.take();
+        let paused =
+            paused.filter(|(manifest, payload, _)| (manifest, payload) == (&plan.manifest, &source.payload));
+        if from < plan.length || paused.is_some() {
             let running = source.delta().and_then(|_| self.ports.store.kept_index(plan.slot.other()));
             let Ports { fetch, staging, decompress, slots, store, notice, .. } = &mut self.ports;
             let staging = staging.as_mut().map(|staging| &mut **staging as &mut dyn Staging);
@@ -33,13 +38,21 @@ impl<C: Crypto> Runner<'_, C> {
             let every = self.client.settings().checkpoint_bytes;
             let mut save = saver(&mut self.client, *store, *notice, plan.length, now);
             let checkpoint = Checkpoint { every, save: &mut save };
-            let index = install(tools, &plan, &source, from, self.crypto, checkpoint)?;
+            let length = (source.rollout.is_some() && !source.staged).then_some(every);
+            let part = Part { from, length, before: paused.map(|(_, _, paused)| paused) };
+            let installed = apply::install(tools, &plan, &source, part, self.crypto, checkpoint)?;
             drop(save);
-            self.keep_index(plan.slot, &index.encode(self.crypto).0);
+            match installed {
+                Installed::Whole(index) => self.keep_index(plan.slot, &index.encode(self.crypto).0),
+                Installed::Part(paused) => {
+                    self.paused = Some((plan.manifest, source.payload, paused));
+                    return Ok(None);
+                }
+            }
         }
         let written = self.read_back(&plan);
         self.written = Some(written.map_err(|error| self.blame(error, &plan, &source))?);
-        Ok(Event::Installed)
+        Ok(Some(Event::Installed))
     }
 
     pub(super) fn read_back(&mut self, plan: &Plan) -> Result<WrittenSlot, ReadBackError> {
