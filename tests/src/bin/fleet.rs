@@ -1,5 +1,6 @@
 //! `fleet scenario FILE…`: plays scenarios, and compares each with what stands beside it (`NAME.out`); `--write` writes that
-//! anew. `fleet simulate [--devices N] [--days N]`: a rollout before a large fleet, with how long it took and how much memory.
+//! anew. `fleet simulate [--devices N] [--days N]`: a rollout before a large fleet, with how long it took, how much memory
+//! all of it had, and how much of that the fleet itself.
 
 #![allow(clippy::unwrap_used, reason = "a tool of tests: a panic ends it")]
 #![allow(
@@ -113,10 +114,12 @@ fn simulate(devices: usize, days: u32, failing: f64) {
         }
     }
     println!("figure rollout-simulated {:.0} s", began.elapsed().as_secs_f64());
+    println!("figure rollout-simulated-fleet {:.1} MiB", world.bytes() as f64 / f64::from(1 << 20));
     println!("figure rollout-simulated-memory {} MiB", peak() >> 10);
 }
 
-/// The greatest resident size of this process, in KiB: server, signers and fleet together.
+/// The greatest resident size of this process, in KiB: server, signers and fleet together. Of the fleet itself, what it holds at the
+/// end is counted, when it remembers most.
 fn peak() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -101,6 +101,13 @@ impl Offer {
         }
     }
 
+    /// Bytes that its devices take: where each stands, and what it remembers.
+    pub fn bytes(&self) -> usize {
+        // A hash table is seven eighths full at most, and has a byte of its own beside each entry.
+        let memory = self.memory.capacity() * 8 / 7 * (size_of::<(usize, Memory)>() + 1);
+        self.places.capacity() * size_of::<(u32, u32)>() + self.seen.capacity() * size_of::<u64>() + memory
+    }
+
     /// Takes note of what is served as its status now.
     pub fn hear(&mut self, text: Option<&[u8]>) {
         let Some(plan) = &self.plan else { return };

@@ -199,6 +199,12 @@ impl World {
         }
     }
 
+    /// Bytes that the devices themselves take: what is no part of the server, nor of its signers.
+    pub fn bytes(&self) -> usize {
+        let offers: usize = self.offers.iter().map(Offer::bytes).sum();
+        self.units.capacity() * size_of::<Unit>() + offers
+    }
+
     /// What the device's own core makes of what is served.
     fn verify(&mut self) {
         let timestamp = self.file("metadata/timestamp.json");
