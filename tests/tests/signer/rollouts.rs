@@ -52,7 +52,8 @@ fn a_simulation_says_who_comes_when_and_stops_what_is_bad() {
         |ppm: u64| said["odds"].as_array().unwrap().iter().find(|odds| odds["failing_ppm"] == ppm).unwrap();
     assert!(chance(5_000)["halted"].as_f64().unwrap() <= 0.05);
     assert_eq!(chance(200_000)["halted"], 1.0);
-    assert!(chance(200_000)["told_95"].as_u64().unwrap() <= 45);
+    // So many of 1,230 devices begin within an hour that some tell after the halt only.
+    assert!(chance(200_000)["told_95"].as_u64().unwrap() <= 80);
     // Where it waits, if it does: one at half the ceiling, for the proof that 1 % of the devices can't give.
     let waits = &chance(10_000)["waits"];
     let phases: Vec<&serde_json::Value> =
