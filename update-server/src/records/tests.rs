@@ -143,9 +143,9 @@ fn heads_that_were_seen_show_a_past_that_was_rewritten_or_cut_off() {
     assert!(audit::verify(&forged).is_ok());
     assert!(audit::verify_against(&forged, &seen[..1]).is_ok());
     let rewritten = audit::verify_against(&forged, &seen[..2]).unwrap_err().to_string();
-    assert!(rewritten.contains("audit/2") && rewritten.contains("rewritten"), "{rewritten}");
+    assert!(rewritten.contains("entry 2 ") && rewritten.contains("rewritten"), "{rewritten}");
     let cut = audit::verify_against(&forged, &seen[2..]).unwrap_err().to_string();
-    assert!(cut.contains("audit/3") && cut.contains("cut off"), "{cut}");
+    assert!(cut.contains("entry 3 ") && cut.contains("cut off"), "{cut}");
     assert_eq!(seen[1].to_string().parse(), Ok(seen[1]));
     assert!("2".parse::<audit::Head>().is_err() && "2:zz".parse::<audit::Head>().is_err());
 }
