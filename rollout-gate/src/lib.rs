@@ -11,4 +11,4 @@ mod recent;
 pub mod simulate;
 
 pub use judge::{Bounds, Counts, Evidence, Strata, Verdict, WaitFor, Watched, bounds, judge};
-pub use recent::{Part, Recent, Young};
+pub use recent::{Recent, Young};

@@ -23,11 +23,11 @@ const KEPT: usize = 4096;
 
 /// Some devices of those that were tried.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Part {
+pub(crate) struct Part {
     /// They began.
-    pub tried: u64,
+    pub(crate) tried: u64,
     /// Of these, those that say the release is bad.
-    pub bad: u64,
+    pub(crate) bad: u64,
 }
 
 /// When devices began, by the minute, as far back as it matters.

@@ -1,12 +1,13 @@
 //! A plan's odds: rollouts of a made-up fleet, judged as the server judges.
 //!
-//! Devices ask evenly over time. They tell how it went at once, or a quarter of an hour to an hour after they began; failures no
-//! sooner than successes. Seeded: the same question has the same answer.
+//! Devices ask evenly over time, and tell how it went a quarter of an hour to an hour after they began; failures no sooner than
+//! successes. Those that are under way hide failures for a while, and tell after the halt: the more, the more devices begin within
+//! an hour. Seeded: the same question has the same answer.
+
+use std::collections::VecDeque;
 
 use perennial_schemas::Timestamp;
 use perennial_schemas::rollout::{Plan, WHOLE};
-
-use std::collections::VecDeque;
 
 use crate::judge::{Counts, Evidence, Strata, Verdict, judge};
 use crate::recent::{Part, Recent};
@@ -15,7 +16,7 @@ use crate::recent::{Part, Recent};
 const STEPS: i64 = 12;
 const HOUR: i64 = 3600;
 const STEP: i64 = HOUR / STEPS;
-/// Devices that take their time tell after a quarter of an hour to an hour.
+/// Devices tell after a quarter of an hour to an hour.
 const SOONEST: usize = 3;
 const SLOWEST: usize = 12;
 /// Days past the plan's last phase and its longest hold after which a simulation ends.
@@ -34,9 +35,6 @@ pub struct Fleet {
     /// The share of admitted devices that ask, install and tell within one hour, from 0 (excluded) to 1: half of them after
     /// four hours is 0.16.
     pub hourly: f64,
-    /// Whether they tell at once, as on paper. Where they take their time, those that are under way hide failures for a while, and
-    /// tell after the halt: the more, the more devices begin within an hour.
-    pub at_once: bool,
 }
 
 /// How one simulated rollout ended.
@@ -199,10 +197,7 @@ impl Running {
         self.waiting -= coming;
         let telling = self.telling.pop_front().unwrap_or_default();
         self.telling.push_back(Vec::new());
-        if fleet.at_once && self.at_once(coming, plan, fleet, now, random) {
-            return true;
-        }
-        if !fleet.at_once && coming > 0 {
+        if coming > 0 {
             for (stratum, devices) in shared_out(coming, fleet, random).into_iter().enumerate() {
                 self.begin(stratum, devices, fleet.failing, now, random);
             }
@@ -217,32 +212,6 @@ impl Running {
             self.waits.push(Some(now.unix() - next.not_before.unix()));
             self.phase += 1;
             self.opened = now;
-        }
-        false
-    }
-
-    /// So many devices begin, one after another, and tell; true where that halts it.
-    fn at_once(
-        &mut self,
-        mut coming: u64,
-        plan: &Plan,
-        fleet: &Fleet,
-        now: Timestamp,
-        random: &mut fastrand::Rng,
-    ) -> bool {
-        while coming > 0 {
-            let well = well_before_a_failure(fleet.failing, random).min(coming);
-            let all = shared_out(well, fleet, random);
-            self.strata.iter_mut().zip(all).for_each(|(stratum, well)| stratum.counts.confirmed += well);
-            coming -= well;
-            if coming > 0 {
-                let one = shared_out(1, fleet, random);
-                self.strata.iter_mut().zip(one).for_each(|(stratum, bad)| stratum.counts.rolled_back += bad);
-                coming -= 1;
-                if self.verdict(plan, now) == Some(false) {
-                    return true;
-                }
-            }
         }
         false
     }
@@ -269,16 +238,13 @@ impl Running {
             left -= 1;
             bad[random.usize(SOONEST - 1..SLOWEST)] += 1;
         }
-        // The rest goes to whom chance says.
+        // Evenly; what is left over goes to the slots from one on that chance names.
         let slots = SLOWEST + 1 - SOONEST;
-        let (mut well, mut slot) = (devices - bad.iter().sum::<u64>(), random.usize(..slots));
-        let each = well / slots as u64;
+        let (well, from) = (devices - bad.iter().sum::<u64>(), random.usize(..slots));
+        let (each, over) = (well / slots as u64, (well % slots as u64) as usize);
         let mut wells = [0; SLOWEST];
-        wells[SOONEST - 1..].fill(each);
-        well -= each * slots as u64;
-        while well > 0 {
-            wells[SOONEST - 1 + slot % slots] += 1;
-            (well, slot) = (well - 1, slot + 1);
+        for (slot, wells) in wells[SOONEST - 1..].iter_mut().enumerate() {
+            *wells = each + u64::from((slot + slots - from) % slots < over);
         }
         for ((later, bad), well) in self.telling.iter_mut().zip(bad).zip(wells) {
             if well + bad > 0 {

@@ -182,7 +182,7 @@ impl Question {
         let hourly = 1.0 - 0.5_f64.powf(1.0 / self.half_told_hours.max(0.1));
         let hardware = self.hardware.values().copied().collect();
         let failing = f64::from(failing_ppm) / f64::from(WHOLE);
-        Fleet { devices: self.devices, hardware, failing, hourly, at_once: false }
+        Fleet { devices: self.devices, hardware, failing, hourly }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::Desk;
 use super::routes::{Part, Refusal, Refused, allow, blocking, body_of, fresh, problem, within};
+use crate::audit::why;
 use crate::fleet::desk::{self, Filter, Held, Listed, Page};
 use crate::fleet::lists::ByMaker;
 use crate::fleet::quarantine::Quarantine;
@@ -19,7 +20,6 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use perennial_device_core::report::is_plain;
 use perennial_schemas::Timestamp;
 use perennial_schemas::fleet::DeviceId;
 use serde::{Deserialize, Serialize};
@@ -33,8 +33,6 @@ pub(crate) const DEVICES: usize = 1_000;
 pub(crate) const REPORTS: usize = 1_000;
 /// Reports that are looked at to explain a device: the last one is told.
 const NEWEST: usize = 1;
-/// Characters of a reason.
-pub(crate) const WHY: usize = 256;
 
 pub(super) fn routes() -> OpenApiRouter<Desk> {
     OpenApiRouter::new()
@@ -123,12 +121,8 @@ pub(crate) struct Lifted {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revocation {
-    /// In words, 1 to 256 characters, in one line.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
-    )]
+    /// In words.
+    #[schema(schema_with = why::schema)]
     pub(crate) why: String,
     /// Also one that this server doesn't know, as after older records were restored: it can't enrol then.
     #[serde(default)]
@@ -139,12 +133,8 @@ pub(crate) struct Revocation {
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Reason {
-    /// In words, 1 to 256 characters, in one line.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
-    )]
+    /// In words.
+    #[schema(schema_with = why::schema)]
     pub(crate) why: String,
 }
 
@@ -161,7 +151,7 @@ pub(crate) enum DeviceError {
     #[error("no device {0} is known, and nothing was changed")]
     Unheard(DeviceId),
     /// A reason that isn't one.
-    #[error("a reason has 1 to {WHY} characters, in one line")]
+    #[error("a reason has 1 to {} characters, in one line", why::LENGTH)]
     Why,
 }
 
@@ -219,7 +209,7 @@ pub(crate) fn revoked(
     Revocation { why, unknown }: &Revocation,
     now: Timestamp,
 ) -> Result<Revoked, DeviceError> {
-    reason(why)?;
+    checked(why)?;
     match desk::revoke(store, &device, by, why, *unknown, now)? {
         Some(changed) => Ok(Revoked { device, changed }),
         None => Err(DeviceError::Unheard(device)),
@@ -234,16 +224,15 @@ pub(crate) fn lifted(
     why: &str,
     now: Timestamp,
 ) -> Result<Lifted, DeviceError> {
-    reason(why)?;
+    checked(why)?;
     match desk::lift(store, &device, by, why, now)? {
         Some(changed) => Ok(Lifted { device, changed }),
         None => Err(DeviceError::Unknown(device)),
     }
 }
 
-fn reason(why: &str) -> Result<(), DeviceError> {
-    let good = !why.trim().is_empty() && why.chars().count() <= WHY && is_plain(why);
-    if good { Ok(()) } else { Err(DeviceError::Why) }
+fn checked(why: &str) -> Result<(), DeviceError> {
+    if why::is_reason(why) { Ok(()) } else { Err(DeviceError::Why) }
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -420,21 +409,6 @@ impl DeviceError {
                 "`perennial-server device list` shows those that are; --unknown (`unknown` over HTTP) revokes it all the same, as after older records were restored"
             }
             Self::Why => "say in a few words why; the audit keeps them",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reason_says_something_in_one_line_that_hides_nothing() {
-        for good in ["verloren – gestohlen?", " a board was swapped ", &"x".repeat(WHY)] {
-            assert!(reason(good).is_ok(), "{good}");
-        }
-        for bad in ["", "   ", "\u{a0}\u{2003}", "\u{202e}", "a\u{2028}b", "one\ntwo", &"x".repeat(WHY + 1)] {
-            assert!(reason(bad).is_err(), "{bad:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::Desk;
 use super::routes::{Part, Refusal, Refused, allow, blocking, body_of, fresh, problem};
+use crate::audit::why;
 use crate::rollout::desk::{self, DeskError};
 use crate::rollout::engine::Engine;
 use crate::rollout::machine::Wish;
@@ -51,12 +52,8 @@ pub(crate) struct Explained {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Pause {
-    /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
-    )]
+    /// In words.
+    #[schema(schema_with = why::schema)]
     why: String,
 }
 
@@ -64,12 +61,8 @@ struct Pause {
 #[derive(Debug, Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Halt {
-    /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
-    )]
+    /// In words.
+    #[schema(schema_with = why::schema)]
     why: String,
     /// For one hardware revision only.
     #[serde(default)]
@@ -81,12 +74,8 @@ struct Halt {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
-    /// In words, 1 to 256 characters: the audit keeps them, and the public status says them.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = "^[^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*[^\\s\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff][^\\x00-\\x1f\\x7f-\\x9f\\u061c\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff]*$"
-    )]
+    /// In words.
+    #[schema(schema_with = why::schema)]
     pub(crate) why: String,
     /// For one hardware revision only.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,6 +2,7 @@
 //! can be changed or left out without changing the head. It records; it never decides.
 
 mod find;
+pub mod why;
 
 pub use self::find::{Filter, Found, entries, first, newest};
 

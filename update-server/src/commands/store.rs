@@ -3,7 +3,7 @@
 
 use super::{Place, config_of, parse, report, size, state_failure};
 use crate::admin::client::{Server, download, get};
-use crate::audit::Event;
+use crate::audit::{Event, why};
 use crate::cli::Where;
 use crate::disk::{self, DiskError};
 use crate::failure::Failure;
@@ -14,7 +14,6 @@ use crate::records::{Summary, copy, restored};
 use crate::state::{State, StateError};
 use crate::store::{Engine, Store};
 use clap::Subcommand;
-use perennial_device_core::report::is_plain;
 use serde::Serialize;
 use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -214,8 +213,9 @@ fn import(arguments: &Import, io: &mut Io<'_>) -> Result<(), Failure> {
 /// A database's own copy, or the state folder out of a backup.
 fn say_restored(arguments: &Restored, io: &mut Io<'_>) -> Result<(), Failure> {
     let state = State::of(&config_of(&arguments.place)?);
-    if arguments.why.trim().is_empty() || !is_plain(&arguments.why) {
-        return Err(Failure::new("no reason was given", "say in a few words where the records came from"));
+    if !why::is_reason(&arguments.why) {
+        let what = format!("a reason has 1 to {} characters, in one line", why::LENGTH);
+        return Err(Failure::new(what, "say in a few words where the records came from"));
     }
     let held = state.hold().map_err(|error| stop_first(&error))?;
     let event = Event::new((io.now)(), "command", "store.restored", &[("why", arguments.why.clone())]);

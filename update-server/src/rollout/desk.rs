@@ -10,19 +10,17 @@ use super::status;
 use super::superseded;
 use super::turn::planned;
 use super::view::Rollout;
+use crate::audit::why;
 use crate::fleet::row::Row;
 use crate::records::restored;
 use crate::store::{Store, StoreError};
 use perennial_device_core::crypto::Ring;
-use perennial_device_core::report::is_plain;
 use perennial_schemas::fleet::DeviceId;
 use perennial_schemas::report::FailureCode;
 use perennial_schemas::rollout::{Admission, Memory, Place, Standing, WHOLE, admit, bucket, catch_up_part};
 use perennial_schemas::{Sha256Digest, Timestamp};
 use std::sync::Arc;
 
-/// Characters of a reason.
-pub const WHY: usize = 256;
 /// How often a wish is tried again because the engine changed the rollout at that moment.
 const TRIES: usize = 16;
 
@@ -42,7 +40,7 @@ pub enum DeskError {
     #[error(transparent)]
     Refused(#[from] Refused),
     /// A reason that isn't one.
-    #[error("a reason has 1 to {WHY} characters, in one line")]
+    #[error("a reason has 1 to {} characters, in one line", why::LENGTH)]
     Why,
 }
 
@@ -194,8 +192,7 @@ pub fn change(
     (by, why): (&str, &str),
     now: Timestamp,
 ) -> Result<Rollout, DeskError> {
-    let is_blank = why.trim().is_empty();
-    if is_blank || why.chars().count() > WHY || !is_plain(why) {
+    if !why::is_reason(why) {
         return Err(DeskError::Why);
     }
     let unknown = || DeskError::Unknown(product.into(), version.into());

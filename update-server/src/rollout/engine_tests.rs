@@ -146,8 +146,14 @@ fn the_words_of_a_stop_for_one_revision_stand_in_the_status() {
     for revision in bench.offer.hardware.clone().into_iter().skip(1) {
         let what = Wish::Halt(Some(revision));
         let name = ("thermostat", "2.1.0");
-        desk::change(&bench.drive().engine, name, &what, ("command", &"\\".repeat(desk::WHY)), day(1))
-            .unwrap();
+        desk::change(
+            &bench.drive().engine,
+            name,
+            &what,
+            ("command", &"\\".repeat(crate::audit::why::LENGTH)),
+            day(1),
+        )
+        .unwrap();
     }
     bench.tick(day(1));
     assert_eq!(bench.status().stopped_reasons.len(), perennial_schemas::limits::IMAGES - 1);

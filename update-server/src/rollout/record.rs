@@ -152,6 +152,11 @@ impl State {
         (Self::Withdrawn, "withdrawn"),
     ];
 
+    /// No device begins it.
+    pub fn is_stopped(self) -> bool {
+        matches!(self, Self::Paused | Self::Halted | Self::Withdrawn)
+    }
+
     /// As it is written in JSON.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(state, _)| *state == self).map_or("", |(_, word)| word)

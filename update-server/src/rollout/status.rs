@@ -95,10 +95,9 @@ pub fn last(record: &Record) -> Option<RolloutStatus> {
 
 /// Whether the last status lets devices go on where the record has stopped them since, and none was signed that says so.
 pub fn is_overtaken(record: &Record) -> bool {
-    let is_stopped = matches!(record.state, State::Paused | State::Halted | State::Withdrawn);
     last(record).is_some_and(|last| {
         let revision = || record.stopped.keys().any(|hardware| !last.stopped.contains(hardware));
-        last.state == RolloutState::Running && (is_stopped || revision())
+        last.state == RolloutState::Running && (record.state.is_stopped() || revision())
     })
 }
 

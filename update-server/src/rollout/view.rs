@@ -321,7 +321,7 @@ impl Rollout {
         self.channels = offer.channels.iter().map(ToString::to_string).collect();
         (self.planned_ppm, self.open_ppm, self.reached_ppm) = (planned, reached, reached);
         self.next_phase = offer.beyond(record.phase);
-        if matches!(record.state, State::Paused | State::Halted | State::Withdrawn) {
+        if record.state.is_stopped() {
             self.open_ppm = 0;
         }
         self.takes_words = stands_against(record, offer);
@@ -361,8 +361,7 @@ impl Rollout {
 /// The share that plan and gate have opened it for; of one that is stopped, until it was.
 pub(super) fn reached(record: &Record, offer: &Offer, now: Timestamp) -> u32 {
     let phase = offer.plan.phases.get(record.phase).map_or(0, |phase| phase.share);
-    let is_stopped = matches!(record.state, State::Paused | State::Halted | State::Withdrawn);
-    let until = if is_stopped { record.since.min(now) } else { now };
+    let until = if record.state.is_stopped() { record.since.min(now) } else { now };
     offer.plan.share_at(until).min(phase)
 }
 

@@ -17,10 +17,10 @@ use utoipa::ToSchema;
 const VERSION: u8 = 3;
 /// Written before it was kept when a device began.
 const WITHOUT_BEGAN: u8 = 2;
-/// More devices than there can be.
-const DEVICES: u64 = 1 << 40;
 /// Written before the code was kept.
 const WITHOUT_CODE: u8 = 1;
+/// More devices than there can be.
+const DEVICES: u64 = 1 << 40;
 /// Bytes of a mark's key: the manifest, and half of a hash. 2^64 devices could share a release before two marks met.
 pub const KEY_LENGTH: usize = 32 + 16;
 
@@ -80,15 +80,6 @@ pub struct Votes {
     /// Of no other kind: installed at their owners' word while they should have been held. Only their failures count.
     #[serde(default)]
     pub held: u64,
-}
-
-impl Votes {
-    /// Whether so many devices can be: a count past that was made up, and sums of it would overflow.
-    pub fn is_possible(&self) -> bool {
-        let Self { started, confirmed, failed, rolled_back, missing, late, overdue, ripe, held } = *self;
-        let all = [started, confirmed, failed, rolled_back, missing, late, overdue, ripe, held];
-        all.iter().all(|count| *count < DEVICES)
-    }
 }
 
 /// The key under which marks are kept: whoever hasn't got it can't tell whose a mark is.
@@ -182,6 +173,13 @@ impl Mark {
 }
 
 impl Votes {
+    /// Whether so many devices can be: a count past that was made up, and sums of it would overflow.
+    pub fn is_possible(&self) -> bool {
+        let Self { started, confirmed, failed, rolled_back, missing, late, overdue, ripe, held } = *self;
+        let all = [started, confirmed, failed, rolled_back, missing, late, overdue, ripe, held];
+        all.iter().all(|count| *count < DEVICES)
+    }
+
     /// Adds a vote, or takes one away.
     pub(crate) fn change(&mut self, vote: Vote, added: bool) {
         let count = match vote {

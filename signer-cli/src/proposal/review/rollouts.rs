@@ -109,10 +109,13 @@ pub(crate) fn drafts(standing: &Standing<'_>) -> Result<Vec<(Release, Plan)>, Pr
                 true => read(Some(standing.proposal), standing.repository, path, target)?,
                 false => None,
             };
-            drafts.extend(release.and_then(|mut release| Some((release.rollout.take()?, release))));
+            drafts.extend(release.and_then(|mut release| {
+                let plan = release.rollout.take()?;
+                Some((release, plan))
+            }));
         }
     }
-    Ok(drafts.into_iter().map(|(plan, release)| (release, plan)).collect())
+    Ok(drafts)
 }
 
 /// What a status file says of the rollout of a release that is published, or that the proposal brings; verified by the key that
