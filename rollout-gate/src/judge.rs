@@ -400,12 +400,14 @@ impl fmt::Display for WaitFor {
             }
             Self::Missing { hardware, missing, usual, overdue } => {
                 let of = hardware.as_ref().map_or(String::new(), |hardware| format!(" of {hardware}"));
-                write!(f, "{missing} devices{of} that began and fell silent (about {usual} would be usual)")?;
-                if *overdue == 0 {
-                    Ok(())
-                } else {
-                    write!(f, " and {overdue} that are overdue to tell how it went")
+                let late = "that are overdue to tell how it went";
+                match (missing, overdue) {
+                    (0, _) => return write!(f, "{overdue} devices{of} {late}"),
+                    (1, _) => write!(f, "1 device{of}")?,
+                    _ => write!(f, "{missing} devices{of}")?,
                 }
+                write!(f, " that began and fell silent (about {usual} would be usual)")?;
+                if *overdue == 0 { Ok(()) } else { write!(f, " and {overdue} {late}") }
             }
         }
     }

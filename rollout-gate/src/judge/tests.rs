@@ -177,9 +177,11 @@ fn those_that_are_quick_to_tell_are_no_sample() {
     assert_eq!(judge(&GATE, &seen, at(3600)), Verdict::GoOn);
     seen.all.overdue = 400;
     let verdict = judge(&GATE, &seen, at(3600));
+    assert_eq!(verdict.to_string(), "wait for 400 devices that are overdue to tell how it went");
+    seen.all.missing = 1;
     assert_eq!(
-        verdict.to_string(),
-        "wait for 0 devices that began and fell silent (about 0 would be usual) and 400 that are overdue to tell how it went"
+        judge(&GATE, &seen, at(3600)).to_string(),
+        "wait for 1 device that began and fell silent (about 0 would be usual) and 400 that are overdue to tell how it went"
     );
 }
 
