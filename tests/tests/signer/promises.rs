@@ -133,7 +133,12 @@ fn two_proposals_upon_one_record_are_told_to_be_proposed_again() {
         desk.ok(&format!("sign 20261121 --key {person}.key"));
     }
     desk.ok("publish 20261121");
-    assert!(desk.refused("sign --key erin.key").contains("rebase"));
+    for command in ["review", "sign --key erin.key", "publish"] {
+        let refused = desk.refused(command);
+        assert!(refused.contains("somebody else has published thermostat"), "{refused}");
+        assert!(refused.contains("perennial-signer --repo DESK/repo rebase"), "{refused}");
+    }
+    assert!(desk.ok("status").contains("--repo DESK/repo rebase"));
     let refused = desk.refused("rebase");
     assert!(refused.contains("support.json") && refused.contains("propose the change again"), "{refused}");
 }

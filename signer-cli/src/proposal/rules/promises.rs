@@ -18,7 +18,10 @@ pub(super) fn check(
     clock: Option<Timestamp>,
 ) -> Result<(), ProposalError> {
     stand_in_their_place(family)?;
-    support(standing, family, clock)?;
+    // Whoever was overtaken is told to rebase, by `check_base`, and not that a promise is missing; then this is asked again.
+    if !family.moved {
+        support(standing, family, clock)?;
+    }
     for (path, old) in family.before.iter().flatten() {
         let new = family.after.get(path).copied();
         if new == Some(*old) {
@@ -30,7 +33,6 @@ pub(super) fn check(
                 "a published release never changes: propose one with another version",
             ));
         }
-        // Whoever was overtaken is told to rebase, by `check_base`; then this is asked again.
         if path.ends_with(".channel.json") && !family.moved {
             withdrawals(standing, path, old, new)?;
         }
