@@ -101,6 +101,9 @@ struct Moved {
     engine: Option<Engine>,
     /// Where the records lie that were moved away.
     aside: Option<PathBuf>,
+    /// The file with the URL of the database that still holds them: to remove them from it is its owner's business.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_in: Option<PathBuf>,
 }
 
 pub(crate) fn run(command: &Command, io: &mut Io<'_>) -> Result<(), Failure> {
@@ -142,7 +145,7 @@ fn export(arguments: &Export, io: &mut Io<'_>) -> Result<(), Failure> {
         size(summary.bytes),
         state.keys().display()
     );
-    let moved = Moved { summary, sha256: Some(digest), engine: None, aside: None };
+    let moved = Moved { summary, sha256: Some(digest), engine: None, aside: None, left_in: None };
     report(io, arguments.json, &moved, &text)
 }
 
@@ -205,7 +208,7 @@ fn import(arguments: &Import, io: &mut Io<'_>) -> Result<(), Failure> {
     report(
         io,
         arguments.json,
-        &Moved { summary, sha256: Some(digest), engine: Some(engine), aside: None },
+        &Moved { summary, sha256: Some(digest), engine: Some(engine), aside: None, left_in: None },
         &text,
     )
 }
@@ -282,10 +285,17 @@ fn migrate(arguments: &Migrate, io: &mut Io<'_>) -> Result<(), Failure> {
     if let Some(aside) = &aside {
         text += &format!("\nWhat {from} held lies in {} and may be removed.", aside.display());
     }
+    let left_in = config.store.url_file.clone().filter(|_| from == Engine::Postgres);
+    if let Some(url) = &left_in {
+        text += &format!(
+            "\nWhat {from} held is still in the database that {} names: drop it there once {to} is in use, as nothing that is erased later is erased in it.",
+            url.display()
+        );
+    }
     if config.store.engine == Some(from) {
         text += &format!("\nNext: set store.engine = \"{to}\" in the configuration.");
     }
-    report(io, arguments.json, &Moved { summary, sha256: None, engine: Some(to), aside }, &text)
+    report(io, arguments.json, &Moved { summary, sha256: None, engine: Some(to), aside, left_in }, &text)
 }
 
 /// The store of an engine with nothing in it; what an unfinished copy left is cleared away.

@@ -36,6 +36,9 @@ fn records_move_to_a_database_and_back() {
         let before = json(&kit, &["store", "check"]);
         let moved = json(&kit, &["store", "migrate", "--to", to]);
         assert_eq!((&moved["contents"], &moved["engine"]), (&before["contents"], &to.into()));
+        // A folder is put aside; a database stays as it is, and that is said.
+        let left = (to == "fjall").then_some(url.as_str());
+        assert_eq!((moved["left_in"].as_str(), moved["aside"].is_null()), (left, left.is_some()));
         let checked = json(&kit, &["store", "check"]);
         assert_eq!(checked["wrong"], 0, "{checked}");
         // Everything goes on there: bundles, reports, and the audit's chain.
