@@ -106,8 +106,8 @@ pub struct Ingesting {
 /// Something that somebody must look at.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
-    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `device_ca`, `revocations`, `rollout_halted`,
-    /// `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`, `clock`.
+    /// In one word, for programs: `not_running`, `not_ready`, `expired`, `expires_soon`, `refused`, `audit`, `lab`, `device_ca`, `serials`, `revocations`,
+    /// `rollout_halted`, `rollout_goes_on`, `rollout_paused`, `rollout_key`, `rollout_damaged`, `disk_full`, `other_marks`, `clock`.
     pub code: String,
     /// What is the matter.
     pub what: String,
@@ -255,6 +255,10 @@ fn fleet_alarms(fleet: &Summary, now: Timestamp, alarms: &mut Vec<Alarm>) {
     if let Some(trouble) = &fleet.device_ca_trouble {
         let hint = "put the newest revocation list (fleet.revocations) and the device CA's certificate in place; perennial-signer device-ca revoke writes a new list";
         alarms.push(Alarm::new("device_ca", trouble, hint));
+    }
+    if let Some(trouble) = &fleet.serials_trouble {
+        let hint = "put a list in place that can be used (fleet.serials); until then the one before counts";
+        alarms.push(Alarm::new("serials", trouble, hint));
     }
     if let Some(until) = fleet.revocations_until.filter(|until| *until < now) {
         let what = format!("the device CA's revocation list should have been renewed at {until}");

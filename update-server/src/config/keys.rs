@@ -185,7 +185,7 @@ pub const KEYS: &[Key] = &[
     key(
         "fleet.serials",
         "",
-        "File with the devices' serial numbers, one a line, up to 100000: a key that is made from one of them is refused at enrolment.",
+        "File with the devices' serial numbers, one a line, up to 100000: a key that is made from one of them is refused at enrolment. Looked at as often as tls.reload says.",
     ),
     key("fleet.certificate_days", "90", "Life of a fleet certificate; devices renew after two thirds of it."),
     key("fleet.check_in", "\"1d\"", "When devices are asked to check in again."),

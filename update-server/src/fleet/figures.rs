@@ -30,7 +30,7 @@ pub struct Figures {
     pub commit_seconds: Histogram,
     /// Group commits that failed.
     pub commits_failed: IntCounter,
-    /// Revocation lists or device CAs that couldn't be read again.
+    /// Revocation lists, device CAs or lists of serial numbers that couldn't be read again.
     pub reloads_failed: IntCounter,
     /// Serial numbers on the revocation lists.
     pub revocations: IntGauge,
@@ -115,7 +115,7 @@ impl Figures {
             commits_failed: counter("perennial_fleet_commits_failed_total", "Group commits that failed")?,
             reloads_failed: counter(
                 "perennial_fleet_reloads_failed_total",
-                "Times that the device CA or its revocation list couldn't be read again",
+                "Times that the device CA, its revocation list or the serial numbers couldn't be read again",
             )?,
             devices_damaged: gauge(
                 "perennial_fleet_devices_damaged",

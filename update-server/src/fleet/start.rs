@@ -15,7 +15,6 @@ use super::weak::Weak;
 use super::writer::{self, Means};
 use super::{listen, tender};
 use crate::config::Config;
-use crate::disk;
 use crate::io::Now;
 use crate::metrics::Metrics;
 use crate::plane::End;
@@ -29,15 +28,11 @@ use crate::tls::Certificates;
 use arc_swap::ArcSwap;
 use perennial_schemas::Timestamp;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 use tokio::time::Instant;
-
-/// Serial numbers of which no key may be made: each takes a millisecond at the start, and a kilobyte.
-const SERIALS: usize = 100_000;
 
 /// What it is made of.
 pub(crate) struct Parts<'a> {
@@ -142,7 +137,9 @@ pub(crate) fn start(
     }
     let setup = |error: std::io::Error| StartError::Setup(error.to_string());
     let weak = match &config.serials {
-        Some(path) => Weak::of_serials(serials(path)?).map_err(setup)?,
+        Some(path) => {
+            Weak::of_list(path).map_err(|error| StartError::Setup(format!("fleet.serials: {error}")))?
+        }
         None => Weak::default(),
     };
     let shelf = Arc::new(Shelf::new(Arc::clone(&parts.store), parts.state.blobs(), parts.site));
@@ -201,19 +198,6 @@ pub(crate) fn start(
     Ok((plane, threads))
 }
 
-/// The serial numbers of which no device's key may be made.
-fn serials(path: &Path) -> Result<Vec<String>, StartError> {
-    let wrong = |error: String| StartError::Setup(format!("fleet.serials: {error}"));
-    let bytes =
-        disk::read(path, perennial_guess::length_of(SERIALS)).map_err(|error| wrong(error.to_string()))?;
-    let serials =
-        perennial_guess::serials_in(&bytes).map_err(|why| wrong(format!("{}: {why}", path.display())))?;
-    if serials.len() > SERIALS {
-        return Err(wrong(format!("{} holds more than {SERIALS} serial numbers", path.display())));
-    }
-    Ok(serials)
-}
-
 impl Plane {
     /// Notes how many devices there are.
     pub(super) fn counted(&self, counted: Counted) {
@@ -260,6 +244,7 @@ impl Plane {
             revocations: revocations.map_or(0, |(count, _)| count as u64),
             revocations_until: revocations.and_then(|(_, until)| until),
             device_ca_trouble: self.fleet.trust.as_ref().and_then(|trust| trust.trouble()),
+            serials_trouble: self.fleet.weak.trouble(),
         }
     }
 }

@@ -46,6 +46,9 @@ pub struct Summary {
     /// Why what is on the disk in place of the device CA's files isn't what counts, or should not: in words.
     #[serde(default)]
     pub device_ca_trouble: Option<String>,
+    /// Why the list of serial numbers that is on the disk isn't what counts: in words.
+    #[serde(default)]
+    pub serials_trouble: Option<String>,
 }
 
 impl Summary {
@@ -69,6 +72,7 @@ impl Summary {
             revocations: 0,
             revocations_until: None,
             device_ca_trouble: None,
+            serials_trouble: None,
         }))
     }
 

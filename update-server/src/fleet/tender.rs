@@ -1,4 +1,4 @@
-//! Looks after the fleet plane while it runs: reads the device CA's files again, counts the devices, and sweeps what is past
+//! Looks after the fleet plane while it runs: reads the maker's files again, counts the devices, and sweeps what is past
 //! its time, in short steps, between which it looks at what else is due, and whether to stop. It answers nobody.
 
 use super::Plane;
@@ -156,6 +156,14 @@ impl Duties {
         let fleet = &self.plane.fleet;
         self.releases.again();
         fleet.figures.releases_unreadable.set(self.releases.current().unreadable() as i64);
+        match fleet.weak.reload() {
+            Ok(true) => tracing::info!("the list of serial numbers was read again; they are being tried"),
+            Ok(false) => {}
+            Err(error) => {
+                fleet.figures.reloads_failed.inc();
+                tracing::error!(%error, "the list of serial numbers can't be read again; the one before stays");
+            }
+        }
         let Some(trust) = &fleet.trust else { return };
         match trust.reload(false) {
             Ok(true) => {

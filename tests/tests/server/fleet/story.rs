@@ -268,6 +268,40 @@ fn keys_that_can_be_guessed_are_refused_as_factory_key_and_as_fleet_key() {
 }
 
 #[test]
+fn a_longer_list_of_serial_numbers_counts_without_a_restart_and_an_empty_one_does_not() {
+    let fleet = Fleet::new();
+    let path = fleet.kit.path("serials.txt");
+    std::fs::write(&path, "TH-000416\n").unwrap();
+    let server = fleet.serve(&format!("serials = {:?}", path.to_str().unwrap()), "");
+    let [first, second] = ["TH-000416", "TH-000417"].map(|text| {
+        let [key, _] = keys_of(Ring.sha256(text.as_bytes()).0);
+        fleet.made_of(key, |_| {})
+    });
+    let code = |unit: &Unit| {
+        let key = KeyPair::generate().unwrap();
+        let answer = fleet.connect(&server, unit).ask_with("POST", "/v1/enrol", &[], &request(&key));
+        if answer.status == 200 { String::new() } else { answer.code().1 }
+    };
+    eventually("the first list is tried", || code(&first) == "key-weak");
+    assert_eq!(code(&second), "");
+    std::fs::write(&path, "TH-000416\nTH-000417\n").unwrap();
+    server.reload().unwrap();
+    eventually("the second list is tried", || {
+        assert_eq!(code(&first), "key-weak", "the list before counts until then");
+        code(&second) == "key-weak"
+    });
+    let said = || fleet.kit.command(["status", "--state", fleet.kit.state().to_str().unwrap()]).ok();
+    std::fs::write(&path, "").unwrap();
+    server.reload().unwrap();
+    eventually("the empty list is told", || said().contains("serials.txt: it holds no serial number"));
+    assert_eq!(code(&second), "key-weak");
+    std::fs::write(&path, "TH-000417\n").unwrap();
+    server.reload().unwrap();
+    eventually("it is mended", || !said().contains("serials.txt") && code(&first).is_empty());
+    assert_eq!(code(&second), "key-weak");
+}
+
+#[test]
 fn weak_shared_and_foreign_keys_are_refused_at_enrolment() {
     let fleet = Fleet::new();
     let server = fleet.serve("", "");
