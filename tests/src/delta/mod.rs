@@ -124,7 +124,8 @@ pub fn seed(material: &[u8], length: usize, profile: Profile, code: Hint, random
 /// # Panics
 /// Where the signer makes no delta.
 pub fn told_seed(blocks: u32, random: &mut Random) -> Seed {
-    seed_of(told::images(blocks, random))
+    let packed = if random.below(2) == 0 { told::otherwise } else { told::earlier };
+    seed_of(told::images(blocks, packed, random))
 }
 
 /// A seed of `.gz` files in two pieces.

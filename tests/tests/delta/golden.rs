@@ -92,7 +92,8 @@ fn with_noise() -> Vec<u8> {
 /// Name, how it was made, the old image and the new one.
 fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
     let place = InPlace { sector_bits: 10, sectors: 16 };
-    let images = told::images(6, &mut Random(1504));
+    let images = told::images(6, told::otherwise, &mut Random(1504));
+    let earlier = told::images(6, told::earlier, &mut Random(1505));
     let pieces = cut::images(4, &mut Random(4096));
     let slot = Settings { in_place: Some(place), ..settings(Profile::Mcu, HINTS[2]) };
     vec![
@@ -102,6 +103,7 @@ fn all() -> Vec<(&'static str, Settings, Vec<u8>, Vec<u8>)> {
         ("packed", settings(Profile::Linux, HINTS[0]), packed(false), packed(true)),
         ("stored", settings(Profile::Mcu, HINTS[2]), program(false), with_noise()),
         ("told", settings(Profile::Linux, HINTS[1]), images.0, images.1),
+        ("earlier", settings(Profile::Linux, HINTS[1]), earlier.0, earlier.1),
         ("cut", settings(Profile::Linux, HINTS[1]), pieces.0, pieces.1),
         ("same", settings(Profile::Linux, HINTS[2]), program(true), program(true)),
     ]
@@ -130,10 +132,10 @@ fn what_was_made_once_is_applied() {
         assert_eq!(stored, name == "stored", "{name}");
         assert_eq!(
             (header.in_place, header.layers.len()),
-            (settings.in_place, usize::from(["packed", "told", "cut"].contains(&name)))
+            (settings.in_place, usize::from(["packed", "told", "earlier", "cut"].contains(&name)))
         );
         let noted = header.frames.iter().any(|frame| frame.kind == FrameKind::Notes);
-        assert_eq!(noted, name == "told", "{name}");
+        assert_eq!(noted, ["told", "earlier"].contains(&name), "{name}");
         assert_eq!(header.layers.iter().any(|parts| parts.held > 0), name == "cut", "{name}");
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::ops::Range;
 
 use perennial_device_core::delta::packing::codec::PackedBefore;
-use perennial_device_core::delta::packing::method::Method;
+use perennial_device_core::delta::packing::method::{Method, Parser};
 use perennial_schemas::Sha256Digest;
 use perennial_schemas::crypto::{Digest, RunningDigest};
 
@@ -26,7 +26,8 @@ pub(super) type Key = Sha256Digest;
 pub(super) fn key(method: &Method, content: &[u8], note: &[u8]) -> Option<Key> {
     let numbers = match *method {
         Method::Zstd(level) => [0, level],
-        Method::ZstdTold(level) => [1, level],
+        Method::ZstdTold(Parser::Linked, level) => [1, level],
+        Method::ZstdTold(Parser::Earlier, level) => [2, level],
         Method::Deflate(..) | Method::Same => return None,
     };
     let mut running = Ring.start();
@@ -109,13 +110,13 @@ mod tests {
 
     #[test]
     fn only_the_same_content_method_and_note_were_packed_before() {
-        let (method, frame) = (Method::ZstdTold(15), b"a frame that is packed".as_slice());
+        let (method, frame) = (Method::ZstdTold(Parser::Linked, 15), b"a frame that is packed".as_slice());
         let known = key(&method, b"content", b"note").unwrap();
         let places = Places(vec![(known, 2..7)]);
         let mut before = places.read(&frame).unwrap();
         assert_eq!(before.packed(&method, b"content", b"note"), Some(&frame[2..7]));
         for (method, content, note) in [
-            (Method::ZstdTold(16), "content", "note"),
+            (Method::ZstdTold(Parser::Linked, 16), "content", "note"),
             (Method::Zstd(15), "content", "note"),
             (method, "other", "note"),
             (method, "content", "other"),

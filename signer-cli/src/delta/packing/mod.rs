@@ -316,7 +316,9 @@ fn plan(images: &Images<'_>, in_old: Vec<Found>, mut proved: Vec<Proved>) -> Opt
         match method {
             Method::Deflate(..) => parts.deflate = true,
             Method::Same => parts.same = true,
-            Method::Zstd(level) | Method::ZstdTold(level) => parts.zstd_level = parts.zstd_level.max(*level),
+            Method::Zstd(level) | Method::ZstdTold(_, level) => {
+                parts.zstd_level = parts.zstd_level.max(*level)
+            }
         }
     }
     // A method with notes is declared also where every part of it was left as it is.

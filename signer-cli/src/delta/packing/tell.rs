@@ -4,7 +4,7 @@
 //! Decides which level it was, and whether a note is worth it. Proved with the code that devices run.
 
 use perennial_device_core::delta::packing::codec::Told;
-use perennial_device_core::delta::packing::method::{Method, ZSTD_LEVELS};
+use perennial_device_core::delta::packing::method::{Method, Parser, ZSTD_LEVELS};
 use perennial_device_core::delta::packing::parse::Parse;
 use perennial_device_core::delta::packing::parse::told::Telling;
 use perennial_zstd_sequences::Context;
@@ -23,15 +23,18 @@ const LIKELY: [u8; 6] = [15, 3, 19, 22, 12, 9];
 /// Levels of which notes are tried: where none makes a frame as it is, the shortest note is next to it.
 const NOTED: usize = 4;
 
+/// A note of so many bytes tells where blocks end, and hardly anything else: no other parser's is shorter.
+const SHORT: usize = 64;
+
 pub(super) struct Teller {
     context: Option<Context>,
     told: Told,
     telling: Telling,
-    /// Theirs, ours, and what is told of theirs.
-    parses: [Parse; 3],
+    /// Theirs, and what is told of it.
+    parses: [Parse; 2],
     packed: Vec<u8>,
-    /// The level of the last frame that came back.
-    level: Option<u8>,
+    /// How the last frame was packed that came back.
+    last: Option<Method>,
     wrong: usize,
 }
 
@@ -44,7 +47,7 @@ impl Default for Teller {
             telling: Telling::default(),
             parses: std::array::from_fn(|_| Parse::with_room(most)),
             packed: vec![0; compress_bound(most)],
-            level: None,
+            last: None,
             wrong: 0,
         }
     }
@@ -53,50 +56,94 @@ impl Default for Teller {
 impl Teller {
     /// How a frame is packed, and its note; `None` where it doesn't come back.
     pub(super) fn tell(&mut self, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
-        if let Some(found) = self.level.and_then(|level| self.with(level, content, packed)) {
-            return Some(found);
-        }
-        let tried = if self.level.is_some() && self.wrong >= PATIENCE { 0 } else { usize::MAX };
-        let others = (1..=ZSTD_LEVELS).filter(|level| !LIKELY.contains(level));
-        let levels: Vec<u8> = LIKELY.into_iter().chain(others).take(tried).collect();
-        let exact = levels.iter().find(|level| self.is_ours(**level, content, packed));
-        let found = exact.map(|level| (Method::Zstd(*level), Vec::new())).or_else(|| {
-            let noted = levels.iter().take(NOTED);
-            let noted = noted.filter_map(|level| self.with(*level, content, packed));
-            noted.min_by_key(|(_, note)| note.len())
-        });
+        let found = self.as_before(content, packed).or_else(|| self.search(content, packed));
         self.wrong = if found.is_some() { 0 } else { self.wrong + 1 };
-        if let Some((Method::Zstd(level) | Method::ZstdTold(level), _)) = &found {
-            self.level = Some(*level);
-        }
+        self.last = found.as_ref().map(|(method, _)| *method).or(self.last);
         found
     }
 
-    fn pack(&mut self, level: u8, content: &[u8]) -> Option<usize> {
-        self.context.as_mut()?.pack(level, content, &mut self.packed)
+    /// At the last level.
+    fn as_before(&mut self, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
+        let (Method::Zstd(level) | Method::ZstdTold(_, level)) = self.last? else { return None };
+        let is_earlier = matches!(self.last, Some(Method::ZstdTold(Parser::Earlier, _)));
+        let earlier = if is_earlier { self.with(Parser::Earlier, level, content, packed) } else { None };
+        if earlier.as_ref().is_some_and(|(_, note)| note.len() <= SHORT) {
+            return earlier;
+        }
+        if self.is_ours(level, content, packed) {
+            return Some((Method::Zstd(level), Vec::new()));
+        }
+        let earlier = earlier.or_else(|| self.with(Parser::Earlier, level, content, packed));
+        self.shortest(earlier, level, content, packed)
+    }
+
+    /// At every level.
+    fn search(&mut self, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
+        if self.last.is_some() && self.wrong >= PATIENCE {
+            return None;
+        }
+        let others = (1..=ZSTD_LEVELS).filter(|level| !LIKELY.contains(level));
+        let levels: Vec<u8> = LIKELY.into_iter().chain(others).collect();
+        if let Some(level) = levels.iter().find(|level| self.is_ours(**level, content, packed)) {
+            return Some((Method::Zstd(*level), Vec::new()));
+        }
+        let noted = levels.iter().take(NOTED).filter_map(|level| {
+            let earlier = self.with(Parser::Earlier, *level, content, packed);
+            self.shortest(earlier, *level, content, packed)
+        });
+        noted.min_by_key(|(_, note)| note.len())
+    }
+
+    /// That which was found by the earlier parser, or by the one linked here: the shorter note of both.
+    fn shortest(
+        &mut self,
+        earlier: Option<(Method, Vec<u8>)>,
+        level: u8,
+        content: &[u8],
+        packed: &[u8],
+    ) -> Option<(Method, Vec<u8>)> {
+        if earlier.as_ref().is_some_and(|(_, note)| note.len() <= SHORT) {
+            return earlier;
+        }
+        let linked = self.with(Parser::Linked, level, content, packed);
+        earlier.into_iter().chain(linked).min_by_key(|(_, note)| note.len())
+    }
+
+    fn pack(&mut self, level: u8, content: &[u8]) -> Option<&[u8]> {
+        let length = self.context.as_mut()?.pack(level, content, &mut self.packed)?;
+        self.packed.get(..length)
     }
 
     fn is_ours(&mut self, level: u8, content: &[u8], packed: &[u8]) -> bool {
-        self.pack(level, content).is_some_and(|length| &self.packed[..length] == packed)
+        self.pack(level, content) == Some(packed)
     }
 
-    fn with(&mut self, level: u8, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
-        let own = self.pack(level, content)?;
-        if &self.packed[..own] == packed {
-            return Some((Method::Zstd(level), Vec::new()));
-        }
+    /// By what it has otherwise than this parser's.
+    pub(super) fn with(
+        &mut self,
+        parser: Parser,
+        level: u8,
+        content: &[u8],
+        packed: &[u8],
+    ) -> Option<(Method, Vec<u8>)> {
         let length = u32::try_from(content.len()).ok()?;
-        let [theirs, ours, told] = &mut self.parses;
+        let [theirs, told] = &mut self.parses;
         theirs.read(packed, length)?;
-        ours.read(&self.packed[..own], length)?;
+        let context = self.context.as_mut()?;
+        let expected = match parser {
+            Parser::Linked => {
+                let own = context.pack(level, content, &mut self.packed)?;
+                self.told.expect_linked(&self.packed[..own], content)?
+            }
+            Parser::Earlier => self.told.expect_earlier(level, content)?,
+        };
         let mut encoder = Encoder::default();
-        self.telling.code(&mut encoder, theirs, ours, length, told).ok()?;
+        self.telling.code(&mut encoder, theirs, expected, length, told).ok()?;
         let note = encoder.finish();
         if note.is_empty() || note.len() > packed.len() - packed.len() / WORTH {
             return None;
         }
-        let length =
-            self.told.pack(self.context.as_mut()?, level, content, &note, own, &mut self.packed).ok()?;
-        (&self.packed[..length] == packed).then_some((Method::ZstdTold(level), note))
+        let length = self.told.pack(context, level, content, &note, &mut self.packed).ok()?;
+        (&self.packed[..length] == packed).then_some((Method::ZstdTold(parser, level), note))
     }
 }

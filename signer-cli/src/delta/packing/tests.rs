@@ -4,8 +4,9 @@ use perennial_device_core::delta::coder::Decoder;
 use perennial_device_core::delta::packing::codec::{Packer, crc32};
 use perennial_device_core::delta::packing::deflate::{Flavour, Parameters};
 use perennial_device_core::delta::packing::layer::numbers;
-use perennial_device_core::delta::packing::method::Wrapping;
+use perennial_device_core::delta::packing::method::{Parser, Wrapping};
 use perennial_device_core::delta::packing::parse::Parse;
+use perennial_device_core::delta::packing::parse::optimal::Optimal;
 use perennial_device_core::delta::unit::{Action, Step, Unit};
 use perennial_device_core::delta::{Delta, DeltaError, memory};
 use perennial_schemas::delta::{Frame, FrameKind, Header, Profile, Sizes};
@@ -339,6 +340,18 @@ pub(super) fn otherwise(content: &[u8]) -> Vec<u8> {
         likely.length -= u32::from(found % 7 == 0 && likely.length > 3);
         found % 9 != 0
     });
+    written(&parse, content)
+}
+
+/// A frame with the parse of earlier versions, in two blocks.
+fn earlier(content: &[u8]) -> Vec<u8> {
+    let mut parse = Parse::with_room(content.len());
+    assert!(Optimal::default().parse(19, content, &mut parse));
+    written(&parse, content)
+}
+
+fn written(parse: &Parse, content: &[u8]) -> Vec<u8> {
+    let length = content.len() as u32;
     let half = parse.matches.len() / 2;
     let mut sequences = Vec::new();
     let mut at = 0;
@@ -363,7 +376,7 @@ fn frames_of_another_packer_come_back_by_what_it_chose_otherwise() {
     let (old, new) = (image_of(false, &otherwise), image_of(true, &otherwise));
     let apart = take_apart(&old, &new, 1).unwrap();
     let layer = &apart.layers.0[0].layer;
-    assert!(layer.methods.contains(&Method::ZstdTold(19)), "{:?}", layer.methods);
+    assert!(layer.methods.contains(&Method::ZstdTold(Parser::Linked, 19)), "{:?}", layer.methods);
     assert!(layer.new.iter().all(|part| layer.methods[usize::from(part.method)].has_notes()));
     let (with, without) = (delta(&old, &new, true), delta(&old, &new, false));
     assert!(with.len() * 2 < without.len(), "{} and {}", with.len(), without.len());
@@ -373,13 +386,37 @@ fn frames_of_another_packer_come_back_by_what_it_chose_otherwise() {
     assert!(made == new);
 }
 
+/// What Debian 12 packs: of such frames hardly more is told than where their blocks end.
+#[test]
+fn frames_of_an_earlier_version_come_back_by_its_parse() {
+    let (old, new) = (image_of(false, &earlier), image_of(true, &earlier));
+    let apart = take_apart(&old, &new, 1).unwrap();
+    let layer = &apart.layers.0[0].layer;
+    assert!(layer.methods.contains(&Method::ZstdTold(Parser::Earlier, 19)), "{:?}", layer.methods);
+    let with = delta(&old, &new, true);
+    let (mut made, limit) = (Vec::new(), memory(&Header::parse(&with).unwrap()));
+    apply(&old, &with, limit, &mut made).unwrap();
+    assert!(made == new);
+    let content = text(3, 120_000);
+    let (method, note) = tell::Teller::default().tell(&content, &earlier(&content)).unwrap();
+    assert_eq!(method, Method::ZstdTold(Parser::Earlier, 19));
+    assert!(note.len() <= 40, "{}", note.len());
+    // Longer than a block: that parser has none.
+    let content = text(3, 140_000);
+    let (method, _) = tell::Teller::default().tell(&content, &otherwise(&content)).unwrap();
+    assert_eq!(method, Method::ZstdTold(Parser::Linked, 19));
+}
+
 /// Whatever stands in the place of a note is an error or another frame, never more than that.
 #[test]
 fn notes_that_are_not_true_make_no_frame() {
     let content = text(3, 20_000);
-    let frame = otherwise(&content);
-    let (method, note) = tell::Teller::default().tell(&content, &frame).unwrap();
-    assert_eq!(method, Method::ZstdTold(19));
+    untrue_notes(&content, &otherwise(&content), Parser::Linked);
+    untrue_notes(&content, &earlier(&content), Parser::Earlier);
+}
+
+fn untrue_notes(content: &[u8], frame: &[u8], parser: Parser) {
+    let (method, note) = tell::Teller::default().with(parser, 19, content, frame).unwrap();
     let with = |note: &[u8]| {
         let notes = note.len().max(1) as u32;
         let new_most = content.len() as u32;
@@ -390,7 +427,7 @@ fn notes_that_are_not_true_make_no_frame() {
             Ok(())
         };
         packer.begin(&method, &mut take)?;
-        packer.push(&method, &content, &mut take)?;
+        packer.push(&method, content, &mut take)?;
         packer.finish(&method, note, &mut take)?;
         Ok::<_, DeltaError>(out)
     };
@@ -475,7 +512,7 @@ fn a_data_frame_is_refused_without_its_notes() {
 fn a_frame_ends_before_a_device_would_have_to_hold_too_many_notes() {
     let note = vec![9; 100_000];
     let (length, packed) = (200_000_u64, 150_000_u64);
-    let mut layer = Layer { methods: vec![Method::ZstdTold(19)], ..Layer::default() };
+    let mut layer = Layer { methods: vec![Method::ZstdTold(Parser::Linked, 19)], ..Layer::default() };
     let (mut noted, mut notes, mut places) = (Vec::new(), Vec::new(), Vec::new());
     for number in 0..12 {
         layer.new.push(NewPart { content: 50 + number * length, length, ..NewPart::default() });

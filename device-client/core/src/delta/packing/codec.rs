@@ -88,7 +88,7 @@ impl Unpacker {
                 }
             }
             Method::Same => Err(DeltaError::Part),
-            Method::Zstd(_) | Method::ZstdTold(_) => self
+            Method::Zstd(_) | Method::ZstdTold(..) => self
                 .zstd
                 .as_mut()
                 .is_some_and(|zstd| zstd.unpack(packed, into))
@@ -190,7 +190,7 @@ impl Packer {
                 self.deflater.as_mut().ok_or(DeltaError::Parts)?.push(bytes, out)
             }
             Method::Same => Ok(()),
-            Method::Zstd(_) | Method::ZstdTold(_) => {
+            Method::Zstd(_) | Method::ZstdTold(..) => {
                 if self.content.len() + bytes.len() > self.content.capacity() {
                     return Err(DeltaError::Parts);
                 }
@@ -227,9 +227,9 @@ impl Packer {
                 let zstd = self.zstd.as_mut().ok_or(DeltaError::Parts)?;
                 out(zstd.pack(*level, &self.content).ok_or(DeltaError::Parts)?)
             }
-            Method::ZstdTold(level) => {
+            Method::ZstdTold(parser, level) => {
                 let zstd = self.zstd.as_mut().ok_or(DeltaError::Parts)?;
-                out(zstd.pack_told(*level, &self.content, note)?)
+                out(zstd.pack_told(*parser, *level, &self.content, note)?)
             }
         }
     }

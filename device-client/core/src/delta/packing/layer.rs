@@ -174,7 +174,7 @@ impl Layer {
             let declared = match method {
                 Method::Deflate(..) => parts.deflate,
                 Method::Zstd(level) => level <= parts.zstd_level,
-                Method::ZstdTold(level) => level <= parts.zstd_level && parts.notes > 0,
+                Method::ZstdTold(_, level) => level <= parts.zstd_level && parts.notes > 0,
                 Method::Same => parts.same,
             };
             if !declared {

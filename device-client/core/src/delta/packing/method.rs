@@ -21,6 +21,15 @@ pub enum Wrapping {
     Gzip = 2,
 }
 
+/// By whose parse another one is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parser {
+    /// That of [`Method::Zstd`].
+    Linked,
+    /// That of zstd 1.5.4 and 1.5.5: [`super::parse::optimal`].
+    Earlier,
+}
+
 /// How a part is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -30,8 +39,8 @@ pub enum Method {
     /// checksum.
     Zstd(u8),
     /// A zstd frame as another version wrote it: with the entropy coding of this level, and a parse that is told by what it has
-    /// otherwise than that of [`Method::Zstd`].
-    ZstdTold(u8),
+    /// otherwise than that of this parser.
+    ZstdTold(Parser, u8),
     /// As a part of the old image is, which is named: unpacked for what it holds alone.
     Same,
 }
@@ -46,8 +55,14 @@ impl Method {
         let kind = coder.plain(kind, 4) as u8;
         let level = coder.plain(level, 5) as u8;
         let method = match kind {
-            ZSTD => Some(Self::Zstd(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
-            ZSTD_TOLD => Some(Self::ZstdTold(level)).filter(|_| (1..=ZSTD_LEVELS).contains(&level)),
+            ZSTD | ZSTD_TOLD | ZSTD_EARLIER => {
+                let method = match kind {
+                    ZSTD => Self::Zstd(level),
+                    ZSTD_TOLD => Self::ZstdTold(Parser::Linked, level),
+                    _ => Self::ZstdTold(Parser::Earlier, level),
+                };
+                Some(method).filter(|_| (1..=ZSTD_LEVELS).contains(&level))
+            }
             SAME => Some(Self::Same).filter(|_| level == 0),
             _ => {
                 let flavour = if kind & 4 == 0 { Flavour::Zlib } else { Flavour::Gzip };
@@ -74,22 +89,24 @@ impl Method {
                 [kind, u64::from(p.level), u64::from(p.window_bits), u64::from(p.memory_level)]
             }
             Self::Zstd(level) => [u64::from(ZSTD), u64::from(level), 0, 0],
-            Self::ZstdTold(level) => [u64::from(ZSTD_TOLD), u64::from(level), 0, 0],
+            Self::ZstdTold(Parser::Linked, level) => [u64::from(ZSTD_TOLD), u64::from(level), 0, 0],
+            Self::ZstdTold(Parser::Earlier, level) => [u64::from(ZSTD_EARLIER), u64::from(level), 0, 0],
             Self::Same => [u64::from(SAME), 0, 0, 0],
         }
     }
 
     /// Whether a part is gathered whole before it is packed.
     pub fn is_whole(&self) -> bool {
-        matches!(self, Self::Zstd(_) | Self::ZstdTold(_))
+        matches!(self, Self::Zstd(_) | Self::ZstdTold(..))
     }
 
     /// Whether each part has a note of its own.
     pub fn has_notes(&self) -> bool {
-        matches!(self, Self::ZstdTold(_))
+        matches!(self, Self::ZstdTold(..))
     }
 }
 
 const ZSTD: u8 = 8;
 const ZSTD_TOLD: u8 = 9;
 const SAME: u8 = 10;
+const ZSTD_EARLIER: u8 = 11;

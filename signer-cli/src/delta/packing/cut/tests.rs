@@ -1,4 +1,5 @@
-use super::super::Method;
+use perennial_device_core::delta::packing::method::{Method, Parser};
+
 use super::super::find::Kind;
 use super::super::tests::{delta, goes_on, gzip, take_apart, text};
 use super::*;
@@ -150,7 +151,7 @@ fn a_device_is_never_asked_to_hold_too_much() {
 #[test]
 fn nothing_is_held_where_there_is_too_much_to_note() {
     let told = |start: usize, note: usize| Proved {
-        method: Method::ZstdTold(19),
+        method: Method::ZstdTold(Parser::Linked, 19),
         note: vec![0; note],
         ..proved(start, 50, 0..0)
     };

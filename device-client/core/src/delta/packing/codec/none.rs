@@ -1,6 +1,7 @@
 //! A build without zstd's library.
 
 use crate::delta::DeltaError;
+use crate::delta::packing::method::Parser;
 
 /// None.
 pub const VERSION: u32 = 0;
@@ -35,7 +36,7 @@ impl Packer {
         None
     }
 
-    pub(super) fn pack_told(&mut self, _: u8, _: &[u8], _: &[u8]) -> Result<&[u8], DeltaError> {
+    pub(super) fn pack_told(&mut self, _: Parser, _: u8, _: &[u8], _: &[u8]) -> Result<&[u8], DeltaError> {
         Err(DeltaError::Parts)
     }
 }

@@ -8,6 +8,8 @@ use zstd_safe::{DCtx, compress_bound};
 
 use crate::delta::DeltaError;
 use crate::delta::coder::Decoder;
+use crate::delta::packing::method::Parser;
+use crate::delta::packing::parse::optimal::Optimal;
 use crate::delta::packing::parse::told::Telling;
 use crate::delta::packing::parse::{ENDS, Parse, most_matches};
 
@@ -52,12 +54,26 @@ impl Packer {
         Self { context: Context::new(), packed: vec![0; compress_bound(most)], told }
     }
 
-    /// A frame of which `note` says what another version's parse has otherwise than that of the version linked here.
-    pub(super) fn pack_told(&mut self, level: u8, content: &[u8], note: &[u8]) -> Result<&[u8], DeltaError> {
-        let length = self.pack(level, content).ok_or(DeltaError::Parts)?.len();
+    /// A frame of which `note` says what its parse has otherwise than that of `parser`.
+    pub(super) fn pack_told(
+        &mut self,
+        parser: Parser,
+        level: u8,
+        content: &[u8],
+        note: &[u8],
+    ) -> Result<&[u8], DeltaError> {
+        let own = match parser {
+            Parser::Linked => self.pack(level, content).ok_or(DeltaError::Parts)?.len(),
+            Parser::Earlier => 0,
+        };
         let (told, context) = (self.told.as_mut(), self.context.as_mut());
         let (told, context) = told.zip(context).ok_or(DeltaError::Parts)?;
-        let length = told.pack(context, level, content, note, length, &mut self.packed)?;
+        match parser {
+            Parser::Linked => told.expect_linked(&self.packed[..own], content),
+            Parser::Earlier => told.expect_earlier(level, content),
+        }
+        .ok_or(DeltaError::Part)?;
+        let length = told.pack(context, level, content, note, &mut self.packed)?;
         self.packed.get(..length).ok_or(DeltaError::Parts)
     }
 
@@ -76,30 +92,36 @@ impl Packer {
 /// What frames are packed with whose parse is told.
 pub struct Told {
     telling: Telling,
-    /// What the version linked here makes, and what the other one made.
-    own: Parse,
+    /// What a parser here makes, and what the other one made.
+    expected: Parse,
     parse: Parse,
-    sequences: Vec<Sequence>,
 }
 
 impl Told {
     /// For contents of at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Self {
-            telling: Telling::default(),
-            own: Parse::with_room(most),
-            parse: Parse::with_room(most),
-            sequences: Vec::with_capacity(most_matches(most) + ENDS),
-        }
+        Self { telling: Telling::default(), expected: Parse::with_room(most), parse: Parse::with_room(most) }
     }
 
     fn memory(most: usize) -> u64 {
+        // One is there while the parse is expected, the others are while the frame is written.
         let sequences = (most_matches(most) + ENDS) * size_of::<Sequence>();
-        (2 * Parse::memory(most) + sequences + Telling::MEMORY) as u64
+        (2 * Parse::memory(most) + sequences.max(Optimal::MEMORY) + Telling::MEMORY) as u64
     }
 
-    /// `packed` begins with `own` bytes of the frame that the version linked here makes of `content`, and becomes the other one:
-    /// how many bytes that has.
+    /// What is told next, is told by the parse of this frame: that which the version linked here makes of the content. `None` where
+    /// it isn't one.
+    pub fn expect_linked(&mut self, frame: &[u8], content: &[u8]) -> Option<&Parse> {
+        self.expected.read(frame, u32::try_from(content.len()).ok()?)?;
+        Some(&self.expected)
+    }
+
+    /// What is told next, is told by the parse of earlier versions. `None` where there is none.
+    pub fn expect_earlier(&mut self, level: u8, content: &[u8]) -> Option<&Parse> {
+        Optimal::default().parse(level, content, &mut self.expected).then_some(&self.expected)
+    }
+
+    /// Writes the frame of which `note` says what it has otherwise than what is expected: how many bytes that has.
     ///
     /// # Errors
     /// [`DeltaError::Part`] where the note tells no parse of the content.
@@ -109,14 +131,11 @@ impl Told {
         level: u8,
         content: &[u8],
         note: &[u8],
-        own: usize,
         packed: &mut [u8],
     ) -> Result<usize, DeltaError> {
         let length = u32::try_from(content.len()).map_err(|_| DeltaError::Parts)?;
-        let frame = packed.get(..own).unwrap_or_default();
-        self.own.read(frame, length).ok_or(DeltaError::Part)?;
         let mut decoder = Decoder::new(note.iter());
-        self.telling.code(&mut decoder, &Parse::default(), &self.own, length, &mut self.parse)?;
+        self.telling.code(&mut decoder, &Parse::default(), &self.expected, length, &mut self.parse)?;
         decoder.finish()?;
         self.write(context, level, content, packed)
     }
@@ -129,22 +148,24 @@ impl Told {
         content: &[u8],
         packed: &mut [u8],
     ) -> Result<usize, DeltaError> {
-        self.sequences.clear();
+        let count = self.parse.matches.len() + self.parse.ends.len();
+        let mut sequences = Vec::with_capacity(count);
         for (matches, start, end) in self.parse.blocks() {
             let mut at = start.at;
             for found in matches {
-                self.sequences.push(Sequence::new(found.at - at, found.length, found.offset));
+                sequences.push(Sequence::new(found.at - at, found.length, found.offset));
                 at = found.end();
             }
-            self.sequences.push(Sequence::end(end.at.saturating_sub(at)));
+            sequences.push(Sequence::end(end.at.saturating_sub(at)));
         }
-        context.pack_by(level, &self.sequences, content, packed).ok_or(DeltaError::Part)
+        context.pack_by(level, &sequences, content, packed).ok_or(DeltaError::Part)
     }
 
     #[cfg(test)]
     fn size(&self) -> u64 {
-        let parses = [&self.own, &self.parse].map(Parse::size);
-        (parses[0] + parses[1] + self.sequences.capacity() * size_of::<Sequence>()) as u64
+        let parses = [&self.expected, &self.parse].map(Parse::size);
+        let sequences = (self.parse.matches.len() + self.parse.ends.len()) * size_of::<Sequence>();
+        (parses[0] + parses[1] + sequences.max(Optimal::default().size())) as u64
     }
 }
 

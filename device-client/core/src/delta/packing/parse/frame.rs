@@ -1,7 +1,7 @@
 //! Reads the parse of a frame (RFC 8878, 3.1.1). Literals are passed over: only how many there are counts.
 
 use super::table::{Backwards, Table};
-use super::{End, Match, Parse};
+use super::{End, Match, Parse, REPEATED, repeated};
 
 /// What repeats from block to block.
 struct State {
@@ -23,7 +23,7 @@ pub(super) fn read(frame: &[u8], parse: &mut Parse) -> Option<()> {
         literal_lengths: Table::EMPTY,
         offsets: Table::EMPTY,
         match_lengths: Table::EMPTY,
-        repeated: [1, 4, 8],
+        repeated: REPEATED,
         at: 0,
     };
     loop {
@@ -102,7 +102,8 @@ impl State {
                     }
                 }
                 left = left.checked_sub(before)?;
-                let offset = self.offset(u32::try_from(offset).ok()?, before == 0)?;
+                let (offset, after) = repeated(u32::try_from(offset).ok()?, before == 0, self.repeated)?;
+                self.repeated = after;
                 let at = self.at.checked_add(before)?;
                 parse.push(Match { at, length, offset })?;
                 self.at = at.checked_add(length)?;
@@ -113,22 +114,6 @@ impl State {
         }
         self.at = self.at.checked_add(left)?;
         Some(())
-    }
-
-    /// What an offset's number means (RFC 8878, 3.1.1.5).
-    fn offset(&mut self, number: u32, is_behind_match: bool) -> Option<u32> {
-        let [one, two, three] = self.repeated;
-        let (offset, repeated) = match number.checked_sub(3) {
-            Some(new @ 1..) => (new, [new, one, two]),
-            _ => match number - u32::from(!is_behind_match) {
-                0 => (one, [one, two, three]),
-                1 => (two, [two, one, three]),
-                2 => (three, [three, one, two]),
-                _ => (one.checked_sub(1)?, [one.checked_sub(1)?, one, two]),
-            },
-        };
-        self.repeated = repeated;
-        (offset > 0).then_some(offset)
     }
 }
 
@@ -205,16 +190,16 @@ const OFFSETS: Sort = Sort {
 };
 
 /// Codes from a number on: what the first of them means, and the bits of each behind it (RFC 8878, 3.1.1.3.2.1.1).
-struct Values {
-    plain: u8,
-    base: u32,
-    bits: &'static [u8],
+pub(super) struct Values {
+    pub(super) plain: u8,
+    pub(super) base: u32,
+    pub(super) bits: &'static [u8],
 }
 
-const LITERALS: Values =
+pub(super) const LITERALS: Values =
     Values { plain: 16, base: 0, bits: &[1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16] };
 
-const MATCHES: Values = Values {
+pub(super) const MATCHES: Values = Values {
     plain: 32,
     base: 3,
     bits: &[1, 1, 1, 1, 2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],

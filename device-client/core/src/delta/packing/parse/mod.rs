@@ -5,11 +5,13 @@
 //! | --- | --- |
 //! | `frame` | reads the parse of a frame |
 //! | `table` | the tables of finite-state entropy that this takes |
+//! | [`optimal`] | the parse of an earlier version of the library |
 //! | [`told`] | a parse, told by what it has otherwise than another one |
 //!
 //! Decides nothing about bytes: a parse that is told wrongly makes another frame, which the image's index finds.
 
 mod frame;
+pub mod optimal;
 mod table;
 pub mod told;
 
@@ -17,6 +19,24 @@ use alloc::vec::Vec;
 
 /// So many bytes of a match at least.
 const LEAST: u32 = 3;
+
+/// The last three offsets before the first match.
+const REPEATED: [u32; 3] = [1, 4, 8];
+
+/// What an offset's number means, and the last three offsets from then on (RFC 8878, 3.1.1.5). `None` for an offset of none.
+fn repeated(number: u32, is_behind_match: bool, last: [u32; 3]) -> Option<(u32, [u32; 3])> {
+    let [one, two, three] = last;
+    let (offset, last) = match number.checked_sub(3) {
+        Some(new @ 1..) => (new, [new, one, two]),
+        _ => match number.checked_sub(u32::from(!is_behind_match))? {
+            0 => (one, last),
+            1 => (two, [two, one, three]),
+            2 => (three, [three, one, two]),
+            _ => (one.checked_sub(1)?, [one.checked_sub(1)?, one, two]),
+        },
+    };
+    (offset > 0).then_some((offset, last))
+}
 
 /// A match: what stands at `at` in the content stands `offset` before, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
