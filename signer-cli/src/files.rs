@@ -43,6 +43,12 @@ pub enum FileError {
         /// The path.
         path: PathBuf,
     },
+    /// A folder, a pipe, a socket or a device where only a plain file will do.
+    #[error("{} is no plain file", path.display())]
+    NotPlain {
+        /// The path.
+        path: PathBuf,
+    },
     /// There already, and never overwritten.
     #[error("{} exists already", path.display())]
     Exists {
@@ -71,6 +77,7 @@ impl Advise for FileError {
             Self::NotAFile { .. } => {
                 "take a copy that you trust; proposals hold files and folders alone".into()
             }
+            Self::NotPlain { .. } => "name a plain file; what a device or a pipe holds can be copied into one".into(),
             Self::Exists { .. } => "choose another name, or move the old file away first".into(),
         }
     }
@@ -88,6 +95,14 @@ fn read_from(file: File, path: &Path, limit: u64) -> Result<Vec<u8>, FileError> 
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(FileError::io("read", path))?;
     if bytes.len() as u64 > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(bytes) }
+}
+
+/// As [`read`], for a plain file.
+///
+/// # Errors
+/// [`FileError`]
+pub fn read_plain(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    read_from(open_plain(path)?, path, limit)
 }
 
 /// As [`read`], with `None` for a file that isn't there.
@@ -112,6 +127,34 @@ fn if_there<T>(read: Result<T, FileError>) -> Result<Option<T>, FileError> {
 pub fn open(path: &Path) -> Result<BufReader<File>, FileError> {
     let file = File::open(path).map_err(FileError::io("read", path))?;
     Ok(BufReader::with_capacity(256 * 1024, file))
+}
+
+/// Opens a plain file, or what a link to one names: a device tells no length, and a pipe would be waited for.
+///
+/// # Errors
+/// [`FileError::NotPlain`], [`FileError::Io`]
+pub fn open_plain(path: &Path) -> Result<File, FileError> {
+    check_plain(path)?;
+    File::open(path).map_err(FileError::io("read", path))
+}
+
+/// Refuses what is there and no plain file, by links too. It isn't opened: that alone has an effect on some devices.
+///
+/// # Errors
+/// [`FileError::NotPlain`], [`FileError::Io`]
+pub fn check_plain(path: &Path) -> Result<(), FileError> {
+    match kind_and_mode(path)? {
+        (true, _) => Ok(()),
+        (false, _) => Err(FileError::NotPlain { path: path.into() }),
+    }
+}
+
+/// As [`check_plain`], for a place that is written to: nothing may be there, too.
+///
+/// # Errors
+/// [`FileError::NotPlain`], [`FileError::Io`]
+pub fn check_replaceable(path: &Path) -> Result<(), FileError> {
+    if_there(check_plain(path)).map(drop)
 }
 
 /// A file that is read at any place.
@@ -142,20 +185,21 @@ impl Source for FileSource {
     }
 }
 
-/// Opens a file of at most `limit` bytes, to be read at any place.
+/// Opens a plain file of at most `limit` bytes, to be read at any place.
 ///
 /// # Errors
 /// [`FileError`]
 pub fn source(path: &Path, limit: u64) -> Result<FileSource, FileError> {
-    let source = File::open(path).and_then(FileSource::new).map_err(FileError::io("read", path))?;
+    let source = FileSource::new(open_plain(path)?).map_err(FileError::io("read", path))?;
     if source.length > limit { Err(FileError::TooLong { path: path.into(), limit }) } else { Ok(source) }
 }
 
-/// Opens a file that is there, to be changed in its place.
+/// Opens a plain file that is there, to be changed in its place.
 ///
 /// # Errors
 /// [`FileError`]
 pub fn open_for_update(path: &Path) -> Result<File, FileError> {
+    check_plain(path)?;
     OpenOptions::new().read(true).write(true).open(path).map_err(FileError::io("write", path))
 }
 

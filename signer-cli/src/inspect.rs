@@ -100,7 +100,7 @@ impl Advise for InspectError {
 /// [`InspectError`]
 pub fn of_file(path: &Path) -> Result<Inspected, InspectError> {
     let mut beginning = Vec::new();
-    let file = files::open(path)?;
+    let file = files::open_plain(path)?;
     let read = file.take(HEADER_LENGTH as u64).read_to_end(&mut beginning);
     read.map_err(|source| FileError::Io { operation: "read", path: path.into(), source })?;
     if beginning.starts_with(MAGIC) {

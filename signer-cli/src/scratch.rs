@@ -63,8 +63,8 @@ impl Scratch {
         })
     }
 
-    /// Flushes it to the disk and gives it its name, in one step. An existing file of that name is replaced; its folder
-    /// is created if need be.
+    /// Flushes it to the disk and gives it its name, in one step. An existing plain file of that name is replaced; its
+    /// folder is created if need be.
     ///
     /// # Errors
     /// [`FileError`]
@@ -73,6 +73,7 @@ impl Scratch {
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         files::create_folder(folder)?;
+        files::check_replaceable(path)?;
         let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
         self.file().set_permissions(readable).map_err(fail)?;
         self.file().sync_all().map_err(fail)?;

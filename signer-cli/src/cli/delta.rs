@@ -182,8 +182,9 @@ fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     io.report(args.output.json, &ApplyReport { file: args.out, length: header.new.length })
 }
 
-/// An existing file is replaced by request only.
+/// An existing file is replaced by request only, and never what is no plain file.
 fn may_write(path: &Path, force: bool) -> Result<(), CliError> {
+    files::check_replaceable(path)?;
     if files::exists(path) && !force {
         let what = FileError::Exists { path: path.into() }.to_string();
         return Err(CliError::new(what, "choose another name, or replace it with --force"));
@@ -196,7 +197,7 @@ fn source(path: &Path) -> Result<FileSource, FileError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    files::read(path, IMAGE_LENGTH)
+    files::read_plain(path, IMAGE_LENGTH)
 }
 
 /// A file in the making beside the place that it will have.

@@ -106,6 +106,44 @@ fn errors() {
     desk.ok(&format!("delta make old.img new.img {out}fix.delta --force --profile mcu"));
 }
 
+/// Devices tell no length, pipes are waited for, and what was renamed over a device took its place.
+#[test]
+fn only_plain_files_are_read_and_replaced() {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    let desk = with_images();
+    let [link, device, pipe, socket] =
+        ["link.img", "odd.device", "odd.pipe", "odd.socket"].map(|name| desk.path(name));
+    symlink(desk.path("old.img"), link).unwrap();
+    // A link: whatever goes wrong here, the device itself stays.
+    symlink("/dev/null", device).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::create_dir(desk.path("odd.folder")).unwrap();
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make link.img new.img {out}fix.delta --in-place 16x4K"));
+    for odd in ["odd.device", "odd.socket", "odd.folder", "odd.pipe"] {
+        for line in [
+            format!("delta apply old.img fix.delta {odd} --force"),
+            format!("delta make old.img new.img {odd}"),
+            format!("delta inspect fix.delta --svg {odd} --force"),
+            format!("delta make {odd} new.img {out}other.delta"),
+            format!("delta make old.img {odd} {out}other.delta"),
+            format!("delta apply {odd} fix.delta {out}other.img"),
+            format!("delta apply old.img {odd} {out}other.img"),
+            format!("delta rewrite old.img fix.delta {odd}"),
+            format!("delta inspect {odd}"),
+            format!("delta inspect fix.delta --old {odd}"),
+            format!("inspect {odd}"),
+        ] {
+            let refused = desk.refused(&line);
+            assert!(refused.contains(&format!("{odd} is no plain file\n")), "{line}: {refused}");
+        }
+    }
+    assert!(pipe.metadata().unwrap().file_type().is_fifo());
+    assert!(socket.metadata().unwrap().file_type().is_socket());
+    assert!(desk.path("odd.folder").is_dir());
+}
+
 fn names(desk: &Desk) -> Vec<std::ffi::OsString> {
     let mut names: Vec<_> =
         std::fs::read_dir(desk.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();
