@@ -142,7 +142,7 @@ impl Plan {
                 Source::File(file) => copy(file, listed, &mut out, path, progress)?,
             }
         }
-        out.keep_as(path)?;
+        out.keep_as(path, true)?;
         Ok(beginning.len() as u64 + self.header.contents_length())
     }
 }

@@ -63,36 +63,27 @@ impl Scratch {
         })
     }
 
-    /// Flushes it to the disk and gives it its name, in one step. An existing plain file of that name is replaced; its
-    /// folder is created if need be.
+    /// Flushes it to the disk and gives it its name, in one step; its folder is created if need be. An existing plain file
+    /// of that name is replaced where `replace` says so. Only then is there another name, for the moment in between.
     ///
     /// # Errors
-    /// [`FileError`]
-    pub fn keep_as(self, path: &Path) -> Result<(), FileError> {
-        let fail = |source| FileError::Io { operation: "write", path: path.into(), source };
+    /// [`FileError`]; [`FileError::Exists`] where it may not replace what came meanwhile, too.
+    pub fn keep_as(self, path: &Path, replace: bool) -> Result<(), FileError> {
+        let fail = |source: io::Error| match source.kind() {
+            io::ErrorKind::AlreadyExists => FileError::Exists { path: path.into() },
+            _ => FileError::Io { operation: "write", path: path.into(), source },
+        };
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let folder = folder.unwrap_or(Path::new("."));
         files::create_folder(folder)?;
         files::check_replaceable(path)?;
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        self.file().set_permissions(readable).map_err(fail)?;
-        self.file().sync_all().map_err(fail)?;
+        make_readable(self.file()).map_err(fail)?;
         match self.state {
-            State::Nameless(mut file) => {
-                let place = tempfile::Builder::new().prefix(".new-").tempdir_in(folder).map_err(fail)?;
-                let named = place.path().join("file");
-                if link(&file, &named).is_err() {
-                    // No /proc, or a file system without links: the long way.
-                    file.seek(SeekFrom::Start(0)).map_err(fail)?;
-                    files::put(&named, &mut file)?;
-                }
-                files::rename(&named, path)
-            }
-            State::Hidden(hidden) => {
-                hidden.persist(path).map_err(|e| fail(e.error))?;
-                File::open(folder).and_then(|folder| folder.sync_all()).map_err(fail)
-            }
+            State::Nameless(file) => name(file, folder, path, replace),
+            State::Hidden(hidden) => persist(hidden, path, replace),
         }
+        .and_then(|()| File::open(folder)?.sync_all())
+        .map_err(fail)
     }
 
     /// Goes back to its beginning, for reading what was written.
@@ -134,6 +125,38 @@ impl Read for Scratch {
     }
 }
 
+/// Lets everybody read it, and flushes it.
+fn make_readable(file: &File) -> io::Result<()> {
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    file.sync_all()
+}
+
+/// Gives a nameless file its name.
+fn name(mut file: File, folder: &Path, path: &Path, replace: bool) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix(".new-");
+    match link(&file, path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists && replace => {
+            let hidden = builder.make_in(folder, |hidden| link(&file, hidden))?;
+            persist(hidden, path, replace)
+        }
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            // No /proc, or a file system without links: the long way.
+            let mut hidden = builder.tempfile_in(folder)?;
+            file.seek(SeekFrom::Start(0))?;
+            io::copy(&mut file, &mut hidden)?;
+            make_readable(hidden.as_file())?;
+            persist(hidden, path, replace)
+        }
+        linked => linked,
+    }
+}
+
+fn persist<F>(hidden: NamedTempFile<F>, path: &Path, replace: bool) -> io::Result<()> {
+    let kept = if replace { hidden.persist(path) } else { hidden.persist_noclobber(path) };
+    kept.map(drop).map_err(|e| e.error)
+}
+
 #[cfg(target_os = "linux")]
 fn nameless(folder: &Path) -> Option<File> {
     use rustix::fs::{Mode, OFlags};
@@ -171,7 +194,7 @@ mod tests {
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
         }
         let path = folder.path().join("a/b");
-        scratch.keep_as(&path).unwrap();
+        scratch.keep_as(&path, false).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"abc");
         assert_eq!(std::fs::read_dir(folder.path().join("a")).unwrap().count(), 1);
     }
@@ -186,14 +209,51 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_file_is_replaced() {
+    fn an_existing_file_is_replaced_by_request_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
-        for text in [&b"first"[..], b"second"] {
+        let keep = |text: &[u8], replace| {
             let mut scratch = Scratch::create_in(folder.path()).unwrap();
             scratch.write_all(text).unwrap();
-            scratch.keep_as(&path).unwrap();
+            scratch.keep_as(&path, replace)
+        };
+        for text in [&b"first"[..], b"second"] {
+            keep(text, true).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), text);
+        }
+        assert!(matches!(keep(b"third", false), Err(FileError::Exists { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    /// Whatever has a name for a moment stays there when the program is killed in that moment.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_has_no_other_name_before_unless_it_replaces_a_file() {
+        use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init};
+        let folder = tempfile::tempdir().unwrap();
+        let watch = init(CreateFlags::NONBLOCK).unwrap();
+        add_watch(&watch, folder.path(), WatchFlags::CREATE).unwrap();
+        let mut buffer = [const { std::mem::MaybeUninit::uninit() }; 4096];
+        let mut reader = Reader::new(watch, &mut buffer);
+        let mut created = |replace| {
+            let scratch = Scratch::create_in(folder.path()).unwrap();
+            let nameless = matches!(scratch.state, State::Nameless(_));
+            scratch.keep_as(&folder.path().join("file"), replace).unwrap();
+            let names = std::iter::from_fn(|| {
+                let event = reader.next().ok()?;
+                let name = event.file_name().unwrap().to_str().unwrap();
+                Some((name.to_owned(), event.events()))
+            });
+            let names: Vec<_> = names.collect();
+            assert!(names.iter().all(|(_, events)| !events.contains(ReadFlags::ISDIR)), "{names:?}");
+            nameless.then(|| names.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        if let Some(names) = created(false) {
+            assert_eq!(names, ["file"]);
+        }
+        if let Some(names) = created(true) {
+            assert!(matches!(names.as_slice(), [hidden] if hidden.starts_with(".new-")), "{names:?}");
         }
     }
 }

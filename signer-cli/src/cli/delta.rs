@@ -124,7 +124,7 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     let header = apply::prove(&old, &new, &made).map_err(|e| about(&args.out, e))?;
     let mut scratch = scratch_for(&args.out)?;
     write(&mut scratch, &args.out, &made.bytes)?;
-    scratch.keep_as(&args.out)?;
+    scratch.keep_as(&args.out, args.force)?;
     let report = MakeReport {
         file: args.out,
         length: made.bytes.len() as u64,
@@ -178,7 +178,7 @@ fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
         });
         made.map_err(|e| about(if matches!(e, ApplyError::Write(_)) { &args.out } else { &args.delta }, e))?
     };
-    scratch.keep_as(&args.out)?;
+    scratch.keep_as(&args.out, args.force)?;
     io.report(args.output.json, &ApplyReport { file: args.out, length: header.new.length })
 }
 

@@ -234,7 +234,7 @@ impl<'r> ProposalBuilder<'r> {
                 Content::File { path, .. } => {
                     files::put_unflushed(&to, &mut files::open_foreign(&path)?).map(drop)?;
                 }
-                Content::Made { file, .. } => file.keep_as(&to)?,
+                Content::Made { file, .. } => file.keep_as(&to, false)?,
             }
         }
         files::flush(&temporary)?;
