@@ -383,6 +383,13 @@ pub fn kind_and_mode(path: &Path) -> Result<(bool, u32), FileError> {
     Ok((metadata.is_file(), mode))
 }
 
+/// Whether both are there and the same file, by links too.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |path| fs::metadata(path).ok().map(|at: fs::Metadata| (at.dev(), at.ino()));
+    identity(one).is_some_and(|one| identity(other) == Some(one))
+}
+
 /// The names in a folder, sorted, hidden ones left out; none where there is no folder.
 ///
 /// # Errors

@@ -116,7 +116,7 @@ pub(super) fn run(command: DeltaCommand, io: &mut Io<'_>) -> Result<(), CliError
 }
 
 fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
-    may_write(&args.out, args.force)?;
+    may_write(&args.out, args.force, &[("OLD", &args.old), ("NEW", &args.new)])?;
     let settings = args.options.settings();
     let (old, new) = (source(&args.old)?, source(&args.new)?);
     let made = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
@@ -166,7 +166,7 @@ fn made(
 }
 
 fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
-    may_write(&args.out, args.force)?;
+    may_write(&args.out, args.force, &[("OLD", &args.old), ("DELTA", &args.delta)])?;
     let (old, delta) = (source(&args.old)?, read(&args.delta)?);
     let mut scratch = scratch_for(&args.out)?;
     let limit = args.memory_limit.unwrap_or(u64::MAX);
@@ -182,9 +182,13 @@ fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     io.report(args.output.json, &ApplyReport { file: args.out, length: header.new.length })
 }
 
-/// An existing file is replaced by request only, and never what is no plain file.
-fn may_write(path: &Path, force: bool) -> Result<(), CliError> {
+/// An existing file is replaced by request only, and never what is no plain file, or one of those that are `read`.
+fn may_write(path: &Path, force: bool, read: &[(&str, &Path)]) -> Result<(), CliError> {
     files::check_replaceable(path)?;
+    if let Some((name, _)) = read.iter().find(|(_, read)| files::is_same(path, read)) {
+        let what = format!("{} is {name}, which would be lost", path.display());
+        return Err(CliError::new(what, "write to another file"));
+    }
     if files::exists(path) && !force {
         let what = FileError::Exists { path: path.into() }.to_string();
         return Err(CliError::new(what, "choose another name, or replace it with --force"));

@@ -144,6 +144,29 @@ fn only_plain_files_are_read_and_replaced() {
     assert!(desk.path("odd.folder").is_dir());
 }
 
+#[test]
+fn nothing_is_written_over_what_it_is_made_of() {
+    let desk = with_images();
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.img new.img {out}fix.delta"));
+    std::os::unix::fs::symlink(desk.path("old.img"), desk.path("link.img")).unwrap();
+    let read = || ["old.img", "new.img", "fix.delta"].map(|name| std::fs::read(desk.path(name)).unwrap());
+    let before = read();
+    for (line, name) in [
+        ("delta make old.img new.img old.img --force", "OLD"),
+        ("delta make old.img new.img new.img --force", "NEW"),
+        ("delta make link.img new.img old.img", "OLD"),
+        ("delta apply old.img fix.delta fix.delta --force", "DELTA"),
+        ("delta apply old.img fix.delta link.img --force", "OLD"),
+        ("delta inspect fix.delta --svg fix.delta --force", "DELTA"),
+        ("delta inspect fix.delta --old old.img --svg old.img --force", "the file of --old"),
+    ] {
+        let refused = desk.refused(line);
+        assert!(refused.contains(&format!(" is {name}, which would be lost\n")), "{line}: {refused}");
+    }
+    assert!(before == read());
+}
+
 fn names(desk: &Desk) -> Vec<std::ffi::OsString> {
     let mut names: Vec<_> =
         std::fs::read_dir(desk.path("")).unwrap().map(|e| e.unwrap().file_name()).collect();

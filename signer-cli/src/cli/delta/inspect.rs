@@ -36,7 +36,9 @@ pub(in crate::cli) struct InspectArgs {
 /// [`CliError`]
 pub(super) fn run(args: &InspectArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     if let Some(svg) = &args.svg {
-        may_write(svg, args.force)?;
+        let old = args.old.as_deref().map(|old| ("the file of --old", old));
+        let read: Vec<_> = [("DELTA", args.delta.as_path())].into_iter().chain(old).collect();
+        may_write(svg, args.force, &read)?;
     }
     let delta = read(&args.delta)?;
     let old = args.old.as_ref().map(|path| read(path)).transpose()?;
