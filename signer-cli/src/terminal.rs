@@ -32,6 +32,11 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// As [`escaped`], for a name: line breaks stand as `\u{a}`, so that it can't pass for a line of ours.
+pub fn one_line(text: &str) -> String {
+    escaped(text).replace('\n', r"\u{a}")
+}
+
 /// Whether a character does something else than to be seen: control characters, those that turn the direction of writing
 /// (UAX #9), separators that some programs break lines at, and those without a width.
 pub fn acts(char: char) -> bool {
@@ -50,6 +55,7 @@ mod tests {
             escaped("\u{1b}[2J\r\u{9b}1A\u{202e}x\u{feff}"),
             "\\u{1b}[2J\\u{d}\\u{9b}1A\\u{202e}x\\u{feff}"
         );
+        assert_eq!(one_line(".a\n\u{1b}\nb"), r".a\u{a}\u{1b}\u{a}b");
         assert_eq!(quoted("one\ntargets: version 3\n"), "one\n      | targets: version 3");
     }
 }

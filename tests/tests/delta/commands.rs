@@ -106,6 +106,43 @@ fn errors() {
     desk.ok(&format!("delta make old.img new.img {out}fix.delta --force --profile mcu"));
 }
 
+/// A little-endian ELF file of 64 bits with one section beside that of names.
+fn elf(name: &str, content: &[u8]) -> Vec<u8> {
+    let names = format!("\0{name}\0");
+    let (at, length, strings) = (64 + names.len() as u64, content.len() as u64, names.len() as u64);
+    let mut bytes = vec![0; 64];
+    bytes[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1]);
+    bytes[0x28..0x30].copy_from_slice(&(at + length).to_le_bytes());
+    // Bytes of an entry, entries, and which one has the names.
+    bytes[0x3a..0x40].copy_from_slice(&[64, 0, 3, 0, 2, 0]);
+    bytes.extend(names.as_bytes());
+    bytes.extend(content);
+    bytes.extend([0; 64]);
+    for (name, kind, at, length) in [(1_u32, 1_u32, at, length), (0, 3, 64, strings)] {
+        let mut entry = [0; 64];
+        entry[..4].copy_from_slice(&name.to_le_bytes());
+        entry[4..8].copy_from_slice(&kind.to_le_bytes());
+        entry[0x18..0x20].copy_from_slice(&at.to_le_bytes());
+        entry[0x20..0x28].copy_from_slice(&length.to_le_bytes());
+        bytes.extend(entry);
+    }
+    bytes
+}
+
+#[test]
+fn a_section_whose_name_has_a_line_break_makes_no_line() {
+    let desk = with_images();
+    for name in ["old", "new"] {
+        let content = std::fs::read(desk.path(&format!("{name}.img"))).unwrap();
+        let file = elf(".a\nproved: by nobody\u{1b}[2J", &content);
+        std::fs::write(desk.path(&format!("{name}.elf")), file).unwrap();
+    }
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.elf new.elf {out}fix.delta"));
+    let told = desk.ok("delta inspect fix.delta --old old.elf");
+    assert!(told.contains(r".a\u{a}proved: by nobody\u{1b}[2J ("), "{told}");
+}
+
 /// Devices tell no length, pipes are waited for, and what was renamed over a device took its place.
 #[test]
 fn only_plain_files_are_read_and_replaced() {

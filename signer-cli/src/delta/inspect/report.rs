@@ -5,6 +5,7 @@ use std::fmt;
 use super::picture::{Along, Bar, Group, Picture, percent};
 use super::{Image, Inspection, PartsRow, SectionShare, Share, SlotRow};
 use crate::plain::grouped;
+use crate::terminal::one_line;
 
 /// Rows of frames, kinds or sections that people are shown; JSON has all.
 const ROWS: usize = 16;
@@ -50,6 +51,7 @@ impl fmt::Display for Inspection {
         }
         for SectionShare { name, length, bytes, .. } in self.sections.iter().take(ROWS) {
             let of = percent(*bytes, self.length);
+            let name = one_line(name);
             writeln!(f, "  {:>13}  {of:>7}  {name} ({} bytes)", grouped(*bytes), grouped(*length))?;
         }
         more(f, self.sections.len())
