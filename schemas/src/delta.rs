@@ -104,7 +104,7 @@ pub const FRAME_OUTPUT: u64 = 1 << 26;
 /// What every container begins with.
 pub const MAGIC: &[u8; 4] = b"PRND";
 /// Of all that this version reads and writes. 1 and 2 had a header of 80 bytes, and other models.
-const LAYOUT: u8 = 3;
+pub const LAYOUT: u8 = 3;
 /// Bytes of a header without its directory, at most.
 const LONGEST: u32 = 128;
 /// Flags.

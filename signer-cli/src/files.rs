@@ -77,7 +77,9 @@ impl Advise for FileError {
             Self::NotAFile { .. } => {
                 "take a copy that you trust; proposals hold files and folders alone".into()
             }
-            Self::NotPlain { .. } => "name a plain file; what a device or a pipe holds can be copied into one".into(),
+            Self::NotPlain { .. } => {
+                "name a plain file; what a device or a pipe holds can be copied into one".into()
+            }
             Self::Exists { .. } => "choose another name, or move the old file away first".into(),
         }
     }

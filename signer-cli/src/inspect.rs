@@ -85,7 +85,8 @@ impl Advise for InspectError {
         match self {
             Self::File(e) => e.advice(),
             Self::Repository(e) => e.advice(),
-            Self::Malformed { .. } | Self::Index { .. } | Self::Delta { .. } => "it was damaged or edited: take another copy".into(),
+            Self::Delta { source, .. } => source.advice(),
+            Self::Malformed { .. } | Self::Index { .. } => "it was damaged or edited: take another copy".into(),
             Self::Unknown(_) => {
                 "metadata, manifests, channels, support records, indexes, bundles, deltas and public keys can be shown".into()
             }

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand};
 use perennial_device_core::delta::{self, DeltaError};
-use perennial_schemas::delta::{ContainerError, Header};
+use perennial_schemas::delta::{ContainerError, Header, LAYOUT};
 use perennial_schemas::limits::IMAGE_LENGTH;
 use serde::Serialize;
 
@@ -119,7 +119,11 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force, &[("OLD", &args.old), ("NEW", &args.new)])?;
     let settings = args.options.settings();
     let (old, new) = (source(&args.old)?, source(&args.new)?);
-    let made = made(&old, &new, &settings, io).map_err(|e| about(&args.new, e))?;
+    let made = made(&old, &new, &settings, io).map_err(|e| match e {
+        // Either of them.
+        MakeError::Read(_) => CliError::of(&e),
+        e => about(&args.new, e),
+    })?;
     // Nothing is written that the device's own code has not made the new file of.
     let header = apply::prove(&old, &new, &made).map_err(|e| about(&args.out, e))?;
     let mut scratch = scratch_for(&args.out)?;
@@ -247,29 +251,35 @@ impl Advise for ApplyError {
             Self::OtherNew => "the delta is damaged, or was made by a faulty tool: take another copy".into(),
             Self::Length { got, expected } if got < expected => "it is cut short: fetch it again".into(),
             Self::Length { .. } => "it was damaged or edited: take another copy".into(),
-            Self::Delta(error) => advice(error),
+            Self::Delta(error) => error.advice(),
             Self::Read(_) => "check that both files are there, and their permissions".into(),
             Self::Write(_) => "check the permissions and the free space of the folder".into(),
         }
     }
 }
 
-/// What to do about a delta that can't be applied.
-fn advice(error: &DeltaError) -> String {
-    match error {
-        DeltaError::Container(ContainerError::NotADelta) => "name a file that delta make wrote".into(),
-        DeltaError::Container(ContainerError::Layout(_) | ContainerError::Profile(_)) => {
-            "a later version made it: use that one".into()
+impl Advise for DeltaError {
+    fn advice(&self) -> String {
+        match self {
+            Self::Container(ContainerError::NotADelta) => "name a file that delta make wrote".into(),
+            Self::Container(ContainerError::Layout(layout)) if *layout < LAYOUT => {
+                "an earlier version made it: make it anew from the same files".into()
+            }
+            Self::Container(ContainerError::Layout(_) | ContainerError::Profile(_)) => {
+                "a later version made it: use that one".into()
+            }
+            Self::Method { .. } => {
+                "make it with a signer that links the same version, or with --without packing".into()
+            }
+            Self::Slot { .. } => "make it anew for this slot, with --in-place".into(),
+            Self::Underway => "go on with that one".into(),
+            Self::OtherOld => "take the delta from what it holds".into(),
+            Self::Memory { .. } => {
+                "allow more with --memory-limit, or make it anew with --profile mcu".into()
+            }
+            Self::Old(_) | Self::Output(_) => "check the file and its folder".into(),
+            _ => "it was damaged or edited: take another copy".into(),
         }
-        DeltaError::Method { .. } => {
-            "make it with a signer that links the same version, or with --without packing".into()
-        }
-        DeltaError::Slot { .. } => "make it anew for this slot, with --in-place".into(),
-        DeltaError::Memory { .. } => {
-            "allow more with --memory-limit, or make it anew with --profile mcu".into()
-        }
-        DeltaError::Old(_) | DeltaError::Output(_) => "check the file and its folder".into(),
-        _ => "it was damaged or edited: take another copy".into(),
     }
 }
 

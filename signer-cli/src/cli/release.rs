@@ -177,6 +177,11 @@ fn affirm(args: &AffirmArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliErro
 }
 
 fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
+    let settings = args.deltas.settings();
+    if settings.in_place.is_some() && args.delta_from.is_empty() && args.delta_last == 0 {
+        let hint = "add --delta-from VERSION or --delta-last COUNT, or leave --in-place out";
+        return Err(CliError::new("--in-place tells how deltas are made, and none is asked for", hint));
+    }
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
     let rollout = args.rollout.as_ref().map(|path| file::read(path, file::fresh_salt()?)).transpose()?;
@@ -190,7 +195,7 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         from: args.delta_from.clone(),
         last: args.delta_last.into(),
         least_saved: args.delta_saves,
-        settings: args.deltas.settings(),
+        settings,
     };
     let mut bar: Option<(String, Progress)> = None;
     let proposed = propose(

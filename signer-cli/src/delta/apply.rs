@@ -34,10 +34,10 @@ pub enum ApplyError {
     #[error(transparent)]
     Delta(#[from] DeltaError),
     /// An image could not be read.
-    #[error("reading an image: {0}")]
+    #[error("reading an image")]
     Read(#[source] io::Error),
     /// The result could not be written.
-    #[error("writing the new image: {0}")]
+    #[error("writing the new image")]
     Write(#[source] io::Error),
 }
 

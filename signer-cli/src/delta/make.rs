@@ -95,7 +95,7 @@ pub enum MakeError {
     #[error(transparent)]
     Code(#[from] DeltaError),
     /// An image could not be read.
-    #[error("reading an image: {0}")]
+    #[error("reading an image")]
     Read(#[source] io::Error),
     /// Whoever asked for it said stop.
     #[error("stopped")]

@@ -17,7 +17,7 @@ use serde::Serialize;
 use super::draft::target;
 use super::{ImageFile, ReleaseError, Standing};
 use crate::crypto::Ring;
-use crate::delta::make::{self, Settings, Stage};
+use crate::delta::make::{self, MakeError, Settings, Stage};
 use crate::delta::source::Source;
 use crate::files::{self, FileSource};
 use crate::image::{Indexer, Measured, Prepared};
@@ -146,7 +146,8 @@ impl<'l> Library<'l> {
                     continue;
                 }
                 Err(Missing::NotHere(why) | Missing::Wrong(why)) => {
-                    return Err(ReleaseError::DeltaFrom { version: earlier.version, why });
+                    let asked = wanted.from.contains(&earlier.version);
+                    return Err(ReleaseError::DeltaFrom { version: earlier.version, why, asked });
                 }
             };
             match self.delta(version, wanted, &earlier, old, &new, prepared, telling)? {
@@ -170,11 +171,13 @@ impl<'l> Library<'l> {
         telling: &mut Telling<'_>,
     ) -> Result<Result<MadeDelta, String>, ReleaseError> {
         let Earlier { version: from, hardware, image } = earlier;
-        let fail = |why: String| ReleaseError::DeltaFrom { version: from.clone(), why };
+        let asked = wanted.from.contains(from);
+        let fail = |why: String| ReleaseError::DeltaFrom { version: from.clone(), why, asked };
         let label = format!("delta from {from}");
         let source = old.0.try_clone().and_then(FileSource::new).map_err(|e| fail(e.to_string()))?;
         let told = &mut |done| telling(&label, new.length(), done);
-        let delta = make(&source, new, &wanted.settings, told).map_err(fail)?;
+        let made = make(&source, new, &wanted.settings, told);
+        let delta = made.map_err(|source| ReleaseError::DeltaMade { version: from.clone(), source })?;
         let full = prepared.payload.length;
         if let Err(why) = worth(delta.bytes.len() as u64, full, wanted.least_saved) {
             return Ok(Err(why));
@@ -265,10 +268,10 @@ fn make(
     new: &dyn Source,
     settings: &Settings,
     progress: &mut dyn FnMut(u64),
-) -> Result<make::MadeDelta, String> {
+) -> Result<make::MadeDelta, MakeError> {
     let (half, mut coded, mut told) = (new.length() / 2, 0, 0);
     let stop = AtomicBool::new(false);
-    let made = make::make_from(old, new, settings, &stop, &mut |stage| {
+    make::make_from(old, new, settings, &stop, &mut |stage| {
         let done = match stage {
             Stage::Matching(millionths) => half * millionths.min(1_000_000) / 1_000_000,
             Stage::Coding(more) => {
@@ -280,8 +283,7 @@ fn make(
         told = done.max(told).min(2 * half);
         progress(told);
         true
-    });
-    made.map_err(|e| e.to_string())
+    })
 }
 
 /// Whether a delta of `length` bytes saves enough of a full payload.

@@ -7,6 +7,7 @@ use perennial_schemas::limits::SECURITY_VERSION_STEP;
 use perennial_schemas::{Date, FormatError, ReleaseVersion};
 
 use crate::cli::Advise;
+use crate::delta::make::MakeError;
 use crate::files::FileError;
 use crate::image::ImageError;
 use crate::proposal::ProposalError;
@@ -103,13 +104,23 @@ pub enum ReleaseError {
         /// What a delta was to start from.
         version: ReleaseVersion,
     },
-    /// A delta can't be made, or isn't right.
+    /// What a delta starts from can't be had, or the delta isn't right.
     #[error("no delta from {version}: {why}")]
     DeltaFrom {
         /// What it was to start from.
         version: ReleaseVersion,
         /// Why.
         why: String,
+        /// Whether that version was asked for, and not just the newest ones.
+        asked: bool,
+    },
+    /// A delta can't be made of these two images.
+    #[error("no delta from {version}")]
+    DeltaMade {
+        /// What it was to start from.
+        version: ReleaseVersion,
+        /// Why.
+        source: MakeError,
     },
     /// No such channel.
     #[error("{product} has no channel {channel}")]
@@ -195,6 +206,10 @@ impl Advise for ReleaseError {
             }
             Self::NoRelease { product, .. } => format!("perennial-signer channel show {product} lists the releases"),
             Self::NoImageFor { .. } => "leave it out of --delta-from: its devices take the full payload".into(),
+            Self::DeltaMade { source, .. } => source.advice(),
+            Self::DeltaFrom { asked: false, .. } => {
+                "make fewer with --delta-last, or take a copy of the repository that has all its files".into()
+            }
             Self::DeltaFrom { version, .. } => {
                 format!("leave --delta-from {version} out, or take a copy of the repository that has all its files")
             }

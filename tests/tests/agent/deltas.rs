@@ -101,12 +101,22 @@ fn a_delta_that_saves_too_little_is_dropped_and_one_that_can_not_be_made_is_told
         "{report}"
     );
     publish(&desk, &TEAM);
+    for asked in ["--delta-from 1.1.0", "--delta-last 1"] {
+        let line = propose(&desk, "1.2.0", "n3.bin", &format!("{asked} --memory-limit 1"));
+        let refused = desk.refused(&line);
+        assert!(refused.contains("hint: give more with --memory-limit, or"), "{refused}");
+    }
+    let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--in-place 64x4K"));
+    assert!(refused.contains("--in-place tells how deltas are made, and none is asked for\n"), "{refused}");
     let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--delta-from 0.9.0"));
     assert!(refused.contains("thermostat has no release 0.9.0"), "{refused}");
     let report = desk.ok(&propose(&desk, "1.2.0", "n2.bin", "--delta-from 1.1.0"));
     assert!(report.contains("no delta     from 1.1.0 for revC: it has the same image"), "{report}");
     fs::remove_dir_all(desk.proposal()).unwrap();
-    // A copy of the repository without the older payloads.
+    // A copy of the repository that was damaged, and one without the older payloads.
+    fs::write(published(&desk, ".1.1.0.revC.image.zst"), "damaged").unwrap();
+    let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--delta-last 1"));
+    assert!(refused.contains("hint: make fewer with --delta-last, or take a copy"), "{refused}");
     fs::remove_file(published(&desk, ".1.1.0.revC.image.zst")).unwrap();
     let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--delta-from 1.1.0"));
     assert!(

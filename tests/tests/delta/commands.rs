@@ -72,6 +72,7 @@ fn errors() {
     put("cut.delta", &delta[..delta.len() - 1]);
     put("longer.delta", &[&delta[..], b"x"].concat());
     put("newer.delta", &changed(4, 9));
+    put("older.delta", &changed(4, 1));
     put("odd.delta", &changed(8, 17));
     put("damaged.delta", &changed(delta.len() - 10, delta[delta.len() - 10] ^ 0x40));
     let lines: Vec<String> = [
@@ -80,6 +81,7 @@ fn errors() {
         "delta make old.img nothing.img FOLDERother.delta",
         "delta make old.img new.img FOLDERother.delta --code z80@0",
         "delta make old.img new.img FOLDERother.delta --memory-limit much",
+        "delta make old.img new.img FOLDERother.delta --in-place 4294967295x1M",
         "delta make old.img new.img FOLDERother.delta --without magic",
         "delta make old.img new.img FOLDERother.delta --profile toaster",
         "delta apply new.img fix.delta FOLDERother.img",
@@ -87,6 +89,7 @@ fn errors() {
         "delta apply old.img cut.delta FOLDERother.img",
         "delta apply old.img longer.delta FOLDERother.img",
         "delta apply old.img newer.delta FOLDERother.img",
+        "delta apply old.img older.delta FOLDERother.img",
         "delta apply old.img odd.delta FOLDERother.img",
         "delta apply old.img damaged.delta FOLDERother.img",
         "delta apply old.img fix.delta FOLDERother.img --memory-limit 64K",

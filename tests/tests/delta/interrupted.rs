@@ -33,7 +33,7 @@ fn on_a_full_disk(desk: &Desk, most: usize, line: &str) -> Output {
 fn refused(output: &Output) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
-    assert!(said.contains("File too large"), "{said}");
+    assert_eq!(said.matches("File too large").count(), 1, "{said}");
     assert!(
         said.starts_with("error: ")
             && said.ends_with("hint: check the permissions and the free space of the folder\n"),
@@ -139,4 +139,26 @@ fn a_slot_in_a_file_is_rewritten_however_often_power_is_cut() {
         desk.refused(&format!("delta rewrite old.img two.delta {out}slot.bin"))
             .contains("is made for two slots")
     );
+}
+
+/// Error numbers 31 and 32, each with what helps.
+#[test]
+fn another_delta_under_way_and_another_image_are_told() {
+    let desk = Desk::new();
+    let old = Random(8).bytes(9_000);
+    let news = [("new.img", b"a fix"), ("other.img", b"b fix")];
+    for (name, fix) in news {
+        fs::write(desk.path(name), [&old[..3_000], fix, &old[3_000..]].concat()).unwrap();
+    }
+    fs::write(desk.path("old.img"), &old).unwrap();
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.img new.img {out}fix.delta --in-place 6x4K"));
+    desk.ok(&format!("delta make old.img other.img {out}other.delta --in-place 6x4K"));
+    desk.refused(&format!("delta rewrite old.img fix.delta {out}slot.bin --cut-at 100"));
+    let refused = desk.refused(&format!("delta rewrite old.img other.delta {out}slot.bin"));
+    assert!(refused.ends_with("(31)\nhint: go on with that one\n"), "{refused}");
+    fs::write(desk.path("slot.bin"), [0xff; 6 << 12]).unwrap();
+    fs::write(desk.path("slot.bin.journal"), [0xff; 2 << 12]).unwrap();
+    let refused = desk.refused(&format!("delta rewrite old.img other.delta {out}slot.bin"));
+    assert!(refused.ends_with("(32)\nhint: take the delta from what it holds\n"), "{refused}");
 }

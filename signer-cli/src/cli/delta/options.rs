@@ -6,10 +6,12 @@ use std::thread;
 use clap::{Args, ValueEnum};
 use perennial_device_core::delta::refs::SectionKind;
 use perennial_schemas::delta::{InPlace, Profile};
+use perennial_schemas::limits::IMAGE_LENGTH;
 
 use crate::delta::detect::Hint;
 use crate::delta::make::Settings;
 use crate::delta::matching;
+use crate::plain::grouped;
 
 /// Shared by every command that makes deltas.
 #[derive(Debug, Clone, Args)]
@@ -84,15 +86,15 @@ impl MakeOptions {
     }
 }
 
-/// `512M`, `4G`, or plain bytes
+/// `512M`, `4G`, or plain bytes; a unit is a power of 1024, however it is written.
 pub(in crate::cli) fn bytes(text: &str) -> Result<u64, String> {
     let form = || format!("{text:?} is no size: write bytes, or a number with K, M or G, such as 512M");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let shift = match text[digits.len()..].trim_end_matches('B').trim_end_matches('i') {
+    let shift = match text[digits.len()..].to_ascii_lowercase().as_str() {
         "" => 0,
-        "k" | "K" => 10,
-        "M" => 20,
-        "G" => 30,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
         _ => return Err(form()),
     };
     let number: u64 = digits.parse().map_err(|_| form())?;
@@ -111,7 +113,14 @@ fn slot(text: &str) -> Result<InPlace, String> {
     if !size.is_power_of_two() || !(256..=1 << 20).contains(&size) {
         return Err(form());
     }
-    Ok(InPlace { sector_bits: size.ilog2() as u8, sectors })
+    let place = InPlace { sector_bits: size.ilog2() as u8, sectors };
+    if u64::from(sectors) << place.sector_bits > IMAGE_LENGTH {
+        return Err(format!(
+            "{text} is larger than an image can be, which is {} bytes",
+            grouped(IMAGE_LENGTH)
+        ));
+    }
+    Ok(place)
 }
 
 /// `auto`, `none`, `thumb@0x08000000`
@@ -155,6 +164,8 @@ mod tests {
         for wrong in ["64", "x4K", "64x", "64x3K", "64x128", "64x2M", "-1x4K"] {
             assert!(slot(wrong).is_err(), "{wrong}");
         }
+        let large = slot("4294967295x1M").unwrap_err();
+        assert!(large.contains("is larger than an image can be"), "{large}");
     }
 
     #[test]
@@ -165,6 +176,14 @@ mod tests {
             ("64K", Some(65_536)),
             ("512M", Some(512 << 20)),
             ("2GiB", Some(2 << 30)),
+            ("1g", Some(1 << 30)),
+            ("1m", Some(1 << 20)),
+            ("1k", Some(1 << 10)),
+            ("1GB", Some(1 << 30)),
+            ("1mib", Some(1 << 20)),
+            ("1iB", None),
+            ("1Mi", None),
+            ("1KBB", None),
             ("1X", None),
             ("M", None),
             ("", None),
