@@ -256,17 +256,17 @@ fn made(
     progress: Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
     let read = |at: u64, into: &mut [u8]| source.read_at(layers.map_or(at, |layers| layers.place(at)), into);
-    let (old, new) = (images.old.bytes(), images.new.bytes());
-    let described =
-        if settings.references { detect::describe(old, new, &settings.code) } else { Described::default() };
+    let described = match settings.references {
+        true => detect::describe(&images.old, &images.new, &settings.code),
+        false => Described::default(),
+    };
     for range in std::mem::take(&mut images.around) {
         images.old.load(range, &read)?;
     }
-    let (old, new) = (images.old.bytes(), images.new.bytes());
-    let ways = ways(settings, &described, new.len());
+    let ways = ways(settings, &described, images.new.bytes().len());
     // The new image as if it were the old one.
     let turned = match ways.iter().any(Option::is_some) {
-        true => detect::describe(new, old, &settings.code),
+        true => detect::describe(&images.new, &images.old, &settings.code),
         false => Described::default(),
     };
     let mut best: Option<(Sizes, Frames)> = None;

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::io;
 use std::ops::Range;
 
+use super::detect::Found;
 use super::matching::Match;
 use super::source::Source;
 
@@ -16,6 +17,7 @@ pub struct Partial<'a> {
     bytes: Cow<'a, [u8]>,
     /// Ascending and disjoint.
     missing: Vec<Range<u64>>,
+    files: Vec<Found>,
 }
 
 /// Fills its argument with the bytes at an offset.
@@ -24,12 +26,18 @@ pub type Read<'r> = &'r dyn Fn(u64, &mut [u8]) -> io::Result<()>;
 impl<'a> Partial<'a> {
     /// All of it is there.
     pub fn whole(bytes: &'a [u8]) -> Self {
-        Self { bytes: Cow::Borrowed(bytes), missing: Vec::new() }
+        Self { bytes: Cow::Borrowed(bytes), ..Self::default() }
     }
 
     /// An image as it was made, of which some is missing.
     pub fn of(bytes: Vec<u8>, missing: Vec<Range<u64>>) -> Self {
-        Self { bytes: Cow::Owned(bytes), missing }
+        Self { bytes: Cow::Owned(bytes), missing, files: Vec::new() }
+    }
+
+    /// Where files of it are known to be.
+    #[must_use]
+    pub fn with(self, files: Vec<Found>) -> Self {
+        Self { files, ..self }
     }
 
     /// Reads what is not missing; `is_zero` says which of its blocks of so many bytes need not be.
@@ -64,7 +72,11 @@ impl<'a> Partial<'a> {
 
     /// The same image: nothing of it is copied.
     fn borrowed(&self) -> Partial<'_> {
-        Partial { bytes: Cow::Borrowed(&self.bytes), missing: self.missing.clone() }
+        Partial {
+            bytes: Cow::Borrowed(&self.bytes),
+            missing: self.missing.clone(),
+            files: self.files.clone(),
+        }
     }
 
     /// The image; zeros where it is missing.
@@ -80,6 +92,11 @@ impl<'a> Partial<'a> {
     /// What is missing.
     pub fn missing(&self) -> &[Range<u64>] {
         &self.missing
+    }
+
+    /// Files that were found in it before parts of it were unpacked, where their pieces are now.
+    pub fn files(&self) -> &[Found] {
+        &self.files
     }
 
     /// Whether all of these bytes are there.

@@ -2,7 +2,7 @@
 //!
 //! Decides which bytes are a whole file. Where a file stands in one piece, no format that holds it has to be known. One whose
 //! last block stands elsewhere (EROFS puts it behind the inode) is found by its last section header; pieces and holes of
-//! ext4 are told by its inodes.
+//! ext4 are told by its inodes, which count from the file system's start: such files are looked for before parts are unpacked.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,6 +12,7 @@ use memchr::memmem;
 
 use super::ext4;
 use super::header::{Header, long};
+use crate::delta::partial::Partial;
 
 /// Files that are looked at in one image: a distribution's root file system has some thousand.
 const MOST_FILES: usize = 1 << 16;
@@ -21,15 +22,18 @@ const MAGIC: &[u8] = b"\x7fELF";
 
 /// Bytes of a file that stand together, by offsets into the file and into the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) file: usize,
-    pub(super) image: usize,
-    pub(super) length: usize,
+pub struct Piece {
+    /// Where they begin in the file.
+    pub file: usize,
+    /// Where they begin in the image.
+    pub image: usize,
+    /// How many there are.
+    pub length: usize,
 }
 
 /// A file in an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub struct Found {
     /// Its bytes, in order; what is between them is zero. All in the image; the first begins the file.
     pieces: Vec<Piece>,
     /// How long it is in bytes, as its headers tell.
@@ -54,6 +58,11 @@ impl Found {
         (sound && begins && end <= length && length <= image.len()).then_some(Self { pieces, length })
     }
 
+    /// The same file in an image in which each of its pieces is where `place` says, all of it or some: the rest is a hole.
+    pub fn moved<P: Iterator<Item = Piece>>(&self, image: &[u8], place: impl Fn(Piece) -> P) -> Option<Self> {
+        Self::of(image, self.pieces.iter().copied().flat_map(place).collect(), self.length)
+    }
+
     /// Where it begins in the image.
     pub(super) fn at(&self) -> usize {
         self.pieces.first().map_or(0, |piece| piece.image)
@@ -61,7 +70,7 @@ impl Found {
 
     /// Whether it is in one piece.
     pub(super) fn is_whole(&self) -> bool {
-        self.pieces.len() == 1
+        matches!(&self.pieces[..], [piece] if piece.length == self.length)
     }
 
     /// All of it.
@@ -105,18 +114,18 @@ impl Found {
     }
 }
 
-/// The files of an image, in the order in which they begin there.
-pub(super) fn find(image: &[u8]) -> Vec<Found> {
-    let mut found = of_file_systems(image);
-    let mut taken: Vec<Range<usize>> = found.iter().flat_map(|file| &file.pieces).map(range).collect();
-    taken.sort_by_key(|range| range.start);
+/// The files of an image, in the order in which they begin there: those that are known already, and all others.
+pub fn find(image: &Partial<'_>) -> Vec<Found> {
+    let (mut found, image) = (image.files().to_vec(), image.bytes());
+    let known = Taken::by(&found);
+    found.extend(of_file_systems(image).into_iter().filter(|file| !known.has(file.at())));
+    found.truncate(MOST_FILES);
+    let taken = Taken::by(&found);
     let mut cut: Vec<(usize, Header)> = Vec::new();
     let mut end = 0;
     for at in memmem::find_iter(image, MAGIC) {
         // A file in a file belongs to that one: a kernel holds some.
-        let before = taken.partition_point(|range| range.start <= at);
-        let inside = at < end || before.checked_sub(1).is_some_and(|before| at < taken[before].end);
-        if inside || found.len() + cut.len() >= MOST_FILES {
+        if at < end || taken.has(at) || found.len() + cut.len() >= MOST_FILES {
             continue;
         }
         let Some(header) = Header::read(&image[at..]) else { continue };
@@ -135,8 +144,21 @@ pub(super) fn find(image: &[u8]) -> Vec<Found> {
     found
 }
 
-fn range(piece: &Piece) -> Range<usize> {
-    piece.image..piece.image + piece.length
+/// Where the bytes of files stand, ascending.
+struct Taken(Vec<Range<usize>>);
+
+impl Taken {
+    fn by(files: &[Found]) -> Self {
+        let pieces = files.iter().flat_map(|file| &file.pieces);
+        let mut taken: Vec<_> = pieces.map(|piece| piece.image..piece.image + piece.length).collect();
+        taken.sort_by_key(|range| range.start);
+        Self(taken)
+    }
+
+    fn has(&self, at: usize) -> bool {
+        let before = self.0.partition_point(|range| range.start <= at);
+        before.checked_sub(1).is_some_and(|before| at < self.0[before].end)
+    }
 }
 
 /// Those files that inodes tell about.

@@ -11,13 +11,15 @@ use perennial_schemas::delta::SECTIONS;
 use super::files::{self, Found, Piece};
 use super::partners;
 use super::{Described, MOST_SECTIONS, elf};
+use crate::delta::partial::Partial;
 
 /// Segments that a description holds at most, all spaces together.
 const MOST_SEGMENTS: usize = SECTIONS as usize;
 
 /// What the files in two images are. `None` where either holds none.
-pub(super) fn describe(old: &[u8], new: &[u8]) -> Option<Described> {
+pub(super) fn describe(old: &Partial<'_>, new: &Partial<'_>) -> Option<Described> {
     let (of_old, of_new) = (files::find(old), files::find(new));
+    let (old, new) = (old.bytes(), new.bytes());
     if of_old.is_empty() || of_new.is_empty() {
         return None;
     }

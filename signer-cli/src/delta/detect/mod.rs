@@ -21,6 +21,10 @@ use perennial_device_core::delta::refs::SectionKind;
 use perennial_device_core::delta::space::{Section, Segment, Space};
 use perennial_schemas::delta::SECTIONS;
 
+use super::partial::Partial;
+
+pub use files::{Found, Piece, find};
+
 /// Sections that a description holds at most; those past it are left out, the longest stay.
 pub const MOST_SECTIONS: usize = SECTIONS as usize;
 
@@ -51,7 +55,9 @@ pub enum Hint {
 }
 
 /// Describes the two images. Offsets are into the whole of them.
-pub fn describe(old: &[u8], new: &[u8], hint: &Hint) -> Described {
+pub fn describe(old: &Partial<'_>, new: &Partial<'_>, hint: &Hint) -> Described {
+    let files = || many::describe(old, new);
+    let (old, new) = (old.bytes(), new.bytes());
     let described = match *hint {
         Hint::None => None,
         Hint::Raw { kind, address } => {
@@ -59,7 +65,7 @@ pub fn describe(old: &[u8], new: &[u8], hint: &Hint) -> Described {
             raw::describe(old, new, &load, &load)
         }
         // A file that is cut off is still known by its beginning.
-        Hint::Auto => many::describe(old, new).or_else(|| elf::describe(old, new)).or_else(|| {
+        Hint::Auto => files().or_else(|| elf::describe(old, new)).or_else(|| {
             let (of_old, of_new) = (raw::guess(old)?, raw::guess(new)?);
             (of_old.kind == of_new.kind).then(|| raw::describe(old, new, &of_old, &of_new))?
         }),

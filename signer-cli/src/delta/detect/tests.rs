@@ -1,5 +1,9 @@
 use super::*;
 
+pub(super) fn describe(old: &[u8], new: &[u8], hint: &Hint) -> Described {
+    super::describe(&Partial::whole(old), &Partial::whole(new), hint)
+}
+
 /// What is written into a description must hold for every reader: sorted, disjoint, in the image.
 pub(super) fn assert_sound(described: &Described, length: u64) {
     let mut free = 0;

@@ -17,7 +17,8 @@ fn images_that_take_much_are_masked_in_their_place_and_come_back() {
     assert!(!has_room_for_masks(&images, way, held * WHOLE - WHOLE));
     assert!(has_room_for_masks(&images, None, 0), "nothing is masked");
     let code = Hint::Raw { kind: SectionKind::Thumb, address: 0x8000 };
-    let (described, turned) = (detect::describe(&old, &new, &code), detect::describe(&new, &old, &code));
+    let described = detect::describe(&images.old, &images.new, &code);
+    let turned = detect::describe(&images.new, &images.old, &code);
     let marked = mark(&mut old.clone(), &described, Marks::All);
     assert!(marked.held() > 0, "there is something to mask");
     let (stop, mut told) = (AtomicBool::new(false), |_| ControlFlow::Continue(()));

@@ -440,4 +440,4 @@ impl Layers {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -23,7 +23,7 @@ use crate::delta::partial::Blocks;
 use crate::delta::{detect::Hint, matching};
 
 /// A page of text that no other has.
-pub(super) fn text(number: u32, length: usize) -> Vec<u8> {
+pub(in crate::delta) fn text(number: u32, length: usize) -> Vec<u8> {
     let mut state = number.wrapping_mul(2_654_435_761) | 1;
     let mut text = Vec::new();
     while text.len() < length {
@@ -54,7 +54,7 @@ fn deflate(wrapping: Wrapping, level: u8) -> Method {
 }
 
 /// A gzip file.
-pub(super) fn gzip(content: &[u8]) -> Vec<u8> {
+pub(in crate::delta) fn gzip(content: &[u8]) -> Vec<u8> {
     let header = [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 2, 3, b'n', b'a', b'm', b'e', 0];
     [&header[..], &packed(deflate(Wrapping::Gzip, 9), content)].concat()
 }

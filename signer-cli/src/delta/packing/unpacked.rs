@@ -1,10 +1,11 @@
 //! An image becomes one in which parts are unpacked.
 //!
-//! Decides nothing.
+//! Decides nothing. Whatever counts from a place of the image, as inodes do, is read before that.
 
 use std::ops::Range;
 
 use super::find::{Found, Opener};
+use crate::delta::detect::{self, Piece};
 use crate::delta::partial::{Partial, copy};
 
 /// Which stretches of an image become what, and where its bytes are then.
@@ -35,6 +36,21 @@ impl Change {
         })
     }
 
+    /// Where the bytes of a file's piece are then; those in a stretch are nowhere.
+    fn pieces(&self, piece: Piece) -> impl Iterator<Item = Piece> {
+        let (start, end) = (piece.image, piece.image + piece.length);
+        let first = self.stretches.partition_point(|(stretch, _)| stretch.end <= start);
+        let inside = self.stretches[first..].iter().map(|(stretch, _)| stretch);
+        let inside = inside.take_while(move |stretch| stretch.start < end);
+        let ends = inside.clone().map(|stretch| stretch.start).chain([end]);
+        let starts = std::iter::once(start).chain(inside.map(|stretch| stretch.end));
+        starts.zip(ends).filter(|(from, to)| from < to).map(move |(from, to)| Piece {
+            file: piece.file + (from - start),
+            image: self.place(from as u64) as usize,
+            length: to - from,
+        })
+    }
+
     /// The image as it is then. The one that it was made of is gone: memory holds no more than one image twice.
     pub(super) fn apply(&self, image: Partial<'_>) -> Partial<'static> {
         let old = image.bytes();
@@ -55,7 +71,9 @@ impl Change {
         copy(&old[from..], &mut bytes[to..]);
         let missing = image.missing().iter();
         let missing = missing.map(|range| self.place(range.start)..self.place(range.end)).collect();
-        Partial::of(bytes, missing)
+        let files = detect::find(&image);
+        let files = files.iter().filter_map(|file| file.moved(&bytes, |piece| self.pieces(piece))).collect();
+        Partial::of(bytes, missing).with(files)
     }
 }
 

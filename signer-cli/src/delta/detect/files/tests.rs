@@ -4,8 +4,12 @@ use perennial_device_core::delta::refs::SectionKind;
 use perennial_device_core::delta::space::Section;
 use proptest::prelude::*;
 
-use super::super::{Described, Hint, describe};
+use super::super::tests::describe;
+use super::super::{Described, Hint};
 use super::*;
+use crate::delta::packing::take_apart;
+use crate::delta::packing::tests::{gzip, text};
+use crate::delta::partial::Images;
 
 /// A small library: code that begins with `seed`, a name, and data, which begins on a page of its own.
 fn library(seed: u8, name: &str, code: usize) -> Vec<u8> {
@@ -84,12 +88,12 @@ fn meaning(described: &Described) -> BTreeMap<usize, Vec<(SectionKind, u64, u64)
 fn files_are_found_wherever_they_begin() {
     let (one, other) = (library(1, "one", 0x800), library(2, "other", 0x1000));
     let (mut image, places) = archive(&[&one, b"no such file", &other]);
-    let found = find(&image);
+    let found = find(&Partial::whole(&image));
     assert_eq!(found, [Found::whole(places[0], one.len()), Found::whole(places[2], other.len())]);
     // Bytes that begin so, and are none.
     image[places[0] + 40] = 1;
-    assert_eq!(find(&image).len(), 1);
-    assert_eq!(find(&one[..one.len() - 600]), []);
+    assert_eq!(find(&Partial::whole(&image)).len(), 1);
+    assert_eq!(find(&Partial::whole(&one[..one.len() - 600])), []);
 }
 
 #[test]
@@ -121,7 +125,7 @@ fn a_last_block_that_stands_elsewhere_is_found() {
     };
     assert_ne!(old.len() % BLOCK, 0);
     let (old, new) = (apart(&old, 0x60), apart(&new, 0x1020));
-    let [file] = &find(&old)[..] else { panic!() };
+    let [file] = &find(&Partial::whole(&old))[..] else { panic!() };
     assert_eq!(file.content(&old)[..], library(1, "one", 0x800));
     let described = describe(&old, &new, &Hint::Auto);
     let kinds: Vec<SectionKind> = described.sections.iter().map(|section| section.kind).collect();
@@ -162,7 +166,7 @@ fn a_file_in_pieces_with_a_hole_is_read_by_its_inode() {
     let of_new = file_system(&new, &[(0, 2, 30), (3, 1, 32)]);
     // In a partition of a disk.
     let of_new = [vec![0x55; 2048], of_new].concat();
-    let [file] = &find(&of_old)[..] else { panic!() };
+    let [file] = &find(&Partial::whole(&of_old))[..] else { panic!() };
     assert_eq!(file.content(&of_old)[..], old);
     let described = describe(&of_old, &of_new, &Hint::Auto);
     let space = &described.spaces[0];
@@ -171,6 +175,39 @@ fn a_file_in_pieces_with_a_hole_is_read_by_its_inode() {
     assert_eq!(space.new_address(2048 + 31 * BLOCK as u64 + 0x10), Some(0x1010));
     assert_eq!(space.new_address(2048 + 32 * BLOCK as u64 + 0x10), Some(0x3010));
     assert!(space.holds(0x2800), "a hole is memory");
+    let kinds = meaning(&described);
+    assert!(kinds[&0].contains(&(SectionKind::Pointers64, 0x3000, 0x200)), "{kinds:?}");
+}
+
+#[test]
+fn a_file_in_pieces_is_known_where_parts_before_and_in_it_are_unpacked() {
+    // A file beside it changed that is packed, and one that stands in the library's code.
+    let image = |seed: u32, code: usize, pieces: &[(u32, u16, u32)]| {
+        let mut file = library(1, "one", code);
+        let packed = gzip(&[text(seed, 3_000), text(9, 3_000)].concat());
+        file[0x1100..0x1100 + packed.len()].copy_from_slice(&packed);
+        let mut image = file_system(&file, pieces);
+        image[6 * BLOCK..6 * BLOCK + packed.len()].copy_from_slice(&packed);
+        (image, packed.len() - 15)
+    };
+    let (old, packed) = image(1, 0xe00, &[(0, 1, 20), (1, 1, 40), (3, 1, 32)]);
+    let (new, packed_new) = image(2, 0xe10, &[(0, 2, 30), (3, 1, 48)]);
+    let apart = take_apart(Images::whole(&old, &new), 1).unwrap().images;
+    assert_eq!(apart.old.bytes().len(), old.len() + 2 * (6_000 - packed));
+    let described = super::super::describe(&apart.old, &apart.new, &Hint::Auto);
+    let [space] = &described.spaces[..] else { panic!("{described:?}") };
+    // By how much what is behind one part has moved, and behind both.
+    let (old, new) = ((6_000 - packed) as u64, (6_000 - packed_new) as u64);
+    let block = |number: u64| number * BLOCK as u64;
+    assert_eq!(space.old_address(block(40) + old + 0x10), Some(0x1010));
+    assert_eq!(space.new_address(block(31) + new + 0x10), Some(0x1010));
+    assert_eq!(space.old_address(block(40) + 2 * old + 0xd00), Some(0x1d00));
+    assert_eq!(space.new_address(block(31) + 2 * new + 0xd00), Some(0x1d00));
+    // In the old image the data stand before the code.
+    assert_eq!(space.old_address(block(32) + old + 0x10), Some(0x3010));
+    assert_eq!(space.new_address(block(48) + 2 * new + 0x10), Some(0x3010));
+    assert_eq!(space.old_address(block(40) + old + 0x200), None, "unpacked");
+    assert!(space.holds(0x1200), "but memory");
     let kinds = meaning(&described);
     assert!(kinds[&0].contains(&(SectionKind::Pointers64, 0x3000, 0x200)), "{kinds:?}");
 }
