@@ -473,10 +473,13 @@ fn within_memory(mut sizes: Sizes, layers: Option<&Layers>) -> Sizes {
     let layers = layers.0.iter().map(|made| made.parts).collect();
     let (profile, in_place, frames) = (Profile::Linux, None, Vec::new());
     let mut header = Header { profile, sizes, in_place, old: id, new: id, layers, frames };
-    while memory(&header) > MEMORY && sizes.context_bits > 14 {
-        match sizes.history_bits > 18 {
-            true => sizes.history_bits -= 1,
-            false => sizes.context_bits -= 1,
+    while memory(&header) > MEMORY {
+        match (sizes.history_bits, sizes.context_bits) {
+            (19.., _) => sizes.history_bits -= 1,
+            (_, 15..) => sizes.context_bits -= 1,
+            // Parts that were packed by another version of zstd take as much as this.
+            (17.., _) => sizes.history_bits -= 1,
+            _ => break,
         }
         header.sizes = sizes;
     }

@@ -92,21 +92,28 @@ impl Packer {
 /// What frames are packed with whose parse is told.
 pub struct Told {
     telling: Telling,
+    optimal: Optimal,
     /// What a parser here makes, and what the other one made.
     expected: Parse,
     parse: Parse,
+    sequences: Vec<Sequence>,
 }
 
 impl Told {
     /// For contents of at most so many bytes.
     pub fn new(most: usize) -> Self {
-        Self { telling: Telling::default(), expected: Parse::with_room(most), parse: Parse::with_room(most) }
+        Self {
+            telling: Telling::default(),
+            optimal: Optimal::default(),
+            expected: Parse::with_room(most),
+            parse: Parse::with_room(most),
+            sequences: Vec::with_capacity(most_matches(most) + ENDS),
+        }
     }
 
     fn memory(most: usize) -> u64 {
-        // One is there while the parse is expected, the others are while the frame is written.
         let sequences = (most_matches(most) + ENDS) * size_of::<Sequence>();
-        (2 * Parse::memory(most) + sequences.max(Optimal::MEMORY) + Telling::MEMORY) as u64
+        (2 * Parse::memory(most) + sequences + Optimal::MEMORY + Telling::MEMORY) as u64
     }
 
     /// What is told next, is told by the parse of this frame: that which the version linked here makes of the content. `None` where
@@ -118,7 +125,7 @@ impl Told {
 
     /// What is told next, is told by the parse of earlier versions. `None` where there is none.
     pub fn expect_earlier(&mut self, level: u8, content: &[u8]) -> Option<&Parse> {
-        Optimal::default().parse(level, content, &mut self.expected).then_some(&self.expected)
+        self.optimal.parse(level, content, &mut self.expected).then_some(&self.expected)
     }
 
     /// Writes the frame of which `note` says what it has otherwise than what is expected: how many bytes that has.
@@ -148,24 +155,23 @@ impl Told {
         content: &[u8],
         packed: &mut [u8],
     ) -> Result<usize, DeltaError> {
-        let count = self.parse.matches.len() + self.parse.ends.len();
-        let mut sequences = Vec::with_capacity(count);
+        self.sequences.clear();
         for (matches, start, end) in self.parse.blocks() {
             let mut at = start.at;
             for found in matches {
-                sequences.push(Sequence::new(found.at - at, found.length, found.offset));
+                self.sequences.push(Sequence::new(found.at - at, found.length, found.offset));
                 at = found.end();
             }
-            sequences.push(Sequence::end(end.at.saturating_sub(at)));
+            self.sequences.push(Sequence::end(end.at.saturating_sub(at)));
         }
-        context.pack_by(level, &sequences, content, packed).ok_or(DeltaError::Part)
+        context.pack_by(level, &self.sequences, content, packed).ok_or(DeltaError::Part)
     }
 
     #[cfg(test)]
     fn size(&self) -> u64 {
         let parses = [&self.expected, &self.parse].map(Parse::size);
-        let sequences = (self.parse.matches.len() + self.parse.ends.len()) * size_of::<Sequence>();
-        (parses[0] + parses[1] + sequences.max(Optimal::default().size())) as u64
+        let sequences = self.sequences.capacity() * size_of::<Sequence>();
+        (parses[0] + parses[1] + sequences + self.optimal.size()) as u64
     }
 }
 
