@@ -62,19 +62,13 @@ impl Teller {
         found
     }
 
-    /// At the last level.
+    /// At the last level, by the last parser first.
     fn as_before(&mut self, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
-        let (Method::Zstd(level) | Method::ZstdTold(_, level)) = self.last? else { return None };
-        let is_earlier = matches!(self.last, Some(Method::ZstdTold(Parser::Earlier, _)));
-        let earlier = if is_earlier { self.with(Parser::Earlier, level, content, packed) } else { None };
-        if earlier.as_ref().is_some_and(|(_, note)| note.len() <= SHORT) {
-            return earlier;
+        match self.last? {
+            Method::Zstd(level) => self.at(level, Parser::Linked, content, packed),
+            Method::ZstdTold(parser, level) => self.at(level, parser, content, packed),
+            _ => None,
         }
-        if self.is_ours(level, content, packed) {
-            return Some((Method::Zstd(level), Vec::new()));
-        }
-        let earlier = earlier.or_else(|| self.with(Parser::Earlier, level, content, packed));
-        self.shortest(earlier, level, content, packed)
     }
 
     /// At every level.
@@ -87,38 +81,28 @@ impl Teller {
         if let Some(level) = levels.iter().find(|level| self.is_ours(**level, content, packed)) {
             return Some((Method::Zstd(*level), Vec::new()));
         }
-        let noted = levels.iter().take(NOTED).filter_map(|level| {
-            let earlier = self.with(Parser::Earlier, *level, content, packed);
-            self.shortest(earlier, *level, content, packed)
-        });
+        let noted = levels.iter().take(NOTED);
+        let noted = noted.filter_map(|level| self.at(*level, Parser::Earlier, content, packed));
         noted.min_by_key(|(_, note)| note.len())
     }
 
-    /// That which was found by the earlier parser, or by the one linked here: the shorter note of both.
-    fn shortest(
-        &mut self,
-        earlier: Option<(Method, Vec<u8>)>,
-        level: u8,
-        content: &[u8],
-        packed: &[u8],
-    ) -> Option<(Method, Vec<u8>)> {
-        if earlier.as_ref().is_some_and(|(_, note)| note.len() <= SHORT) {
-            return earlier;
+    /// At this level by this parser, and by the other one too where that leaves much to be told: the shorter note of both.
+    fn at(&mut self, level: u8, first: Parser, content: &[u8], packed: &[u8]) -> Option<(Method, Vec<u8>)> {
+        let found = self.with(first, level, content, packed);
+        if found.as_ref().is_some_and(|(_, note)| note.len() <= SHORT) {
+            return found;
         }
-        let linked = self.with(Parser::Linked, level, content, packed);
-        earlier.into_iter().chain(linked).min_by_key(|(_, note)| note.len())
-    }
-
-    fn pack(&mut self, level: u8, content: &[u8]) -> Option<&[u8]> {
-        let length = self.context.as_mut()?.pack(level, content, &mut self.packed)?;
-        self.packed.get(..length)
+        let second = if first == Parser::Linked { Parser::Earlier } else { Parser::Linked };
+        let other = self.with(second, level, content, packed);
+        found.into_iter().chain(other).min_by_key(|(_, note)| note.len())
     }
 
     fn is_ours(&mut self, level: u8, content: &[u8], packed: &[u8]) -> bool {
-        self.pack(level, content) == Some(packed)
+        let own = self.context.as_mut().and_then(|context| context.pack(level, content, &mut self.packed));
+        own.is_some_and(|own| &self.packed[..own] == packed)
     }
 
-    /// By what it has otherwise than this parser's.
+    /// By what it has otherwise than this parser's: nothing, where it is the frame that the version linked here makes.
     pub(super) fn with(
         &mut self,
         parser: Parser,
@@ -126,17 +110,14 @@ impl Teller {
         content: &[u8],
         packed: &[u8],
     ) -> Option<(Method, Vec<u8>)> {
+        let context = self.context.as_mut()?;
+        let (expected, own) = self.told.expect(parser, context, level, content, &mut self.packed).ok()?;
+        if &self.packed[..own] == packed {
+            return Some((Method::Zstd(level), Vec::new()));
+        }
         let length = u32::try_from(content.len()).ok()?;
         let [theirs, told] = &mut self.parses;
         theirs.read(packed, length)?;
-        let context = self.context.as_mut()?;
-        let expected = match parser {
-            Parser::Linked => {
-                let own = context.pack(level, content, &mut self.packed)?;
-                self.told.expect_linked(&self.packed[..own], content)?
-            }
-            Parser::Earlier => self.told.expect_earlier(level, content)?,
-        };
         let mut encoder = Encoder::default();
         self.telling.code(&mut encoder, theirs, expected, length, told).ok()?;
         let note = encoder.finish();

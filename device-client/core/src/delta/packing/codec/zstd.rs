@@ -62,17 +62,9 @@ impl Packer {
         content: &[u8],
         note: &[u8],
     ) -> Result<&[u8], DeltaError> {
-        let own = match parser {
-            Parser::Linked => self.pack(level, content).ok_or(DeltaError::Parts)?.len(),
-            Parser::Earlier => 0,
-        };
         let (told, context) = (self.told.as_mut(), self.context.as_mut());
         let (told, context) = told.zip(context).ok_or(DeltaError::Parts)?;
-        match parser {
-            Parser::Linked => told.expect_linked(&self.packed[..own], content),
-            Parser::Earlier => told.expect_earlier(level, content),
-        }
-        .ok_or(DeltaError::Part)?;
+        told.expect(parser, context, level, content, &mut self.packed)?;
         let length = told.pack(context, level, content, note, &mut self.packed)?;
         self.packed.get(..length).ok_or(DeltaError::Parts)
     }
@@ -116,16 +108,28 @@ impl Told {
         (2 * Parse::memory(most) + sequences + Optimal::MEMORY + Telling::MEMORY) as u64
     }
 
-    /// What is told next, is told by the parse of this frame: that which the version linked here makes of the content. `None` where
-    /// it isn't one.
-    pub fn expect_linked(&mut self, frame: &[u8], content: &[u8]) -> Option<&Parse> {
-        self.expected.read(frame, u32::try_from(content.len()).ok()?)?;
-        Some(&self.expected)
-    }
-
-    /// What is told next, is told by the parse of earlier versions. `None` where there is none.
-    pub fn expect_earlier(&mut self, level: u8, content: &[u8]) -> Option<&Parse> {
-        self.optimal.parse(level, content, &mut self.expected).then_some(&self.expected)
+    /// What is told next, is told by this parser's parse; `packed` begins with the frame that the version linked here makes, where it
+    /// is that one's: so many bytes, else none.
+    ///
+    /// # Errors
+    /// [`DeltaError::Parts`] where there is no room; [`DeltaError::Part`] where the parser has no parse of it.
+    pub fn expect(
+        &mut self,
+        parser: Parser,
+        context: &mut Context,
+        level: u8,
+        content: &[u8],
+        packed: &mut [u8],
+    ) -> Result<(&Parse, usize), DeltaError> {
+        let (own, parsed) = match parser {
+            Parser::Linked => {
+                let own = context.pack(level, content, packed).ok_or(DeltaError::Parts)?;
+                let length = u32::try_from(content.len()).map_err(|_| DeltaError::Parts)?;
+                (own, self.expected.read(packed.get(..own).unwrap_or_default(), length).is_some())
+            }
+            Parser::Earlier => (0, self.optimal.parse(level, content, &mut self.expected)),
+        };
+        if parsed { Ok((&self.expected, own)) } else { Err(DeltaError::Part) }
     }
 
     /// Writes the frame of which `note` says what it has otherwise than what is expected: how many bytes that has.

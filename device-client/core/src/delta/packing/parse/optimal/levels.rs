@@ -1,4 +1,4 @@
-//! What a level of zstd searches (`clevels.h`; the same from 1.5.0 to 1.5.7), for those that parse optimally.
+//! What a level of zstd searches (`clevels.h`; the same from 1.5.2 to 1.5.7), for those that parse optimally.
 
 use self::Effort::{Fine, Rough, Twice};
 

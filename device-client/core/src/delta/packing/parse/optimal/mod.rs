@@ -2,8 +2,9 @@
 //!
 //! Decides nothing of its own: what is cheap, and which of two equal ways is taken, is what that parser does (Y. Collet and
 //! others; `lib/compress/zstd_opt.c`). Since 1.5.6 ties are broken otherwise, so that a tenth of all matches are others, and what
-//! Debian 12 and Ubuntu 24.04 pack is theirs; 1.5.2 differs in one block of ten. Written anew as the library has one version's parser, and a device one library. Where
-//! it chose otherwise than it should, a note says so, as for any other parse: never is a wrong byte written.
+//! Debian 12 and Ubuntu 24.04 pack is theirs; 1.5.2 differs in one block of ten. Written anew as the library has one version's
+//! parser, and a device one library. Where it chose otherwise than it should, a note says so, as for any other parse: never is
+//! a wrong byte written.
 
 mod levels;
 mod prices;
