@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use perennial_device_core::delta::DeltaError;
+use crate::delta::apply::ApplyError;
 use perennial_schemas::bundle::{BundleHeader, MAGIC, PREFIX_LENGTH};
 use perennial_schemas::document::Document;
 use perennial_schemas::index::{HEADER_LENGTH, IndexError, IndexRoot, Shape};
@@ -70,7 +70,7 @@ pub enum InspectError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: DeltaError,
+        source: ApplyError,
     },
     /// It is none of ours.
     #[error("{} is no file of ours", .0.display())]

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use perennial_schemas::limits::IMAGE_LENGTH;
 
 use super::super::common::Output;
 use super::super::{CliError, Io};
 use super::{about, may_write, read};
-use crate::delta::apply::{self, ApplyError};
+use crate::delta::apply::ApplyError;
 use crate::delta::inspect::{inspect, picture};
-use crate::delta::make::identity;
+use crate::delta::source::Source;
 use crate::files;
 
 #[derive(Debug, Args)]
@@ -41,11 +42,8 @@ pub(super) fn run(args: &InspectArgs, io: &mut Io<'_>) -> Result<(), CliError> {
         may_write(svg, args.force, &read)?;
     }
     let delta = read(&args.delta)?;
-    let old = args.old.as_ref().map(|path| read(path)).transpose()?;
-    let looked = apply::header(&delta).and_then(|header| {
-        let other = old.as_ref().is_some_and(|old| identity(old) != header.old);
-        if other { Err(ApplyError::OtherOld) } else { Ok(inspect(&delta, old.as_deref())?) }
-    });
+    let old = args.old.as_ref().map(|path| files::source(path, IMAGE_LENGTH)).transpose()?;
+    let looked = inspect(&delta, old.as_ref().map(|old| old as &dyn Source));
     let inspection = looked.map_err(|e| match (&e, &args.old) {
         (ApplyError::OtherOld, Some(old)) => about(old, e),
         _ => about(&args.delta, e),

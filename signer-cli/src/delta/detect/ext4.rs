@@ -1,10 +1,14 @@
 //! Where an ext4 file system keeps its files: blocks without content aren't written, and a file may be in several pieces.
 //!
 //! Decides nothing: reads inodes with extents (<https://www.kernel.org/doc/html/latest/filesystems/ext4/>), wherever in
-//! the image a file system begins. Directories, names and checksums are not looked at. What is damaged gives no files.
+//! the image a file system begins, and directories where names are asked for. Checksums are not looked at. What is damaged gives
+//! no files.
+
+use std::collections::HashSet;
 
 use super::files::Piece;
 use super::header::{half, word};
+use crate::delta::source::{Source, Window};
 
 /// File systems begin at multiples of this: a disk's sector.
 const SECTOR: usize = 512;
@@ -20,9 +24,14 @@ const DEEPEST: u16 = 5;
 /// Magic of a node of extents, and the flag of an inode that has them.
 const EXTENTS: u16 = 0xf30a;
 const HAS_EXTENTS: u32 = 0x8_0000;
-/// Type bits of a mode, and those of a file.
+/// Type bits of a mode, those of a file, and of a directory.
 const KIND: u16 = 0xf000;
 const REGULAR: u16 = 0x8000;
+const FOLDER: u16 = 0x4000;
+/// The inode of the topmost directory.
+const ROOT: u32 = 2;
+/// `PATH_MAX`, in bytes.
+const LONGEST_PATH: usize = 4096;
 /// A longer extent was reserved but never written.
 const WRITTEN: u16 = 0x8000;
 /// Group descriptors of 64 bytes, with the high halves of block numbers.
@@ -30,19 +39,28 @@ const WIDE: u32 = 0x80;
 
 /// Hands on the pieces and the length of every file in every file system of the image.
 pub(super) fn files(image: &[u8], take: &mut dyn FnMut(Vec<Piece>, usize)) {
+    systems(&image, &mut |system| system.files(take));
+}
+
+/// Hands on every file system of the image.
+pub(in crate::delta) fn systems(image: &dyn Source, take: &mut dyn FnMut(&FileSystem<'_>)) {
+    let mut window = Window::new(image);
     let mut at = 0;
-    while let Some(superblock) = image.get(at + SUPERBLOCK..at + SUPERBLOCK + SUPERBLOCK_LENGTH) {
-        let length = FileSystem::read(&image[at..], superblock).map_or(0, |system| {
-            system.files(at, take);
+    while let Ok(superblock) = window.from((at + SUPERBLOCK) as u64, SUPERBLOCK_LENGTH) {
+        let Some(superblock) = superblock.get(..SUPERBLOCK_LENGTH) else { break };
+        let length = FileSystem::read(image, at, superblock).map_or(0, |system| {
+            take(&system);
             system.length
         });
         at = (at + length.max(SECTOR)).next_multiple_of(SECTOR);
     }
 }
 
-struct FileSystem<'i> {
-    /// The image from the file system's start on.
-    bytes: &'i [u8],
+/// A file system in an image.
+pub(in crate::delta) struct FileSystem<'i> {
+    image: &'i dyn Source,
+    /// Where it begins in the image, and how long it is there.
+    start: usize,
     length: usize,
     block: usize,
     inodes: u32,
@@ -54,7 +72,7 @@ struct FileSystem<'i> {
 }
 
 impl<'i> FileSystem<'i> {
-    fn read(bytes: &'i [u8], superblock: &[u8]) -> Option<Self> {
+    fn read(image: &'i dyn Source, start: usize, superblock: &[u8]) -> Option<Self> {
         // Each group may have a copy of it: that of the first says 0.
         let shift = word(superblock, 0x18);
         if half(superblock, 0x38) != MAGIC || half(superblock, 0x5a) != 0 || shift > 6 {
@@ -65,38 +83,99 @@ impl<'i> FileSystem<'i> {
         let group = if wide { usize::from(half(superblock, 0xfe)).max(64) } else { 32 };
         let (inodes, per_group, inode) =
             (word(superblock, 0), word(superblock, 0x28), usize::from(half(superblock, 0x58)));
-        let length = (word(superblock, 4) as usize).checked_mul(block)?.min(bytes.len());
+        let there = usize::try_from(image.length()).ok()?.checked_sub(start)?;
+        let length = (word(superblock, 4) as usize).checked_mul(block)?.min(there);
         let groups = (word(superblock, 0x14) as usize).checked_add(1)?.checked_mul(block)?;
         let sound = per_group > 0 && inodes <= MOST_INODES && (128..=4096).contains(&inode);
-        sound.then_some(Self { bytes, length, block, inodes, per_group, inode, groups, group })
+        sound.then_some(Self { image, start, length, block, inodes, per_group, inode, groups, group })
     }
 
-    fn files(&self, at: usize, take: &mut dyn FnMut(Vec<Piece>, usize)) {
-        for number in 0..self.inodes {
-            let Some(inode) = self.inode(number) else { continue };
-            let flags = word(inode, 0x20);
-            if half(inode, 0) & KIND != REGULAR || flags & HAS_EXTENTS == 0 {
-                continue;
-            }
-            let length = u64::from(word(inode, 4)) | u64::from(word(inode, 0x6c)) << 32;
-            let Ok(length) = usize::try_from(length) else { continue };
-            let mut pieces = Vec::new();
-            if self.extents(&inode[0x28..0x28 + 60], DEEPEST, &mut pieces).is_some() {
-                pieces.iter_mut().for_each(|piece: &mut Piece| piece.image = piece.image.saturating_add(at));
-                take(joined(pieces, length), length);
+    fn files(&self, take: &mut dyn FnMut(Vec<Piece>, usize)) {
+        for number in 1..=self.inodes {
+            if let Some(File { kind: REGULAR, pieces, length }) = self.file(number) {
+                take(pieces, length);
             }
         }
     }
 
-    /// The bytes of an inode, by its number less one.
-    fn inode(&self, number: u32) -> Option<&'i [u8]> {
+    /// Hands on the path of every file that a directory names, and its pieces.
+    pub(in crate::delta) fn tree(&self, take: &mut dyn FnMut(String, Vec<Piece>)) {
+        let mut seen = HashSet::from([ROOT]);
+        let mut folders = vec![(ROOT, String::new())];
+        // A block is one directory's.
+        let mut left = self.length / self.block;
+        while let Some((folder, path)) = folders.pop() {
+            for (number, name) in self.entries(folder, &mut left) {
+                let path = format!("{path}/{name}");
+                if matches!(&*name, "." | "..") || path.len() > LONGEST_PATH || !seen.insert(number) {
+                    continue;
+                }
+                match self.file(number) {
+                    Some(File { kind: REGULAR, pieces, .. }) => take(path, pieces),
+                    Some(File { kind: FOLDER, .. }) => folders.push((number, path)),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// Inodes and names in a directory, of so many blocks at most. The nodes of its index are entries without an inode, to whoever
+    /// reads it from end to end.
+    fn entries(&self, folder: u32, left: &mut usize) -> Vec<(u32, String)> {
+        let mut found = Vec::new();
+        let Some(File { kind: FOLDER, pieces, .. }) = self.file(folder) else { return found };
+        let blocks = pieces.iter().flat_map(|piece| {
+            (0..piece.length / self.block).map(|block| piece.image - self.start + block * self.block)
+        });
+        for block in blocks {
+            if *left == 0 {
+                break;
+            }
+            *left -= 1;
+            let Some(block) = self.bytes(block, self.block) else { continue };
+            let mut rest = &block[..];
+            while rest.len() >= 8 {
+                let (number, length, name) =
+                    (word(rest, 0), usize::from(half(rest, 4)), usize::from(rest[6]));
+                if let Some(name) = rest.get(8..8 + name).filter(|name| number > 0 && !name.is_empty()) {
+                    found.push((number, String::from_utf8_lossy(name).into_owned()));
+                }
+                rest = rest.get(length.max(8)..).unwrap_or_default();
+            }
+        }
+        found
+    }
+
+    /// What an inode with extents is; `None` for one that has none, or is damaged.
+    fn file(&self, number: u32) -> Option<File> {
+        let inode = self.inode(number)?;
+        let kind = half(&inode, 0) & KIND;
+        if !matches!(kind, REGULAR | FOLDER) || word(&inode, 0x20) & HAS_EXTENTS == 0 {
+            return None;
+        }
+        let length = u64::from(word(&inode, 4)) | u64::from(word(&inode, 0x6c)) << 32;
+        let length = usize::try_from(length).ok()?;
+        let mut pieces = Vec::new();
+        self.extents(&inode[0x28..0x28 + 60], DEEPEST, &mut pieces)?;
+        Some(File { kind, pieces: joined(pieces, length), length })
+    }
+
+    /// The bytes of an inode.
+    fn inode(&self, number: u32) -> Option<Vec<u8>> {
+        let number = number.checked_sub(1).filter(|number| *number < self.inodes)?;
         let descriptor = self.groups.checked_add((number / self.per_group) as usize * self.group)?;
-        let descriptor = self.bytes.get(descriptor..descriptor.checked_add(self.group)?)?;
-        let high = if self.group >= 64 { word(descriptor, 0x28) } else { 0 };
-        let table = usize::try_from(u64::from(word(descriptor, 8)) | u64::from(high) << 32).ok()?;
+        let descriptor = self.bytes(descriptor, self.group)?;
+        let high = if self.group >= 64 { word(&descriptor, 0x28) } else { 0 };
+        let table = usize::try_from(u64::from(word(&descriptor, 8)) | u64::from(high) << 32).ok()?;
         let inside = (number % self.per_group) as usize * self.inode;
-        let start = table.checked_mul(self.block)?.checked_add(inside)?;
-        self.bytes.get(start..start.checked_add(self.inode)?)
+        self.bytes(table.checked_mul(self.block)?.checked_add(inside)?, self.inode)
+    }
+
+    /// So many bytes at a place in the file system.
+    fn bytes(&self, at: usize, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        self.image.read_at(self.start.checked_add(at)? as u64, &mut bytes).ok()?;
+        Some(bytes)
     }
 
     /// The extents of a node and of those below it; `None` where something is wrong.
@@ -110,25 +189,33 @@ impl<'i> FileSystem<'i> {
             if depth > 0 {
                 let place = u64::from(word(entry, 4)) | u64::from(half(entry, 8)) << 32;
                 let start = usize::try_from(place).ok()?.checked_mul(self.block)?;
-                let below = self.bytes.get(start..start.checked_add(self.block)?)?;
-                if half(below, 6) + 1 != depth {
+                let below = self.bytes(start, self.block)?;
+                if half(&below, 6) + 1 != depth {
                     return None;
                 }
-                self.extents(below, depth - 1, pieces)?;
+                self.extents(&below, depth - 1, pieces)?;
                 continue;
             }
             let (length, high) = (half(entry, 4), half(entry, 6));
             if length <= WRITTEN {
                 let place = u64::from(word(entry, 8)) | u64::from(high) << 32;
+                let place = usize::try_from(place).ok()?.checked_mul(self.block)?;
                 pieces.push(Piece {
                     file: (word(entry, 0) as usize).checked_mul(self.block)?,
-                    image: usize::try_from(place).ok()?.checked_mul(self.block)?,
+                    image: place.saturating_add(self.start),
                     length: usize::from(length) * self.block,
                 });
             }
         }
         Some(())
     }
+}
+
+/// What an inode tells.
+struct File {
+    kind: u16,
+    pieces: Vec<Piece>,
+    length: usize,
 }
 
 /// The pieces of a file of this length, those that follow each other as one.

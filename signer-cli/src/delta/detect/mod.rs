@@ -5,7 +5,7 @@
 //! else. It never fails: what isn't understood is described as nothing.
 
 mod elf;
-mod ext4;
+pub(super) mod ext4;
 mod files;
 mod header;
 mod kallsyms;

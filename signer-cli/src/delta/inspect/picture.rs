@@ -26,7 +26,7 @@ pub struct Picture {
 #[derive(Debug, Clone)]
 pub struct Group {
     /// What the bars tell apart.
-    pub heading: &'static str,
+    pub heading: String,
     /// From top to bottom.
     pub bars: Vec<Bar>,
 }
@@ -118,7 +118,7 @@ impl Canvas {
 
     fn group(&mut self, group: &Group, whole: u64) {
         self.y += 18;
-        self.heading("h", ROW, group.heading);
+        self.heading("h", ROW, &group.heading);
         let most = group.bars.iter().map(|bar| bar.bytes).max().unwrap_or(0).max(1);
         for bar in &group.bars {
             self.y += ROW - 7;
@@ -218,7 +218,10 @@ mod tests {
             title: "a <b> & \u{1b}c".into(),
             lines: vec!["one".into()],
             whole: 1000,
-            groups: vec![Group { heading: "By kind", bars: vec![bar("inserted", 900), bar("flags", 100)] }],
+            groups: vec![Group {
+                heading: "By kind".into(),
+                bars: vec![bar("inserted", 900), bar("flags", 100)],
+            }],
             along: Some(Along { length: 4096, slices: vec![0, 10, 1, 0] }),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::picture::{Along, Bar, Group, Picture, percent};
-use super::{Image, Inspection, PartsRow, SectionShare, Share, SlotRow};
+use super::{Image, Inspection, PartsRow, PlaceShare, Share, SlotRow};
 use crate::plain::grouped;
 use crate::terminal::one_line;
 
@@ -46,15 +46,16 @@ impl fmt::Display for Inspection {
                 "With --old FILE, the file that it was made from, the data frames are looked into as well."
             )?;
         }
-        if !self.sections.is_empty() {
-            writeln!(f, "The delta's bytes by section of the new image, maps and header aside:")?;
+        if let Some((what, shares)) = self.places() {
+            writeln!(f, "The delta's bytes by {what} of the new image, maps and header aside:")?;
+            for PlaceShare { name, length, bytes, .. } in shares.iter().take(ROWS) {
+                let of = percent(*bytes, self.length);
+                let name = one_line(name);
+                writeln!(f, "  {:>13}  {of:>7}  {name} ({} bytes)", grouped(*bytes), grouped(*length))?;
+            }
+            more(f, shares.len())?;
         }
-        for SectionShare { name, length, bytes, .. } in self.sections.iter().take(ROWS) {
-            let of = percent(*bytes, self.length);
-            let name = one_line(name);
-            writeln!(f, "  {:>13}  {of:>7}  {name} ({} bytes)", grouped(*bytes), grouped(*length))?;
-        }
-        more(f, self.sections.len())
+        Ok(())
     }
 }
 
@@ -96,19 +97,17 @@ impl Inspection {
             bytes: share.bytes,
             note: share.count.map(|count| format!("{} times", grouped(count))).unwrap_or_default(),
         });
-        let by_section = self.sections.iter().take(ROWS).map(|share| Bar {
-            name: share.name.clone(),
-            bytes: share.bytes,
-            note: format!("of {}", grouped(share.length)),
-        });
         let made = self.made();
         let made = made.map(|(name, bytes)| format!("{name} {}", percent(bytes, self.unpacked)));
-        let mut groups = vec![Group { heading: "By what the bytes tell", bars: by_kind.collect() }];
-        if !self.sections.is_empty() {
-            groups.push(Group {
-                heading: "By section of the new image, maps and header aside",
-                bars: by_section.collect(),
+        let mut groups = vec![Group { heading: "By what the bytes tell".into(), bars: by_kind.collect() }];
+        if let Some((what, shares)) = self.places() {
+            let bars = shares.iter().take(ROWS).map(|share| Bar {
+                name: share.name.clone(),
+                bytes: share.bytes,
+                note: format!("of {}", grouped(share.length)),
             });
+            let heading = format!("By {what} of the new image, maps and header aside");
+            groups.push(Group { heading, bars: bars.collect() });
         }
         Picture {
             title: format!("{name}: {} bytes", grouped(self.length)),
@@ -127,6 +126,12 @@ impl Inspection {
             along: (!self.along.is_empty())
                 .then(|| Along { length: self.unpacked, slices: self.along.clone() }),
         }
+    }
+
+    /// Files or sections, if the new image has some that are known.
+    fn places(&self) -> Option<(&'static str, &[PlaceShare])> {
+        let both = [("file", &self.files[..]), ("section", &self.sections[..])];
+        both.into_iter().find(|(_, shares)| !shares.is_empty())
     }
 
     fn share(&self) -> String {

@@ -17,7 +17,7 @@
 
 mod before;
 mod cut;
-mod erofs;
+pub(super) mod erofs;
 mod find;
 mod noted;
 mod prove;

@@ -103,7 +103,7 @@ fn packed_parts_cost_what_they_hold_and_come_back_byte_for_byte() {
         assert!(out == new);
         assert_eq!(header.layers.len(), 2, "blocks, and the files in them");
         assert_eq!(header.layers.iter().map(|parts| parts.new_parts).collect::<Vec<_>>(), [3, 3]);
-        let inspection = inspect(&apart, Some(&old)).unwrap();
+        let inspection = inspect(&apart, Some(&old.as_slice())).unwrap();
         assert_eq!(inspection.unpacked, header.new_length());
         let told: u64 = inspection.kinds.iter().map(|kind| kind.bytes).sum();
         assert!(told.abs_diff(apart.len() as u64) <= 16, "{told} of {} are accounted for", apart.len());

@@ -1,0 +1,113 @@
+//! Files of an EROFS image (the kernel's `fs/erofs/erofs_fs.h`) that aren't packed.
+
+use std::collections::HashSet;
+use std::ops::Range;
+
+use super::{LONGEST_PATH, MOST, Place, bytes, half, long, word};
+use crate::delta::packing::erofs::{Inode, MAGIC, REGULAR, SUPERBLOCK, TYPE};
+use crate::delta::source::Source;
+
+/// Inodes begin at multiples of this.
+const SLOT: u64 = 32;
+/// The type of a directory, by its mode.
+const FOLDER: u16 = 0x4000;
+/// Bytes of a directory's entry, before the names.
+const ENTRY: usize = 12;
+
+/// Those that have content, and where that stands.
+pub(super) fn files(image: &dyn Source) -> Vec<Place> {
+    FileSystem::read(image).map_or_else(Vec::new, |system| system.files())
+}
+
+struct FileSystem<'i> {
+    image: &'i dyn Source,
+    /// Bytes of a block; where inodes begin; the number of the topmost directory's.
+    block: u64,
+    inodes: u64,
+    root: u64,
+}
+
+impl<'i> FileSystem<'i> {
+    fn read(image: &'i dyn Source) -> Option<Self> {
+        let head = bytes(image, SUPERBLOCK as u64, 128)?;
+        let bits = head[12];
+        if !head.starts_with(&MAGIC) || !(9..=16).contains(&bits) {
+            return None;
+        }
+        let (block, root) = (1 << bits, half(&head, 14)?.into());
+        Some(Self { image, block, inodes: u64::from(word(&head, 40)?) * block, root })
+    }
+
+    fn files(&self) -> Vec<Place> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::from([self.root]);
+        let mut folders = vec![(self.root, String::new())];
+        // A byte is one directory's.
+        let mut left = self.image.length();
+        while let Some((folder, path)) = folders.pop() {
+            for (number, name) in self.entries(folder, &mut left) {
+                let path = format!("{path}/{name}");
+                if matches!(&*name, "." | "..")
+                    || path.len() > LONGEST_PATH
+                    || found.len() >= MOST
+                    || !seen.insert(number)
+                {
+                    continue;
+                }
+                match self.file(number) {
+                    Some((REGULAR, ranges)) if !ranges.is_empty() => found.push(Place { name: path, ranges }),
+                    Some((FOLDER, _)) => folders.push((number, path)),
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// The type of an inode, and where its bytes stand; nowhere, if it is packed.
+    fn file(&self, number: u64) -> Option<(u16, Vec<Range<u64>>)> {
+        let at = self.inodes.checked_add(number.checked_mul(SLOT)?)?;
+        let inode = Inode::read(bytes(self.image, at, 64)?.first_chunk()?);
+        let behind = match inode.layout {
+            Inode::PLAIN => 0,
+            Inode::INLINE => inode.size % self.block,
+            _ => return Some((inode.mode & TYPE, Vec::new())),
+        };
+        let (start, rest) = (u64::from(inode.block) * self.block, at + inode.length);
+        let both = [start..start.checked_add(inode.size - behind)?, rest..rest + behind];
+        let ranges = both.into_iter().filter(|range| !range.is_empty() && range.end <= self.image.length());
+        Some((inode.mode & TYPE, ranges.collect()))
+    }
+
+    /// Numbers and names in a directory, of so many bytes at most.
+    fn entries(&self, folder: u64, left: &mut u64) -> Vec<(u64, String)> {
+        let mut found = Vec::new();
+        let Some((FOLDER, ranges)) = self.file(folder) else { return found };
+        for range in ranges {
+            let mut at = range.start;
+            while at < range.end {
+                let length = self.block.min(range.end - at);
+                let Some(after) = left.checked_sub(length) else { return found };
+                *left = after;
+                let block = bytes(self.image, at, length as usize).unwrap_or_default();
+                found.extend(of_block(&block).unwrap_or_default());
+                at += length;
+            }
+        }
+        found
+    }
+}
+
+/// A block of a directory: entries, then their names, each to where the next one begins.
+fn of_block(block: &[u8]) -> Option<Vec<(u64, String)>> {
+    let name_at = |entry: usize| half(block, entry * ENTRY + 8).map(usize::from);
+    let count = name_at(0)? / ENTRY;
+    let mut found = Vec::new();
+    for entry in 0..count {
+        let end = if entry + 1 < count { name_at(entry + 1)? } else { block.len() };
+        let name = block.get(name_at(entry)?..end)?;
+        let name = name.split(|byte| *byte == 0).next()?;
+        found.push((long(block, entry * ENTRY)?, String::from_utf8_lossy(name).into_owned()));
+    }
+    Some(found)
+}
