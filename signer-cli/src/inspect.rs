@@ -9,7 +9,6 @@ use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::delta::apply::ApplyError;
 use perennial_schemas::bundle::{BundleHeader, MAGIC, PREFIX_LENGTH};
 use perennial_schemas::document::Document;
 use perennial_schemas::index::{HEADER_LENGTH, IndexError, IndexRoot, Shape};
@@ -21,6 +20,7 @@ pub use target::of_target;
 
 use crate::cli::Advise;
 use crate::crypto::Ring;
+use crate::delta::apply::ApplyError;
 use crate::files::{self, FileError};
 use crate::plain::grouped;
 use crate::repository::RepositoryError;

@@ -209,3 +209,6 @@ fn row(parts: &Parts) -> PartsRow {
     let Parts { old_parts, new_parts, zstd_level, zstd_version, .. } = *parts;
     PartsRow { old_parts, new_parts, zstd_level, zstd_version }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,6 +48,6 @@ fn read(image: &dyn Source) -> Option<Vec<Place>> {
 fn text(image: &dyn Source, at: u64) -> String {
     let length = image.length().saturating_sub(at).min(NAME) as usize;
     let bytes = bytes(image, at, length).unwrap_or_default();
-    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(length);
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }

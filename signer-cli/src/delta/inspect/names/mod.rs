@@ -55,8 +55,8 @@ pub(super) fn of(image: &dyn Source) -> Named {
         return Named::Sections(sections);
     }
     let readers = [tar::files, cpio::files, squashfs::files, erofs::files, ext4::files];
-    let mut found = readers.iter().map(|files| files(image)).find(|files| !files.is_empty());
-    Named::Files(found.take().unwrap_or_default())
+    let found = readers.iter().map(|files| files(image)).find(|files| !files.is_empty());
+    Named::Files(found.unwrap_or_default())
 }
 
 /// So many bytes of an image, if it has them.
