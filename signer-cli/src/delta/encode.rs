@@ -81,6 +81,13 @@ pub enum Cut<'a> {
     InPlace(Room),
 }
 
+impl Cut<'_> {
+    /// Units end at multiples of so many bytes.
+    pub fn granule(&self) -> u64 {
+        if let Self::InPlace(room) = self { room.granule() } else { 1 }
+    }
+}
+
 /// Adds the frames of `unit` to `frames`, cut as `cut` says. `progress` is told the bytes of the new image that are done; where it says no, `None` comes back.
 ///
 /// # Errors

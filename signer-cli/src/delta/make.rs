@@ -5,13 +5,10 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_device_core::delta::DeltaError;
-use perennial_device_core::delta::memory;
 use perennial_device_core::delta::packing::layer::{Layer, numbers};
-use perennial_device_core::delta::unit::{Action, Unit};
+use perennial_device_core::delta::unit::Unit;
 use perennial_schemas::crypto::Digest;
-use perennial_schemas::delta::{
-    FRAME_LENGTH, FrameKind, Header, ImageId, InPlace, OPERATIONS, Profile, Sizes,
-};
+use perennial_schemas::delta::{FrameKind, Header, ImageId, InPlace, OPERATIONS, Profile, Sizes};
 
 use super::coder::Encoder;
 use super::detect::marks::{Marks, mark, marked};
@@ -25,6 +22,8 @@ use super::partial::{self, Blocks, Images, Partial, Read};
 use super::plan;
 use super::source::{self, Source};
 use crate::crypto::Ring;
+
+pub(super) mod tables;
 
 /// How a delta is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -388,7 +387,7 @@ fn cuts<'a>(settings: &Settings, layers: Option<&'a Layers>, old: usize, new: us
     }
 }
 
-/// The frames that make the new image of these pieces.
+/// The frames that make the new image of these pieces: in as few units as the device has memory for.
 fn coded(
     images: &mut Images<'_>,
     read: Read<'_>,
@@ -398,20 +397,36 @@ fn coded(
     cut: Cut<'_>,
     progress: Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
-    let (apart, granule) = match cut {
-        Cut::Between(apart) => (Some(apart), 1),
-        Cut::Full => (None, 1),
-        Cut::InPlace(room) => (None, room.granule()),
-    };
-    let most = match (profile, apart) {
+    let mut most = match (profile, cut) {
         (Profile::Mcu, _) => STEPS_OF_MCU,
         // With fewer steps at a time there is memory for the parts.
-        (Profile::Linux, Some(_)) => OPERATIONS as usize / 4,
-        (Profile::Linux, None) => OPERATIONS as usize,
+        (Profile::Linux, Cut::Between(_)) => OPERATIONS as usize / 4,
+        (Profile::Linux, _) => OPERATIONS as usize,
     };
-    let units = plan::units(images, pieces, described, most, granule);
-    plan::load_around(images, &units, read)?;
-    let sizes = within_memory(sizes(profile, &units), apart);
+    loop {
+        // A unit of so few steps that still doesn't fit has too many sections for any: nothing is predicted then.
+        let none = Described::default();
+        let described = if most < FEWEST_OF_MCU { &none } else { described };
+        let units = plan::units(images, pieces, described, most, cut.granule());
+        plan::load_around(images, &units, read)?;
+        let coded = coded_units(images, &units, profile, cut, progress)?;
+        let fits = tables::of_mcu(&coded.0, &coded.1.frames, cut) <= tables::MCU;
+        if profile == Profile::Linux || fits || most < FEWEST_OF_MCU {
+            return Ok(coded);
+        }
+        most /= 2;
+    }
+}
+
+fn coded_units(
+    images: &Images<'_>,
+    units: &[Unit],
+    profile: Profile,
+    cut: Cut<'_>,
+    progress: Progress<'_>,
+) -> Result<(Sizes, Frames), MakeError> {
+    let apart = if let Cut::Between(apart) = cut { Some(apart) } else { None };
+    let sizes = tables::within_memory(tables::sizes(profile, units), apart);
     let mut frames = Frames::default();
     for made in apart.iter().flat_map(|layers| &layers.0) {
         let mut encoder = Encoder::default();
@@ -419,7 +434,7 @@ fn coded(
         Layer::default().code(&mut encoder, &mut numbers(), layer, parts, *old_length)?;
         frames.push(FrameKind::Parts, &encoder.finish());
     }
-    for unit in &units {
+    for unit in units {
         encode(unit, (images.old.bytes(), &images.new), (profile, &sizes), cut, &mut frames, &mut |n| {
             progress(Stage::Coding(n))
         })?
@@ -430,6 +445,7 @@ fn coded(
 
 /// The most steps of a map for a microcontroller: 32 KiB of its 64.
 const STEPS_OF_MCU: usize = 1024;
+const FEWEST_OF_MCU: usize = 64;
 
 /// Up to here it is tried both ways, with packed parts taken apart and without.
 const APART: u64 = 8 << 20;
@@ -450,65 +466,6 @@ const SMALL: usize = 2 << 20;
 pub fn identity(image: &[u8]) -> ImageId {
     let digest = Ring.sha256(image).0;
     ImageId { length: image.len() as u64, digest: std::array::from_fn(|i| digest[i]) }
-}
-
-/// log2 of the buckets for a unit's bytes: a table that is larger than it will be filled costs a device time alone, one that
-/// does not fit its caches most of all. Measured: eight for a byte that is sent, and at most 2^16, cost 0.1 % of the size.
-fn contexts(unit: &Unit) -> u8 {
-    let (inserted, patched) = unit.steps.iter().fold((0, 0), |(inserted, patched), step| match step.action {
-        Action::Patch(_) => (inserted + step.insert, patched + step.length),
-        _ => (inserted + step.insert, patched),
-    });
-    // About one patched byte of 512 is corrected.
-    match (inserted + patched / 512).max(1).ilog2() {
-        20.. => 17,
-        sent => (sent + 3).clamp(12, 16) as u8,
-    }
-}
-
-/// Smaller tables, where packed parts would take a device past what it gives.
-fn within_memory(mut sizes: Sizes, layers: Option<&Layers>) -> Sizes {
-    let Some(layers) = layers else { return sizes };
-    let id = ImageId { length: 1, digest: [0; 16] };
-    let layers = layers.0.iter().map(|made| made.parts).collect();
-    let (profile, in_place, frames) = (Profile::Linux, None, Vec::new());
-    let mut header = Header { profile, sizes, in_place, old: id, new: id, layers, frames };
-    while memory(&header) > MEMORY {
-        match (sizes.history_bits, sizes.context_bits) {
-            (19.., _) => sizes.history_bits -= 1,
-            (_, 15..) => sizes.context_bits -= 1,
-            // Parts that were packed by another version of zstd take as much as this.
-            (17.., _) => sizes.history_bits -= 1,
-            _ => break,
-        }
-        header.sizes = sizes;
-    }
-    sizes
-}
-
-/// What a device gives by default, without the longest frame.
-const MEMORY: u64 = (16 << 20) - FRAME_LENGTH;
-
-/// Tables for units.
-pub(super) fn sizes(profile: Profile, units: &[Unit]) -> Sizes {
-    let most = |of: fn(&Unit) -> usize| units.iter().map(of).max().unwrap_or(0);
-    let operations = most(|unit| unit.steps.len()).min(OPERATIONS as usize) as u32;
-    let sections = most(|unit| unit.sections.len()) as u16;
-    let segments = most(|unit| unit.spaces.room()) as u16;
-    let context_bits = most(|unit| usize::from(contexts(unit))) as u8;
-    let rest = Sizes {
-        block_bits: 12,
-        context_bits,
-        learned_bits: 14,
-        history_bits: 20,
-        operations,
-        sections,
-        segments,
-    };
-    match profile {
-        Profile::Linux => rest,
-        Profile::Mcu => Sizes { block_bits: 6, context_bits: 8, learned_bits: 6, history_bits: 0, ..rest },
-    }
 }
 
 #[cfg(test)]

@@ -207,7 +207,7 @@ mod tests {
 
     use super::super::apply::apply;
     use super::super::encode::{Cut, Frames, encode};
-    use super::super::make::{identity, sizes};
+    use super::super::make::{identity, tables::sizes};
     use super::super::matching::Match;
     use super::*;
 
