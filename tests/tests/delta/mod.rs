@@ -1,6 +1,7 @@
 //! Deltas: what the signer makes, the device's code applies; what is malformed is refused with a number.
 
 mod commands;
+mod file_systems;
 mod golden;
 mod in_place;
 mod interrupted;
