@@ -21,6 +21,7 @@ pub use target::of_target;
 use crate::cli::Advise;
 use crate::crypto::Ring;
 use crate::delta::apply::ApplyError;
+use crate::delta::progress::Progress;
 use crate::files::{self, FileError};
 use crate::plain::grouped;
 use crate::repository::RepositoryError;
@@ -139,7 +140,8 @@ fn json(path: &Path) -> Result<Inspected, InspectError> {
 /// What stands in it by itself; `delta inspect` looks further.
 fn delta(path: &Path) -> Result<Inspected, InspectError> {
     let fail = |source| InspectError::Delta { path: path.into(), source };
-    let seen = crate::delta::inspect::inspect(&files::read(path, IMAGE_LENGTH)?, None).map_err(fail)?;
+    let delta = files::read(path, IMAGE_LENGTH)?;
+    let seen = crate::delta::inspect::inspect(&delta, None, &Progress::default()).map_err(fail)?;
     let says = vec![
         format!("from an image of {}", seen.old),
         format!("to one of {}", seen.new),

@@ -7,7 +7,6 @@ mod rewrite;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
 use clap::{Args, Subcommand};
 use perennial_device_core::delta::{self, DeltaError};
@@ -16,12 +15,12 @@ use perennial_schemas::limits::IMAGE_LENGTH;
 use serde::Serialize;
 
 use super::common::Output;
-use super::progress::Progress;
+use super::progress::Stages;
 use super::{Advise, CliError, Io};
 use crate::delta::apply::{self, ApplyError};
 use crate::delta::inspect::picture::percent;
-use crate::delta::make::{self, MadeDelta, MakeError, Stage};
-use crate::delta::source::Source;
+use crate::delta::make::{self, MakeError};
+use crate::delta::progress::Progress;
 use crate::files::{self, FileError, FileSource};
 use crate::plain::grouped;
 use crate::scratch::Scratch;
@@ -119,13 +118,18 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force, &[("OLD", &args.old), ("NEW", &args.new)])?;
     let settings = args.options.settings();
     let (old, new) = (source(&args.old)?, source(&args.new)?);
-    let made = made(&old, &new, &settings, io).map_err(|e| match e {
+    // Ctrl-C ends the process: there is nothing to be cleaned up.
+    let mut stages = Stages::new(io);
+    let mut hear = |told| stages.hear(told);
+    let progress = Progress::new(&mut hear);
+    let made = make::make_from(&old, &new, &settings, &progress).map_err(|e| match e {
         // Either of them.
         MakeError::Read(_) => CliError::of(&e),
         e => about(&args.new, e),
     })?;
     // Nothing is written that the device's own code has not made the new file of.
-    let header = apply::prove(&old, &new, &made).map_err(|e| about(&args.out, e))?;
+    let header = apply::prove(&old, &new, &made, &progress).map_err(|e| about(&args.out, e))?;
+    drop(stages);
     let mut scratch = scratch_for(&args.out)?;
     write(&mut scratch, &args.out, &made.bytes)?;
     scratch.keep_as(&args.out, args.force)?;
@@ -143,45 +147,23 @@ fn make(args: MakeArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     io.report(args.output.json, &report)
 }
 
-fn made(
-    old: &dyn Source,
-    new: &dyn Source,
-    settings: &make::Settings,
-    io: &Io<'_>,
-) -> Result<MadeDelta, MakeError> {
-    let mut bar: Option<(bool, Progress)> = None;
-    // Ctrl-C ends the process: there is nothing to be cleaned up.
-    let never = AtomicBool::new(false);
-    make::make_from(old, new, settings, &never, &mut |stage| {
-        let coding = matches!(stage, Stage::Coding(_));
-        if bar.as_ref().is_none_or(|(was, _)| *was != coding) {
-            let name = if coding { "coding" } else { "matching" };
-            bar = Some((coding, Progress::new(io, name, new.length())));
-        }
-        match (&bar, stage) {
-            (Some((_, bar)), Stage::Matching(millionths)) => {
-                bar.at((u128::from(millionths) * u128::from(new.length()) / 1_000_000) as u64);
-            }
-            (Some((_, bar)), Stage::Coding(more)) => bar.more(more),
-            (None, _) => {}
-        }
-        true
-    })
-}
-
 fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     may_write(&args.out, args.force, &[("OLD", &args.old), ("DELTA", &args.delta)])?;
     let (old, delta) = (source(&args.old)?, read(&args.delta)?);
     let mut scratch = scratch_for(&args.out)?;
     let limit = args.memory_limit.unwrap_or(u64::MAX);
+    let mut stages = Stages::new(io);
     let header: Header = {
+        let mut hear = |told| stages.hear(told);
+        let progress = Progress::new(&mut hear);
         let mut out = io::BufWriter::with_capacity(256 * 1024, &mut scratch);
-        let made = apply::apply_from(&old, &delta, limit, &mut out).and_then(|header| {
+        let made = apply::apply_from(&old, &delta, limit, &mut out, &progress).and_then(|header| {
             out.flush().map_err(ApplyError::Write)?;
             Ok(header)
         });
         made.map_err(|e| about(if matches!(e, ApplyError::Write(_)) { &args.out } else { &args.delta }, e))?
     };
+    drop(stages);
     scratch.keep_as(&args.out, args.force)?;
     io.report(args.output.json, &ApplyReport { file: args.out, length: header.new.length })
 }
@@ -189,15 +171,21 @@ fn apply(args: ApplyArgs, io: &mut Io<'_>) -> Result<(), CliError> {
 /// An existing file is replaced by request only, and never what is no plain file, or one of those that are `read`.
 fn may_write(path: &Path, force: bool, read: &[(&str, &Path)]) -> Result<(), CliError> {
     files::check_replaceable(path)?;
-    if let Some((name, _)) = read.iter().find(|(_, read)| files::is_same(path, read)) {
-        let what = format!("{} is {name}, which would be lost", path.display());
-        return Err(CliError::new(what, "write to another file"));
-    }
+    read.iter().try_for_each(|(name, read)| refuse_same(path, name, read))?;
     if files::exists(path) && !force {
         let what = FileError::Exists { path: path.into() }.to_string();
         return Err(CliError::new(what, "choose another name, or replace it with --force"));
     }
     Ok(())
+}
+
+/// Refuses to write over one of the files that are read, which has this `name`.
+fn refuse_same(path: &Path, name: &str, read: &Path) -> Result<(), CliError> {
+    if !files::is_same(path, read) {
+        return Ok(());
+    }
+    let what = format!("{} is {name}, which would be lost", path.display());
+    Err(CliError::new(what, "write to another file"))
 }
 
 fn source(path: &Path) -> Result<FileSource, FileError> {

@@ -1,10 +1,17 @@
 //! Progress of long work, on a terminal only.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt;
+use std::time::Duration;
+
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use perennial_schemas::Size;
 
 use super::Io;
+use crate::delta::progress::Told;
+
+/// How often a bar is drawn of which nothing is heard: the clock goes on.
+const TICK: Duration = Duration::from_millis(500);
 
 /// A bar of bytes. Shows nothing where stderr is no terminal.
 pub(super) struct Progress {
@@ -14,32 +21,30 @@ pub(super) struct Progress {
 impl Progress {
     /// A bar for `what`, which has `length` bytes in all (0 where that isn't known).
     pub(super) fn new(io: &Io<'_>, what: &str, length: u64) -> Self {
-        if !io.terminal {
+        Self::shown(io.terminal, what, length, template(length))
+    }
+
+    /// A counter of things, which are `length` in all (0 where that isn't known).
+    pub(super) fn counting(io: &Io<'_>, what: &str, length: u64) -> Self {
+        let template = match length {
+            0 => "{prefix:.bold} {human_pos} {per_sec}",
+            _ => "{prefix:.bold} {wide_bar} {human_pos}/{human_len} {left}",
+        };
+        Self::shown(io.terminal, what, length, template)
+    }
+
+    fn shown(terminal: bool, what: &str, length: u64, template: &str) -> Self {
+        if !terminal {
             return Self { bar: ProgressBar::hidden() };
         }
         let bar = ProgressBar::with_draw_target(
             Some(length).filter(|length| *length > 0),
             ProgressDrawTarget::stderr(),
         );
-        // The templates are constants of this program; the default style is a bar, too.
-        bar.set_style(
-            ProgressStyle::with_template(template(length)).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
+        bar.set_style(style(template));
         bar.set_prefix(what.to_owned());
+        bar.enable_steady_tick(TICK);
         Self { bar }
-    }
-
-    /// A counter of things, which are `length` in all (0 where that isn't known).
-    pub(super) fn counting(io: &Io<'_>, what: &str, length: u64) -> Self {
-        let progress = Self::new(io, what, length);
-        let template = match length {
-            0 => "{prefix:.bold} {human_pos} {per_sec}",
-            _ => "{prefix:.bold} {wide_bar} {human_pos}/{human_len} {eta}",
-        };
-        progress.bar.set_style(
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        progress
     }
 
     /// Says how many bytes (or things) are done.
@@ -53,11 +58,62 @@ impl Progress {
     }
 }
 
+/// One bar at a time: that of what is being done.
+pub(super) struct Stages {
+    terminal: bool,
+    shown: Option<(String, u64, Progress)>,
+}
+
+impl Stages {
+    /// None yet.
+    pub(super) fn new(io: &Io<'_>) -> Self {
+        Self { terminal: io.terminal, shown: None }
+    }
+
+    /// So many bytes of `length` (0 where that isn't known) are done; with the first of them another bar begins.
+    pub(super) fn at(&mut self, what: &str, length: u64, done: u64) {
+        let goes_on = |(shown, all, _): &(String, u64, Progress)| shown == what && *all == length && done > 0;
+        if !self.shown.as_ref().is_some_and(goes_on) {
+            // The one before is wiped off first.
+            self.shown = None;
+            let bar = Progress::shown(self.terminal, what, length, template(length));
+            self.shown = Some((what.to_owned(), length, bar));
+        }
+        if let Some((.., bar)) = &self.shown {
+            bar.at(done);
+        }
+    }
+
+    /// Hears of work on a delta, and lets it go on.
+    pub(super) fn hear(&mut self, told: Told) -> bool {
+        self.at(told.stage.name(), told.total, told.done);
+        true
+    }
+}
+
 /// What a bar shows. Of an unknown length there is no share, no total and no end to tell.
 fn template(length: u64) -> &'static str {
     match length {
         0 => "{prefix:.bold} {decimal_bytes} {decimal_bytes_per_sec}",
-        _ => "{prefix:.bold} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}",
+        _ => "{prefix:.bold} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {left}",
+    }
+}
+
+/// The templates are constants of this program; the default style is a bar, too.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).with_key(
+        "left",
+        |state: &ProgressState, out: &mut dyn fmt::Write| {
+            let _ = out.write_str(&left(state.pos(), state.elapsed(), state.eta()));
+        },
+    )
+}
+
+/// The time left; as long as nothing is done, how long that has been so.
+fn left(done: u64, elapsed: Duration, eta: Duration) -> String {
+    match done {
+        0 => format!("{:#} so far", HumanDuration(elapsed)),
+        _ => format!("{:#} left", HumanDuration(eta)),
     }
 }
 
@@ -80,11 +136,32 @@ mod tests {
     fn a_bar_of_unknown_length_tells_no_total_and_all_use_the_units_of_reports() {
         assert!(template(1).contains("{decimal_total_bytes}") && template(1).contains("{wide_bar}"));
         assert!(
-            !template(0).contains("total") && !template(0).contains("bar") && !template(0).contains("eta")
+            !template(0).contains("total") && !template(0).contains("bar") && !template(0).contains("left")
         );
         for length in [0, 1] {
             assert!(!template(length).contains("{bytes"), "powers of 1024");
             assert!(ProgressStyle::with_template(template(length)).is_ok());
         }
+    }
+    #[test]
+    fn the_time_left_is_told_once_something_is_done() {
+        let [short, long] = [3, 90].map(Duration::from_secs);
+        assert_eq!(left(0, short, Duration::ZERO), "3s so far");
+        assert_eq!(left(1, short, long), "2m left");
+    }
+
+    #[test]
+    fn a_stage_that_begins_again_has_a_bar_of_its_own() {
+        let mut stages = Stages { terminal: false, shown: None };
+        let mut kept = |what: &str, length, done| {
+            if let Some((.., bar)) = &stages.shown {
+                bar.bar.set_message("before");
+            }
+            stages.at(what, length, done);
+            stages.shown.as_ref().is_some_and(|(.., bar)| bar.bar.message() == "before")
+        };
+        assert!(!kept("reading", 10, 0) && kept("reading", 10, 5) && kept("reading", 10, 10));
+        assert!(!kept("sorting", 10, 0) && kept("sorting", 10, 10));
+        assert!(!kept("sorting", 10, 0) && !kept("sorting", 7, 1));
     }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::common::{Output, invocation};
 use super::delta::options::MakeOptions;
-use super::progress::{Progress, size};
+use super::progress::{Stages, size};
 use super::proposal::Made;
 use super::{CliError, Io};
 use crate::image::{Compression, LEVELS};
@@ -118,7 +118,7 @@ pub(super) struct ProposeArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     delta_last: u8,
     /// Drop a delta that saves less than so many per cent of the full payload.
-    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u8).range(0..=99))]
+    #[arg(long, value_name = "PERCENT", default_value_t = SAVES, value_parser = clap::value_parser!(u8).range(0..=99))]
     delta_saves: u8,
     #[command(flatten, next_help_heading = "How deltas are made")]
     deltas: MakeOptions,
@@ -126,6 +126,9 @@ pub(super) struct ProposeArgs {
     #[arg(long)]
     json: bool,
 }
+
+/// Per cent of a full payload that a delta saves at least, unless told otherwise.
+const SAVES: u8 = 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum ClassName {
@@ -178,9 +181,15 @@ fn affirm(args: &AffirmArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliErro
 
 fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<(), CliError> {
     let settings = args.deltas.settings();
-    if settings.in_place.is_some() && args.delta_from.is_empty() && args.delta_last == 0 {
-        let hint = "add --delta-from VERSION or --delta-last COUNT, or leave --in-place out";
-        return Err(CliError::new("--in-place tells how deltas are made, and none is asked for", hint));
+    if args.delta_from.is_empty()
+        && args.delta_last == 0
+        && let Some(option) = args.deltas.given().or((args.delta_saves != SAVES).then_some("--delta-saves"))
+    {
+        let hint = format!("add --delta-from VERSION or --delta-last COUNT, or leave {option} out");
+        return Err(CliError::new(
+            format!("{option} tells how deltas are made, and none is asked for"),
+            hint,
+        ));
     }
     let repository = Repository::open(repo)?;
     let standing = Standing::read(&repository, &args.product)?;
@@ -197,7 +206,7 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         least_saved: args.delta_saves,
         settings,
     };
-    let mut bar: Option<(String, Progress)> = None;
+    let mut stages = Stages::new(io);
     let proposed = propose(
         &repository,
         &standing,
@@ -208,16 +217,9 @@ fn propose_release(args: ProposeArgs, repo: &Path, io: &mut Io<'_>) -> Result<()
         compression,
         &wanted,
         now,
-        &mut |what, length, done| {
-            if bar.as_ref().is_none_or(|(shown, _)| shown != what) {
-                bar = Some((what.to_owned(), Progress::new(io, what, length)));
-            }
-            if let Some((_, bar)) = &bar {
-                bar.at(done);
-            }
-        },
+        &mut |what, length, done| stages.at(what, length, done),
     );
-    drop(bar);
+    drop(stages);
     let Proposed { proposal, release, manifest, passwords, dropped } = proposed?;
     let remarks = slips(&release, &published_releases(&repository, &RoleName::from(&args.product))?);
     let mut users: Vec<String> = passwords.into_iter().map(|hash| hash.user).collect();

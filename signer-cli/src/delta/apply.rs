@@ -10,6 +10,7 @@ use perennial_schemas::report::FailureCode;
 
 use super::flash;
 use super::make::MadeDelta;
+use super::progress::{Progress, Stage};
 use super::source::{Old, Source, identity};
 use crate::crypto::Ring;
 
@@ -60,7 +61,7 @@ pub fn header(delta: &[u8]) -> Result<Header, ApplyError> {
 /// # Errors
 /// [`ApplyError`].
 pub fn apply(old: &[u8], delta: &[u8], memory: u64, out: &mut dyn Write) -> Result<Header, ApplyError> {
-    apply_from(&old, delta, memory, out)
+    apply_from(&old, delta, memory, out, &Progress::default())
 }
 
 /// As [`apply`], from an old image that is read as it is needed; one in place whole.
@@ -72,20 +73,32 @@ pub fn apply_from(
     delta: &[u8],
     memory: u64,
     out: &mut dyn Write,
+    progress: &Progress<'_>,
 ) -> Result<Header, ApplyError> {
     let header = header(delta)?;
     if header.in_place.is_none() {
-        return straight(header, old, delta, memory, out);
+        return decoded(Delta::new(header, memory)?, old, delta, out, (Stage::Applying, progress));
     }
     let needed = in_place::memory(&header);
     if needed > memory {
         return Err(DeltaError::Memory { needed, limit: memory }.into());
     }
+    in_place_from(header, old, delta, out, (Stage::Applying, progress))
+}
+
+/// In place, in memory.
+fn in_place_from(
+    header: Header,
+    old: &dyn Source,
+    delta: &[u8],
+    out: &mut dyn Write,
+    (stage, progress): (Stage, &Progress<'_>),
+) -> Result<Header, ApplyError> {
     let mut new = Vec::new();
-    let header = straight(header, old, delta, memory, &mut new)?;
+    let header = decoded(Delta::new(header, u64::MAX)?, old, delta, &mut new, (stage, progress))?;
     let mut whole = vec![0; header.old.length as usize];
     old.read_at(0, &mut whole).map_err(ApplyError::Read)?;
-    if flash::rewrite(&header, delta, &whole, &new)? != new {
+    if flash::rewrite(&header, delta, &whole, &new, progress)? != new {
         return Err(ApplyError::OtherNew);
     }
     out.write_all(&new).map_err(ApplyError::Write)?;
@@ -96,36 +109,35 @@ pub fn apply_from(
 ///
 /// # Errors
 /// [`ApplyError`].
-pub fn prove(old: &dyn Source, new: &dyn Source, made: &MadeDelta) -> Result<Header, ApplyError> {
-    let header = header(&made.bytes)?;
+pub fn prove(
+    old: &dyn Source,
+    new: &dyn Source,
+    made: &MadeDelta,
+    progress: &Progress<'_>,
+) -> Result<Header, ApplyError> {
+    let (header, told) = (header(&made.bytes)?, (Stage::Proving, progress));
     if header.in_place.is_some() {
-        return apply_from(old, &made.bytes, u64::MAX, &mut io::sink());
+        return in_place_from(header, old, &made.bytes, &mut io::sink(), told);
     }
     let mut decoder = Delta::new(header, u64::MAX)?;
     decoder.recall(made.packed.read(new).map_err(ApplyError::Read)?);
-    decoded(decoder, old, &made.bytes, &mut io::sink())
+    decoded(decoder, old, &made.bytes, &mut io::sink(), told)
 }
 
 /// From an old image that stays where it is.
-fn straight(
-    header: Header,
-    old: &dyn Source,
-    delta: &[u8],
-    memory: u64,
-    out: &mut dyn Write,
-) -> Result<Header, ApplyError> {
-    decoded(Delta::new(header, memory)?, old, delta, out)
-}
-
 fn decoded(
     mut decoder: Delta,
     old: &dyn Source,
     delta: &[u8],
     out: &mut dyn Write,
+    (stage, progress): (Stage, &Progress<'_>),
 ) -> Result<Header, ApplyError> {
-    if identity(old).map_err(ApplyError::Read)? != decoder.header().old {
+    progress.begin(Stage::Reading, old.length());
+    if identity(old, progress).map_err(ApplyError::Read)? != decoder.header().old {
         return Err(ApplyError::OtherOld);
     }
+    progress.end();
+    progress.begin(stage, decoder.header().new.length);
     let mut running = Ring.start();
     let mut trouble = None;
     let mut source = Old(old);
@@ -135,6 +147,7 @@ fn decoded(
         let bytes = &delta[range.start as usize..range.end as usize];
         let done = decoder.frame(frame, bytes.iter(), &mut source, &mut |made| {
             running.update(made);
+            progress.more(made.len() as u64);
             out.write_all(made).map_err(|error| {
                 trouble = Some(error);
                 DeltaError::Output(PortError::new(FailureCode::SlotIo, "writing the new image", ""))
@@ -145,6 +158,7 @@ fn decoded(
         }
         done?;
     }
+    progress.end();
     let header = decoder.header().clone();
     let digest = running.finish().0;
     if digest[..16] == header.new.digest { Ok(header) } else { Err(ApplyError::OtherNew) }

@@ -88,7 +88,8 @@ impl Cut<'_> {
     }
 }
 
-/// Adds the frames of `unit` to `frames`, cut as `cut` says. `progress` is told the bytes of the new image that are done; where it says no, `None` comes back.
+/// Adds the frames of `unit` to `frames`, cut as `cut` says. `progress` hears up to where the new
+/// image is done; where it says no, `None` comes back.
 ///
 /// # Errors
 /// [`DeltaError`] where the unit names bytes that no image has.
@@ -137,7 +138,7 @@ pub fn encode(
             frames.push(FrameKind::Stored(bytes.len() as u64), bytes);
             at = stop;
             frames.mark(at, apart);
-            if !progress(bytes.len() as u64) {
+            if !progress(at) {
                 return Ok(None);
             }
         }
@@ -188,7 +189,7 @@ fn coded_frame(
     let made = stretches.encode(at..stop, 0, FRAME_ENOUGH, progress)?;
     let Some((reached, bytes)) = made else { return Ok(None) };
     if reached < stop && between(reached) < reached {
-        return stretches.encode(at..between(reached), 0, FRAME_ENOUGH, &mut |_| progress(0));
+        return stretches.encode(at..between(reached), 0, FRAME_ENOUGH, progress);
     }
     Ok(Some((reached, bytes)))
 }
@@ -228,7 +229,7 @@ impl Stretches<'_> {
             let made = walker.piece(&mut encoder, unit, &mut source, length, known, &mut check)?;
             let Some(made) = made else { break };
             at += made;
-            if !progress(made) {
+            if !progress(at) {
                 return Ok(None);
             }
         }

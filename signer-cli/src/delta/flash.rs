@@ -10,6 +10,7 @@ use perennial_schemas::delta::{Header, InPlace};
 use perennial_schemas::index::{Index, Shape};
 use perennial_schemas::report::FailureCode;
 
+use super::progress::{Progress, Stage};
 use crate::crypto::Ring;
 
 /// Bytes of the chunks that are vouched for, as a power of two: the least that an index has.
@@ -26,13 +27,19 @@ struct Simulated {
 ///
 /// # Errors
 /// [`DeltaError`]
-pub fn rewrite(header: &Header, delta: &[u8], old: &[u8], new: &[u8]) -> Result<Vec<u8>, DeltaError> {
+pub fn rewrite(
+    header: &Header,
+    delta: &[u8],
+    old: &[u8],
+    new: &[u8],
+    progress: &Progress<'_>,
+) -> Result<Vec<u8>, DeltaError> {
     let sector = |place: InPlace| place.sector() as usize;
     let place = header.in_place.ok_or(DeltaError::Slot { sector: 0, sectors: 0 })?;
     let mut slot = old.to_vec();
     slot.resize(sector(place) * place.sectors as usize, 0xff);
     let mut flash = Simulated { place, slot, journal: vec![0; sector(place) * JOURNAL_SECTORS as usize] };
-    rewrite_on(&mut flash, header, delta, new)?;
+    rewrite_on(&mut flash, header, delta, new, progress)?;
     flash.slot.truncate(new.len());
     Ok(flash.slot)
 }
@@ -46,13 +53,50 @@ pub(super) fn rewrite_on(
     header: &Header,
     delta: &[u8],
     new: &[u8],
+    progress: &Progress<'_>,
 ) -> Result<(), DeltaError> {
     let index = index(new)?;
     let digest = Ring.sha256(delta).0;
     let id = std::array::from_fn(|i| digest[i]);
     let job = Job { id, index: &index, memory: u64::MAX };
-    let mut payload = delta;
-    in_place::apply(header.clone(), &job, Ports { flash, payload: &mut payload }, &Ring)
+    let (mut payload, mut flash) = (delta, Counted { flash, progress });
+    // The old image is moved first.
+    progress.begin(Stage::Rewriting, header.old.length + header.new.length);
+    let ports = Ports { flash: &mut flash, payload: &mut payload };
+    in_place::apply(header.clone(), &job, ports, &Ring)?;
+    progress.end();
+    Ok(())
+}
+
+/// Flash of which it is told how much is written.
+struct Counted<'f, 'p> {
+    flash: &'f mut dyn Flash,
+    progress: &'f Progress<'p>,
+}
+
+impl Flash for Counted<'_, '_> {
+    fn sector(&self) -> u32 {
+        self.flash.sector()
+    }
+
+    fn sectors(&self) -> u32 {
+        self.flash.sectors()
+    }
+
+    fn read(&mut self, area: Area, offset: u64, into: &mut [u8]) -> Result<(), PortError> {
+        self.flash.read(area, offset, into)
+    }
+
+    fn erase(&mut self, area: Area, sector: u32) -> Result<(), PortError> {
+        self.flash.erase(area, sector)
+    }
+
+    fn write(&mut self, area: Area, offset: u64, line: &[u8; LINE]) -> Result<(), PortError> {
+        if area == Area::Slot {
+            self.progress.more(LINE as u64);
+        }
+        self.flash.write(area, offset, line)
+    }
 }
 
 /// The index that vouches for an image.

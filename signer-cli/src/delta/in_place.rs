@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use perennial_schemas::delta::InPlace;
 
-use super::matching::{self, Images, Match, MatchError, Options, Piece, Watch};
+use super::matching::{self, Images, Match, MatchError, Options, Piece};
+use super::progress::{Progress, Stage};
 
 /// How a slot is rewritten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,11 +71,14 @@ impl Room {
         new: &[u8],
         pieces: &[Piece],
         options: &Options,
-        watch: &mut Watch<'_>,
+        progress: &Progress<'_>,
     ) -> Result<Vec<Piece>, MatchError> {
         let (mut kept, mut lost) = self.cut(pieces);
         lost.sort_unstable_by_key(|stretch| std::cmp::Reverse(stretch.end - stretch.start));
-        for stretch in lost.into_iter().take(STRETCHES) {
+        lost.truncate(STRETCHES);
+        progress.begin(Stage::Matching, lost.iter().map(|stretch| stretch.end - stretch.start).sum());
+        for stretch in lost {
+            progress.go_on()?;
             let floor = self.floor(self.end(stretch.start)).min(self.old_length);
             let there = Images {
                 old: &old[floor as usize..],
@@ -82,12 +86,14 @@ impl Room {
                 masked: None,
                 exact: None,
             };
-            let found = matching::pieces(there, options, watch)?;
+            let found = matching::pieces(there, options, &Progress::default())?;
+            progress.more(stretch.end - stretch.start);
             kept.extend(found.into_iter().map(|piece| match piece {
                 Piece::Copy(m) => Piece::Copy(Match { old: m.old + floor, new: m.new + stretch.start, ..m }),
                 Piece::Fill { new, length, byte } => Piece::Fill { new: new + stretch.start, length, byte },
             }));
         }
+        progress.end();
         kept.sort_unstable_by_key(|piece| match piece {
             Piece::Copy(m) => m.new,
             Piece::Fill { new, .. } => *new,

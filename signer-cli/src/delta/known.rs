@@ -4,12 +4,13 @@
 //! memory allows. A file that changed is then there as a whole in most cases, and what was around it.
 
 use std::io;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
 use super::matching::Match;
 use super::matching::bytes::same_ahead;
 use super::matching::table::{BLOCK, Table, hash, rolled};
-use super::partial::{Blocks, Images, Partial};
+use super::partial::{self, Blocks, Images, Partial};
+use super::progress::{Progress, Stage};
 use super::source::{Source, Window};
 
 /// Bytes that stay on either side of what is missing, the most first.
@@ -18,22 +19,22 @@ const BESIDE: [u64; 6] = [2 << 20, 1 << 20, 512 << 10, 256 << 10, 128 << 10, 64 
 const EQUALS: usize = 32;
 /// Bytes that are compared at once.
 const AHEAD: usize = 64 << 10;
-/// Bytes between two calls of the watch.
-const STRIDE: u64 = 16 << 20;
+/// Bytes after which it is told how many are done.
+const STRIDE: u64 = 1 << 20;
 
-/// Reads two images, as much of them as `most` bytes if that does; at least what isn't the same in both. `told` hears now and
-/// then that it goes on, and may say no.
+/// Reads two images, as much of them as `most` bytes if that does; at least what isn't the same in both.
 ///
 /// # Errors
-/// As the sources; [`io::ErrorKind::Interrupted`] after `told` said no.
+/// As the sources; [`io::ErrorKind::Interrupted`] where `progress` doesn't go on.
 pub fn read(
     (old, new): (&dyn Source, &dyn Source),
     most: u64,
-    told: &mut dyn FnMut() -> ControlFlow<()>,
+    progress: &Progress<'_>,
 ) -> io::Result<Images<'static>> {
-    let mut told = || if told().is_break() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) };
-    let (table, zeros_of_old) = blocks(old, &mut told)?;
-    let (matches, zeros_of_new) = Scan::new(old, new, &table).run(&mut told)?;
+    progress.begin(Stage::Comparing, old.length() + new.length());
+    let (table, zeros_of_old) = blocks(old, progress)?;
+    let (matches, zeros_of_new) = Scan::new(old, new, &table).run(progress)?;
+    progress.end();
     drop(table);
     let mut choice = Choice::default();
     for beside in BESIDE {
@@ -45,12 +46,16 @@ pub fn read(
         }
     }
     let of_new = choice.inner();
-    Ok(Images {
-        old: Partial::read(old, choice.missing, (BLOCK as u64, &zeros_of_old))?,
-        new: Partial::read(new, of_new, (BLOCK as u64, &zeros_of_new))?,
+    let there = partial::there(old.length(), &choice.missing) + partial::there(new.length(), &of_new);
+    progress.begin(Stage::Reading, there);
+    let images = Images {
+        old: Partial::read(old, choice.missing, (BLOCK as u64, &zeros_of_old), progress)?,
+        new: Partial::read(new, of_new, (BLOCK as u64, &zeros_of_new), progress)?,
         known: choice.known,
         around: choice.around,
-    })
+    };
+    progress.end();
+    Ok(images)
 }
 
 /// Bytes of an image that will be in memory.
@@ -131,14 +136,15 @@ fn without(all: &[Range<u64>], some: &[Range<u64>]) -> Vec<Range<u64>> {
 }
 
 /// The old image's blocks by their hash, and which of them are zeros.
-fn blocks(old: &dyn Source, told: &mut dyn FnMut() -> io::Result<()>) -> io::Result<(Table, Blocks)> {
+fn blocks(old: &dyn Source, progress: &Progress<'_>) -> io::Result<(Table, Blocks)> {
     let count = old.length() / BLOCK as u64;
     let (mut known, mut zeros) = (Vec::new(), Blocks::none_of(count));
     let mut window = Window::new(old);
     for number in 0..count {
         let at = number * BLOCK as u64;
         if at.is_multiple_of(STRIDE) {
-            told()?;
+            progress.at(at);
+            progress.go_on()?;
         }
         let block = &window.from(at, BLOCK)?[..BLOCK];
         match is_zero(block) {
@@ -181,12 +187,13 @@ impl<'s> Scan<'s> {
     }
 
     /// Stretches that are the same in both, of a block or more, ascending in the new image; and which blocks of that are zeros.
-    fn run(mut self, told: &mut dyn FnMut() -> io::Result<()>) -> io::Result<(Vec<Match>, Blocks)> {
+    fn run(mut self, progress: &Progress<'_>) -> io::Result<(Vec<Match>, Blocks)> {
         let (mut at, mut heard) = (0, 0);
         while at + BLOCK as u64 <= self.new_length {
             if at >= heard {
                 heard = at + STRIDE;
-                told()?;
+                progress.at(self.old_length + at);
+                progress.go_on()?;
             }
             at = match at % BLOCK as u64 {
                 0 => match self.aligned(at)? {
@@ -275,7 +282,7 @@ mod tests {
     use super::*;
 
     fn read_of(old: &[u8], new: &[u8], most: u64) -> Images<'static> {
-        read((&old, &new), most, &mut || ControlFlow::Continue(())).unwrap()
+        read((&old, &new), most, &Progress::default()).unwrap()
     }
 
     #[test]
@@ -334,7 +341,7 @@ mod tests {
     #[test]
     fn whoever_is_told_may_stop_it() {
         let old = noise(1 << 16, 5);
-        let stopped = read((&&old[..], &&old[..]), 0, &mut || ControlFlow::Break(()));
+        let stopped = read((&&old[..], &&old[..]), 0, &Progress::new(&mut |_| false));
         assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
     }
 }

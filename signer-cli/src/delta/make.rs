@@ -1,8 +1,6 @@
 //! Makes a delta: describe, match, plan, encode; of several ways the smallest.
 
 use std::io;
-use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use perennial_device_core::delta::DeltaError;
 use perennial_device_core::delta::packing::layer::{Layer, numbers};
@@ -11,15 +9,16 @@ use perennial_schemas::crypto::Digest;
 use perennial_schemas::delta::{FrameKind, Header, ImageId, InPlace, OPERATIONS, Profile, Sizes};
 
 use super::coder::Encoder;
-use super::detect::marks::{Marks, mark, marked};
+use super::detect::marks::{self, Marks, mark, marked};
 use super::detect::{self, Described, Hint};
 use super::encode::{Cut, Frames, encode};
 use super::in_place::Room;
 use super::known;
-use super::matching::{self, Images as Searched, Masked, MatchError, Piece, Watch};
+use super::matching::{self, Images as Searched, Masked, MatchError, Piece};
 use super::packing::{self, Layers, Made, Places};
 use super::partial::{self, Blocks, Images, Partial, Read};
 use super::plan;
+use super::progress::{Progress, Stage, Stopped};
 use super::source::{self, Source};
 use crate::crypto::Ring;
 
@@ -110,6 +109,12 @@ impl From<io::Error> for MakeError {
     }
 }
 
+impl From<Stopped> for MakeError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
 /// A delta.
 #[derive(Debug)]
 pub struct MadeDelta {
@@ -119,19 +124,7 @@ pub struct MadeDelta {
     pub packed: Places,
 }
 
-/// Told how far it is; says whether to go on.
-pub type Progress<'p> = &'p mut dyn FnMut(Stage) -> bool;
-
-/// What is being done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// Matches are looked for; so many parts per million of that are done.
-    Matching(u64),
-    /// The delta is coded; so many more bytes of the new image are done.
-    Coding(u64),
-}
-
-/// The delta from `old` to `new`, as a container. Ends soon after `stop` is set.
+/// The delta from `old` to `new`, as a container. Ends soon after whoever hears of `progress` says no.
 ///
 /// # Errors
 /// [`MakeError`].
@@ -139,11 +132,10 @@ pub fn make(
     old: &[u8],
     new: &[u8],
     settings: &Settings,
-    stop: &AtomicBool,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Vec<u8>, MakeError> {
     let ids = (identity(old), identity(new));
-    of_images(Images::whole(old, new), ids, &old, settings, stop, progress).map(|made| made.bytes)
+    of_images(Images::whole(old, new), ids, &old, settings, progress).map(|made| made.bytes)
 }
 
 /// As [`make`], of images that are read as far as they have to be: two large ones that have much in common take less memory
@@ -155,27 +147,28 @@ pub fn make_from(
     old: &dyn Source,
     new: &dyn Source,
     settings: &Settings,
-    stop: &AtomicBool,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<MadeDelta, MakeError> {
     let length = old.length() + new.length();
     let limit = settings.matching.memory_limit;
-    let ids = (source::identity(old)?, source::identity(new)?);
+    progress.begin(Stage::Reading, length);
+    let ids = (source::identity(old, progress)?, source::identity(new, progress)?);
+    progress.end();
+    progress.go_on()?;
     if ids.0 == ids.1 && ids.0.length > 0 && settings.in_place.is_none() {
         return Ok(same(settings.profile(), ids.0));
     }
     let images = if length <= limit / WHOLE || settings.in_place.is_some() {
         let nothing = &Blocks::default();
-        let read = |source| Partial::read(source, Vec::new(), (u64::MAX, nothing));
-        Images { old: read(old)?, new: read(new)?, ..Images::default() }
+        progress.begin(Stage::Reading, length);
+        let read = |source| Partial::read(source, Vec::new(), (u64::MAX, nothing), progress);
+        let images = Images { old: read(old)?, new: read(new)?, ..Images::default() };
+        progress.end();
+        images
     } else {
-        let mut told = told_of_matching(progress);
-        known::read((old, new), limit / PARTIAL, &mut || match stop.load(Ordering::Relaxed) {
-            false => told(0),
-            true => ControlFlow::Break(()),
-        })?
+        known::read((old, new), limit / PARTIAL, progress)?
     };
-    of_images(images, ids, old, settings, stop, progress)
+    of_images(images, ids, old, settings, progress)
 }
 
 /// Up to this part of the memory limit images are read whole, and else as much of them as that part.
@@ -187,8 +180,7 @@ fn of_images(
     (old, new): (ImageId, ImageId),
     source: &dyn Source,
     settings: &Settings,
-    stop: &AtomicBool,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<MadeDelta, MakeError> {
     if new.length == 0 {
         return Err(MakeError::Empty);
@@ -203,19 +195,20 @@ fn of_images(
     let (apart, whole) = match (takes_apart, new.length) {
         (false, _) => (None, Some(images)),
         // Where it takes little time, it is seen whether that was worth it.
-        (true, ..=APART) => (packing::take_apart(images.borrowed(), jobs).ok(), Some(images)),
-        (true, _) => packing::take_apart(images, jobs)
+        (true, ..=APART) => (packing::take_apart(images.borrowed(), jobs, progress).ok(), Some(images)),
+        (true, _) => packing::take_apart(images, jobs, progress)
             .map_or_else(|images| (None, Some(*images)), |apart| (Some(apart), None)),
     };
+    progress.go_on()?;
     let mut layers = None;
     let mut best = None;
     if let Some(apart) = apart {
         let of = (Some(&apart.layers), source);
-        best = Some(made(apart.images, of, settings, stop, progress)?);
+        best = Some(made(apart.images, of, settings, progress)?);
         layers = Some(apart.layers);
     }
     if let Some(images) = whole {
-        let whole = made(images, (None, source), settings, stop, progress)?;
+        let whole = made(images, (None, source), settings, progress)?;
         if best.as_ref().is_none_or(|(_, best): &(Sizes, Frames)| whole.1.bytes.len() < best.bytes.len()) {
             best = Some(whole);
         }
@@ -251,12 +244,11 @@ fn made(
     mut images: Images<'_>,
     (layers, source): (Option<&Layers>, &dyn Source),
     settings: &Settings,
-    stop: &AtomicBool,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
     let read = |at: u64, into: &mut [u8]| source.read_at(layers.map_or(at, |layers| layers.place(at)), into);
     let described = match settings.references {
-        true => detect::describe(&images.old, &images.new, &settings.code),
+        true => described(&images.old, &images.new, settings, progress),
         false => Described::default(),
     };
     for range in std::mem::take(&mut images.around) {
@@ -265,18 +257,16 @@ fn made(
     let ways = ways(settings, &described, images.new.bytes().len());
     // The new image as if it were the old one.
     let turned = match ways.iter().any(Option::is_some) {
-        true => detect::describe(&images.new, &images.old, &settings.code),
+        true => self::described(&images.new, &images.old, settings, progress),
         false => Described::default(),
     };
     let mut best: Option<(Sizes, Frames)> = None;
     for way in ways {
         let pieces = {
-            let mut told = told_of_matching(progress);
-            let mut watch = Watch::new(&mut told, stop);
             let of = (&described, &turned, *way);
             match has_room_for_masks(&images, *way, settings.matching.memory_limit) {
-                true => pieces_of_whole(&images, of, &settings.matching, &mut watch)?,
-                false => pieces_of_partial(&mut images, of, &settings.matching, &mut watch)?,
+                true => pieces_of_whole(&images, of, &settings.matching, progress)?,
+                false => pieces_of_partial(&mut images, of, &settings.matching, progress)?,
             }
         };
         let cuts = cuts(settings, layers, images.old.bytes().len(), images.new.bytes().len());
@@ -286,9 +276,7 @@ fn made(
             let readable = match cut {
                 Cut::InPlace(room) => {
                     let (old, new) = (images.old.bytes(), images.new.bytes());
-                    let mut told = told_of_matching(progress);
-                    let mut watch = Watch::new(&mut told, stop);
-                    Some(room.readable(old, new, &pieces, &settings.matching, &mut watch)?)
+                    Some(room.readable(old, new, &pieces, &settings.matching, progress)?)
                 }
                 Cut::Full | Cut::Between(_) => None,
             };
@@ -317,14 +305,19 @@ fn pieces_of_whole(
     images: &Images<'_>,
     (described, turned, way): Way<'_>,
     options: &matching::Options,
-    watch: &mut Watch<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Vec<Piece>, MakeError> {
     let (old, new) = (images.old.bytes(), images.new.bytes());
-    let masks = way.map(|marks| (marked(old, described, marks), marked(new, turned, marks).0));
+    let masks = way.map(|marks| {
+        progress.begin(Stage::Masking, marks::work(described, marks) + marks::work(turned, marks));
+        let masks = (marked(old, described, marks, progress), marked(new, turned, marks, progress).0);
+        progress.end();
+        masks
+    });
     let masked = masks.as_ref().map(|((old, fields), new)| Masked { old, new, fields });
     let held = partial::held(old) + partial::held(new);
     let options = left(options, held << u32::from(way.is_some()));
-    Ok(matching::pieces(Searched { old, new, masked, exact: None }, &options, watch)?)
+    Ok(matching::pieces(Searched { old, new, masked, exact: None }, &options, progress)?)
 }
 
 /// The pieces of images of which some is missing, or that are large: masked in their place.
@@ -332,18 +325,22 @@ fn pieces_of_partial(
     images: &mut Images<'_>,
     (described, turned, way): Way<'_>,
     options: &matching::Options,
-    watch: &mut Watch<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Vec<Piece>, MakeError> {
-    let exact = matching::exact(images.old.bytes(), images.new.bytes(), &images.known, watch)?;
+    let exact = matching::exact(images.old.bytes(), images.new.bytes(), &images.known, progress)?;
     let marks = way.map(|marks| {
-        (mark(images.old.bytes_mut(), described, marks), mark(images.new.bytes_mut(), turned, marks))
+        progress.begin(Stage::Masking, marks::work(described, marks) + marks::work(turned, marks));
+        let of_old = mark(images.old.bytes_mut(), described, marks, progress);
+        let of_new = mark(images.new.bytes_mut(), turned, marks, progress);
+        progress.end();
+        (of_old, of_new)
     });
     let (old, new) = (images.old.bytes(), images.new.bytes());
     let saved = marks.as_ref().map_or(0, |(old, new)| old.held() + new.held());
     let options = left(options, partial::held(old) + partial::held(new) + saved);
     let masked = marks.as_ref().map(|(marked, _)| Masked { old, new, fields: &marked.fields });
     let exact = Some(&exact[..]);
-    let mut pieces = matching::pieces(Searched { old, new, masked, exact }, &options, watch)?;
+    let mut pieces = matching::pieces(Searched { old, new, masked, exact }, &options, progress)?;
     if let Some((of_old, of_new)) = marks {
         of_old.restore(images.old.bytes_mut());
         of_new.restore(images.new.bytes_mut());
@@ -369,11 +366,16 @@ fn left(options: &matching::Options, held: u64) -> matching::Options {
 /// Less than that isn't left for matching, unless there is less in all.
 const LEAST_LEFT: u64 = 192 << 20;
 
-fn told_of_matching(progress: Progress<'_>) -> impl FnMut(u64) -> ControlFlow<()> {
-    |done| match progress(Stage::Matching(done)) {
-        true => ControlFlow::Continue(()),
-        false => ControlFlow::Break(()),
-    }
+fn described(
+    old: &Partial<'_>,
+    new: &Partial<'_>,
+    settings: &Settings,
+    progress: &Progress<'_>,
+) -> Described {
+    progress.begin(Stage::Describing, (old.bytes().len() + new.bytes().len()) as u64);
+    let described = detect::describe(old, new, &settings.code);
+    progress.end();
+    described
 }
 
 /// Where frames may end: for a slot that is rewritten in place several ways are tried.
@@ -395,7 +397,7 @@ fn coded(
     described: &Described,
     profile: Profile,
     cut: Cut<'_>,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
     let mut most = match (profile, cut) {
         (Profile::Mcu, _) => STEPS_OF_MCU,
@@ -423,7 +425,7 @@ fn coded_units(
     units: &[Unit],
     profile: Profile,
     cut: Cut<'_>,
-    progress: Progress<'_>,
+    progress: &Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
     let apart = if let Cut::Between(apart) = cut { Some(apart) } else { None };
     let sizes = tables::within_memory(tables::sizes(profile, units), apart);
@@ -434,12 +436,15 @@ fn coded_units(
         Layer::default().code(&mut encoder, &mut numbers(), layer, parts, *old_length)?;
         frames.push(FrameKind::Parts, &encoder.finish());
     }
+    progress.begin(Stage::Encoding, images.new.bytes().len() as u64);
     for unit in units {
-        encode(unit, (images.old.bytes(), &images.new), (profile, &sizes), cut, &mut frames, &mut |n| {
-            progress(Stage::Coding(n))
+        encode(unit, (images.old.bytes(), &images.new), (profile, &sizes), cut, &mut frames, &mut |at| {
+            progress.at(at);
+            progress.go_on().is_ok()
         })?
         .ok_or(MakeError::Stopped)?;
     }
+    progress.end();
     Ok((sizes, frames))
 }
 

@@ -10,6 +10,7 @@
 //! | [`in_place`] | what can be read while a slot is rewritten |
 //! | [`encode`], [`coder`] | where frames end |
 //! | [`stored`] | what is sent as it is |
+//! | [`progress`] | how often it is told how far all that is |
 //! | [`make`] | which of several ways is the smallest |
 //! | [`flash`], [`slot_file`] | nothing: a slot in memory, or in a file, rewritten by the device's code |
 //! | [`apply`] | nothing: the device's decoder over whole files |
@@ -30,6 +31,7 @@ pub mod matching;
 pub mod packing;
 pub mod partial;
 pub mod plan;
+pub mod progress;
 pub mod slot_file;
 pub mod source;
 pub mod stored;

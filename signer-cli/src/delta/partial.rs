@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::detect::Found;
 use super::matching::Match;
+use super::progress::{Progress, STRIDE};
 use super::source::Source;
 
 /// An image, of which stretches may be missing.
@@ -40,7 +41,8 @@ impl<'a> Partial<'a> {
         Self { files, ..self }
     }
 
-    /// Reads what is not missing; `is_zero` says which of its blocks of so many bytes need not be.
+    /// Reads what is not missing; `zeros` says which of its blocks of so many bytes need not be. The bytes are added to what
+    /// `progress` counts.
     ///
     /// # Errors
     /// As the source.
@@ -48,6 +50,7 @@ impl<'a> Partial<'a> {
         source: &dyn Source,
         missing: Vec<Range<u64>>,
         (block, zeros): (u64, &Blocks),
+        progress: &Progress<'_>,
     ) -> io::Result<Self> {
         let length = source.length();
         let mut bytes = vec![0; usize::try_from(length).map_err(|_| io::ErrorKind::OutOfMemory)?];
@@ -57,13 +60,15 @@ impl<'a> Partial<'a> {
             while at < end {
                 let is_zero = zeros.has(at / block);
                 let mut stop = at;
-                while stop < end && zeros.has(stop / block) == is_zero {
+                let most = end.min(at + STRIDE as u64);
+                while stop < most && zeros.has(stop / block) == is_zero {
                     stop = (stop / block + 1) * block;
                 }
-                stop = stop.min(end);
+                stop = stop.min(most);
                 if !is_zero {
                     source.read_at(at, &mut bytes[at as usize..stop as usize])?;
                 }
+                progress.more(stop - at);
                 at = stop;
             }
         }
@@ -169,6 +174,11 @@ fn is_zero(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| *byte == 0)
 }
 
+/// Bytes of an image of this length that are not missing.
+pub fn there(length: u64, missing: &[Range<u64>]) -> u64 {
+    length - missing.iter().map(|range| range.end - range.start).sum::<u64>()
+}
+
 /// Bytes of memory that an image takes.
 pub fn held(image: &[u8]) -> u64 {
     image.chunks(PAGE).filter(|page| !is_zero(page)).count() as u64 * PAGE as u64
@@ -211,8 +221,13 @@ mod tests {
     fn what_is_missing_is_zero_until_it_is_loaded() {
         let image: Vec<u8> = (1..=200).cycle().take(20_000).collect();
         let source = &image[..];
-        let mut partial =
-            Partial::read(&source, vec![5_000..9_000, 12_000..20_000], (4096, &Blocks::default())).unwrap();
+        let mut partial = Partial::read(
+            &source,
+            vec![5_000..9_000, 12_000..20_000],
+            (4096, &Blocks::default()),
+            &Progress::default(),
+        )
+        .unwrap();
         assert_eq!(partial.bytes()[..5_000], image[..5_000]);
         assert!(partial.bytes()[5_000..9_000].iter().all(|byte| *byte == 0));
         assert_eq!(partial.bytes()[9_000..12_000], image[9_000..12_000]);

@@ -12,6 +12,7 @@ use perennial_schemas::delta::{Header, InPlace};
 use perennial_schemas::report::FailureCode;
 
 use super::flash;
+use super::progress::Progress;
 
 /// A slot and a journal.
 #[derive(Debug)]
@@ -45,8 +46,14 @@ impl FileFlash {
     ///
     /// # Errors
     /// [`DeltaError`]; where power was cut, too.
-    pub fn rewrite(&mut self, header: &Header, delta: &[u8], new: &[u8]) -> Result<(), DeltaError> {
-        flash::rewrite_on(self, header, delta, new)
+    pub fn rewrite(
+        &mut self,
+        header: &Header,
+        delta: &[u8],
+        new: &[u8],
+        progress: &Progress<'_>,
+    ) -> Result<(), DeltaError> {
+        flash::rewrite_on(self, header, delta, new, progress)
     }
 
     fn file(&self, area: Area) -> &File {

@@ -10,6 +10,7 @@ use perennial_schemas::crypto::{Digest, RunningDigest};
 use perennial_schemas::delta::ImageId;
 use perennial_schemas::report::FailureCode;
 
+use super::progress::Progress;
 use crate::crypto::Ring;
 
 /// An image that is read at any place.
@@ -88,11 +89,11 @@ impl OldImage for Old<'_> {
     }
 }
 
-/// An image by length and digest.
+/// An image by length and digest; the bytes are added to what `progress` counts.
 ///
 /// # Errors
 /// As the source.
-pub fn identity(source: &dyn Source) -> io::Result<ImageId> {
+pub fn identity(source: &dyn Source, progress: &Progress<'_>) -> io::Result<ImageId> {
     let mut running = Ring.start();
     let mut window = Window::new(source);
     let mut at = 0;
@@ -100,6 +101,7 @@ pub fn identity(source: &dyn Source) -> io::Result<ImageId> {
         let bytes = window.from(at, 1)?;
         running.update(bytes);
         at += bytes.len() as u64;
+        progress.more(bytes.len() as u64);
     }
     let digest = running.finish().0;
     Ok(ImageId { length: source.length(), digest: std::array::from_fn(|i| digest[i]) })

@@ -3,7 +3,7 @@
 //! Decides from which releases, and whether a delta is worth its place. How one is made is [`crate::delta`]'s.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::io;
 
 use perennial_device_core::delta::packing::codec::PackedBefore;
 use perennial_schemas::document::Document;
@@ -17,7 +17,8 @@ use serde::Serialize;
 use super::draft::target;
 use super::{ImageFile, ReleaseError, Standing};
 use crate::crypto::Ring;
-use crate::delta::make::{self, MakeError, Settings, Stage};
+use crate::delta::make::{self, Settings};
+use crate::delta::progress::{Progress, Stage, Told};
 use crate::delta::source::Source;
 use crate::files::{self, FileSource};
 use crate::image::{Indexer, Measured, Prepared};
@@ -77,8 +78,8 @@ struct Earlier {
     image: Image,
 }
 
-/// Says what is done, of how many bytes, and how many are done.
-pub type Telling<'t> = dyn FnMut(&str, u64, u64) + 't;
+/// Says what is done, of how many bytes (0 where that isn't known), and how many are done.
+pub type Telling<'t> = dyn FnMut(&str, u64, u64) + Send + 't;
 
 impl<'l> Library<'l> {
     /// What `repository` has published of the product.
@@ -139,7 +140,12 @@ impl<'l> Library<'l> {
                 dropped.push(drop_it("it has the same image".into()));
                 continue;
             }
-            let old = match reproduce::image_of(&earlier.image, &self.places, &mut |_| ()) {
+            let (label, mut read) = (format!("unpacking {}", earlier.version), 0);
+            let told = &mut |more| {
+                read += more;
+                telling(&label, 0, read);
+            };
+            let old = match reproduce::image_of(&earlier.image, &self.places, told) {
                 Ok(old) => old,
                 Err(Missing::NotHere(what)) if !wanted.from.contains(&earlier.version) => {
                     dropped.push(drop_it(what));
@@ -173,10 +179,13 @@ impl<'l> Library<'l> {
         let Earlier { version: from, hardware, image } = earlier;
         let asked = wanted.from.contains(from);
         let fail = |why: String| ReleaseError::DeltaFrom { version: from.clone(), why, asked };
-        let label = format!("delta from {from}");
+        let mut hear = |told: Told| {
+            telling(&format!("delta from {from}: {}", told.stage.name()), told.total, told.done);
+            true
+        };
+        let progress = Progress::new(&mut hear);
         let source = old.0.try_clone().and_then(FileSource::new).map_err(|e| fail(e.to_string()))?;
-        let told = &mut |done| telling(&label, new.length(), done);
-        let made = make(&source, new, &wanted.settings, told);
+        let made = make::make_from(&source, new, &wanted.settings, &progress);
         let delta = made.map_err(|source| ReleaseError::DeltaMade { version: from.clone(), source })?;
         let full = prepared.payload.length;
         if let Err(why) = worth(delta.bytes.len() as u64, full, wanted.least_saved) {
@@ -187,8 +196,7 @@ impl<'l> Library<'l> {
         let measured = indexer.finish("delta").map_err(|e| fail(e.to_string()))?;
         let before = delta.packed.read(new).map_err(|e| fail(e.to_string()))?;
         let bytes = delta.bytes;
-        let told = &mut |done| telling(&label, new.length(), done);
-        prove(&bytes, &measured, (&mut old, image), prepared, before, told)
+        prove(&bytes, &measured, (&mut old, image), prepared, before, &progress)
             .map_err(|why| fail(format!("a delta was made, and does not hold: {why}")))?;
         let product = &self.standing.product;
         let name = format!("{version}.{hardware}.from-{from}.delta");
@@ -261,31 +269,6 @@ impl<'l> Library<'l> {
     }
 }
 
-/// Makes a delta for devices with Linux; `progress` hears how many bytes of the new image are done, as far as that can be
-/// told: the search for matches counts for half of them.
-fn make(
-    old: &dyn Source,
-    new: &dyn Source,
-    settings: &Settings,
-    progress: &mut dyn FnMut(u64),
-) -> Result<make::MadeDelta, MakeError> {
-    let (half, mut coded, mut told) = (new.length() / 2, 0, 0);
-    let stop = AtomicBool::new(false);
-    make::make_from(old, new, settings, &stop, &mut |stage| {
-        let done = match stage {
-            Stage::Matching(millionths) => half * millionths.min(1_000_000) / 1_000_000,
-            Stage::Coding(more) => {
-                coded += more;
-                half + coded / 2
-            }
-        };
-        // Where several ways are tried it begins again.
-        told = done.max(told).min(2 * half);
-        progress(told);
-        true
-    })
-}
-
 /// Whether a delta of `length` bytes saves enough of a full payload.
 fn worth(length: u64, full: u64, least_saved: u8) -> Result<(), String> {
     let saved = full.saturating_sub(length);
@@ -306,20 +289,37 @@ fn prove(
     (old, from): (&mut OldFile, &Image),
     new: &Prepared,
     before: Box<dyn PackedBefore>,
-    progress: &mut dyn FnMut(u64),
+    progress: &Progress<'_>,
 ) -> Result<(), String> {
     let index = |measured: &Measured| {
         Index::verify(&measured.index.bytes, &measured.index.root, &Ring).map_err(|e| e.to_string())
     };
     let (delta_index, image_index) = (index(measured)?, index(&new.image)?);
-    let mut nowhere = std::io::sink();
+    progress.begin(Stage::Proving, new.image.length);
+    let mut nowhere = Counted(progress);
     let mut made = Made::new(&image_index, &mut nowhere);
-    let chunks = Chunks::new(bytes, &delta_index, progress);
+    let mut unheard = |_| ();
+    let chunks = Chunks::new(bytes, &delta_index, &mut unheard);
     let from = reproduce::identity(from.length, &from.sha256);
     let to = reproduce::identity(new.image.length, &new.image.sha256);
     reproduce::delta(chunks, (old, from), to, Some(before), &mut made).map_err(|e| e.to_string())?;
     let got = made.finish().map_err(|e| e.to_string())?;
+    progress.end();
     if got == (new.image.length, new.image.sha256) { Ok(()) } else { Err("it makes another image".into()) }
+}
+
+/// Keeps nothing, and tells how much came.
+struct Counted<'c, 'p>(&'c Progress<'p>);
+
+impl io::Write for Counted<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.more(bytes.len() as u64);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The new image, which was measured; that it has not changed since is proved with the delta.

@@ -6,8 +6,6 @@ pub mod cut;
 mod decode;
 pub mod told;
 
-use std::sync::atomic::AtomicBool;
-
 use perennial_device_core::delta::refs::SectionKind;
 use perennial_schemas::delta::{Frame, FrameKind, Header, InPlace, Profile};
 use perennial_signer::delta::detect::Hint;
@@ -114,7 +112,7 @@ pub fn seed(material: &[u8], length: usize, profile: Profile, code: Hint, random
     if profile == Profile::Mcu && !old.is_empty() && random.below(2) == 0 {
         settings.in_place = Some(slot(old.len().max(new.len()), random));
     }
-    let container = make(&old, &new, &settings, &AtomicBool::new(false), &mut |_| true);
+    let container = make(&old, &new, &settings, &Default::default());
     let container = container.expect("two images make a delta");
     Seed { old, new, container }
 }
@@ -139,7 +137,7 @@ pub fn cut_seed(files: u32, random: &mut Random) -> Seed {
 #[expect(clippy::expect_used, reason = "a test's tool: a panic ends it and says why")]
 fn seed_of((old, new): (Vec<u8>, Vec<u8>)) -> Seed {
     let settings = settings(Profile::Linux, Hint::None);
-    let container = make(&old, &new, &settings, &AtomicBool::new(false), &mut |_| true);
+    let container = make(&old, &new, &settings, &Default::default());
     let container = container.expect("two images make a delta");
     Seed { old, new, container }
 }

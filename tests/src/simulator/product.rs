@@ -1,7 +1,6 @@
 //! A product with releases in a simulated repository: images, indexes, manifests, a channel, a support record.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 
 use perennial_device_core::crypto::Ring;
 use perennial_device_core::port::memory::{MemoryFetch, RunLength};
@@ -192,7 +191,7 @@ pub fn delta_for(profile: Profile, old: &[u8], new: &[u8]) -> Vec<u8> {
         packing: true,
         matching: Options::default(),
     };
-    make(old, new, &settings, &AtomicBool::new(false), &mut |_| true).expect("a delta")
+    make(old, new, &settings, &Default::default()).expect("a delta")
 }
 
 /// A support record with one promise.

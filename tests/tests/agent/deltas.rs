@@ -106,8 +106,22 @@ fn a_delta_that_saves_too_little_is_dropped_and_one_that_can_not_be_made_is_told
         let refused = desk.refused(&line);
         assert!(refused.contains("hint: give more with --memory-limit, or"), "{refused}");
     }
-    let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--in-place 64x4K"));
-    assert!(refused.contains("--in-place tells how deltas are made, and none is asked for\n"), "{refused}");
+    for option in [
+        "--in-place 64x4K",
+        "--profile mcu",
+        "--code none",
+        "--jobs 1",
+        "--memory-limit 2G",
+        "--without masks",
+        "--delta-saves 30",
+    ] {
+        let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", option));
+        let (name, _) = option.split_once(' ').unwrap();
+        assert!(
+            refused.contains(&format!("{name} tells how deltas are made, and none is asked for\n")),
+            "{refused}"
+        );
+    }
     let refused = desk.refused(&propose(&desk, "1.2.0", "n3.bin", "--delta-from 0.9.0"));
     assert!(refused.contains("thermostat has no release 0.9.0"), "{refused}");
     let report = desk.ok(&propose(&desk, "1.2.0", "n2.bin", "--delta-from 1.1.0"));

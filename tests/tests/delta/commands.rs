@@ -204,7 +204,20 @@ fn nothing_is_written_over_what_it_is_made_of() {
         let refused = desk.refused(line);
         assert!(refused.contains(&format!(" is {name}, which would be lost\n")), "{line}: {refused}");
     }
-    assert!(before == read());
+    desk.ok(&format!("delta make old.img new.img {out}place.delta --in-place 16x4K"));
+    let place = std::fs::read(desk.path("place.delta")).unwrap();
+    std::fs::write(desk.path("slot.journal"), desk.path("").display().to_string()).unwrap();
+    for (line, name) in [
+        ("delta rewrite old.img place.delta old.img", "OLD"),
+        ("delta rewrite old.img place.delta link.img", "OLD"),
+        ("delta rewrite old.img place.delta place.delta", "DELTA"),
+        ("delta rewrite slot.journal place.delta FOLDERslot", "OLD"),
+    ] {
+        let refused = desk.refused(&line.replace("FOLDER", &out));
+        assert!(refused.contains(&format!(" is {name}, which would be lost\n")), "{line}: {refused}");
+    }
+    assert!(!desk.path("old.img.journal").exists() && !desk.path("slot").exists());
+    assert!(before == read() && place == std::fs::read(desk.path("place.delta")).unwrap());
 }
 
 fn names(desk: &Desk) -> Vec<std::ffi::OsString> {

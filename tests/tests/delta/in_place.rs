@@ -31,7 +31,7 @@ impl Rig {
     fn new(old: &[u8], new: &[u8], place: InPlace, code: usize) -> Self {
         let mut settings = settings(Profile::Mcu, HINTS[code]);
         settings.in_place = Some(place);
-        let delta = make(old, new, &settings, &Default::default(), &mut |_| true).unwrap();
+        let delta = make(old, new, &settings, &Default::default()).unwrap();
         let (old, new) = (old.to_vec(), new.to_vec());
         let index = index(&new, 12);
         Self { old, new, place, delta, index }

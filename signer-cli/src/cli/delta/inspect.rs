@@ -6,10 +6,12 @@ use clap::Args;
 use perennial_schemas::limits::IMAGE_LENGTH;
 
 use super::super::common::Output;
+use super::super::progress::Stages;
 use super::super::{CliError, Io};
 use super::{about, may_write, read};
 use crate::delta::apply::ApplyError;
 use crate::delta::inspect::{inspect, picture};
+use crate::delta::progress::Progress;
 use crate::delta::source::Source;
 use crate::files;
 
@@ -43,7 +45,11 @@ pub(super) fn run(args: &InspectArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     }
     let delta = read(&args.delta)?;
     let old = args.old.as_ref().map(|path| files::source(path, IMAGE_LENGTH)).transpose()?;
-    let looked = inspect(&delta, old.as_ref().map(|old| old as &dyn Source));
+    let looked = {
+        let mut stages = Stages::new(io);
+        let mut hear = |told| stages.hear(told);
+        inspect(&delta, old.as_ref().map(|old| old as &dyn Source), &Progress::new(&mut hear))
+    };
     let inspection = looked.map_err(|e| match (&e, &args.old) {
         (ApplyError::OtherOld, Some(old)) => about(old, e),
         _ => about(&args.delta, e),

@@ -39,6 +39,9 @@ pub(in crate::cli) struct MakeOptions {
     without: Vec<Transform>,
 }
 
+/// The memory to make it in where none is named: 1G.
+const USUAL_LIMIT: u64 = 1 << 30;
+
 /// What kind of device applies it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 enum ProfileName {
@@ -61,6 +64,19 @@ enum Transform {
 }
 
 impl MakeOptions {
+    /// An option that was given, if any was that says something else than usual.
+    pub(in crate::cli) fn given(&self) -> Option<&'static str> {
+        let options = [
+            (self.in_place.is_some(), "--in-place"),
+            (self.profile != ProfileName::default(), "--profile"),
+            (self.code != Hint::Auto, "--code"),
+            (self.jobs != 0, "--jobs"),
+            (self.memory_limit != USUAL_LIMIT, "--memory-limit"),
+            (!self.without.is_empty(), "--without"),
+        ];
+        options.into_iter().find_map(|(given, name)| given.then_some(name))
+    }
+
     /// The same for whoever makes deltas.
     pub(in crate::cli) fn settings(&self) -> Settings {
         let with = |transform| !self.without.contains(&transform);

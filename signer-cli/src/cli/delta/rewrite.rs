@@ -9,9 +9,11 @@ use perennial_schemas::delta::InPlace;
 use serde::Serialize;
 
 use super::super::common::Output;
+use super::super::progress::Stages;
 use super::super::{CliError, Io};
-use super::{about, read, source};
+use super::{about, read, refuse_same, source};
 use crate::delta::apply;
+use crate::delta::progress::Progress;
 use crate::delta::slot_file::FileFlash;
 use crate::files;
 use crate::plain::grouped;
@@ -47,10 +49,18 @@ struct RewriteReport {
 }
 
 pub(super) fn run(args: RewriteArgs, io: &mut Io<'_>) -> Result<(), CliError> {
+    for (name, read) in [("OLD", &args.old), ("DELTA", &args.delta)] {
+        for written in [&args.slot, &journal(&args.slot)] {
+            refuse_same(written, name, read)?;
+        }
+    }
     let (old, delta) = (source(&args.old)?, read(&args.delta)?);
+    let mut stages = Stages::new(io);
+    let mut hear = |told| stages.hear(told);
+    let progress = Progress::new(&mut hear);
     let mut new = Vec::new();
-    let header =
-        apply::apply_from(&old, &delta, u64::MAX, &mut new).map_err(|error| about(&args.delta, error))?;
+    let header = apply::apply_from(&old, &delta, u64::MAX, &mut new, &progress)
+        .map_err(|error| about(&args.delta, error))?;
     let place = header.in_place.ok_or_else(|| {
         let what = format!("{} is made for two slots", args.delta.display());
         CliError::new(what, "make one for this slot, with delta make --in-place SECTORSxSIZE")
@@ -62,7 +72,9 @@ pub(super) fn run(args: RewriteArgs, io: &mut Io<'_>) -> Result<(), CliError> {
     let (slot, journal) =
         (files::open_for_update(&args.slot)?, files::open_for_update(&journal(&args.slot))?);
     let mut flash = FileFlash::new(place, slot, journal, args.cut_at);
-    match flash.rewrite(&header, &delta, &new) {
+    let rewritten = flash.rewrite(&header, &delta, &new, &progress);
+    drop(stages);
+    match rewritten {
         Ok(()) => {}
         Err(_) if flash.is_cut() => {
             let what = format!("power was cut in operation {}", grouped(flash.operations()));

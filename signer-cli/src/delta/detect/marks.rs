@@ -13,6 +13,7 @@ use super::Described;
 use super::scan::references;
 use crate::delta::matching::Fields;
 use crate::delta::partial::copy;
+use crate::delta::progress::Progress;
 
 /// Which references show what they lead to. The others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +40,15 @@ const RELOCATION: usize = 24;
 const SLOT: usize = 8;
 
 /// The image with its references marked, and where they are.
-pub fn marked(image: &[u8], described: &Described, marks: Marks) -> (Vec<u8>, Fields) {
+pub fn marked(
+    image: &[u8],
+    described: &Described,
+    marks: Marks,
+    progress: &Progress<'_>,
+) -> (Vec<u8>, Fields) {
     let mut masked = vec![0; image.len()];
     copy(image, &mut masked);
-    let marked = mark(&mut masked, described, marks);
+    let marked = mark(&mut masked, described, marks, progress);
     (masked, marked.fields)
 }
 
@@ -74,8 +80,19 @@ impl Marked {
     }
 }
 
-/// Marks the references of an image in its place.
-pub fn mark(image: &mut [u8], described: &Described, marks: Marks) -> Marked {
+/// Bytes that are gone over to mark the references of an image.
+pub fn work(described: &Described, marks: Marks) -> u64 {
+    let of_space = |number: usize| {
+        let sections =
+            || described.sections.iter().filter(move |section| usize::from(section.space) == number);
+        let each: u64 = sections().map(|section| section.length).sum();
+        each * if marks == Marks::None { 1 } else { 1 + passes(sections()) as u64 }
+    };
+    (0..described.spaces.len()).map(of_space).sum()
+}
+
+/// Marks the references of an image in its place. The bytes that are gone over are added to what `progress` counts.
+pub fn mark(image: &mut [u8], described: &Described, marks: Marks, progress: &Progress<'_>) -> Marked {
     let sections = described.sections.iter().map(|section| {
         let start = section.start as usize;
         let end = (start + section.length as usize).min(image.len());
@@ -91,6 +108,7 @@ pub fn mark(image: &mut [u8], described: &Described, marks: Marks) -> Marked {
                 marked.fields.add(at, reference.field.width());
             }
         });
+        progress.more(section.length);
     }
     if marks == Marks::None {
         return marked;
@@ -103,9 +121,21 @@ pub fn mark(image: &mut [u8], described: &Described, marks: Marks) -> Marked {
             .map(|(section, (_, bytes))| (section, &bytes[..]));
         let sections: Vec<(&Section, &[u8])> =
             all.filter(|(section, _)| usize::from(section.space) == number).collect();
-        of_space(image, space, &sections, described, marks, &mut marked.slots);
+        let slots = &mut marked.slots;
+        of_space(image, space, &sections, (described, marks), slots, progress);
     }
     marked
+}
+
+/// How often the references of a space with these sections are marked.
+fn passes<'s>(sections: impl Iterator<Item = &'s Section>) -> usize {
+    let passes = |section: &Section| match section.kind {
+        SectionKind::Rela64 => PASSES,
+        // The order of symbols leads to symbols, and these to functions.
+        SectionKind::SymbolOrder => 2,
+        _ => 1,
+    };
+    sections.map(passes).max().unwrap_or(1)
 }
 
 /// Marks the references of one space.
@@ -113,14 +143,12 @@ fn of_space(
     masked: &mut [u8],
     space: &Space,
     sections: &[(&Section, &[u8])],
-    described: &Described,
-    marks: Marks,
+    (described, marks): (&Described, Marks),
     before_slots: &mut Vec<(usize, [u8; SLOT])>,
+    progress: &Progress<'_>,
 ) {
     let relocations = || sections.iter().filter(|(section, _)| section.kind == SectionKind::Rela64);
-    // The order of symbols leads to symbols, and these to functions.
-    let ordered = sections.iter().any(|(section, _)| section.kind == SectionKind::SymbolOrder);
-    let passes = if relocations().next().is_some() { PASSES } else { 1 + usize::from(ordered) };
+    let passes = passes(sections.iter().map(|(section, _)| *section));
     let mut before = Snapshot::new(space, masked.len());
     for pass in 0..passes {
         before.take(masked);
@@ -135,6 +163,7 @@ fn of_space(
                     write(masked, at, reference.field, mark.unwrap_or(0));
                 }
             });
+            progress.more(section.length);
         }
         for (section, bytes) in relocations() {
             let before = if pass == 0 { Some(&mut *before_slots) } else { None };
@@ -302,7 +331,8 @@ mod tests {
     fn a_pointer_looks_the_same_wherever_its_target_went() {
         let (old, new) = (image(0x40_0000, 0), image(0x80_0000, 0x123));
         assert_ne!(old.0[..24], new.0[..24]);
-        let [old, new] = [old, new].map(|(bytes, described)| marked(&bytes, &described, Marks::Tables).0);
+        let [old, new] = [old, new]
+            .map(|(bytes, described)| marked(&bytes, &described, Marks::Tables, &Progress::default()).0);
         assert_eq!(old[..24], new[..24]);
         assert_eq!(old[..8], old[16..24]);
         assert_ne!(old[..8], old[8..16]);
@@ -312,7 +342,7 @@ mod tests {
     fn what_was_marked_in_its_place_comes_back() {
         let (bytes, described) = image(0x40_0000, 0);
         let mut image = bytes.clone();
-        let marked = mark(&mut image, &described, Marks::All);
+        let marked = mark(&mut image, &described, Marks::All, &Progress::default());
         assert_ne!(image, bytes);
         assert_eq!(marked.held(), 24);
         marked.restore(&mut image);
@@ -322,7 +352,7 @@ mod tests {
     #[test]
     fn without_marks_references_are_zero() {
         let (bytes, described) = image(0x40_0000, 0);
-        let (zero, fields) = marked(&bytes, &described, Marks::None);
+        let (zero, fields) = marked(&bytes, &described, Marks::None, &Progress::default());
         let mut all = Fields::none_of(bytes.len());
         all.add(0, 24);
         assert_eq!(fields, all);

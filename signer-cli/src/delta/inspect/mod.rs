@@ -26,6 +26,7 @@ use serde::Serialize;
 
 use self::reading::Reading;
 use super::apply::{self, ApplyError};
+use super::progress::{Progress, Stage};
 use super::source::{Source, identity};
 
 /// What a delta is for, and where its bytes went.
@@ -154,18 +155,26 @@ pub struct PlaceShare {
 ///
 /// # Errors
 /// [`ApplyError`]
-pub fn inspect(delta: &[u8], old: Option<&dyn Source>) -> Result<Inspection, ApplyError> {
+pub fn inspect(
+    delta: &[u8],
+    old: Option<&dyn Source>,
+    progress: &Progress<'_>,
+) -> Result<Inspection, ApplyError> {
     let header = apply::header(delta)?;
-    if let Some(old) = old
-        && identity(old).map_err(ApplyError::Read)? != header.old
-    {
-        return Err(ApplyError::OtherOld);
+    if let Some(old) = old {
+        progress.begin(Stage::Reading, old.length());
+        if identity(old, progress).map_err(ApplyError::Read)? != header.old {
+            return Err(ApplyError::OtherOld);
+        }
+        progress.end();
     }
+    progress.begin(Stage::Inspecting, header.new_length());
     let mut reading = Reading::new(&header, old)?;
     for frame in 0..header.frames.len() {
-        reading.frame(delta, frame)?;
+        reading.frame(delta, frame, progress)?;
     }
     reading.check()?;
+    progress.end();
     Ok(told(reading, delta.len() as u64))
 }
 

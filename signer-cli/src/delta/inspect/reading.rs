@@ -13,6 +13,7 @@ use super::ledger::{Charged, Ledger};
 use super::made::Made;
 use super::{FrameRow, MadeOf};
 use crate::delta::apply::ApplyError;
+use crate::delta::progress::Progress;
 use crate::delta::source::{Old, Source};
 
 /// Bytes of a stored frame that are told apart.
@@ -68,7 +69,12 @@ impl<'h, 'o> Reading<'h, 'o> {
     }
 
     /// Reads this frame of the container, behind all before it.
-    pub(super) fn frame(&mut self, delta: &[u8], frame: usize) -> Result<(), ApplyError> {
+    pub(super) fn frame(
+        &mut self,
+        delta: &[u8],
+        frame: usize,
+        progress: &Progress<'_>,
+    ) -> Result<(), ApplyError> {
         let (kind, length) = (self.header.frames[frame].kind, self.header.frames[frame].length);
         let range = self.at..self.at + length;
         let inside = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
@@ -93,7 +99,7 @@ impl<'h, 'o> Reading<'h, 'o> {
             (FrameKind::Data(makes) | FrameKind::Stored(makes), Some(old)) => {
                 self.packing.begin(frame, self.made, self.header)?;
                 let is_stored = matches!(kind, FrameKind::Stored(_));
-                let done = self.data(bytes, makes, is_stored, &mut Old(old));
+                let done = self.data(bytes, makes, is_stored, &mut Old(old), progress);
                 if let Some(error) = self.new.as_mut().and_then(Made::trouble) {
                     return Err(ApplyError::Write(error));
                 }
@@ -105,6 +111,7 @@ impl<'h, 'o> Reading<'h, 'o> {
         }
         self.at = range.end;
         self.made += makes;
+        progress.at(self.made);
         Ok(())
     }
 
@@ -150,6 +157,7 @@ impl<'h, 'o> Reading<'h, 'o> {
         makes: u64,
         is_stored: bool,
         old: &mut dyn OldImage,
+        progress: &Progress<'_>,
     ) -> Result<(), DeltaError> {
         let Some(new) = &mut self.new else { return Ok(()) };
         let (start, end) = (self.made, self.made + makes);
@@ -189,6 +197,7 @@ impl<'h, 'o> Reading<'h, 'o> {
             let next = next.ok_or(DeltaError::Length)?;
             cost(at, next, before, coder.ledger.bits - bits);
             at = next;
+            progress.at(at);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ const ROWS: usize = 16;
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = |kind| self.frames.iter().filter(|frame| frame.kind == kind).count();
+        let count = |kind| grouped(self.frames.iter().filter(|frame| frame.kind == kind).count() as u64);
         writeln!(
             f,
             "Delta for {}: {} bytes, {} of the new image.",
@@ -30,13 +30,14 @@ impl fmt::Display for Inspection {
         for row in &self.packings {
             writeln!(f, "  {row}")?;
         }
-        writeln!(f, "The new image in {} steps:", grouped(self.made_of.steps))?;
+        let step = if self.made_of.steps == 1 { "step" } else { "steps" };
+        writeln!(f, "The new image in {} {step}:", grouped(self.made_of.steps))?;
         for (name, bytes) in self.made() {
             writeln!(f, "  {:>13}  {:>7}  {name}", grouped(bytes), percent(bytes, self.unpacked))?;
         }
         writeln!(f, "The delta's bytes by what they tell:")?;
         for Share { name, bytes, count } in self.kinds.iter().take(ROWS) {
-            let times = count.map(|count| format!(" ({} times)", grouped(count))).unwrap_or_default();
+            let times = count.map(|count| format!(" ({})", times(count))).unwrap_or_default();
             writeln!(f, "  {:>13}  {:>7}  {name}{times}", grouped(*bytes), percent(*bytes, self.length))?;
         }
         more(f, self.kinds.len())?;
@@ -95,7 +96,7 @@ impl Inspection {
         let by_kind = self.kinds.iter().take(ROWS).map(|share| Bar {
             name: share.name.clone(),
             bytes: share.bytes,
-            note: share.count.map(|count| format!("{} times", grouped(count))).unwrap_or_default(),
+            note: share.count.map(times).unwrap_or_default(),
         });
         let made = self.made();
         let made = made.map(|(name, bytes)| format!("{name} {}", percent(bytes, self.unpacked)));
@@ -149,6 +150,13 @@ impl Inspection {
     }
 }
 
+fn times(count: u64) -> String {
+    if count == 1 { "once".into() } else { format!("{} times", grouped(count)) }
+}
+
 fn more(f: &mut fmt::Formatter<'_>, rows: usize) -> fmt::Result {
-    if rows > ROWS { writeln!(f, "  … and {} more, with --json", rows - ROWS) } else { Ok(()) }
+    match rows.checked_sub(ROWS) {
+        Some(rows @ 1..) => writeln!(f, "  … and {} more, with --json", grouped(rows as u64)),
+        _ => Ok(()),
+    }
 }

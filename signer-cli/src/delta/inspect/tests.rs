@@ -20,14 +20,14 @@ fn archives() -> (Vec<u8>, Vec<u8>, Vec<u8>) {
         builder.into_inner().unwrap()
     };
     let (old, new) = (archive(&[]), archive(&noise(4)[..3_000]));
-    let delta = make(&old, &new, &Settings::default(), &Default::default(), &mut |_| true).unwrap();
+    let delta = make(&old, &new, &Settings::default(), &Default::default()).unwrap();
     (old, new, delta)
 }
 
 #[test]
 fn what_a_file_costs_is_told_under_its_name() {
     let (old, _, delta) = archives();
-    let inspection = inspect(&delta, Some(&old.as_slice())).unwrap();
+    let inspection = inspect(&delta, Some(&old.as_slice()), &Default::default()).unwrap();
     let shares: Vec<(&str, u64)> =
         inspection.files.iter().map(|share| (share.name.as_str(), share.bytes)).collect();
     assert!(matches!(shares[0], ("a/second", 2_950..=3_100)), "{shares:?}");
@@ -41,8 +41,8 @@ fn a_delta_is_refused_that_does_not_make_what_it_names_or_is_made_from_something
     let digest = named(&new).digest;
     let at = memchr::memmem::find(&delta, &digest).unwrap();
     delta[at] ^= 1;
-    assert!(matches!(inspect(&delta, Some(&old.as_slice())), Err(ApplyError::OtherNew)));
+    assert!(matches!(inspect(&delta, Some(&old.as_slice()), &Default::default()), Err(ApplyError::OtherNew)));
     delta[at] ^= 1;
     old[0] ^= 1;
-    assert!(matches!(inspect(&delta, Some(&old.as_slice())), Err(ApplyError::OtherOld)));
+    assert!(matches!(inspect(&delta, Some(&old.as_slice()), &Default::default()), Err(ApplyError::OtherOld)));
 }

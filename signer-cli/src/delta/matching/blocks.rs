@@ -8,12 +8,11 @@
 
 use super::bytes::{along, run_ahead, same_ahead, same_behind, shift, word};
 use super::table::{BLOCK, Table, hash, rolled};
-use super::{Match, MatchError, Piece, Watch};
+use super::{Match, MatchError, Piece};
+use crate::delta::progress::{Progress, STRIDE, Stage};
 
 /// Equal blocks that are looked through for the nearest one.
 const EQUALS: usize = 32;
-/// Bytes between two calls of the watch.
-const STRIDE: usize = 1 << 20;
 
 /// The old image's blocks by their hash, but for those that are one byte throughout.
 struct Blocks<'a> {
@@ -39,9 +38,11 @@ impl<'a> Blocks<'a> {
 }
 
 /// The copies and fills of whole blocks, ascending and disjoint in the new image.
-pub(super) fn blocks(old: &[u8], new: &[u8], watch: &mut Watch<'_>) -> Result<Vec<Piece>, MatchError> {
+pub(super) fn blocks(old: &[u8], new: &[u8], progress: &Progress<'_>) -> Result<Vec<Piece>, MatchError> {
+    progress.begin(Stage::Comparing, old.len() as u64 + new.len() as u64);
     let known = Blocks::of(old);
-    watch.check()?;
+    progress.at(old.len() as u64);
+    progress.go_on()?;
     let mut scan = Scan { old, new, pieces: Vec::new(), settled: 0, shift: 0 };
     let mut at = 0;
     let mut told = 0;
@@ -50,7 +51,8 @@ pub(super) fn blocks(old: &[u8], new: &[u8], watch: &mut Watch<'_>) -> Result<Ve
     while at + BLOCK <= new.len() {
         if at >= told + STRIDE {
             told = at;
-            watch.check()?;
+            progress.at((old.len() + at) as u64);
+            progress.go_on()?;
         }
         if at % BLOCK == 0 && scan.aligned(at) {
             (at, rolling) = (scan.settled, None);
@@ -71,6 +73,7 @@ pub(super) fn blocks(old: &[u8], new: &[u8], watch: &mut Watch<'_>) -> Result<Ve
         rolling = new.get(at + BLOCK).map(|byte| rolled(value, new[at], *byte));
         at += 1;
     }
+    progress.end();
     Ok(scan.pieces)
 }
 
@@ -129,7 +132,7 @@ fn is_run(block: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{noise, watched};
+    use super::super::tests::noise;
     use super::*;
 
     #[test]
@@ -137,7 +140,7 @@ mod tests {
         let old = noise(64 * BLOCK, 2);
         let mut new = old.clone();
         new.insert(5 * BLOCK + 7, old[5 * BLOCK + 7] ^ 1);
-        let pieces = watched(|watch| blocks(&old, &new, watch)).unwrap();
+        let pieces = blocks(&old, &new, &Progress::default()).unwrap();
         assert_eq!(
             pieces,
             [
@@ -156,10 +159,10 @@ mod tests {
         let mut old = noise(8 * BLOCK, 3);
         old[3 * BLOCK..5 * BLOCK].fill(0);
         let mut new = old.clone();
-        let same = watched(|watch| blocks(&old, &new, watch)).unwrap();
+        let same = blocks(&old, &new, &Progress::default()).unwrap();
         assert_eq!(same, [Piece::Copy(Match { old: 0, new: 0, length: 8 * BLOCK as u64 })]);
         new[6 * BLOCK - 5..7 * BLOCK + 5].fill(0xff);
-        let pieces = watched(|watch| blocks(&old, &new, watch)).unwrap();
+        let pieces = blocks(&old, &new, &Progress::default()).unwrap();
         assert!(pieces.contains(&Piece::Fill {
             new: 6 * BLOCK as u64 - 5,
             length: BLOCK as u64 + 10,
@@ -173,7 +176,7 @@ mod tests {
         let block = noise(BLOCK, 4);
         let old = [noise(BLOCK, 5), block.clone(), noise(BLOCK, 6), block.clone(), noise(BLOCK, 7)].concat();
         let new = [noise(3 * BLOCK + 100, 8), block].concat();
-        let pieces = watched(|watch| blocks(&old, &new, watch)).unwrap();
+        let pieces = blocks(&old, &new, &Progress::default()).unwrap();
         assert_eq!(
             pieces,
             [Piece::Copy(Match { old: 3 * BLOCK as u64, new: 3 * BLOCK as u64 + 100, length: BLOCK as u64 })]

@@ -12,6 +12,7 @@ use super::bytes::{along, run_ahead, same_ahead};
 use super::costs::Costs;
 use super::grow::Candidate;
 use super::{Masked, Match, Piece};
+use crate::delta::progress::{Progress, STRIDE};
 
 /// Bytes of a run below which nothing is filled.
 const LEAST_FILL: usize = 12;
@@ -22,11 +23,13 @@ const NEVER: u64 = u64::MAX / 4;
 const NONE: u32 = u32::MAX;
 
 /// What is chosen from.
-pub(super) struct Choice<'a> {
+pub(super) struct Choice<'a, 'p> {
     pub(super) images: Masked<'a>,
     /// The new image without masks, whose runs are filled.
     pub(super) plain: &'a [u8],
     pub(super) costs: &'a Costs,
+    /// Hears how many bytes are chosen.
+    pub(super) progress: &'a Progress<'p>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,21 +68,26 @@ struct Node {
     shift: i64,
 }
 
-impl Choice<'_> {
+impl Choice<'_, '_> {
     /// Copies and fills of `range`, ascending and disjoint. `candidates` by their start, within the range. `before` is
     /// the shift of the last copy before it.
     pub(super) fn pieces(&self, range: Range<usize>, candidates: &[Candidate], before: i64) -> Vec<Piece> {
         let fills = self.fills(range.clone());
         let mut offers = Offers { candidates, fills: &fills };
         let mut ways = Ways { states: vec![inserting(range.start, before)], nodes: Vec::new() };
-        let mut at = range.start;
+        let (mut at, mut told) = (range.start, range.start);
         while at < range.end {
+            if at - told >= STRIDE {
+                self.progress.more((at - told) as u64);
+                told = at;
+            }
             offers.take(at, &mut ways.states);
             ways.switch(at, self.costs);
             ways.retire(at);
             let end = offers.next().map_or(range.end, |next| next.min(range.end));
             at = self.advance(at, end, &mut ways.states);
         }
+        self.progress.more((range.end - told) as u64);
         ways.pieces(range.end)
     }
 
@@ -279,11 +287,13 @@ mod tests {
 
     fn choose(old: &[u8], new: &[u8], candidates: &[Candidate]) -> Vec<Piece> {
         let (costs, fields) = (Costs::default(), Fields::default());
-        Choice { images: Masked { old, new, fields: &fields }, plain: new, costs: &costs }.pieces(
-            0..new.len(),
-            candidates,
-            0,
-        )
+        Choice {
+            images: Masked { old, new, fields: &fields },
+            plain: new,
+            costs: &costs,
+            progress: &Progress::default(),
+        }
+        .pieces(0..new.len(), candidates, 0)
     }
 
     #[test]

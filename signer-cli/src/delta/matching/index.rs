@@ -10,6 +10,7 @@ use libsais::SuffixArrayConstruction;
 
 use super::bytes::{same_ahead, word};
 use super::text::Text;
+use crate::delta::progress::{Progress, STRIDE, Stage};
 
 /// Groups in a bucket: 12 marks of one byte, 12 numbers of four and a count fill 61 of a line's 64 bytes.
 const SLOTS: usize = 12;
@@ -67,8 +68,14 @@ pub(super) struct Index<'t> {
 impl<'t> Index<'t> {
     /// Sorts the suffixes. `key` is the number of bytes, from 4 to 8, below which nothing is found; `None` where the text, the
     /// suffix array and the table took more than `most` bytes.
-    pub(super) fn new(text: &'t Text<'t>, key: usize, most: u64) -> Result<Option<Self>, IndexError> {
+    pub(super) fn new(
+        text: &'t Text<'t>,
+        key: usize,
+        most: u64,
+        progress: &Progress<'_>,
+    ) -> Result<Option<Self>, IndexError> {
         let bytes = text.bytes();
+        progress.begin(Stage::Sorting, bytes.len() as u64);
         let sorted = if bytes.is_empty() {
             Vec::new()
         } else {
@@ -82,19 +89,23 @@ impl<'t> Index<'t> {
         let mut index =
             Self { text, sorted, buckets: Vec::new(), key: u64::MAX >> (64 - 8 * key.clamp(4, 8)) };
         let mut groups = 0_usize;
-        index.groups(|_, _, _| groups += 1);
+        // Sorting takes about as long as both passes over what it gives.
+        let half = bytes.len() as u64 / 2;
+        progress.at(half);
+        index.groups(|_, _, _| groups += 1, |place| progress.at(half + place / 4));
         let buckets = groups / LOAD + 1;
-        if (bytes.len() * 5 + buckets * size_of::<Bucket>()) as u64 > most {
-            return Ok(None);
+        let fits = (bytes.len() * 5 + buckets * size_of::<Bucket>()) as u64 <= most;
+        if fits {
+            index.fill(buckets, |place| progress.at(half + half / 2 + place / 4));
         }
-        index.fill(buckets);
-        Ok(Some(index))
+        progress.end();
+        Ok(fits.then_some(index))
     }
 
-    fn fill(&mut self, count: usize) {
+    fn fill(&mut self, count: usize, at: impl Fn(u64)) {
         let empty = Bucket { marks: [0; SLOTS], count: 0, first: [0; SLOTS] };
         let mut buckets = vec![empty; count];
-        self.groups(|key, first, single| {
+        let enter = |key, first, single| {
             let (mut at, mark) = place(key, buckets.len());
             while usize::from(buckets[at].count) == SLOTS {
                 at = if at + 1 == buckets.len() { 0 } else { at + 1 };
@@ -104,16 +115,20 @@ impl<'t> Index<'t> {
             bucket.marks[slot] = mark | u8::from(single);
             bucket.first[slot] = first;
             bucket.count += 1;
-        });
+        };
+        self.groups(enter, at);
         self.buckets = buckets;
     }
 
     /// Calls `told` with key, first place and whether it is the only one, for each group. Suffixes of fewer than
-    /// eight bytes are in no group; they never stand between two of the same group.
-    fn groups(&self, mut told: impl FnMut(u64, u32, bool)) {
+    /// eight bytes are in no group; they never stand between two of the same group. `at` hears now and then how far it is.
+    fn groups(&self, mut told: impl FnMut(u64, u32, bool), at: impl Fn(u64)) {
         let mut open: Option<(u64, u32, bool)> = None;
-        for (place, at) in (0_u32..).zip(&self.sorted) {
-            let Some(word) = word(self.text.bytes(), at.cast_unsigned() as usize) else { continue };
+        for (place, start) in (0_u32..).zip(&self.sorted) {
+            if place.is_multiple_of(STRIDE as u32) {
+                at(place.into());
+            }
+            let Some(word) = word(self.text.bytes(), start.cast_unsigned() as usize) else { continue };
             let key = word & self.key;
             match &mut open {
                 Some((before, _, single)) if *before == key => *single = false,
@@ -258,7 +273,7 @@ mod tests {
             expected in 0_usize..600,
         ) {
             let whole = Text::whole(&text);
-            let hit = Index::new(&whole, key, u64::MAX).unwrap().unwrap().longest(&pattern, expected);
+            let hit = Index::new(&whole, key, u64::MAX, &Progress::default()).unwrap().unwrap().longest(&pattern, expected);
             // The last seven suffixes of the text are too short for a group.
             let best = (0..text.len().saturating_sub(7)).map(|at| same_ahead(&text[at..], &pattern)).max();
             let best = best.filter(|best| *best >= key);
@@ -274,7 +289,7 @@ mod tests {
     fn takes_the_nearest_of_equal_ones() {
         let text = b"needle--|.1needle--|.2needle--|.3".to_vec();
         let whole = Text::whole(&text);
-        let index = Index::new(&whole, 8, u64::MAX).unwrap().unwrap();
+        let index = Index::new(&whole, 8, u64::MAX, &Progress::default()).unwrap().unwrap();
         for (expected, found) in [(0, 0), (10, 11), (16, 11), (17, 22), (99, 22)] {
             assert_eq!(index.longest(b"needle--|.x", expected), Some(Hit { old: found, length: 10 }));
         }
@@ -286,7 +301,7 @@ mod tests {
     fn finds_in_runs_longer_than_what_is_compared() {
         let text = vec![0; 10_000];
         let whole = Text::whole(&text);
-        let index = Index::new(&whole, 8, u64::MAX).unwrap().unwrap();
+        let index = Index::new(&whole, 8, u64::MAX, &Progress::default()).unwrap().unwrap();
         assert_eq!(index.longest(&text, 0).map(|hit| hit.length), Some(COMPARED));
     }
 }

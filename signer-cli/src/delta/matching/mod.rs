@@ -30,7 +30,6 @@ mod seeds;
 mod spread;
 pub(super) mod table;
 mod text;
-mod watch;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -41,7 +40,8 @@ pub use costs::{BIT, Costs};
 pub use fields::Fields;
 pub use index::IndexError;
 pub use search::{exact, pieces};
-pub use watch::Watch;
+
+use super::progress::Stopped;
 
 /// Bytes copied from the old image, some of which may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,10 +144,16 @@ impl Default for Options {
     }
 }
 
+impl From<Stopped> for MatchError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
 /// Why there are no matches.
 #[derive(Debug, thiserror::Error)]
 pub enum MatchError {
-    /// The watch said so.
+    /// Whoever is told how far it is said so.
     #[error("the search for matches was stopped")]
     Stopped,
     /// The masked images are not the same images.

@@ -11,13 +11,8 @@ use super::left::{Stretch, granules, stretches};
 use super::seeds::{Search, Seed};
 use super::spread::spread;
 use super::text::{GRANULE, Text};
-use super::{Fields, Images, Masked, Match, MatchError, Options, Piece, Watch};
-
-/// Parts of a million that each step is told to be.
-const BLOCKS: u64 = 50_000;
-const INDEX: u64 = 350_000;
-const SEEDS: u64 = 400_000;
-const CHOICE: u64 = 200_000;
+use super::{Fields, Images, Masked, Match, MatchError, Options, Piece};
+use crate::delta::progress::{Progress, Stage};
 
 /// Bytes of the new image that one thread searches at a time. Part of the result: seeds are searched afresh in each.
 const TASK: usize = 1 << 20;
@@ -32,27 +27,25 @@ const LEAST_TEXT: usize = 1 << 20;
 /// to be inserted. A fill is true in the new image itself, masked or not.
 ///
 /// # Errors
-/// [`MatchError::Stopped`] after the watch said so; otherwise masks that are not of these images, or too little memory.
+/// [`MatchError::Stopped`] where `progress` doesn't go on; otherwise masks that are not of these images, or too little memory.
 pub fn pieces(
     images: Images<'_>,
     options: &Options,
-    watch: &mut Watch<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Vec<Piece>, MatchError> {
     let none = Fields::default();
     let searched = searched(&images, &none)?;
     let Masked { old, new, .. } = searched;
-    watch.at(0)?;
+    progress.go_on()?;
     if images.exact.is_none() && images.old == images.new && !new.is_empty() {
-        watch.at(1_000_000)?;
         return Ok(vec![Piece::Copy(Match { old: 0, new: 0, length: new.len() as u64 })]);
     }
     let whole = old.len() <= text_limit(options, BYTES_PER_BYTE[0])? && images.exact.is_none();
     let exact = match images.exact {
         Some(exact) => exact.to_vec(),
         None if whole => Vec::new(),
-        None => blocks(images.old, images.new, watch)?,
+        None => blocks(images.old, images.new, progress)?,
     };
-    watch.at(BLOCKS)?;
     let stretches = stretches(&exact, new.len());
     let mut found = None;
     // The text may be such that its index takes more than others.
@@ -64,21 +57,22 @@ pub fn pieces(
             let granules = granules(old.len(), &exact, &stretches);
             granules.chunks((limit / GRANULE).max(1)).map(|window| Some(window.to_vec())).collect()
         };
-        found = seeds(old, new, &stretches, windows, options, watch)?;
+        found = seeds(old, new, &stretches, windows, options, progress)?;
         if found.is_some() {
             break;
         }
     }
     let seeds = found.ok_or(MatchError::Memory { least: least_limit() })?;
-    let choice = Choice { images: searched, plain: images.new, costs: &options.costs };
+    let choice = Choice { images: searched, plain: images.new, costs: &options.costs, progress };
     let parts = split(&stretches, &seeds);
-    let chosen = spread(&parts, options.jobs, watch, CHOICE, |(stretch, seeds)| {
+    progress.begin(Stage::Choosing, stretches.iter().map(|stretch| stretch.range.len() as u64).sum());
+    let chosen = spread(&parts, options.jobs, progress, |(stretch, seeds)| {
         let candidates = grow(&searched, stretch.range.clone(), with_neighbours(stretch, seeds));
         choice.pieces(stretch.range.clone(), &candidates, stretch.before)
     })?;
     let mut all: Vec<Piece> = exact.into_iter().chain(chosen.into_iter().flatten()).collect();
     all.sort_unstable_by_key(Piece::span);
-    watch.at(1_000_000)?;
+    progress.end();
     Ok(joined(all))
 }
 
@@ -90,9 +84,9 @@ pub fn exact(
     old: &[u8],
     new: &[u8],
     known: &[Match],
-    watch: &mut Watch<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Vec<Piece>, MatchError> {
-    Ok(settled(blocks(old, new, watch)?, known))
+    Ok(settled(blocks(old, new, progress)?, known))
 }
 
 /// These pieces, and what is known in the place of whatever was found there.
@@ -151,7 +145,7 @@ fn seeds(
     stretches: &[Stretch],
     windows: Vec<Option<Vec<u32>>>,
     options: &Options,
-    watch: &mut Watch<'_>,
+    progress: &Progress<'_>,
 ) -> Result<Option<Vec<Seed>>, MatchError> {
     let bounds: Vec<usize> = windows
         .iter()
@@ -176,7 +170,6 @@ fn seeds(
             }
         }
     }
-    let count = windows.len() as u64;
     let mut all = Vec::new();
     for (window, tasks) in windows.into_iter().zip(tasks) {
         let text = match window {
@@ -184,12 +177,20 @@ fn seeds(
             Some(granules) => Text::of(old, granules),
         };
         let most = options.memory_limit.saturating_sub(RESERVE);
-        let Some(index) = Index::new(&text, KEY, most)? else { return Ok(None) };
-        watch.at(watch.done() + INDEX / count)?;
+        let Some(index) = Index::new(&text, KEY, most, progress)? else { return Ok(None) };
+        progress.go_on()?;
+        let in_all = tasks.iter().flatten().map(|task| task.range.len() as u64).sum();
+        progress.begin(Stage::Matching, in_all);
         let search = Search { old, new, index: &index, least: options.least };
-        let found = spread(&tasks, options.jobs, watch, SEEDS / count, |tasks| {
-            tasks.iter().flat_map(|task| search.seeds(task.range.clone(), task.before)).collect::<Vec<_>>()
+        let found = spread(&tasks, options.jobs, progress, |tasks| {
+            let mut found = Vec::new();
+            for task in tasks {
+                found.extend(search.seeds(task.range.clone(), task.before));
+                progress.more(task.range.len() as u64);
+            }
+            found
         })?;
+        progress.end();
         all.extend(found.into_iter().flatten());
     }
     all.sort_unstable();

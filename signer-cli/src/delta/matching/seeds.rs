@@ -95,7 +95,7 @@ mod tests {
 
     fn seeds(old: &[u8], new: &[u8]) -> Vec<Seed> {
         let text = Text::whole(old);
-        let index = Index::new(&text, 8, u64::MAX).unwrap().unwrap();
+        let index = Index::new(&text, 8, u64::MAX, &Default::default()).unwrap().unwrap();
         Search { old, new, index: &index, least: 8 }.seeds(0..new.len(), 0)
     }
 

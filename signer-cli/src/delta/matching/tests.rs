@@ -1,11 +1,10 @@
 //! What holds for the pieces of any two images.
 
-use std::ops::ControlFlow;
-use std::sync::atomic::AtomicBool;
-
 use proptest::prelude::*;
 
 use super::*;
+use crate::delta::progress::tests::{stages, told};
+use crate::delta::progress::{Progress, Stage, Told};
 
 /// Bytes that look random, the same for the same seed.
 pub(in crate::delta) fn noise(length: usize, seed: u64) -> Vec<u8> {
@@ -18,11 +17,6 @@ pub(in crate::delta) fn noise(length: usize, seed: u64) -> Vec<u8> {
     })
     .take(length)
     .collect()
-}
-
-/// Runs `work` under a watch that lets everything pass.
-pub(super) fn watched<R>(work: impl FnOnce(&mut Watch<'_>) -> R) -> R {
-    work(&mut Watch::new(&mut |_| ControlFlow::Continue(()), &AtomicBool::new(false)))
 }
 
 fn images<'a>(old: &'a [u8], new: &'a [u8]) -> Images<'a> {
@@ -54,7 +48,7 @@ fn checked(old: &[u8], new: &[u8], pieces: &[Piece]) -> (usize, usize) {
 }
 
 fn found(old: &[u8], new: &[u8], options: &Options) -> Vec<Piece> {
-    watched(|watch| pieces(images(old, new), options, watch)).unwrap()
+    pieces(images(old, new), options, &Progress::default()).unwrap()
 }
 
 #[test]
@@ -119,7 +113,7 @@ fn masked_images_are_searched_instead() {
     let fields = Fields::default();
     let masked = Masked { old: &old_masked, new: &new_masked, fields: &fields };
     let images = Images { old: &old, new: &new, masked: Some(masked), exact: None };
-    let pieces = watched(|watch| pieces(images, &Options::default(), watch)).unwrap();
+    let pieces = pieces(images, &Options::default(), &Progress::default()).unwrap();
     assert_eq!(pieces, [Piece::Copy(Match { old: 0, new: 0, length: 10_000 })]);
 }
 
@@ -129,43 +123,50 @@ fn refuses_masks_of_other_images_and_too_little_memory() {
     let fields = Fields::default();
     let masked = Masked { old: &some, new: &some[1..], fields: &fields };
     let other = Images { old: &some, new: &some, masked: Some(masked), exact: None };
-    let refused = watched(|watch| pieces(other, &Options::default(), watch)).unwrap_err();
+    let refused = pieces(other, &Options::default(), &Progress::default()).unwrap_err();
     assert_eq!(refused.to_string(), "a masked image has 99 bytes and the image itself 100");
     let little = Options { memory_limit: 1 << 20, ..Options::default() };
-    let refused = watched(|watch| pieces(images(&some, &some[1..]), &little, watch)).unwrap_err();
+    let refused = pieces(images(&some, &some[1..]), &little, &Progress::default()).unwrap_err();
     assert!(matches!(refused, MatchError::Memory { least } if least > 1 << 20));
 }
 
 #[test]
 fn stops_when_told_to() {
     let (old, new) = (noise(3 << 20, 9), noise(3 << 20, 10));
-    let never = AtomicBool::new(false);
-    let mut calls = 0;
-    let mut third = |_| {
-        calls += 1;
-        if calls == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    let stopped = pieces(images(&old, &new), &Options::default(), &mut Watch::new(&mut third, &never));
-    assert!(matches!(stopped, Err(MatchError::Stopped)));
-    assert_eq!(calls, 3);
-    let set = AtomicBool::new(true);
-    let mut on = |_| ControlFlow::Continue(());
-    let stopped = pieces(images(&old, &new), &Options::default(), &mut Watch::new(&mut on, &set));
-    assert!(matches!(stopped, Err(MatchError::Stopped)));
+    for stage in [Stage::Sorting, Stage::Matching, Stage::Choosing] {
+        let mut calls = 0;
+        let mut hear = |told: Told| {
+            calls += u32::from(told.stage == stage);
+            calls < 2
+        };
+        let stopped = pieces(images(&old, &new), &Options::default(), &Progress::new(&mut hear));
+        assert!(matches!(stopped, Err(MatchError::Stopped)), "{stage:?}");
+    }
 }
 
 #[test]
-fn progress_never_goes_back_and_ends_at_a_million() {
-    let (old, new) = (noise(3 << 20, 11), noise(3 << 20, 12));
-    let mut all = Vec::new();
-    let mut note = |done| {
-        all.push(done);
-        ControlFlow::Continue(())
-    };
-    let stop = AtomicBool::new(false);
-    pieces(images(&old, &new), &small(), &mut Watch::new(&mut note, &stop)).unwrap();
-    assert!(all.is_sorted());
-    assert_eq!(all.last(), Some(&1_000_000));
+fn each_stage_is_told_to_its_end() {
+    for (options, length, expected) in [
+        (
+            Options { memory_limit: 80 << 20, ..small() },
+            3 << 20,
+            &[Stage::Comparing, Stage::Sorting, Stage::Matching, Stage::Choosing][..],
+        ),
+        (Options::default(), 3 << 20, &[Stage::Sorting, Stage::Matching, Stage::Choosing]),
+    ] {
+        let (old, new) = (noise(length, 11), noise(length, 12));
+        let all = told(|progress| drop(pieces(images(&old, &new), &options, progress).unwrap()));
+        let mut order = stages(&all);
+        // Each window is sorted and searched.
+        while order.len() > expected.len()
+            && order[order.len() - 3..][..2] == [Stage::Sorting, Stage::Matching]
+        {
+            order.drain(order.len() - 3..order.len() - 1);
+        }
+        assert_eq!(order, expected);
+        let least = |stage| all.iter().filter(|told| told.stage == stage).count();
+        assert!([Stage::Sorting, Stage::Matching].map(least).iter().all(|told| *told >= 4));
+    }
 }
 
 /// Bytes of an alphabet of this size, cut and pasted: the smaller the more repetitive.
@@ -244,7 +245,7 @@ proptest! {
         let old = noise(12 * table::BLOCK, seed);
         let mut new: Vec<u8> = order.iter().flat_map(|n| old[n * table::BLOCK..][..table::BLOCK].to_vec()).collect();
         drop(new.drain(..cut.min(new.len())));
-        let pieces = watched(|watch| blocks::blocks(&old, &new, watch)).unwrap();
+        let pieces = blocks::blocks(&old, &new, &Progress::default()).unwrap();
         prop_assert_eq!(checked(&old, &new, &pieces).1, 0);
     }
 }

@@ -95,15 +95,15 @@ mod tests {
         for block in [ours, &otherwise] {
             let (old, new) = (image_of(false, block), image_of(true, block));
             let (from, to): (&dyn Source, &dyn Source) = (&&old[..], &&new[..]);
-            let made = make_from(from, to, &settings(true), &Default::default(), &mut |_| true).unwrap();
+            let made = make_from(from, to, &settings(true), &Default::default()).unwrap();
             assert_eq!(made.packed.0.len(), 3, "of each block that changed");
-            assert_eq!(prove(from, to, &made).unwrap().new.length, new.len() as u64);
+            assert_eq!(prove(from, to, &made, &Default::default()).unwrap().new.length, new.len() as u64);
             let mut out = Vec::new();
             apply(&old, &made.bytes, u64::MAX, &mut out).unwrap();
             assert!(out == new, "nor does it need them");
             let mut other = new.clone();
             other[made.packed.0[1].1.start as usize + 20] ^= 1;
-            let refused = prove(from, &&other[..], &made);
+            let refused = prove(from, &&other[..], &made, &Default::default());
             assert!(matches!(refused, Err(ApplyError::OtherNew)), "{refused:?}");
         }
     }

@@ -14,6 +14,7 @@ use perennial_schemas::delta::{PART_LENGTH, Parts};
 use zstd::zstd_safe::{find_frame_compressed_size, get_frame_content_size};
 
 use super::erofs::Cut;
+use crate::delta::progress::{Progress, STRIDE};
 
 /// Less isn't worth its place in the list.
 const LEAST: usize = 48;
@@ -81,14 +82,18 @@ pub(super) fn joined<'i>(image: &'i [u8], front: Range<usize>, rest: &Range<usiz
     }
 }
 
-/// Everything packed that begins in these stretches of an image.
-pub(super) fn find(image: &[u8], stretches: &[Range<usize>]) -> Vec<Found> {
+/// Everything packed that begins in these stretches of an image, whose bytes are added to what `progress` counts.
+pub(super) fn find(image: &[u8], stretches: &[Range<usize>], progress: &Progress<'_>) -> Vec<Found> {
     let mut opener = Opener::default();
     let mut found = Vec::new();
     let mut done = 0;
     for stretch in stretches {
-        let mut at = stretch.start.max(done);
+        let (mut at, mut told) = (stretch.start.max(done), stretch.start);
         while at < stretch.end {
+            if at >= told + STRIDE {
+                progress.more((at - told) as u64);
+                told = at;
+            }
             let Some(next) = memchr::memchr3(0x1f, 0x78, 0x28, &image[at..stretch.end]) else { break };
             at += next;
             match opener.at(image, at) {
@@ -99,6 +104,7 @@ pub(super) fn find(image: &[u8], stretches: &[Range<usize>]) -> Vec<Found> {
                 None => at += 1,
             }
         }
+        progress.more(stretch.end.saturating_sub(told) as u64);
         done = at;
     }
     found

@@ -36,6 +36,7 @@ use perennial_schemas::delta::{LAYERS, NOTES_LENGTH, PARTS, Parts};
 
 use super::matching::Match;
 use super::partial::{Images, Partial};
+use super::progress::{Progress, Stage};
 
 pub use before::Places;
 use cut::Stretch;
@@ -81,36 +82,48 @@ pub struct Made {
 ///
 /// # Errors
 /// The images, as they were.
-pub fn take_apart<'a>(images: Images<'a>, jobs: usize) -> Result<Apart, Box<Images<'a>>> {
+pub fn take_apart<'a>(
+    images: Images<'a>,
+    jobs: usize,
+    progress: &Progress<'_>,
+) -> Result<Apart, Box<Images<'a>>> {
     let (all_of_old, all_of_new) = (0..images.old.bytes().len(), 0..images.new.bytes().len());
-    let Some(first) = layer(&images, &[all_of_old], &[all_of_new], jobs, true) else {
+    let Some(first) = layer(&images, (&[all_of_old], &[all_of_new]), jobs, true, progress) else {
         return Err(images.into());
     };
     let Planned { made, old, new } = first;
-    let mut apart = Apart { layers: Layers(vec![made]), images: unpacked(images, &old, &new) };
+    let mut apart = Apart { layers: Layers(vec![made]), images: unpacked(images, &old, &new, progress) };
     while apart.layers.0.len() < LAYERS {
         let Some(last) = apart.layers.0.last() else { break };
         let of_old = contents(last.layer.old.iter().map(|part| part.content..part.content_end()));
         let of_new = contents(last.layer.new.iter().map(|part| part.content..part.content + part.length));
-        let Some(next) = layer(&apart.images, &of_old, &of_new, jobs, false) else { break };
+        let Some(next) = layer(&apart.images, (&of_old, &of_new), jobs, false, progress) else { break };
         apart.layers.0.push(next.made);
         if !apart.layers.notes_are_held() {
             // Parts that lie across each other: those inside stay packed.
             apart.layers.0.pop();
             break;
         }
-        apart.images = unpacked(apart.images, &next.old, &next.new);
+        apart.images = unpacked(apart.images, &next.old, &next.new, progress);
     }
     Ok(apart)
 }
 
 /// Both images, unpacked one after the other: what they were made of is gone as soon as it is not needed.
-fn unpacked(images: Images<'_>, of_old: &Change, of_new: &Change) -> Images<'static> {
+fn unpacked(
+    images: Images<'_>,
+    of_old: &Change,
+    of_new: &Change,
+    progress: &Progress<'_>,
+) -> Images<'static> {
     let Images { old, new, known, around } = images;
+    progress.begin(Stage::Unpacking, (old.bytes().len() + new.bytes().len()) as u64);
     let known = known.iter().map(|m| Match { old: of_old.place(m.old), new: of_new.place(m.new), ..*m });
     let around = around.iter().map(|range| of_old.place(range.start)..of_old.place(range.end));
     let (known, around) = (known.collect(), around.collect());
-    Images { old: of_old.apply(old), new: of_new.apply(new), known, around }
+    let images = Images { old: of_old.apply(old, progress), new: of_new.apply(new, progress), known, around };
+    progress.end();
+    images
 }
 
 /// Stretches of contents, those that follow each other as one.
@@ -128,21 +141,24 @@ fn contents(parts: impl Iterator<Item = Range<u64>>) -> Vec<Range<usize>> {
 
 fn layer(
     images: &Images<'_>,
-    of_old: &[Range<usize>],
-    of_new: &[Range<usize>],
+    (of_old, of_new): (&[Range<usize>], &[Range<usize>]),
     jobs: usize,
     is_outermost: bool,
+    progress: &Progress<'_>,
 ) -> Option<Planned> {
     let (old, new) = (images.old.bytes(), images.new.bytes());
+    let all = [of_old, of_new].into_iter().flatten().map(|stretch| stretch.len() as u64).sum();
+    progress.begin(Stage::Unpacking, all);
     let (in_old, in_new) = if jobs > 1 {
         thread::scope(|scope| {
-            let in_old = scope.spawn(|| find::find(old, of_old));
-            let in_new = find::find(new, of_new);
+            let in_old = scope.spawn(|| find::find(old, of_old, progress));
+            let in_new = find::find(new, of_new, progress);
             (in_old.join().unwrap_or_default(), in_new)
         })
     } else {
-        (find::find(old, of_old), find::find(new, of_new))
+        (find::find(old, of_old, progress), find::find(new, of_new, progress))
     };
+    progress.end();
     // What is missing is no part of one, however well it unpacks.
     let there = |image: &Partial<'_>, part: &Found| {
         image.holds(&(part.start as u64..(part.start + part.packed) as u64))
@@ -158,8 +174,8 @@ fn layer(
     if in_old.is_empty() || in_new.is_empty() {
         return None;
     }
-    let proved = prove::prove(new, in_new, jobs, is_outermost);
-    let in_old = still_packed::without(old, new, in_old, &proved);
+    let proved = prove::prove(new, in_new, jobs, is_outermost, progress);
+    let in_old = still_packed::without(old, new, in_old, &proved, progress);
     // Without a part of the old image nothing is nearer than it was.
     if in_old.is_empty() { None } else { plan(images, in_old, proved) }
 }

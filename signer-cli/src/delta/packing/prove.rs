@@ -15,16 +15,43 @@ use super::Proved;
 use super::before::key;
 use super::find::{Found, Kind, Opener};
 use super::tell::Teller;
+use crate::delta::progress::{Progress, Stage};
 
 /// So many parts in a row that come back with no method of a kind, and only those are tried that were right before.
 const PATIENCE: usize = 6;
 
 /// Those parts that come back byte for byte, ascending. Where the image `is_outermost`, what the old one has as it is stays so.
-pub(super) fn prove(image: &[u8], found: Vec<Found>, jobs: usize, is_outermost: bool) -> Vec<Proved> {
+pub(super) fn prove(
+    image: &[u8],
+    found: Vec<Found>,
+    jobs: usize,
+    is_outermost: bool,
+    progress: &Progress<'_>,
+) -> Vec<Proved> {
+    let stays = |part: &Found| is_outermost && !part.changed && part.rest.is_empty();
+    let work = |part: &Found| if stays(part) { 0 } else { part.length as u64 };
+    progress.begin(Stage::Packing, found.iter().map(work).sum());
+    let proved = proved(image, found, jobs, is_outermost, &|part| progress.more(work(part)));
+    progress.end();
+    proved
+}
+
+fn proved(
+    image: &[u8],
+    found: Vec<Found>,
+    jobs: usize,
+    is_outermost: bool,
+    done: &(dyn Fn(&Found) + Sync),
+) -> Vec<Proved> {
     let share = found.len().div_ceil(jobs.max(1)).max(1);
     let each = |found: &[Found]| {
         let mut prover = Prover::default();
-        found.iter().filter_map(|part| prover.prove(image, part, is_outermost)).collect::<Vec<Proved>>()
+        let proved = found.iter().filter_map(|part| {
+            let proved = prover.prove(image, part, is_outermost);
+            done(part);
+            proved
+        });
+        proved.collect::<Vec<Proved>>()
     };
     if jobs < 2 {
         return each(&found);

@@ -5,34 +5,47 @@
 //! elsewhere is no part any more, and most of it is still there.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use super::Proved;
 use super::find::Found;
+use crate::delta::progress::{Progress, STRIDE, Stage};
 
 /// Bytes of a probe. Packed bytes are as good as random, so that no other ones are the same.
 const PROBE: usize = 8;
 
 /// The parts of the old image that the new one doesn't hold packed. `proved` are its own parts, ascending.
-pub(super) fn without(old: &[u8], new: &[u8], in_old: Vec<Found>, proved: &[Proved]) -> Vec<Found> {
+pub(super) fn without(
+    old: &[u8],
+    new: &[u8],
+    in_old: Vec<Found>,
+    proved: &[Proved],
+    progress: &Progress<'_>,
+) -> Vec<Found> {
+    progress.begin(Stage::Unpacking, new.len() as u64);
     let of = |part: &Found| PLACES.map(|place| probe(old, part, place)).into_iter().flatten();
     let mut probes: HashMap<u64, bool> = in_old.iter().flat_map(of).map(|probe| (probe, false)).collect();
     let kept = Bits::of(probes.keys().copied());
     let mut at = 0;
-    let mut look = |stretch: &[u8]| {
-        for window in stretch.windows(PROBE) {
-            let word = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
-            if kept.may_hold(word)
-                && let Some(found) = probes.get_mut(&word)
-            {
-                *found = true;
+    let mut look = |stretch: Range<usize>| {
+        for start in stretch.clone().step_by(STRIDE) {
+            progress.at(start as u64);
+            for window in new[start..stretch.end.min(start + STRIDE + PROBE - 1)].windows(PROBE) {
+                let word = window.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+                if kept.may_hold(word)
+                    && let Some(found) = probes.get_mut(&word)
+                {
+                    *found = true;
+                }
             }
         }
     };
     for Proved { part, .. } in proved {
-        look(&new[at..part.start]);
+        look(at..part.start);
         at = part.start + part.packed;
     }
-    look(&new[at..]);
+    look(at..new.len());
+    progress.end();
     let there: HashSet<u64> =
         probes.into_iter().filter_map(|(probe, found)| found.then_some(probe)).collect();
     in_old
@@ -87,7 +100,7 @@ mod tests {
         let new = [&[7; 100], &old[1_200..2_000], &[7; 50], &old[5_000..6_000]].concat();
         let proved = Proved { part: part(950), method: Kind::Zstd.any(), note: Vec::new(), key: None };
         let starts = |proved: &[Proved]| -> Vec<usize> {
-            without(&old, &new, vec![part(1_000), part(3_000), part(5_000)], proved)
+            without(&old, &new, vec![part(1_000), part(3_000), part(5_000)], proved, &Progress::default())
                 .iter()
                 .map(|part| part.start)
                 .collect()

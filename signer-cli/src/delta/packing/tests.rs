@@ -34,7 +34,7 @@ pub(in crate::delta) fn text(number: u32, length: usize) -> Vec<u8> {
     text
 }
 
-pub(super) fn packed(method: Method, content: &[u8]) -> Vec<u8> {
+pub(in crate::delta) fn packed(method: Method, content: &[u8]) -> Vec<u8> {
     let parts = Parts { new_most: content.len() as u32, deflate: true, zstd_level: 22, ..Parts::default() };
     let mut packer = Packer::new(&parts);
     let mut packed = Vec::new();
@@ -64,7 +64,7 @@ fn image(changed: bool, block: Method) -> Vec<u8> {
     image_of(changed, &|content| packed(block, content))
 }
 
-pub(super) fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+pub(in crate::delta) fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let mut image = b"something of no format at all, which is long enough to be told from others".to_vec();
     for number in 0..6 {
         let mut content = text(number, 3_000);
@@ -80,16 +80,16 @@ pub(super) fn image_of(changed: bool, block: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u
 }
 
 pub(super) fn take_apart(old: &[u8], new: &[u8], jobs: usize) -> Option<Apart> {
-    taken_apart(Images::whole(old, new), jobs).ok()
+    taken_apart(Images::whole(old, new), jobs, &Progress::default()).ok()
 }
 
-pub(super) fn settings(packing: bool) -> Settings {
+pub(in crate::delta) fn settings(packing: bool) -> Settings {
     let matching = matching::Options { jobs: 2, ..matching::Options::default() };
     Settings { code: Hint::None, packing, matching, ..Settings::default() }
 }
 
 pub(super) fn delta(old: &[u8], new: &[u8], packing: bool) -> Vec<u8> {
-    make(old, new, &settings(packing), &Default::default(), &mut |_| true).unwrap()
+    make(old, new, &settings(packing), &Default::default()).unwrap()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn packed_parts_cost_what_they_hold_and_come_back_byte_for_byte() {
         assert!(out == new);
         assert_eq!(header.layers.len(), 2, "blocks, and the files in them");
         assert_eq!(header.layers.iter().map(|parts| parts.new_parts).collect::<Vec<_>>(), [3, 3]);
-        let inspection = inspect(&apart, Some(&old.as_slice())).unwrap();
+        let inspection = inspect(&apart, Some(&old.as_slice()), &Default::default()).unwrap();
         assert_eq!(inspection.unpacked, header.new_length());
         let told: u64 = inspection.kinds.iter().map(|kind| kind.bytes).sum();
         assert!(told.abs_diff(apart.len() as u64) <= 16, "{told} of {} are accounted for", apart.len());
@@ -121,7 +121,7 @@ fn nothing_is_taken_apart_without_need() {
         take_apart(&old, &other, 1).is_none_or(|apart| apart.images.new.bytes().len() >= other.len());
     assert!(broken, "a damaged part is none");
     let mcu = Settings { profile: Profile::Mcu, ..settings(true) };
-    let made = make(&old, &image(true, block), &mcu, &Default::default(), &mut |_| true).unwrap();
+    let made = make(&old, &image(true, block), &mcu, &Default::default()).unwrap();
     assert!(Header::parse(&made).unwrap().layers.is_empty(), "a small device takes nothing apart");
 }
 
@@ -600,12 +600,17 @@ fn what_is_copied_to_where_the_new_image_is_missing_stays_packed() {
     let length = shared.len() as u64;
     let images = Images {
         old: Partial::whole(&old),
-        new: Partial::read(&&new[..], std::iter::once(0..length).collect(), (u64::MAX, &Blocks::default()))
-            .unwrap(),
+        new: Partial::read(
+            &&new[..],
+            std::iter::once(0..length).collect(),
+            (u64::MAX, &Blocks::default()),
+            &Progress::default(),
+        )
+        .unwrap(),
         known: vec![Match { old: 0, new: 0, length }],
         ..Images::default()
     };
-    let apart = taken_apart(images, 1).unwrap();
+    let apart = taken_apart(images, 1, &Progress::default()).unwrap();
     let starts: Vec<u64> = apart.layers.0[0].layer.old.iter().map(|part| part.start).collect();
     assert_eq!(starts.len(), 1, "{starts:?}");
     assert!(starts[0] >= length, "the file that changed");

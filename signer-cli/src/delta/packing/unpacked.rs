@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::find::{Found, Opener};
 use crate::delta::detect::{self, Piece};
 use crate::delta::partial::{Partial, copy};
+use crate::delta::progress::Progress;
 
 /// Which stretches of an image become what, and where its bytes are then.
 #[derive(Debug, Default)]
@@ -51,8 +52,9 @@ impl Change {
         })
     }
 
-    /// The image as it is then. The one that it was made of is gone: memory holds no more than one image twice.
-    pub(super) fn apply(&self, image: Partial<'_>) -> Partial<'static> {
+    /// The image as it is then. The one that it was made of is gone: memory holds no more than one image twice. Its
+    /// bytes are added to what `progress` counts.
+    pub(super) fn apply(&self, image: Partial<'_>, progress: &Progress<'_>) -> Partial<'static> {
         let old = image.bytes();
         let mut bytes = vec![0; self.place(old.len() as u64) as usize];
         let mut opener = Opener::default();
@@ -60,6 +62,7 @@ impl Change {
         for (stretch, part) in &self.stretches {
             let before = from..stretch.start;
             copy(&old[before.clone()], &mut bytes[to..to + before.len()]);
+            progress.more((stretch.end - from) as u64);
             (from, to) = (stretch.end, to + before.len());
             let Some(part) = part else { continue };
             // What was opened once opens again.
@@ -69,6 +72,7 @@ impl Change {
             to += part.length;
         }
         copy(&old[from..], &mut bytes[to..]);
+        progress.more((old.len() - from) as u64);
         let missing = image.missing().iter();
         let missing = missing.map(|range| self.place(range.start)..self.place(range.end)).collect();
         let files = detect::find(&image);
@@ -97,7 +101,7 @@ mod tests {
             assert!(packed.len() < text.len(), "{number}");
         }
         let all = 0..image.len();
-        let found = find::find(&image, std::slice::from_ref(&all));
+        let found = find::find(&image, std::slice::from_ref(&all), &Progress::default());
         assert_eq!(found.len(), texts.len());
         let mut change = Change::default();
         for part in found {
@@ -107,17 +111,17 @@ mod tests {
         }
         assert_eq!(change.place(image.len() as u64), expected.len() as u64);
         let missing: Vec<Range<u64>> = std::iter::once(image.len() as u64 - 40..image.len() as u64).collect();
-        let after = change.apply(Partial::of(image.clone(), missing));
+        let after = change.apply(Partial::of(image.clone(), missing), &Progress::default());
         assert!(after.bytes() == expected);
         assert_eq!(after.missing()[0], expected.len() as u64 - 40..expected.len() as u64);
         // A stretch that becomes nothing, behind one that grew.
         let mut change = Change::default();
         let start = 0..400;
-        let part = find::find(&image, std::slice::from_ref(&start)).remove(0);
+        let part = find::find(&image, std::slice::from_ref(&start), &Progress::default()).remove(0);
         let end = part.start + part.packed;
         change.add(part.start..end, Some(part.clone()));
         change.add(end + 10..end + 30, None);
         let kept = [&image[..part.start], &texts[0], &image[end..end + 10], &image[end + 30..]].concat();
-        assert!(change.apply(Partial::whole(&image)).bytes() == kept);
+        assert!(change.apply(Partial::whole(&image), &Progress::default()).bytes() == kept);
     }
 }

@@ -192,7 +192,7 @@ fn a_file_in_pieces_is_known_where_parts_before_and_in_it_are_unpacked() {
     };
     let (old, packed) = image(1, 0xe00, &[(0, 1, 20), (1, 1, 40), (3, 1, 32)]);
     let (new, packed_new) = image(2, 0xe10, &[(0, 2, 30), (3, 1, 48)]);
-    let apart = take_apart(Images::whole(&old, &new), 1).unwrap().images;
+    let apart = take_apart(Images::whole(&old, &new), 1, &Default::default()).unwrap().images;
     assert_eq!(apart.old.bytes().len(), old.len() + 2 * (6_000 - packed));
     let described = super::super::describe(&apart.old, &apart.new, &Hint::Auto);
     let [space] = &described.spaces[..] else { panic!("{described:?}") };
