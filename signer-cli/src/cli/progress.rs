@@ -34,17 +34,24 @@ impl Progress {
     }
 
     fn shown(terminal: bool, what: &str, length: u64, template: &str) -> Self {
-        if !terminal {
-            return Self { bar: ProgressBar::hidden() };
+        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let progress = Self { bar: ProgressBar::with_draw_target(None, target) };
+        progress.begin(what, length, template);
+        if terminal {
+            progress.bar.enable_steady_tick(TICK);
         }
-        let bar = ProgressBar::with_draw_target(
-            Some(length).filter(|length| *length > 0),
-            ProgressDrawTarget::stderr(),
-        );
-        bar.set_style(style(template));
-        bar.set_prefix(what.to_owned());
-        bar.enable_steady_tick(TICK);
-        Self { bar }
+        progress
+    }
+
+    /// From here on it is a bar for something else.
+    fn begin(&self, what: &str, length: u64, template: &str) {
+        self.bar.reset();
+        match length {
+            0 => self.bar.unset_length(),
+            _ => self.bar.set_length(length),
+        }
+        self.bar.set_style(style(template));
+        self.bar.set_prefix(what.to_owned());
     }
 
     /// Says how many bytes (or things) are done.
@@ -58,30 +65,28 @@ impl Progress {
     }
 }
 
-/// One bar at a time: that of what is being done.
+/// A bar of what is being done, once something is.
 pub(super) struct Stages {
     terminal: bool,
-    shown: Option<(String, u64, Progress)>,
+    shown: Option<Progress>,
 }
 
 impl Stages {
-    /// None yet.
+    /// Nothing is done yet.
     pub(super) fn new(io: &Io<'_>) -> Self {
         Self { terminal: io.terminal, shown: None }
     }
 
-    /// So many bytes of `length` (0 where that isn't known) are done; with the first of them another bar begins.
+    /// So many bytes of `length` (0 where that isn't known) are done. What begins, with none, has a time of its own.
     pub(super) fn at(&mut self, what: &str, length: u64, done: u64) {
-        let goes_on = |(shown, all, _): &(String, u64, Progress)| shown == what && *all == length && done > 0;
-        if !self.shown.as_ref().is_some_and(goes_on) {
-            // The one before is wiped off first.
-            self.shown = None;
-            let bar = Progress::shown(self.terminal, what, length, template(length));
-            self.shown = Some((what.to_owned(), length, bar));
+        let Self { terminal, shown } = self;
+        let progress =
+            shown.get_or_insert_with(|| Progress::shown(*terminal, what, length, template(length)));
+        let is_same = progress.bar.prefix() == what && progress.bar.length().unwrap_or(0) == length;
+        if !is_same || done == 0 {
+            progress.begin(what, length, template(length));
         }
-        if let Some((.., bar)) = &self.shown {
-            bar.at(done);
-        }
+        progress.at(done);
     }
 
     /// Hears of work on a delta, and lets it go on.
@@ -151,17 +156,21 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_that_begins_again_has_a_bar_of_its_own() {
+    fn one_bar_shows_what_is_being_done() {
         let mut stages = Stages { terminal: false, shown: None };
-        let mut kept = |what: &str, length, done| {
-            if let Some((.., bar)) = &stages.shown {
-                bar.bar.set_message("before");
-            }
+        for (what, length, done) in [
+            ("reading", 10, 0),
+            ("reading", 10, 7),
+            ("reading", 10, 0),
+            ("reading", 10, 10),
+            ("sorting", 10, 10),
+            ("unpacking", 0, 3),
+            ("sorting", 8, 0),
+        ] {
             stages.at(what, length, done);
-            stages.shown.as_ref().is_some_and(|(.., bar)| bar.bar.message() == "before")
-        };
-        assert!(!kept("reading", 10, 0) && kept("reading", 10, 5) && kept("reading", 10, 10));
-        assert!(!kept("sorting", 10, 0) && kept("sorting", 10, 10));
-        assert!(!kept("sorting", 10, 0) && !kept("sorting", 7, 1));
+            let bar = &stages.shown.as_ref().unwrap().bar;
+            let shown = (bar.prefix(), bar.length().unwrap_or(0), bar.position());
+            assert_eq!(shown, (what.to_owned(), length, done));
+        }
     }
 }

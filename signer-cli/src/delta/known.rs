@@ -33,7 +33,7 @@ pub fn read(
 ) -> io::Result<Images<'static>> {
     progress.begin(Stage::Comparing, old.length() + new.length());
     let (table, zeros_of_old) = blocks(old, progress)?;
-    let (matches, zeros_of_new) = Scan::new(old, new, &table).run(progress)?;
+    let (matches, zeros_of_new) = Scan::new((old, new), &table, progress).run()?;
     progress.end();
     drop(table);
     let mut choice = Choice::default();
@@ -160,7 +160,7 @@ fn is_zero(block: &[u8]) -> bool {
 }
 
 /// Goes over the new image.
-struct Scan<'s> {
+struct Scan<'s, 'p> {
     old_length: u64,
     new_length: u64,
     old: Window<'s>,
@@ -170,10 +170,15 @@ struct Scan<'s> {
     zeros: Blocks,
     /// Of the last match: `old - new`.
     shift: i64,
+    progress: &'s Progress<'p>,
 }
 
-impl<'s> Scan<'s> {
-    fn new(old: &'s dyn Source, new: &'s dyn Source, table: &'s Table) -> Self {
+impl<'s, 'p> Scan<'s, 'p> {
+    fn new(
+        (old, new): (&'s dyn Source, &'s dyn Source),
+        table: &'s Table,
+        progress: &'s Progress<'p>,
+    ) -> Self {
         Self {
             old_length: old.length(),
             new_length: new.length(),
@@ -183,17 +188,17 @@ impl<'s> Scan<'s> {
             matches: Vec::new(),
             zeros: Blocks::none_of(new.length() / BLOCK as u64),
             shift: 0,
+            progress,
         }
     }
 
     /// Stretches that are the same in both, of a block or more, ascending in the new image; and which blocks of that are zeros.
-    fn run(mut self, progress: &Progress<'_>) -> io::Result<(Vec<Match>, Blocks)> {
+    fn run(mut self) -> io::Result<(Vec<Match>, Blocks)> {
         let (mut at, mut heard) = (0, 0);
         while at + BLOCK as u64 <= self.new_length {
             if at >= heard {
                 heard = at + STRIDE;
-                progress.at(self.old_length + at);
-                progress.go_on()?;
+                self.told(at)?;
             }
             at = match at % BLOCK as u64 {
                 0 => match self.aligned(at)? {
@@ -260,12 +265,19 @@ impl<'s> Scan<'s> {
         Ok(same_ahead(&old[..most.min(old.len())], &new[..most.min(new.len())]))
     }
 
+    /// So much of the new image is compared.
+    fn told(&self, at: u64) -> io::Result<()> {
+        self.progress.at(self.old_length + at);
+        Ok(self.progress.go_on()?)
+    }
+
     /// Notes what is the same from these places on: where that ends in the new image.
     fn copy(&mut self, old: u64, new: u64) -> io::Result<u64> {
         let mut length = 0;
         loop {
             let more = self.same(old + length, new + length, AHEAD)?;
             length += more as u64;
+            self.told(new + length)?;
             if more < AHEAD {
                 break;
             }
