@@ -399,22 +399,25 @@ fn coded(
     cut: Cut<'_>,
     progress: &Progress<'_>,
 ) -> Result<(Sizes, Frames), MakeError> {
-    let mut most = match (profile, cut) {
-        (Profile::Mcu, _) => STEPS_OF_MCU,
-        // With fewer steps at a time there is memory for the parts.
-        (Profile::Linux, Cut::Between(_)) => OPERATIONS as usize / 4,
-        (Profile::Linux, _) => OPERATIONS as usize,
-    };
+    let apart = if let Cut::Between(apart) = cut { Some(apart) } else { None };
+    let mut most = if profile == Profile::Mcu { STEPS_OF_MCU } else { OPERATIONS as usize };
     loop {
         // A unit of so few steps that still doesn't fit has too many sections for any: nothing is predicted then.
         let none = Described::default();
         let described = if most < FEWEST_OF_MCU { &none } else { described };
         let units = plan::units(images, pieces, described, most, cut.granule());
+        let full = tables::sizes(profile, &units);
+        let sizes = tables::within_memory(full, apart);
+        // With fewer steps at a time there is more memory for the parts.
+        if sizes != full && most > FEWEST_BESIDE_PARTS {
+            most /= 2;
+            continue;
+        }
         plan::load_around(images, &units, read)?;
-        let coded = coded_units(images, &units, profile, cut, progress)?;
-        let fits = tables::of_mcu(&coded.0, &coded.1.frames, cut) <= tables::MCU;
+        let frames = coded_units(images, &units, (profile, &sizes), cut, progress)?;
+        let fits = tables::of_mcu(&sizes, &frames.frames, cut) <= tables::MCU;
         if profile == Profile::Linux || fits || most < FEWEST_OF_MCU {
-            return Ok(coded);
+            return Ok((sizes, frames));
         }
         most /= 2;
     }
@@ -423,13 +426,12 @@ fn coded(
 fn coded_units(
     images: &Images<'_>,
     units: &[Unit],
-    profile: Profile,
+    tables: (Profile, &Sizes),
     cut: Cut<'_>,
     progress: &Progress<'_>,
-) -> Result<(Sizes, Frames), MakeError> {
-    let apart = if let Cut::Between(apart) = cut { Some(apart) } else { None };
-    let sizes = tables::within_memory(tables::sizes(profile, units), apart);
+) -> Result<Frames, MakeError> {
     let mut frames = Frames::default();
+    let apart = if let Cut::Between(apart) = cut { Some(apart) } else { None };
     for made in apart.iter().flat_map(|layers| &layers.0) {
         let mut encoder = Encoder::default();
         let Made { layer, parts, old_length, .. } = made;
@@ -438,19 +440,21 @@ fn coded_units(
     }
     progress.begin(Stage::Encoding, images.new.bytes().len() as u64);
     for unit in units {
-        encode(unit, (images.old.bytes(), &images.new), (profile, &sizes), cut, &mut frames, &mut |at| {
+        encode(unit, (images.old.bytes(), &images.new), tables, cut, &mut frames, &mut |at| {
             progress.at(at);
             progress.go_on().is_ok()
         })?
         .ok_or(MakeError::Stopped)?;
     }
     progress.end();
-    Ok((sizes, frames))
+    Ok(frames)
 }
 
 /// The most steps of a map for a microcontroller: 32 KiB of its 64.
 const STEPS_OF_MCU: usize = 1024;
 const FEWEST_OF_MCU: usize = 64;
+/// Down to here a map has fewer steps before tables become smaller.
+const FEWEST_BESIDE_PARTS: usize = OPERATIONS as usize / 4;
 
 /// Up to here it is tried both ways, with packed parts taken apart and without.
 const APART: u64 = 8 << 20;

@@ -86,6 +86,25 @@ fn a_delta_for_a_microcontroller_needs_no_more_than_one_has() {
     }
 }
 
+/// What stands in one map needn't be told again in the next one.
+#[test]
+fn a_map_has_as_many_steps_as_there_is_memory_for_beside_parts() {
+    let old = noise(1 << 20, 5);
+    let apart = Layers::default();
+    // Every second block of eight bytes comes again.
+    let new: Vec<u8> = old.chunks(8).step_by(2).flatten().copied().collect();
+    let copy = |at: u64| Piece::Copy(Match { old: 16 * at, new: 8 * at, length: 8 });
+    let pieces: Vec<Piece> = (0..new.len() as u64 / 8).map(copy).collect();
+    assert!(pieces.len() > FEWEST_BESIDE_PARTS);
+    let mut images = Images::whole(&old, &new);
+    let (described, cut) = (Described::default(), Cut::Between(&apart));
+    let (_, frames) =
+        coded(&mut images, &|_, _| Ok(()), &pieces, &described, Profile::Linux, cut, &Progress::default())
+            .unwrap();
+    let maps = frames.frames.iter().filter(|frame| frame.kind == FrameKind::Map).count();
+    assert_eq!(maps, 1);
+}
+
 const DATA: Segment = Segment {
     old: 0,
     old_length: 0,
