@@ -32,6 +32,20 @@ pub fn escaped(text: &str) -> String {
     shown
 }
 
+/// A JSON document with the same content: what could act upon a terminal stands only in its strings, and as `\u001b` there.
+pub fn escaped_json(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for char in json.chars() {
+        if char != '\n' && acts(char) {
+            // All of them have four digits; writing into a string can't fail.
+            let _ = write!(shown, "\\u{:04x}", u32::from(char));
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
+}
+
 /// As [`escaped`], for a name: line breaks stand as `\u{a}`, so that it can't pass for a line of ours.
 pub fn one_line(text: &str) -> String {
     escaped(text).replace('\n', r"\u{a}")
@@ -56,6 +70,12 @@ mod tests {
             "\\u{1b}[2J\\u{d}\\u{9b}1A\\u{202e}x\\u{feff}"
         );
         assert_eq!(one_line(".a\n\u{1b}\nb"), r".a\u{a}\u{1b}\u{a}b");
+        let text = "\u{1b}[2J\n\u{7f}\u{9b}\u{202e}\u{feff}Grüße \u{1f600}";
+        let json = serde_json::to_string_pretty(&[text]).unwrap();
+        let shown = escaped_json(&json);
+        assert!(shown.chars().all(|char| char == '\n' || !acts(char)), "{shown}");
+        assert!(shown.contains(r"\n\u007f\u009b\u202e\ufeffGrüße"), "{shown}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&shown).unwrap(), [text]);
         assert_eq!(quoted("one\ntargets: version 3\n"), "one\n      | targets: version 3");
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::CliError;
-use crate::terminal::escaped;
+use crate::terminal::{escaped, escaped_json};
 
 /// Asks for a passphrase with this prompt; nothing is echoed.
 pub type Ask<'a> = Box<dyn FnMut(&str) -> io::Result<Zeroizing<String>> + 'a>;
@@ -44,10 +44,10 @@ impl Io<'_> {
     /// # Errors
     /// [`CliError`] where stdout is gone.
     pub fn report(&mut self, json: bool, report: &impl Report) -> Result<(), CliError> {
+        // Reports quote files that others wrote.
         let text = if json {
-            serde_json::to_string_pretty(report).map_err(CliError::output)? + "\n"
+            escaped_json(&serde_json::to_string_pretty(report).map_err(CliError::output)?) + "\n"
         } else {
-            // Reports quote files that others wrote.
             escaped(&report.to_string())
         };
         self.stdout.write_all(text.as_bytes()).and_then(|()| self.stdout.flush()).map_err(CliError::output)

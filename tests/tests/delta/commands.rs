@@ -146,6 +146,55 @@ fn a_section_whose_name_has_a_line_break_makes_no_line() {
     assert!(told.contains(r".a\u{a}proved: by nobody\u{1b}[2J ("), "{told}");
 }
 
+/// A cpio archive as kernels unpack it.
+fn cpio(files: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let mut archive = Vec::new();
+    for (name, content) in files {
+        let mut fields = [0; 13];
+        (fields[6], fields[11]) = (content.len(), name.len() + 1);
+        archive.extend(format!("070701{}", fields.map(|field| format!("{field:08x}")).concat()).bytes());
+        for bytes in [&[name, &b"\0"[..]].concat(), *content] {
+            archive.extend_from_slice(bytes);
+            archive.resize(archive.len().next_multiple_of(4), 0);
+        }
+    }
+    archive
+}
+
+#[test]
+fn a_file_is_named_whatever_its_name_is_and_the_name_does_nothing() {
+    let desk = with_images();
+    let long = "long/".repeat(700);
+    let names: [&[u8]; 4] = [
+        "a\u{1b}[2J\u{1b}]0;title\u{7}\r\nproved: by nobody\u{9b}1A\u{7f}\u{202e}txt\u{feff}".as_bytes(),
+        b"b\xff\xfe\xf0\x9f",
+        b"c\"</text><script>'&amp;\\u001b",
+        long.as_bytes(),
+    ];
+    for name in ["old", "new"] {
+        let content = std::fs::read(desk.path(&format!("{name}.img"))).unwrap();
+        let files = names.map(|path| (path, &content[..]));
+        std::fs::write(desk.path(&format!("{name}.cpio")), cpio(&files)).unwrap();
+    }
+    let out = desk.path("").display().to_string();
+    desk.ok(&format!("delta make old.cpio new.cpio {out}fix.delta"));
+    let acts = |char: char| char != '\n' && perennial_signer::terminal::acts(char);
+    let lines = desk.ok(&format!("delta inspect fix.delta --old old.cpio --svg {out}fix.svg"));
+    assert!(!lines.contains(acts) && lines.lines().all(|line| line.chars().count() < 400), "{lines}");
+    assert!(lines.contains(r"\u{d}\u{a}proved: by nobody\u{9b}1A\u{7f}\u{202e}txt\u{feff} ("), "{lines}");
+    let json = desk.ok("delta inspect fix.delta --old old.cpio --json");
+    assert!(!json.contains(acts), "{json}");
+    let told: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let told: Vec<&str> =
+        told["files"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    for name in names {
+        assert!(told.contains(&&*String::from_utf8_lossy(name)), "{told:?}");
+    }
+    let svg = std::fs::read_to_string(desk.path("fix.svg")).unwrap();
+    assert!(!svg.contains(acts) && !svg.contains("<script"), "{svg}");
+    assert!(svg.contains("c&quot;&lt;/text&gt;&lt;script&gt;'&amp;amp;"), "{svg}");
+}
+
 /// Devices tell no length, pipes are waited for, and what was renamed over a device took its place.
 #[test]
 fn only_plain_files_are_read_and_replaced() {

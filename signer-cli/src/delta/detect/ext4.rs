@@ -2,9 +2,7 @@
 //!
 //! Decides nothing: reads inodes with extents (<https://www.kernel.org/doc/html/latest/filesystems/ext4/>), wherever in
 //! the image a file system begins, and directories where names are asked for. Checksums are not looked at. What is damaged gives
-//! no files.
-
-use std::collections::HashSet;
+//! no files, and costs no more than what is sound: each inode and each block is read as one thing's, whatever refers to it.
 
 use super::files::Piece;
 use super::header::{half, word};
@@ -27,11 +25,9 @@ const HAS_EXTENTS: u32 = 0x8_0000;
 /// Type bits of a mode, those of a file, and of a directory.
 const KIND: u16 = 0xf000;
 const REGULAR: u16 = 0x8000;
-const FOLDER: u16 = 0x4000;
+pub(in crate::delta) const FOLDER: u16 = 0x4000;
 /// The inode of the topmost directory.
-const ROOT: u32 = 2;
-/// `PATH_MAX`, in bytes.
-const LONGEST_PATH: usize = 4096;
+pub(in crate::delta) const ROOT: u32 = 2;
 /// A longer extent was reserved but never written.
 const WRITTEN: u16 = 0x8000;
 /// Group descriptors of 64 bytes, with the high halves of block numbers.
@@ -43,13 +39,13 @@ pub(super) fn files(image: &[u8], take: &mut dyn FnMut(Vec<Piece>, usize)) {
 }
 
 /// Hands on every file system of the image.
-pub(in crate::delta) fn systems(image: &dyn Source, take: &mut dyn FnMut(&FileSystem<'_>)) {
+pub(in crate::delta) fn systems(image: &dyn Source, take: &mut dyn FnMut(&mut FileSystem<'_>)) {
     let mut window = Window::new(image);
     let mut at = 0;
     while let Ok(superblock) = window.from((at + SUPERBLOCK) as u64, SUPERBLOCK_LENGTH) {
         let Some(superblock) = superblock.get(..SUPERBLOCK_LENGTH) else { break };
-        let length = FileSystem::read(image, at, superblock).map_or(0, |system| {
-            take(&system);
+        let length = FileSystem::read(image, at, superblock).map_or(0, |mut system| {
+            take(&mut system);
             system.length
         });
         at = (at + length.max(SECTOR)).next_multiple_of(SECTOR);
@@ -69,6 +65,8 @@ pub(in crate::delta) struct FileSystem<'i> {
     /// Where the group descriptors stand, and how long each is.
     groups: usize,
     group: usize,
+    /// Blocks that are still read as a directory's, or as a node of extents.
+    left: usize,
 }
 
 impl<'i> FileSystem<'i> {
@@ -86,11 +84,15 @@ impl<'i> FileSystem<'i> {
         let there = usize::try_from(image.length()).ok()?.checked_sub(start)?;
         let length = (word(superblock, 4) as usize).checked_mul(block)?.min(there);
         let groups = (word(superblock, 0x14) as usize).checked_add(1)?.checked_mul(block)?;
-        let sound = per_group > 0 && inodes <= MOST_INODES && (128..=4096).contains(&inode);
-        sound.then_some(Self { image, start, length, block, inodes, per_group, inode, groups, group })
+        if per_group == 0 || inodes > MOST_INODES || !(128..=4096).contains(&inode) {
+            return None;
+        }
+        let inodes = inodes.min(u32::try_from(length / inode).unwrap_or(u32::MAX));
+        let left = length / block;
+        Some(Self { image, start, length, block, inodes, per_group, inode, groups, group, left })
     }
 
-    fn files(&self, take: &mut dyn FnMut(Vec<Piece>, usize)) {
+    fn files(&mut self, take: &mut dyn FnMut(Vec<Piece>, usize)) {
         for number in 1..=self.inodes {
             if let Some(File { kind: REGULAR, pieces, length }) = self.file(number) {
                 take(pieces, length);
@@ -98,56 +100,35 @@ impl<'i> FileSystem<'i> {
         }
     }
 
-    /// Hands on the path of every file that a directory names, and its pieces.
-    pub(in crate::delta) fn tree(&self, take: &mut dyn FnMut(String, Vec<Piece>)) {
-        let mut seen = HashSet::from([ROOT]);
-        let mut folders = vec![(ROOT, String::new())];
-        // A block is one directory's.
-        let mut left = self.length / self.block;
-        while let Some((folder, path)) = folders.pop() {
-            for (number, name) in self.entries(folder, &mut left) {
-                let path = format!("{path}/{name}");
-                if matches!(&*name, "." | "..") || path.len() > LONGEST_PATH || !seen.insert(number) {
-                    continue;
-                }
-                match self.file(number) {
-                    Some(File { kind: REGULAR, pieces, .. }) => take(path, pieces),
-                    Some(File { kind: FOLDER, .. }) => folders.push((number, path)),
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// Inodes and names in a directory, of so many blocks at most. The nodes of its index are entries without an inode, to whoever
-    /// reads it from end to end.
-    fn entries(&self, folder: u32, left: &mut usize) -> Vec<(u32, String)> {
+    /// Inodes and names in a directory of these pieces, so many at most. The nodes of its index are entries without an inode, to
+    /// whoever reads it from end to end.
+    pub(in crate::delta) fn entries(&mut self, pieces: &[Piece], most: usize) -> Vec<(u32, Vec<u8>)> {
         let mut found = Vec::new();
-        let Some(File { kind: FOLDER, pieces, .. }) = self.file(folder) else { return found };
-        let blocks = pieces.iter().flat_map(|piece| {
-            (0..piece.length / self.block).map(|block| piece.image - self.start + block * self.block)
+        let (block, start) = (self.block, self.start);
+        let places = pieces.iter().flat_map(|piece| {
+            (0..piece.length / block).map(move |number| piece.image - start + number * block)
         });
-        for block in blocks {
-            if *left == 0 {
-                break;
-            }
-            *left -= 1;
-            let Some(block) = self.bytes(block, self.block) else { continue };
-            let mut rest = &block[..];
-            while rest.len() >= 8 {
+        for place in places {
+            let Some(left) = self.left.checked_sub(1) else { break };
+            self.left = left;
+            let Some(bytes) = self.bytes(place, block) else { continue };
+            let mut rest = &bytes[..];
+            while rest.len() >= 8 && found.len() < most {
                 let (number, length, name) =
                     (word(rest, 0), usize::from(half(rest, 4)), usize::from(rest[6]));
-                if let Some(name) = rest.get(8..8 + name).filter(|name| number > 0 && !name.is_empty()) {
-                    found.push((number, String::from_utf8_lossy(name).into_owned()));
+                // That of 64 KiB has another number; behind what is damaged there is nothing.
+                let length = if length >= 8 && length % 4 == 0 { length.min(rest.len()) } else { rest.len() };
+                if let Some(name) = rest[..length].get(8..8 + name).filter(|_| number > 0) {
+                    found.push((number, name.to_vec()));
                 }
-                rest = rest.get(length.max(8)..).unwrap_or_default();
+                rest = &rest[length..];
             }
         }
         found
     }
 
     /// What an inode with extents is; `None` for one that has none, or is damaged.
-    fn file(&self, number: u32) -> Option<File> {
+    pub(in crate::delta) fn file(&mut self, number: u32) -> Option<File> {
         let inode = self.inode(number)?;
         let kind = half(&inode, 0) & KIND;
         if !matches!(kind, REGULAR | FOLDER) || word(&inode, 0x20) & HAS_EXTENTS == 0 {
@@ -164,7 +145,7 @@ impl<'i> FileSystem<'i> {
     fn inode(&self, number: u32) -> Option<Vec<u8>> {
         let number = number.checked_sub(1).filter(|number| *number < self.inodes)?;
         let descriptor = self.groups.checked_add((number / self.per_group) as usize * self.group)?;
-        let descriptor = self.bytes(descriptor, self.group)?;
+        let descriptor = self.bytes(descriptor, self.group.min(64))?;
         let high = if self.group >= 64 { word(&descriptor, 0x28) } else { 0 };
         let table = usize::try_from(u64::from(word(&descriptor, 8)) | u64::from(high) << 32).ok()?;
         let inside = (number % self.per_group) as usize * self.inode;
@@ -179,7 +160,7 @@ impl<'i> FileSystem<'i> {
     }
 
     /// The extents of a node and of those below it; `None` where something is wrong.
-    fn extents(&self, node: &[u8], deepest: u16, pieces: &mut Vec<Piece>) -> Option<()> {
+    fn extents(&mut self, node: &[u8], deepest: u16, pieces: &mut Vec<Piece>) -> Option<()> {
         let (magic, count, depth) = (half(node, 0), usize::from(half(node, 2)), half(node, 6));
         let entries = node.get(12..12 + count * 12)?;
         if magic != EXTENTS || depth > deepest || pieces.len() + count > MOST_PIECES {
@@ -189,8 +170,9 @@ impl<'i> FileSystem<'i> {
             if depth > 0 {
                 let place = u64::from(word(entry, 4)) | u64::from(half(entry, 8)) << 32;
                 let start = usize::try_from(place).ok()?.checked_mul(self.block)?;
+                self.left = self.left.checked_sub(1)?;
                 let below = self.bytes(start, self.block)?;
-                if half(&below, 6) + 1 != depth {
+                if half(&below, 6) != depth - 1 {
                     return None;
                 }
                 self.extents(&below, depth - 1, pieces)?;
@@ -199,12 +181,11 @@ impl<'i> FileSystem<'i> {
             let (length, high) = (half(entry, 4), half(entry, 6));
             if length <= WRITTEN {
                 let place = u64::from(word(entry, 8)) | u64::from(high) << 32;
-                let place = usize::try_from(place).ok()?.checked_mul(self.block)?;
-                pieces.push(Piece {
-                    file: (word(entry, 0) as usize).checked_mul(self.block)?,
-                    image: place.saturating_add(self.start),
-                    length: usize::from(length) * self.block,
-                });
+                let image = usize::try_from(place).ok()?.checked_mul(self.block)?.checked_add(self.start)?;
+                let length = usize::from(length) * self.block;
+                image.checked_add(length).filter(|end| *end as u64 <= self.image.length())?;
+                let file = (word(entry, 0) as usize).checked_mul(self.block)?;
+                pieces.push(Piece { file, image, length });
             }
         }
         Some(())
@@ -212,9 +193,11 @@ impl<'i> FileSystem<'i> {
 }
 
 /// What an inode tells.
-struct File {
-    kind: u16,
-    pieces: Vec<Piece>,
+pub(in crate::delta) struct File {
+    /// Whether it is a file or a directory.
+    pub(in crate::delta) kind: u16,
+    /// Where its bytes stand: all in the image.
+    pub(in crate::delta) pieces: Vec<Piece>,
     length: usize,
 }
 

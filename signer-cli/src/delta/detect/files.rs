@@ -164,12 +164,17 @@ impl Taken {
 /// Those files that inodes tell about.
 fn of_file_systems(image: &[u8]) -> Vec<Found> {
     let mut found = Vec::new();
+    // A block is one file's, and holes are no rule.
+    let mut left = image.len().saturating_mul(2);
     ext4::files(image, &mut |pieces, length| {
         let start = pieces.first().and_then(|piece| image.get(piece.image..));
         if !start.is_some_and(|start| start.starts_with(MAGIC)) || found.len() >= MOST_FILES {
             return;
         }
-        let Some(file) = Found::of(image, pieces, length) else { return };
+        let (Some(file), Some(after)) = (Found::of(image, pieces, length), left.checked_sub(length)) else {
+            return;
+        };
+        left = after;
         let header = file.part(image, 0..length.min(BLOCK)).and_then(|start| Header::read(&start));
         if header.is_some_and(|header| header.length(image, &file).is_some()) {
             found.push(file);

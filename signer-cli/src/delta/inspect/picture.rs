@@ -1,7 +1,7 @@
 //! Where a delta's bytes went, as a picture: SVG that stands alone, for a browser, a page or a report.
 //!
 //! Decides how a breakdown looks, never what it says. Light and dark after the reader's setting; no script, nothing from
-//! elsewhere. What others wrote (names of sections) is escaped.
+//! elsewhere. What others wrote (names of files and sections) is escaped.
 
 use std::fmt::{self, Write as _};
 
@@ -59,6 +59,8 @@ const LONGEST: u32 = 360;
 /// Where the bytes of a bar end, their share, and where its note begins.
 const COLUMNS: [u32; 3] = [752, 816, 830];
 const ROW: u32 = 24;
+/// Characters of a name that fit before a bar.
+const FITS: usize = 38;
 const STRIP: u32 = 120;
 
 /// The colours have a contrast of 4.5 at least to what they stand on.
@@ -122,7 +124,7 @@ impl Canvas {
         let most = group.bars.iter().map(|bar| bar.bytes).max().unwrap_or(0).max(1);
         for bar in &group.bars {
             self.y += ROW - 7;
-            self.text(BARS_AT - 12, "", "end", &shortened(&bar.name));
+            self.text(BARS_AT - 12, "", "end", &shortened(&bar.name, FITS));
             let (top, length) = (self.y - 13, scaled(bar.bytes, most, LONGEST));
             self.put(format_args!(
                 "<rect class=\"g\" x=\"{BARS_AT}\" y=\"{top}\" width=\"{LONGEST}\" height=\"17\" rx=\"2\"/>\
@@ -180,11 +182,10 @@ pub fn percent(part: u64, of: u64) -> String {
     format!("{}.{} %", tenths / 10, tenths % 10)
 }
 
-/// A name that fits before a bar.
-fn shortened(name: &str) -> String {
-    const FITS: usize = 38;
-    match name.char_indices().nth(FITS) {
-        Some(_) => name.chars().take(FITS - 1).chain(['…']).collect(),
+/// A name of at most so many characters.
+pub(super) fn shortened(name: &str, most: usize) -> String {
+    match name.char_indices().nth(most) {
+        Some(_) => name.chars().take(most - 1).chain(['…']).collect(),
         None => name.to_owned(),
     }
 }
@@ -255,9 +256,9 @@ mod tests {
 
     #[test]
     fn a_long_name_is_cut() {
-        assert_eq!(shortened("short"), "short");
-        assert_eq!(shortened(&"ä".repeat(38)).chars().count(), 38);
-        let name = shortened(&"ä".repeat(39));
+        assert_eq!(shortened("short", FITS), "short");
+        assert_eq!(shortened(&"ä".repeat(38), FITS).chars().count(), 38);
+        let name = shortened(&"ä".repeat(39), FITS);
         assert!(name.ends_with("ä…") && name.chars().count() == 38, "{name}");
     }
 }

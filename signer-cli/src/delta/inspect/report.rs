@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use super::picture::{Along, Bar, Group, Picture, percent};
+use super::picture::{Along, Bar, Group, Picture, percent, shortened};
 use super::{Image, Inspection, PartsRow, PlaceShare, Share, SlotRow};
 use crate::plain::grouped;
 use crate::terminal::one_line;
 
 /// Rows of frames, kinds or sections that people are shown; JSON has all.
 const ROWS: usize = 16;
+/// Characters of a name that people are shown: a path may have thousands.
+const NAME: usize = 160;
 
 impl fmt::Display for Inspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,7 +53,7 @@ impl fmt::Display for Inspection {
             writeln!(f, "The delta's bytes by {what} of the new image, maps and header aside:")?;
             for PlaceShare { name, length, bytes, .. } in shares.iter().take(ROWS) {
                 let of = percent(*bytes, self.length);
-                let name = one_line(name);
+                let name = one_line(&shortened(name, NAME));
                 writeln!(f, "  {:>13}  {of:>7}  {name} ({} bytes)", grouped(*bytes), grouped(*length))?;
             }
             more(f, shares.len())?;

@@ -33,8 +33,17 @@ pub(super) fn cut_files(image: &[u8], most: usize, begins: &[u8]) -> Vec<Cut> {
         return Vec::new();
     }
     let slots = (0..image.len() / SLOT).map(|slot| slot * SLOT);
-    let cut = slots.filter_map(|at| inode(image, at)).filter(|cut| cut.front.len() + cut.rest.len() <= most);
-    cut.filter(|cut| image[cut.front.clone()].starts_with(begins)).collect()
+    let length = |cut: &Cut| cut.front.len() + cut.rest.len();
+    let cut = slots.filter_map(|at| inode(image, at)).filter(|cut| length(cut) <= most);
+    let mut cut: Vec<Cut> = cut.filter(|cut| image[cut.front.clone()].starts_with(begins)).collect();
+    // A byte is one file's: whoever unpacks them all does as much work as the image is long.
+    let mut left = image.len();
+    cut.retain(|cut| {
+        let after = left.checked_sub(length(cut));
+        left = after.unwrap_or(left);
+        after.is_some()
+    });
+    cut
 }
 
 /// What an inode says of its file.

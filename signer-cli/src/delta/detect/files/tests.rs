@@ -212,6 +212,24 @@ fn a_file_in_pieces_is_known_where_parts_before_and_in_it_are_unpacked() {
     assert!(kinds[&0].contains(&(SectionKind::Pointers64, 0x3000, 0x200)), "{kinds:?}");
 }
 
+/// Twelve thousand inodes in a kilobyte of them, which all name the same file.
+#[test]
+fn a_file_system_costs_no_more_than_it_is_long() {
+    let file = library(1, "one", 0x800);
+    let mut image = file_system(&file, &[(0, 1, 20), (1, 1, 40), (3, 1, 10)]);
+    let inode = image[4 * BLOCK + 12 * 256..][..256].to_vec();
+    (0..32).for_each(|number| image[4 * BLOCK + number * 256..][..256].copy_from_slice(&inode));
+    for group in 0..3 * BLOCK / 32 {
+        image[BLOCK + group * 32 + 8] = 4;
+    }
+    image[1024..1028].copy_from_slice(&(1_u32 << 22).to_le_bytes());
+    let mut count = 0;
+    ext4::files(&image, &mut |_, _| count += 1);
+    assert_eq!(count, image.len() / 256, "as many inodes as there is room for");
+    let bytes: usize = find(&Partial::whole(&image)).iter().map(|file| file.length).sum();
+    assert!(bytes > file.len() && bytes <= 2 * image.len(), "{bytes} bytes");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

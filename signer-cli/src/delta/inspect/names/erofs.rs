@@ -1,9 +1,9 @@
 //! Files of an EROFS image (the kernel's `fs/erofs/erofs_fs.h`) that aren't packed.
 
-use std::collections::HashSet;
 use std::ops::Range;
 
-use super::{LONGEST_PATH, MOST, Place, bytes, half, long, word};
+use super::tree::{Files, Node, Tree};
+use super::{LONGEST_NAME, MOST, Place, bytes, half, long, word};
 use crate::delta::packing::erofs::{Inode, MAGIC, REGULAR, SUPERBLOCK, TYPE};
 use crate::delta::source::Source;
 
@@ -16,7 +16,12 @@ const ENTRY: usize = 12;
 
 /// Those that have content, and where that stands.
 pub(super) fn files(image: &dyn Source) -> Vec<Place> {
-    FileSystem::read(image).map_or_else(Vec::new, |system| system.files())
+    let mut files = Files::new();
+    if let Some(mut system) = FileSystem::read(image) {
+        let root = system.root;
+        files.add(&mut system, root);
+    }
+    files.found
 }
 
 struct FileSystem<'i> {
@@ -25,6 +30,8 @@ struct FileSystem<'i> {
     block: u64,
     inodes: u64,
     root: u64,
+    /// Bytes that are still read as a directory's: each is one's alone.
+    left: u64,
 }
 
 impl<'i> FileSystem<'i> {
@@ -35,33 +42,8 @@ impl<'i> FileSystem<'i> {
             return None;
         }
         let (block, root) = (1 << bits, half(&head, 14)?.into());
-        Some(Self { image, block, inodes: u64::from(word(&head, 40)?) * block, root })
-    }
-
-    fn files(&self) -> Vec<Place> {
-        let mut found = Vec::new();
-        let mut seen = HashSet::from([self.root]);
-        let mut folders = vec![(self.root, String::new())];
-        // A byte is one directory's.
-        let mut left = self.image.length();
-        while let Some((folder, path)) = folders.pop() {
-            for (number, name) in self.entries(folder, &mut left) {
-                let path = format!("{path}/{name}");
-                if matches!(&*name, "." | "..")
-                    || path.len() > LONGEST_PATH
-                    || found.len() >= MOST
-                    || !seen.insert(number)
-                {
-                    continue;
-                }
-                match self.file(number) {
-                    Some((REGULAR, ranges)) if !ranges.is_empty() => found.push(Place { name: path, ranges }),
-                    Some((FOLDER, _)) => folders.push((number, path)),
-                    _ => {}
-                }
-            }
-        }
-        found
+        let inodes = u64::from(word(&head, 40)?) * block;
+        Some(Self { image, block, inodes, root, left: image.length() })
     }
 
     /// The type of an inode, and where its bytes stand; nowhere, if it is packed.
@@ -78,28 +60,39 @@ impl<'i> FileSystem<'i> {
         let ranges = both.into_iter().filter(|range| !range.is_empty() && range.end <= self.image.length());
         Some((inode.mode & TYPE, ranges.collect()))
     }
+}
 
-    /// Numbers and names in a directory, of so many bytes at most.
-    fn entries(&self, folder: u64, left: &mut u64) -> Vec<(u64, String)> {
+impl Tree for FileSystem<'_> {
+    type Folder = Vec<Range<u64>>;
+
+    fn node(&mut self, number: u64) -> Option<Node<Vec<Range<u64>>>> {
+        match self.file(number)? {
+            (REGULAR, ranges) => Some(Node::File(ranges)),
+            (FOLDER, ranges) => Some(Node::Folder(ranges)),
+            _ => None,
+        }
+    }
+
+    fn entries(&mut self, folder: Vec<Range<u64>>) -> Vec<(u64, Vec<u8>)> {
         let mut found = Vec::new();
-        let Some((FOLDER, ranges)) = self.file(folder) else { return found };
-        for range in ranges {
+        for range in folder {
             let mut at = range.start;
-            while at < range.end {
+            while at < range.end && found.len() < MOST {
                 let length = self.block.min(range.end - at);
-                let Some(after) = left.checked_sub(length) else { return found };
-                *left = after;
+                let Some(left) = self.left.checked_sub(length) else { return found };
+                self.left = left;
                 let block = bytes(self.image, at, length as usize).unwrap_or_default();
                 found.extend(of_block(&block).unwrap_or_default());
                 at += length;
             }
         }
+        found.truncate(MOST);
         found
     }
 }
 
 /// A block of a directory: entries, then their names, each to where the next one begins.
-fn of_block(block: &[u8]) -> Option<Vec<(u64, String)>> {
+fn of_block(block: &[u8]) -> Option<Vec<(u64, Vec<u8>)>> {
     let name_at = |entry: usize| half(block, entry * ENTRY + 8).map(usize::from);
     let count = name_at(0)? / ENTRY;
     let mut found = Vec::new();
@@ -107,7 +100,9 @@ fn of_block(block: &[u8]) -> Option<Vec<(u64, String)>> {
         let end = if entry + 1 < count { name_at(entry + 1)? } else { block.len() };
         let name = block.get(name_at(entry)?..end)?;
         let name = name.split(|byte| *byte == 0).next()?;
-        found.push((long(block, entry * ENTRY)?, String::from_utf8_lossy(name).into_owned()));
+        if name.len() <= LONGEST_NAME {
+            found.push((long(block, entry * ENTRY)?, name.to_vec()));
+        }
     }
     Some(found)
 }

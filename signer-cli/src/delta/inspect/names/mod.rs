@@ -8,6 +8,7 @@
 //! | [`ext4`] | directories and extents, wherever in the image a file system begins |
 //! | [`squashfs`] | version 4, packed by gzip or zstd |
 //! | [`erofs`] | files that aren't packed |
+//! | [`tree`] | the directories of the last three |
 //!
 //! Decides nothing. What is none of these has no names; of a damaged one those that were read before the damage.
 
@@ -17,6 +18,7 @@ mod erofs;
 mod ext4;
 mod squashfs;
 mod tar;
+mod tree;
 
 use std::ops::Range;
 
@@ -24,8 +26,9 @@ use crate::delta::source::Source;
 
 /// Places that are named in one image: a distribution's root file system has some ten thousand files.
 const MOST: usize = 1 << 17;
-/// A path's length in bytes, at most: `PATH_MAX`.
+/// A path's length in bytes, at most, and a name's in a directory: `PATH_MAX`, `NAME_MAX`.
 const LONGEST_PATH: usize = 4096;
+const LONGEST_NAME: usize = 255;
 
 /// A file or a section, and where its bytes stand.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use std::ops::Range;
 use perennial_device_core::delta::packing::codec::Unpacker;
 use perennial_schemas::delta::Parts;
 
-use super::{LONGEST_PATH, MOST, Place, bytes, half, long, word};
+use super::tree::{Files, Node, Tree};
+use super::{LONGEST_NAME, MOST, Place, bytes, half, long, word};
 use crate::delta::source::Source;
 
 const MAGIC: &[u8] = b"hsqs";
@@ -17,15 +18,25 @@ const ZSTD: u16 = 6;
 /// A block of a table, unpacked; the bit of its length that says that it isn't packed.
 const BLOCK: usize = 8192;
 const AS_IT_IS: u16 = 0x8000;
-/// A table, unpacked: a million files have one of 64 MB.
-const TABLE: usize = 256 << 20;
+/// A table, unpacked: of a million files. All of its blocks but the last are full.
+const TABLE: usize = 64 << 20;
+const BLOCKS: usize = TABLE / BLOCK;
 /// The bits of a data block's length.
 const LENGTH: u32 = 0x00ff_ffff;
 const NO_FRAGMENT: u32 = u32::MAX;
 
 /// Those that have blocks of their own; and the blocks that the ends of files share, as one.
 pub(super) fn files(image: &dyn Source) -> Vec<Place> {
-    FileSystem::read(image).map_or_else(Vec::new, |system| system.files())
+    let mut files = Files::new();
+    if let Some(mut system) = FileSystem::read(image) {
+        if !system.shared.is_empty() {
+            let ranges = std::mem::take(&mut system.shared);
+            files.found.push(Place { name: "(ends of files)".into(), ranges });
+        }
+        let root = system.root;
+        files.add(&mut system, root);
+    }
+    files.found
 }
 
 struct FileSystem<'i> {
@@ -36,16 +47,16 @@ struct FileSystem<'i> {
     folders: Table,
     /// Blocks that the ends of files share.
     shared: Vec<Range<u64>>,
+    /// Bytes of the table of inodes that are still read as lengths of a file's blocks, and of the other one as a directory: each is
+    /// one's alone.
+    lengths: usize,
+    names: usize,
 }
 
-/// What an inode tells.
-enum Inode {
-    /// Where it begins in the table of directories, and how long it is.
-    Folder {
-        start: (u32, u16),
-        length: usize,
-    },
-    File(Range<u64>),
+/// Where a directory begins in their table, and how long it is there.
+struct Folder {
+    start: (u32, u16),
+    length: usize,
 }
 
 impl<'i> FileSystem<'i> {
@@ -66,80 +77,66 @@ impl<'i> FileSystem<'i> {
         let (inodes, folders) = (table(inodes), table(folders));
         let shared = shared(image, fragments, word(&head, 16)?, &mut opener).unwrap_or_default();
         let root = long(&head, 32)?;
-        (block > 0).then_some(Self { image, block, root, inodes, folders, shared })
-    }
-
-    fn files(&self) -> Vec<Place> {
-        let mut found = Vec::new();
-        if !self.shared.is_empty() {
-            found.push(Place { name: "(ends of files)".into(), ranges: self.shared.clone() });
-        }
-        // A byte of that table is one directory's.
-        let mut left = self.folders.bytes.len();
-        let mut folders = vec![(self.root, String::new())];
-        while let Some((folder, path)) = folders.pop() {
-            let Some(Inode::Folder { start, length }) = self.inode(folder) else { continue };
-            let Some(after) = left.checked_sub(length) else { break };
-            left = after;
-            for (inode, name) in self.entries(start, length).unwrap_or_default() {
-                let path = format!("{path}/{name}");
-                if path.len() > LONGEST_PATH || found.len() >= MOST {
-                    continue;
-                }
-                match self.inode(inode) {
-                    Some(Inode::File(range)) if !range.is_empty() => {
-                        found.push(Place { name: path, ranges: vec![range] })
-                    }
-                    Some(Inode::Folder { .. }) => folders.push((inode, path)),
-                    _ => {}
-                }
-            }
-        }
-        found
-    }
-
-    /// The inode that a reference names: its block's place in the table, and its place in the block.
-    fn inode(&self, reference: u64) -> Option<Inode> {
-        let inode = self.inodes.from(u32::try_from(reference >> 16).ok()?, (reference & 0xffff) as u16)?;
-        let file = |start: u64, length: u64, fragment: u32, sizes: usize| {
-            let blocks =
-                if fragment == NO_FRAGMENT { length.div_ceil(self.block) } else { length / self.block };
-            let sizes = inode.get(sizes..)?.get(..usize::try_from(blocks.checked_mul(4)?).ok()?)?;
-            let sizes = sizes.chunks_exact(4).map(|size| u64::from(word(size, 0).unwrap_or(0) & LENGTH));
-            let end = start.checked_add(sizes.sum())?;
-            (end <= self.image.length()).then_some(Inode::File(start..end))
-        };
-        match half(inode, 0)? {
-            1 => Some(Inode::Folder {
-                start: (word(inode, 16)?, half(inode, 26)?),
-                length: usize::from(half(inode, 24)?),
-            }),
-            8 => Some(Inode::Folder {
-                start: (word(inode, 24)?, half(inode, 34)?),
-                length: word(inode, 20)? as usize,
-            }),
-            2 => file(word(inode, 16)?.into(), word(inode, 28)?.into(), word(inode, 20)?, 32),
-            9 => file(long(inode, 16)?, long(inode, 24)?, word(inode, 44)?, 56),
-            _ => None,
-        }
+        let (lengths, names) = (inodes.bytes.len(), folders.bytes.len());
+        (block > 0).then_some(Self { image, block, root, inodes, folders, shared, lengths, names })
     }
 
     /// What a directory names: references of inodes, and names.
-    fn entries(&self, (block, inside): (u32, u16), length: usize) -> Option<Vec<(u64, String)>> {
-        // Its length counts "." and "..", which aren't there.
-        let mut rest = self.folders.from(block, inside)?.get(..length.checked_sub(3)?)?;
+    fn names(&self, folder: &Folder) -> Option<Vec<(u64, Vec<u8>)>> {
+        let (block, inside) = folder.start;
+        let mut rest = self.folders.from(block, inside)?.get(..folder.length)?;
         let mut found = Vec::new();
         while let (Some(count), Some(inodes)) = (word(rest, 0), word(rest, 4)) {
             rest = rest.get(12..)?;
             for _ in 0..=count {
                 let (Some(inside), Some(name)) = (half(rest, 0), half(rest, 6)) else { return Some(found) };
                 let end = 8 + usize::from(name) + 1;
-                let name = String::from_utf8_lossy(rest.get(8..end)?).into_owned();
-                found.push((u64::from(inodes) << 16 | u64::from(inside), name));
+                let name = rest.get(8..end)?;
+                if found.len() >= MOST {
+                    return Some(found);
+                }
+                if name.len() <= LONGEST_NAME {
+                    found.push((u64::from(inodes) << 16 | u64::from(inside), name.to_vec()));
+                }
                 rest = &rest[end..];
             }
         }
         Some(found)
+    }
+}
+
+impl Tree for FileSystem<'_> {
+    type Folder = Folder;
+
+    /// The inode that a reference names: its block's place in the table, and its place in the block.
+    fn node(&mut self, reference: u64) -> Option<Node<Folder>> {
+        let inode = self.inodes.from(u32::try_from(reference >> 16).ok()?, (reference & 0xffff) as u16)?;
+        let mut file = |start: u64, length: u64, fragment: u32, sizes: usize| {
+            let blocks =
+                if fragment == NO_FRAGMENT { length.div_ceil(self.block) } else { length / self.block };
+            let sizes = inode.get(sizes..)?.get(..usize::try_from(blocks.checked_mul(4)?).ok()?)?;
+            self.lengths = self.lengths.checked_sub(sizes.len())?;
+            let sizes = sizes.chunks_exact(4).map(|size| u64::from(word(size, 0).unwrap_or(0) & LENGTH));
+            let end = start.checked_add(sizes.sum())?;
+            let ranges = std::iter::once(start..end).filter(|range| !range.is_empty());
+            (end <= self.image.length()).then(|| Node::File(ranges.collect()))
+        };
+        // Its length counts "." and "..", which aren't there.
+        let folder =
+            |start, length: usize| Some(Node::Folder(Folder { start, length: length.checked_sub(3)? }));
+        match half(inode, 0)? {
+            1 => folder((word(inode, 16)?, half(inode, 26)?), half(inode, 24)?.into()),
+            8 => folder((word(inode, 24)?, half(inode, 34)?), word(inode, 20)? as usize),
+            2 => file(word(inode, 16)?.into(), word(inode, 28)?.into(), word(inode, 20)?, 32),
+            9 => file(long(inode, 16)?, long(inode, 24)?, word(inode, 44)?, 56),
+            _ => None,
+        }
+    }
+
+    fn entries(&mut self, folder: Folder) -> Vec<(u64, Vec<u8>)> {
+        let Some(left) = self.names.checked_sub(folder.length) else { return Vec::new() };
+        self.names = left;
+        self.names(&folder).unwrap_or_default()
     }
 }
 
@@ -148,14 +145,15 @@ fn shared(image: &dyn Source, table: u64, count: u32, opener: &mut Opener) -> Op
     const ENTRY: usize = 16;
     const EACH: usize = BLOCK / ENTRY;
     let mut found = Vec::new();
-    let blocks = (count as usize).div_ceil(EACH);
+    let count = (count as usize).min(MOST);
+    let blocks = count.div_ceil(EACH);
     for place in bytes(image, table, blocks.checked_mul(8)?)?.chunks_exact(8) {
         let (block, _) = opener.block(image, long(place, 0)?)?;
-        let entries = block.chunks_exact(ENTRY).take(count as usize - found.len());
+        let entries = block.chunks_exact(ENTRY).take(count - found.len());
         found.extend(entries.filter_map(|entry| {
             let start = long(entry, 0)?;
             let end = start.checked_add(u64::from(word(entry, 8)? & LENGTH))?;
-            (end <= image.length()).then_some(start..end)
+            (start < end && end <= image.length()).then_some(start..end)
         }));
     }
     Some(found)
@@ -172,7 +170,7 @@ impl Table {
     fn read(image: &dyn Source, range: Range<u64>, opener: &mut Opener) -> Self {
         let mut table = Self { bytes: Vec::new(), blocks: HashMap::new() };
         let mut at = range.start;
-        while at < range.end && table.bytes.len() < TABLE {
+        while at < range.end && table.blocks.len() < BLOCKS {
             let Some((block, end)) = opener.block(image, at) else { break };
             let Ok(place) = u32::try_from(at - range.start) else { break };
             table.blocks.insert(place, table.bytes.len());

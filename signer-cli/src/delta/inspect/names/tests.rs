@@ -1,3 +1,6 @@
+mod hostile;
+mod made;
+
 use super::*;
 
 /// Every cut of an image is read without harm, and no file of it is past its end.

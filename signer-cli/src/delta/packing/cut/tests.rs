@@ -77,6 +77,20 @@ fn files_in_two_pieces_are_found_by_their_inodes() {
 }
 
 #[test]
+fn a_file_that_many_inodes_name_is_unpacked_as_often_as_it_could_be_there() {
+    let file = gzip(&text(1, 60_000));
+    let mut image = filesystem(std::slice::from_ref(&file));
+    let length = image.len() + 8 * BLOCK;
+    let inode = inode(file.len(), 3, 0);
+    while image.len() + inode.len() <= length {
+        image.extend_from_slice(&inode);
+    }
+    let cut = erofs::cut_files(&image, LONGEST, GZIP);
+    let bytes: usize = cut.iter().map(|cut| cut.front.len() + cut.rest.len()).sum();
+    assert!(cut.len() > 1 && bytes <= image.len(), "{} of {bytes} bytes", cut.len());
+}
+
+#[test]
 fn files_in_two_pieces_cost_what_changed_in_them() {
     let (old, new) = (filesystem(&files(false)), filesystem(&files(true)));
     let (apart, whole) = (delta(&old, &new, true), delta(&old, &new, false));
