@@ -16,6 +16,8 @@ use crate::delta::partial::Partial;
 
 /// Files that are looked at in one image: a distribution's root file system has some thousand.
 const MOST_FILES: usize = 1 << 16;
+/// Files that one last block is tried with: few end alike.
+const ALIKE: usize = 64;
 /// A file system's block, of which a file's last one may stand elsewhere.
 pub(super) const BLOCK: usize = 4096;
 const MAGIC: &[u8] = b"\x7fELF";
@@ -202,7 +204,7 @@ fn with_tails(image: &[u8], cut: &[(usize, Header)]) -> Vec<Found> {
             continue;
         };
         let Some(files) = by_table.get_mut(&table) else { continue };
-        let fits = files.iter().position(|i| {
+        let fits = files.iter().take(ALIKE).position(|i| {
             let (start, header) = &cut[*i];
             with_tail(image, *start, header, at + 60).is_some_and(|file| {
                 tails.push(file);

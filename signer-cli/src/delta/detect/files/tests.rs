@@ -133,6 +133,25 @@ fn a_last_block_that_stands_elsewhere_is_found() {
     assert_eq!(described.spaces[0].new_address(2 * BLOCK as u64 + 0x1234), Some(0x1234));
 }
 
+/// An image of headers, and of what may be the last blocks of all of them, has nobody try each with each.
+#[test]
+fn a_last_block_is_tried_with_so_many_files() {
+    let file = library(1, "one", 0x800);
+    let body = file.len() / BLOCK * BLOCK;
+    // Its only segment is too long.
+    let mut other = file[..128].to_vec();
+    other[64 + 36] = 1;
+    let found = |others: usize| {
+        let mut image = vec![0xee; 4 * BLOCK];
+        (0..others).for_each(|number| image[number * 128..][..128].copy_from_slice(&other));
+        image.extend_from_slice(&file[..body]);
+        image.resize(image.len() + BLOCK + 0x60, 0xdd);
+        image.extend_from_slice(&file[body..]);
+        find(&Partial::whole(&image)).len()
+    };
+    assert_eq!([0, ALIKE - 1, ALIKE].map(found), [1, 1, 0]);
+}
+
 /// An ext4 file system of 64 blocks, its inodes in block 4: one file, of which each piece begins at a block and has so many.
 fn file_system(file: &[u8], pieces: &[(u32, u16, u32)]) -> Vec<u8> {
     let mut image = vec![0; 64 * BLOCK];
