@@ -34,10 +34,10 @@ impl Progress {
     }
 
     fn shown(terminal: bool, what: &str, length: u64, template: &str) -> Self {
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let progress = Self { bar: ProgressBar::with_draw_target(None, target) };
+        let progress = Self { bar: ProgressBar::hidden() };
         progress.begin(what, length, template);
         if terminal {
+            progress.bar.set_draw_target(ProgressDrawTarget::stderr());
             progress.bar.enable_steady_tick(TICK);
         }
         progress
@@ -45,13 +45,13 @@ impl Progress {
 
     /// From here on it is a bar for something else.
     fn begin(&self, what: &str, length: u64, template: &str) {
-        self.bar.reset();
+        self.bar.set_style(style(template));
+        self.bar.set_prefix(what.to_owned());
         match length {
             0 => self.bar.unset_length(),
             _ => self.bar.set_length(length),
         }
-        self.bar.set_style(style(template));
-        self.bar.set_prefix(what.to_owned());
+        self.bar.reset();
     }
 
     /// Says how many bytes (or things) are done.

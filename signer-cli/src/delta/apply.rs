@@ -13,6 +13,7 @@ use super::make::MadeDelta;
 use super::progress::{Progress, Stage};
 use super::source::{Old, Source, identity};
 use crate::crypto::Ring;
+use crate::plain::grouped;
 
 /// Why a delta was not applied.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +25,7 @@ pub enum ApplyError {
     #[error("what the delta made is not the image that it names")]
     OtherNew,
     /// The container ends before its frames do, or goes on behind them.
-    #[error("the delta is {got} bytes long, its directory says {expected}")]
+    #[error("the delta is {} bytes long, its directory says {}", grouped(*got), grouped(*expected))]
     Length {
         /// Bytes there are.
         got: u64,

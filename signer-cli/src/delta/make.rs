@@ -21,6 +21,7 @@ use super::plan;
 use super::progress::{Progress, Stage, Stopped};
 use super::source::{self, Source};
 use crate::crypto::Ring;
+use crate::plain::grouped;
 
 pub(super) mod tables;
 
@@ -73,8 +74,11 @@ pub enum MakeError {
     Empty,
     /// The slot is too small for these images.
     #[error(
-        "a slot of {sectors} sectors of {sector} bytes is too small: the old image takes {old} and one must be free, the new one \
-         takes {new}"
+        "a slot of {} sectors of {} bytes is too small: the old image takes {} and one must be free, the new one takes {}",
+        grouped((*sectors).into()),
+        grouped(*sector),
+        grouped(*old),
+        grouped(*new)
     )]
     Slot {
         /// Bytes of a sector.

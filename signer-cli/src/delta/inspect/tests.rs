@@ -46,3 +46,11 @@ fn a_delta_is_refused_that_does_not_make_what_it_names_or_is_made_from_something
     old[0] ^= 1;
     assert!(matches!(inspect(&delta, Some(&old.as_slice()), &Default::default()), Err(ApplyError::OtherOld)));
 }
+
+#[test]
+fn one_step_is_no_steps() {
+    let (old, ..) = archives();
+    let delta = make(&old, &old, &Settings::default(), &Default::default()).unwrap();
+    let told = inspect(&delta, None, &Default::default()).unwrap().to_string();
+    assert!(told.contains("The new image in 1 step:\n"), "{told}");
+}

@@ -42,6 +42,7 @@ pub use index::IndexError;
 pub use search::{exact, pieces};
 
 use super::progress::Stopped;
+use crate::plain::grouped;
 
 /// Bytes copied from the old image, some of which may differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,7 +166,7 @@ pub enum MatchError {
         plain: usize,
     },
     /// The memory limit leaves no room for an index.
-    #[error("matching needs a memory limit of at least {least} bytes")]
+    #[error("matching needs a memory limit of at least {} bytes", grouped(*least))]
     Memory {
         /// The least limit in bytes.
         least: u64,
