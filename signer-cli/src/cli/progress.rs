@@ -45,13 +45,15 @@ impl Progress {
 
     /// From here on it is a bar for something else.
     fn begin(&self, what: &str, length: u64, template: &str) {
+        self.bar.reset();
         self.bar.set_style(style(template));
         self.bar.set_prefix(what.to_owned());
         match length {
             0 => self.bar.unset_length(),
             _ => self.bar.set_length(length),
         }
-        self.bar.reset();
+        // What was drawn in between is half of the one and half of the other.
+        self.bar.force_draw();
     }
 
     /// Says how many bytes (or things) are done.
@@ -109,15 +111,15 @@ fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).with_key(
         "left",
         |state: &ProgressState, out: &mut dyn fmt::Write| {
-            let _ = out.write_str(&left(state.pos(), state.elapsed(), state.eta()));
+            let _ = out.write_str(&left(state.elapsed(), state.eta()));
         },
     )
 }
 
-/// The time left; as long as nothing is done, how long that has been so.
-fn left(done: u64, elapsed: Duration, eta: Duration) -> String {
-    match done {
-        0 => format!("{:#} so far", HumanDuration(elapsed)),
+/// The time left; as long as that can't be told, how long it has taken.
+fn left(elapsed: Duration, eta: Duration) -> String {
+    match eta {
+        Duration::ZERO => format!("{:#} so far", HumanDuration(elapsed)),
         _ => format!("{:#} left", HumanDuration(eta)),
     }
 }
@@ -149,10 +151,10 @@ mod tests {
         }
     }
     #[test]
-    fn the_time_left_is_told_once_something_is_done() {
+    fn the_time_left_is_told_once_it_is_known() {
         let [short, long] = [3, 90].map(Duration::from_secs);
-        assert_eq!(left(0, short, Duration::ZERO), "3s so far");
-        assert_eq!(left(1, short, long), "2m left");
+        assert_eq!(left(short, Duration::ZERO), "3s so far");
+        assert_eq!(left(short, long), "2m left");
     }
 
     #[test]
