@@ -150,6 +150,7 @@ mod tests {
             assert!(ProgressStyle::with_template(template(length)).is_ok());
         }
     }
+
     #[test]
     fn the_time_left_is_told_once_it_is_known() {
         let [short, long] = [3, 90].map(Duration::from_secs);
